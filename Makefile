@@ -1,0 +1,34 @@
+# Two commands do it all on a fresh machine: `make demo` and `make test`. The rest is for developers.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test lint bench soak lock clean
+
+setup:
+	@$(PYTHON) tools/bootstrap.py
+
+demo: setup
+	@$(BIN)/tminus demo
+
+test: setup
+	@$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	@$(BIN)/python -m bench
+
+soak: setup
+	@$(BIN)/python -m bench.soak
+
+# Needs uv. Both locks are made in one go, so that running and developing never see different versions.
+lock:
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra postgresql -o requirements.lock pyproject.toml
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra postgresql --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

@@ -1,0 +1,142 @@
+"""tminus as users start it: a jobs file, a ledger of its own, `tminus daemon`, and what its commands say afterwards."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.machine import ROOT
+from bench.waiting import SECOND, eventually
+
+_READY_S = 120.0
+_STOP_S = 60.0
+#: As `python -m`: under another root's checkout, an installed command could be another version.
+_TMINUS = (sys.executable, "-m", "scheduler.cli")
+
+
+class DaemonFailed(Exception):
+    """It did not do what it was started for; the message is the end of its log."""
+
+
+class Daemon:
+    """
+    A daemon in a folder of its own.
+
+    Args:
+        jobs: The jobs file.
+        inside: The command that puts another into the right network namespace.
+    """
+
+    def __init__(self, folder: Path, jobs: str, *, inside: Sequence[str] = ()) -> None:
+        self._folder, self._inside = folder, inside
+        self._log_file = folder / "daemon.log"
+        (folder / "jobs.yaml").write_text(jobs)
+        self._options = ["--config", str(folder / "jobs.yaml"), "--ledger", f"sqlite:///{folder}/ledger/ledger.db"]
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TMINUS_")}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the daemon itself."""
+        if self._process is None:
+            raise DaemonFailed("it was not started")
+        return self._process.pid
+
+    def start(self) -> None:
+        """
+        Start it and wait until it says that it is ready.
+
+        Raises:
+            DaemonFailed: it ends, or does not become ready.
+        """
+        environment = self._environment | {"TMINUS_LOG": "json"}
+        with self._log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._inside, *_TMINUS, *self._options, "daemon"],
+                cwd=ROOT,
+                env=environment,
+                stderr=log,
+                stdout=subprocess.DEVNULL,
+            )
+        self.wait_for("ready", timeout_s=_READY_S)
+
+    def wait_for(self, event: str, *, timeout_s: float, **fields: object) -> dict[str, Any]:
+        """
+        The first line of the log with that event and those fields.
+
+        Raises:
+            DaemonFailed: there is none in that time.
+        """
+
+        def found() -> dict[str, Any] | None:
+            for line in self.log():
+                if line.get("event") == event and fields.items() <= line.items():
+                    return line
+            if self._process is None or self._process.poll() is not None:
+                raise DaemonFailed(f"tminus daemon ended: {self._end_of_log()}")
+            return None
+
+        line = eventually(found, timeout_s=timeout_s, every_s=0.1)
+        if line is None:
+            raise DaemonFailed(f"never said {event!r}: {self._end_of_log()}")
+        return line
+
+    def log(self) -> Iterator[dict[str, Any]]:
+        """The lines of its log so far."""
+        for line in self._log_file.read_text().splitlines():
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; returns the exit status."""
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            return self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def ask(self, *words: str) -> Any:
+        """What a command prints with `--json`; it reads the ledger, a daemon need not run."""
+        command = [*_TMINUS, *self._options, "--json", *words]
+        done = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
+        if not done.stdout:
+            raise DaemonFailed(f"tminus {' '.join(words)}: {done.stderr[-500:]}")
+        return json.loads(done.stdout)
+
+    def _end_of_log(self) -> str:
+        return self._log_file.read_text()[-1500:].strip()
+
+
+@contextlib.contextmanager
+def daemon(jobs: str, *, inside: Sequence[str] = ()) -> Iterator[Daemon]:
+    """A daemon that is not started yet; it and its folder are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="tminus-bench-") as folder:
+        one = Daemon(Path(folder), jobs, inside=inside)
+        try:
+            yield one
+        finally:
+            one.stop()
+
+
+def jobs_text(
+    urls: Sequence[str], schedule: Mapping[str, object], *, priority: str = "auto", ca: Path | None = None, **more: object
+) -> str:
+    """A jobs file with a job for each URL, all on one schedule. JSON is YAML, too."""
+    http: dict[str, object] = {"tls": {"ca": str(ca)}} if ca else {}
+    jobs = {f"job_{index}": {"schedule": dict(schedule), "http": {"url": url, **http}, **more} for index, url in enumerate(urls)}
+    return json.dumps({"version": 1, "timezone": "UTC", "daemon": {"priority": priority}, "jobs": jobs}, indent=1)
+
+
+def at(t_ns: int) -> str:
+    """A whole second as the jobs file and the log write it."""
+    return datetime.fromtimestamp(t_ns // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

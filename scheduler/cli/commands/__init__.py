@@ -1,0 +1,1 @@
+"""The commands, by topic; `scheduler.cli.main` imports the one that is asked for."""

@@ -1,0 +1,96 @@
+"""`demo`: the main job with nothing prepared."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from scheduler.cli.commands.past import print_skew
+from scheduler.cli.demo import ANSWER_AFTER_S, JOBS, Demo
+from scheduler.cli.invocation import Invocation
+from scheduler.cli.main import Command
+from scheduler.cli.output import duration
+from scheduler.cli.strip import axis, strip
+from scheduler.instants import SECOND
+from scheduler.model.occurrence import Occurrence, milliseconds
+from scheduler.model.skew import Skew
+from scheduler.operations.picture import svg
+from scheduler.operations.scale import Scale
+from scheduler.operations.times import local
+from scheduler.outcome import Outcome
+
+#: What the jobs of a back office take, for the arithmetic at the end.
+_USUAL_S = 2
+_SERVE_PORT = 8099
+
+
+@click.command(cls=Command, short_help="The main job with nothing prepared: 100 jobs at one T.")
+@click.option("--svg", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the picture there.")
+@click.option("--serve", is_flag=True, help=f"Only the target server, on port {_SERVE_PORT}: the shipped jobs.yaml aims at it.")
+def demo(invocation: Invocation, file: Path | None, serve: bool) -> int:
+    """
+    A target server, a hundred jobs due in a few seconds, the countdown, the batch's picture; then the same hundred one after
+    another. Ends by itself within 40 s.
+
+    \b
+    tminus demo
+    tminus demo --serve        # and in another terminal: tminus daemon
+    """
+    if serve:
+        return subprocess.call([sys.executable, "-m", "scheduler.cli.target", "--port", str(_SERVE_PORT)])
+    output = invocation.output
+    with Demo(invocation.clock) as running:
+        planned_at_ns = running.start()
+        due = local(planned_at_ns, invocation.zone)
+        output.say(f"{JOBS} jobs are due at {due}; a server here answers each after {ANSWER_AFTER_S:g} s")
+        _count_down(invocation, planned_at_ns)
+        skew, occurrences = running.wait()
+        output.say("and now the same jobs one after another …")
+        one_by_one = []
+        with output.progress(JOBS) as advance:
+            for offset_ns in running.one_by_one():
+                one_by_one.append(offset_ns)
+                advance(len(one_by_one))
+    if file is not None:
+        file.write_text(svg(skew, occurrences, zone=invocation.zone, compared=one_by_one, compared_as="one after another"))
+        output.say(f"wrote {file}")
+    if output.as_json:
+        output.json({"batch": skew.as_json(), "one_by_one_ms": [milliseconds(offset_ns) for offset_ns in one_by_one]})
+    else:
+        _show(invocation, skew, occurrences, one_by_one)
+    return 0 if all(one.outcome is Outcome.SUCCEEDED for one in occurrences) else 1
+
+
+def _count_down(invocation: Invocation, planned_at_ns: int) -> None:
+    """Live on a terminal, a line a second elsewhere."""
+    never, live = threading.Event(), sys.stderr.isatty() and not invocation.output.quiet
+    said = None
+    while (left_ns := planned_at_ns - invocation.clock.wall_ns()) > 0:
+        if live:
+            print(f"\rT−{left_ns / SECOND:4.1f} s ", end="", file=sys.stderr, flush=True)
+        elif (seconds := -(-left_ns // SECOND)) != said:
+            said = seconds
+            invocation.output.say(f"T-{seconds} s")
+        never.wait(min(0.1, left_ns / SECOND))
+    if live:
+        print("\rT         ", file=sys.stderr)
+
+
+def _show(invocation: Invocation, skew: Skew, occurrences: list[Occurrence], one_by_one: list[int]) -> None:
+    output = invocation.output
+    output.line()
+    print_skew(invocation, skew, occurrences)
+    last = one_by_one[-1]
+    output.line()
+    output.line(f"the same {JOBS} one after another: the last started {duration(last)} after the first")
+    scale = Scale.over([*(offset.offset_ns for offset in skew.offsets), *one_by_one])
+    output.line(strip("tminus", [offset.offset_ns for offset in skew.offsets], scale, unicode=output.is_unicode))
+    output.line(strip("one by one", one_by_one, scale, unicode=output.is_unicode))
+    output.line(axis(scale, unicode=output.is_unicode))
+    output.line()
+    hundredth = _USUAL_S * (JOBS - 1)
+    output.line(
+        f"arithmetic, not measured: at {_USUAL_S} s each, one after another, the {JOBS}th would start after {hundredth} s"
+    )

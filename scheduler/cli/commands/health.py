@@ -1,0 +1,89 @@
+"""`status` and `doctor`."""
+
+import click
+
+from scheduler.cli.invocation import Invocation
+from scheduler.cli.main import Command
+from scheduler.cli.output import Output
+from scheduler.errors import DaemonNeeded, LedgerError
+from scheduler.operations.doctor import examine
+from scheduler.operations.status import Status
+from scheduler.operations.status import status as look
+from scheduler.operations.times import local, span
+
+_SIGNS = {"ok": ("✓", "+"), "warn": ("▲", "!"), "fail": ("✕", "x")}
+
+
+@click.command(cls=Command, short_help="Is the daemon there, is it well, what comes next.")
+def status(invocation: Invocation) -> int:
+    """
+    Is the daemon there, is it well, what comes next. Exit status 0 fine, 1 needs a look, 3 no daemon.
+
+    \b
+    tminus status
+    tminus status --json -q
+    """
+    output, now_ns = invocation.output, invocation.clock.wall_ns()
+    try:
+        ledger = invocation.open_ledger()
+    except LedgerError as error:
+        raise DaemonNeeded(f"no daemon on this ledger: {error.message}", hint="tminus daemon starts one") from None
+    found = look(ledger, invocation.loaded.definitions, now_ns=now_ns)
+    if output.as_json:
+        output.json(found.as_json())
+    else:
+        _print(invocation, found, now_ns)
+    return 3 if not found.is_alive else 1 if found.problems else 0
+
+
+@click.command(cls=Command, short_help="Look at the machine: limits, libcurl, clock, permissions.")
+def doctor(invocation: Invocation) -> int:
+    """
+    Look at the machine: limits, libcurl's abilities (priming proven here or not), the clock, permissions, versions. Exit status 1
+    where something fails.
+
+    \b
+    tminus doctor
+    """
+    found = examine(invocation.open_ledger)
+    output = invocation.output
+    if output.as_json:
+        output.json([finding.as_json() for finding in found])
+    else:
+        _print_findings(output, [(one.status, one.check, one.message, one.hint) for one in found])
+    return 1 if any(one.status == "fail" for one in found) else 0
+
+
+def _print(invocation: Invocation, found: Status, now_ns: int) -> None:
+    output, daemon = invocation.output, found.daemon
+    if found.is_alive and daemon:
+        since = span(now_ns - daemon.started_ns)
+        output.line(f"{found.state} {since}, pid {daemon.pid} on {daemon.host}, tminus {daemon.version}")
+        output.line(f"  config   {daemon.config_version}")
+    else:
+        last = f", the last one stopped {_ago(daemon.stopped_ns or daemon.beat_ns, now_ns)}" if daemon else ""
+        output.line(f"stopped: no daemon on this ledger{last}")
+    output.line(f"  ledger   {found.ledger}")
+    if found.next:
+        at, jobs = found.next
+        output.line(f"  next     {local(at, invocation.zone)} in {span(at - now_ns)}: {jobs} job{'' if jobs == 1 else 's'}")
+    output.line(f"  running  {found.running}")
+    outcomes = ", ".join(f"{count} {outcome.value.replace('_', ' ')}" for outcome, count in found.outcomes.items())
+    output.line(f"  24 h     {outcomes or 'nothing has run'}")
+    for problem in found.problems:
+        output.line(f"  {_sign(output, 'warn')} {problem}")
+
+
+def _print_findings(output: Output, rows: list[tuple[str, str, str, str | None]]) -> None:
+    for level, check, message, hint in rows:
+        output.line(f"{_sign(output, level)} {check}: {message}")
+        if hint and level != "ok":
+            output.line(f"    {hint}")
+
+
+def _sign(output: Output, level: str) -> str:
+    return _SIGNS[level][0 if output.is_unicode else 1]
+
+
+def _ago(then_ns: int, now_ns: int) -> str:
+    return f"{span(now_ns - then_ns)} ago"

@@ -1,0 +1,190 @@
+"""What has run: `history`, `logs`, `skew`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from scheduler.cli.completion import complete_jobs
+from scheduler.cli.invocation import Invocation
+from scheduler.cli.main import Command
+from scheduler.cli.output import Output, duration, offset
+from scheduler.cli.strip import draw
+from scheduler.errors import NotFound, UsageError
+from scheduler.ledger import history as past
+from scheduler.model.occurrence import Attempt, Occurrence, OccurrenceId, milliseconds, timestamp
+from scheduler.model.skew import Skew
+from scheduler.operations.picture import svg
+from scheduler.operations.skew import skew_of
+from scheduler.operations.times import local
+from scheduler.outcome import Outcome
+
+_MOST = 50
+
+
+@click.command(cls=Command, short_help="What has run, newest first.")
+@click.argument("jobs", nargs=-1, metavar="[JOB]...", shell_complete=complete_jobs)
+@click.option("--since", metavar="TIME", help="Planned then or later.")
+@click.option("--outcome", type=click.Choice([outcome.value for outcome in Outcome]), help="Only those that ended so.")
+@click.option("--limit", type=click.IntRange(1), default=_MOST, help=f"At most so many [{_MOST}].")
+def history(invocation: Invocation, jobs: Sequence[str], since: str | None, outcome: str | None, limit: int) -> int:
+    """
+    Past occurrences, newest first.
+
+    \b
+    tminus history crm_sync
+    tminus history --outcome failed --since -24h
+    """
+    output, ledger = invocation.output, invocation.open_ledger()
+    found = past.find(
+        ledger,
+        jobs=jobs,
+        since_ns=invocation.time(since, is_past=True) if since else None,
+        outcome=Outcome(outcome) if outcome else None,
+        limit=limit,
+    )
+    if output.as_json:
+        output.json([one.as_json() for one in found])
+        return 0
+    columns = "PLANNED AT", "JOB", "ORIGIN", "OUTCOME", "OFFSET", "DURATION", "TRIES", "STATUS", "REASON"
+    output.table(columns, [_row(invocation, one) for one in found], right=("OFFSET", "DURATION", "TRIES"))
+    if len(found) == limit:
+        output.say(f"the newest {limit}; --limit shows more")
+    return 0
+
+
+@click.command(cls=Command, short_help="One occurrence: attempts, answer, output.")
+@click.argument("occurrence")
+def logs(invocation: Invocation, occurrence: str) -> int:
+    """
+    One occurrence with its attempts and what was kept of the answer.
+
+    \b
+    tminus logs crm_sync@2026-11-20T10:30:00Z
+    """
+    try:
+        identity = OccurrenceId.parse(occurrence)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    output, ledger = invocation.output, invocation.open_ledger()
+    found = past.of_ids(ledger, [identity])
+    if not found:
+        raise NotFound(f"no occurrence {occurrence}", hint=f"tminus history {identity.job}")
+    attempts = past.attempts_of(ledger, identity)
+    if output.as_json:
+        text = attempts[-1].body.decode(errors="replace") if attempts else ""
+        output.json({"occurrence": found[0].as_json(), "attempts": [_attempt_json(one) for one in attempts], "output": text})
+        return 0
+    _print_occurrence(invocation, found[0])
+    for attempt in attempts:
+        _print_attempt(output, attempt)
+    return 0
+
+
+@click.command(cls=Command, short_help="Start offsets of a batch, as figures and picture.")
+@click.argument("batch", required=False, metavar="[BATCH]")
+@click.option("--svg", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the picture there.")
+def skew(invocation: Invocation, batch: str | None, file: Path | None) -> int:
+    """
+    How punctual a batch was: BATCH is its T, by default that of the last one.
+
+    \b
+    tminus skew
+    tminus skew 11:30 --svg batch.svg
+    """
+    planned_at_ns = invocation.time(batch, is_past=True) if batch else None
+    found, occurrences = skew_of(invocation.open_ledger(), planned_at_ns)
+    if file is not None:
+        _write(file, svg(found, occurrences, zone=invocation.zone))
+        invocation.output.say(f"wrote {file}")
+    if invocation.output.as_json:
+        invocation.output.json(found.as_json())
+    else:
+        print_skew(invocation, found, occurrences)
+    return 0
+
+
+def print_skew(invocation: Invocation, found: Skew, occurrences: Sequence[Occurrence]) -> None:
+    """The figures and the picture of a batch."""
+    output = invocation.output
+    output.line(f"{local(found.planned_at_ns, invocation.zone)}: {len(found.offsets)} of {found.jobs} started")
+    if found.offsets:
+        figures = {
+            "first": found.first_ns,
+            "p50": found.percentile_ns(0.5),
+            "p99": found.percentile_ns(0.99),
+            "last": found.last_ns,
+        }
+        spread = duration(found.spread_ns)
+        output.line("  ".join(f"{name} {offset(value)}" for name, value in figures.items()) + f"  spread {spread}")
+        for line in draw(found, occurrences, unicode=output.is_unicode):
+            output.line(line)
+
+
+def _row(invocation: Invocation, one: Occurrence) -> tuple[str, ...]:
+    state = one.outcome.value if one.outcome else one.state.value
+    return (
+        local(one.planned_at_ns, invocation.zone),
+        one.id.job,
+        one.origin.value,
+        invocation.output.mark(state) + (f" ×{one.count}" if one.count > 1 else ""),
+        offset(one.start_offset_ns),
+        duration(one.duration_ns),
+        str(one.attempts),
+        str(one.http_status or ""),
+        one.reason or "",
+    )
+
+
+def _print_occurrence(invocation: Invocation, one: Occurrence) -> None:
+    output = invocation.output
+    state = one.outcome.value if one.outcome else one.state.value
+    output.line(f"{one.id}  {output.mark(state)}")
+    if one.reason:
+        output.line(f"  {one.reason}")
+    output.line(f"  planned {local(one.planned_at_ns, invocation.zone)}, started {offset(one.start_offset_ns) or 'never'}")
+    output.line(f"  origin {one.origin.value}, by {one.executor or 'nobody'}, config {one.config_version}")
+    for key, value in one.params.items():
+        output.line(f"  {key} = {value}")
+
+
+def _print_attempt(output: Output, attempt: Attempt) -> None:
+    armed = "armed" if attempt.armed else "not armed"
+    output.line(f"attempt {attempt.attempt}: {output.mark(attempt.outcome.value)} in {duration(attempt.duration_ns)}, {armed}")
+    if attempt.reason:
+        output.line(f"  {attempt.reason}")
+    for header in attempt.headers:
+        output.line(f"  {_printable(header)}")
+    if attempt.body:
+        output.line()
+        for line in attempt.body.decode(errors="replace").splitlines():
+            output.line(f"  {_printable(line)}")
+    elif attempt.body_size:
+        output.line(f"  ({attempt.body_size} bytes of answer, not kept: see daemon.history.body)")
+
+
+def _printable(text: str) -> str:
+    """What a server sends must not command the terminal."""
+    return "".join(sign if sign.isprintable() or sign == "\t" else repr(sign)[1:-1] for sign in text)
+
+
+def _attempt_json(attempt: Attempt) -> dict[str, object]:
+    return {
+        "attempt": attempt.attempt,
+        "started_at": timestamp(attempt.started_at_ns),
+        "finished_at": timestamp(attempt.finished_at_ns),
+        "duration_ms": milliseconds(attempt.duration_ns),
+        "armed": attempt.armed,
+        "http_status": attempt.http_status,
+        "outcome": attempt.outcome.value,
+        "reason": attempt.reason,
+        "headers": list(attempt.headers),
+        "body_size": attempt.body_size,
+    }
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}") from None

@@ -1,0 +1,101 @@
+"""One invocation of the command line: its options, and what they lead to."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from scheduler.cli.output import Output
+from scheduler.clock import Clock, SystemClock
+from scheduler.errors import LedgerError, UsageError
+from scheduler.jobsfile.load import Loaded, load
+from scheduler.ledger.engine import Ledger, open_ledger
+from scheduler.model.definitions import Definitions
+from scheduler.operations import where
+from scheduler.operations.times import parse_time
+
+
+class InvalidFile(UsageError):
+    """The jobs file has errors; they have been printed."""
+
+
+@dataclass(kw_only=True)
+class Invocation:
+    """
+    Attributes:
+        config: `--config`.
+        ledger_url: `--ledger`.
+        started_ns: When this process started, wall clock.
+    """
+
+    config: str | None
+    ledger_url: str | None
+    output: Output
+    started_ns: int
+
+    @cached_property
+    def clock(self) -> Clock:
+        return SystemClock()
+
+    @cached_property
+    def path(self) -> str:
+        """Of the jobs file."""
+        place = where.jobs_file(self.config, os.environ)
+        self.output.detail(f"jobs file {place.value} ({place.why})")
+        return place.value
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The jobs file, valid or not."""
+        return load(self.path)
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        """
+        Raises:
+            InvalidFile: the jobs file is not valid; its errors are on stderr then.
+        """
+        if self.loaded.definitions is None:
+            from scheduler.cli.problems import print_problems
+
+            print_problems(self.output, self.loaded.errors)
+            raise InvalidFile(f"{self.path} is not valid", hint="`tminus validate` tells more")
+        return self.loaded.definitions
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The file's zone; UTC where there is no file."""
+        try:
+            return ZoneInfo(self.loaded.zone)
+        except UsageError:
+            return ZoneInfo("UTC")
+
+    def open_ledger(self, *, create: bool = False) -> Ledger:
+        """
+        Raises:
+            LedgerError: it is not there and is not to be made, or does not work.
+        """
+        named, path, group = self._named_ledger()
+        place = where.ledger(self.ledger_url, named, path, os.environ)
+        ledger = open_ledger(place.value, group=group, create=create)
+        self.output.detail(f"ledger {ledger.url!r} ({place.why})")
+        return ledger
+
+    def time(self, text: str, *, is_past: bool = False) -> int:
+        """
+        Raises:
+            UsageError: the text is no TIME.
+        """
+        return parse_time(text, zone=self.zone, now_ns=self.clock.wall_ns(), is_past=is_past)
+
+    def _named_ledger(self) -> tuple[str | None, str | None, str | None]:
+        try:
+            definitions = self.loaded.definitions
+            return self.loaded.ledger, self.path, definitions.daemon.ledger_group if definitions else None
+        except UsageError:
+            return None, None, None  # no jobs file: the ledger may be named all the same
+
+
+def no_ledger_yet(error: LedgerError) -> bool:
+    """Whether a command that only reads may say that there is nothing yet."""
+    return error.message.startswith("no ledger at ")

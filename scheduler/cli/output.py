@@ -1,0 +1,145 @@
+"""What a command prints: tables for people, tab-separated lines for pipes, one JSON document for machines."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from scheduler.errors import TminusError
+
+#: Shape, word and colour for each outcome: none of them stands alone.
+_MARKS = {
+    "succeeded": ("●", "ok", "blue"),
+    "failed": ("✕", "x", "red"),
+    "timed_out": ("⧖", "t", "red"),
+    "missed": ("∅", "0", "red"),
+    "unknown": ("?", "?", "yellow"),
+    "skipped": ("–", "-", "dim"),
+    "cancelled": ("⊘", "/", "dim"),
+    "running": ("▶", ">", "cyan"),
+    "claimed": ("◐", "c", "dim"),
+    "queued": ("○", "q", "dim"),
+}
+
+
+class Output:
+    """
+    Where a command's data goes: stdout, and nothing else goes there. Messages go to stderr.
+
+    Args:
+        as_json: One JSON document instead of text.
+        color: Whether colour is wanted where there is a terminal.
+        quiet: No messages but errors.
+        verbose: More of them.
+    """
+
+    def __init__(self, *, as_json: bool, color: bool, quiet: bool, verbose: bool) -> None:
+        self.as_json = as_json
+        self.is_terminal = sys.stdout.isatty() and not as_json
+        self.quiet = quiet
+        self.verbose = verbose
+        plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+        self.color = color and not plain
+        self.is_unicode = "utf" in (sys.stdout.encoding or "").lower()
+
+    def json(self, document: Any) -> None:
+        """The one document."""
+        print(json.dumps(document, ensure_ascii=False, indent=2))
+
+    def line(self, text: str = "") -> None:
+        """A line of data."""
+        if self.color and self.is_terminal:
+            self._console().print(text, highlight=False)
+        else:
+            print(self._plain(text))
+
+    def say(self, text: str) -> None:
+        """A message, to stderr."""
+        if not self.quiet:
+            print(text if self.is_unicode else _ascii(text), file=sys.stderr)
+
+    def detail(self, text: str) -> None:
+        """A message for those who want to know more."""
+        if self.verbose:
+            self.say(text)
+
+    def error(self, error: TminusError) -> None:
+        """What is wrong, and what would be right."""
+        print(f"error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  hint: {error.hint}", file=sys.stderr)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+        """
+        A table: aligned on a terminal; else a header and tab-separated lines, nothing cut.
+
+        Args:
+            columns: Names; those in `right` are aligned to the right.
+            rows: Cells as text.
+            right: Columns with numbers.
+        """
+        if not self.is_terminal:
+            for row in (columns, *rows):
+                print("\t".join(self._plain(cell).replace("\t", " ") for cell in row))
+            return
+        from rich.table import Table  # only where it is drawn: it takes its time to import
+
+        table = Table(box=None, pad_edge=False, header_style="bold" if self.color else "")
+        for name in columns:
+            table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self._console().print(table)
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar on stderr, where that is a terminal; the block tells how many are done."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda _done: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+        columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=Console(stderr=True, no_color=not self.color), transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda done: bar.update(task, completed=done)
+
+    def mark(self, state: str) -> str:
+        """Sign and word for an outcome or a state."""
+        sign, letter, color = _MARKS.get(state, ("", "", ""))
+        word = state.replace("_", " ")
+        text = f"{sign if self.is_unicode else letter} {word}".strip()
+        return f"[{color}]{text}[/]" if self.color and self.is_terminal and color else text
+
+    def _console(self) -> Any:
+        from rich.console import Console
+
+        return Console(no_color=not self.color, highlight=False, soft_wrap=not self.is_terminal)
+
+    def _plain(self, text: str) -> str:
+        return text if self.is_unicode else _ascii(text)
+
+
+def offset(duration_ns: int | None) -> str:
+    """A start offset for people: `+1.4 ms`, `+2.30 s`."""
+    if duration_ns is None:
+        return ""
+    return f"{'-' if duration_ns < 0 else '+'}{duration(abs(duration_ns))}"
+
+
+def duration(duration_ns: int | None) -> str:
+    """A duration for people, three digits."""
+    if duration_ns is None:
+        return ""
+    for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000)):
+        if duration_ns >= size or unit == "µs":
+            value = duration_ns / size
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+    return ""
+
+
+def _ascii(text: str) -> str:
+    return text.replace("–", "-").replace("…", "...").replace("µ", "u").encode("ascii", "replace").decode()

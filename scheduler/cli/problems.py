@@ -1,0 +1,38 @@
+"""Problems of a jobs file on the screen: each with its place, the line itself, a caret and a hint."""
+
+import sys
+from collections.abc import Sequence
+
+from scheduler.cli.output import Output
+from scheduler.jobsfile.problems import Problem, Role, Severity, render
+
+_STYLES = {
+    Role.ERROR: "bold red",
+    Role.WARNING: "bold yellow",
+    Role.MESSAGE: "bold",
+    Role.PLACE: "blue",
+    Role.GUTTER: "dim",
+    Role.CARET: "bold red",
+    Role.HINT: "cyan",
+}
+
+
+def print_problems(output: Output, problems: Sequence[Problem]) -> None:
+    """To stderr, in the order of their places."""
+    colored = output.color and sys.stderr.isatty()
+    for problem in problems:
+        text = "".join(_colored(part, role) if colored else part for role, part in render(problem))
+        print(text, file=sys.stderr)
+
+
+def summary(errors: Sequence[Problem], warnings: Sequence[Problem]) -> str:
+    """`2 errors, 1 warning`."""
+    counts = ((len(errors), Severity.ERROR.value), (len(warnings), Severity.WARNING.value))
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count) or "no problems"
+
+
+def _colored(text: str, role: Role) -> str:
+    from rich.style import Style
+
+    style = _STYLES.get(role)
+    return Style.parse(style).render(text) if style else text

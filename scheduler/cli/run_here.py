@@ -1,0 +1,106 @@
+"""`run-now` without a daemon: run one batch as the daemon would, in this process, and touch no other occurrence."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from scheduler.clock import Clock
+from scheduler.daemon.countdown import Countdown
+from scheduler.daemon.recorder import Recorder
+from scheduler.daemon.station import Station
+from scheduler.daemon.supervisor import Supervisor
+from scheduler.errors import TminusError
+from scheduler.ledger import instances, requests, upkeep
+from scheduler.ledger.engine import Ledger
+from scheduler.ledger.requests import Kind
+from scheduler.model.batch import Due
+from scheduler.model.definitions import Definitions
+from scheduler.model.occurrence import OccurrenceId
+from scheduler.operations.run_now import Wish, accept, check
+from scheduler.outcome import Outcome
+from scheduler.policies.lead import Lead
+from scheduler.release.gate import Gate
+
+_LAST_WRITES_S = 10
+
+
+def run_here(
+    ledger: Ledger,
+    definitions: Definitions,
+    wish: Wish,
+    *,
+    clock: Clock,
+    follow: Callable[[Sequence[OccurrenceId], int], None],
+) -> None:
+    """
+    Run the jobs in this process, which holds the ledger's lock.
+
+    Args:
+        ledger: Locked.
+        definitions: By the jobs file.
+        wish: What to run.
+        clock: The only source of time.
+        follow: Called with the occurrences and their T once they are written down; returns when they have ended.
+
+    Raises:
+        TminusError: the wish cannot be granted, the executor does not start, or an outcome could not be written.
+    """
+    check(wish, definitions, now_ns=clock.wall_ns())
+    with _station(ledger, definitions, clock) as station:
+        dues = _accept(station, wish)
+        planned_at_ns = dues[0].planned_at_ns
+        try:
+            clock.wait_until(planned_at_ns - Lead().for_batch(len(dues)), threading.Event())
+            countdown = Countdown(station, planned_at_ns=planned_at_ns, dues=dues, ended=lambda _: None)
+            countdown.start()
+            try:
+                follow([due.id for due in dues], planned_at_ns)
+            finally:
+                countdown.leave()
+                countdown.abandon()
+                countdown.join()
+        except KeyboardInterrupt:
+            for due in dues:
+                station.recorder.put(due.ends(Outcome.CANCELLED, "interrupted before its start"))
+            raise
+
+
+def _accept(station: Station, wish: Wish) -> Sequence[Due]:
+    ledger, clock, dues = station.ledger, station.clock, list[Due]()
+
+    def answer(connection: Connection) -> Mapping[str, Any]:
+        accepted = accept(connection, request, station.definitions, now_ns=clock.wall_ns(), lead_ns=Lead().for_batch)
+        dues.extend(accepted.dues)
+        return accepted.answer
+
+    request = requests.ask(ledger, Kind.RUN_NOW, wish.as_body(), now_ns=clock.wall_ns())
+    requests.take(ledger, request, instance=station.instance, answer=answer)
+    return dues
+
+
+@contextmanager
+def _station(ledger: Ledger, definitions: Definitions, clock: Clock) -> Iterator[Station]:
+    gate = Gate(clock)
+    station = Station(
+        clock=clock,
+        ledger=ledger,
+        instance=instances.register(ledger, kind="run-now", config_version=definitions.version, now_ns=clock.wall_ns()),
+        definitions=definitions,
+        supervisor=Supervisor(clock),
+        recorder=Recorder(ledger, gate=gate, clock=clock),
+        gate=gate,
+    )
+    upkeep.keep_config(ledger, definitions.version, definitions.text, now_ns=clock.wall_ns())
+    station.supervisor.start()
+    station.recorder.start()
+    try:
+        yield station
+    finally:
+        well = station.recorder.stop(_LAST_WRITES_S)
+        station.supervisor.stop()
+        instances.stopped(ledger, station.instance, clock.wall_ns())
+        if not well:
+            raise TminusError("the outcomes could not be written", hint="`tminus doctor` looks at the ledger")

@@ -1,0 +1,154 @@
+"""`tminus run-now`: ask the daemon, or run the jobs here where there is none; wait, and show how they went."""
+
+import threading
+from collections.abc import Sequence
+
+from scheduler.cli.invocation import Invocation
+from scheduler.cli.output import duration, offset
+from scheduler.errors import DaemonNeeded, TminusError
+from scheduler.instants import SECOND
+from scheduler.ledger import history, instances, requests
+from scheduler.ledger.engine import Ledger
+from scheduler.ledger.lock import is_held, lock_of
+from scheduler.ledger.requests import Kind, Request
+from scheduler.model.occurrence import Occurrence, OccurrenceId
+from scheduler.operations.run_now import Wish, check
+from scheduler.operations.times import local
+from scheduler.outcome import Outcome
+
+#: A daemon that has not taken a request by then is not going to.
+_TAKEN_NS = 5 * SECOND
+_LOOK_S = 0.05
+
+
+class Refused(TminusError):
+    """The daemon's answer to a request, in its words and with its exit code."""
+
+    def __init__(self, answer: Request) -> None:
+        said = answer.answer or {}
+        super().__init__(str(said["error"]), hint=said.get("hint"))
+        self.exit_code = int(said["exit_code"])
+
+
+def run_now(invocation: Invocation, wish: Wish, *, wait: bool) -> int:
+    """Returns the exit status: 0 all succeeded, 1 one did not."""
+    definitions, output, clock = invocation.definitions, invocation.output, invocation.clock
+    check(wish, definitions, now_ns=clock.wall_ns())
+    for name in wish.jobs:
+        if definitions.jobs[name].suspended:
+            output.say(f"{name} is suspended; it runs all the same")
+    ledger = invocation.open_ledger(create=True)
+    follower = _Follower(invocation, ledger)
+    if not wait:
+        return _leave_it(invocation, ledger, wish)
+    if is_held(ledger):
+        request = requests.ask(ledger, Kind.RUN_NOW, wish.as_body(), now_ns=clock.wall_ns())
+        if answer := _await_answer(invocation, ledger, request):
+            said = answer.answer or {}
+            ids = [OccurrenceId.parse(text) for text in said["occurrences"]]
+            follower.follow(ids, int(said["planned_at_ns"]))
+            return follower.report()
+    _take_lock_and_run(invocation, ledger, wish, follower)
+    return follower.report()
+
+
+def _leave_it(invocation: Invocation, ledger: Ledger, wish: Wish) -> int:
+    request = requests.ask(ledger, Kind.RUN_NOW, wish.as_body(), now_ns=invocation.clock.wall_ns())
+    if is_held(ledger) and (answer := _await_answer(invocation, ledger, request, withdraw=False)):
+        said = answer.answer or {}
+        found = history.of_ids(ledger, [OccurrenceId.parse(text) for text in said["occurrences"]])
+        if invocation.output.as_json:
+            invocation.output.json([one.as_json() for one in found])
+        for one in found if not invocation.output.as_json else ():
+            invocation.output.line(str(one.id))
+        return 0
+    invocation.output.say("no daemon runs on this ledger: what was asked for waits until one starts")
+    if invocation.output.as_json:
+        invocation.output.json([])
+    return 0
+
+
+def _await_answer(invocation: Invocation, ledger: Ledger, request: Request, *, withdraw: bool = True) -> Request | None:
+    """The daemon's answer; None where nobody took the request, which is withdrawn then."""
+    until_ns = invocation.clock.monotonic_ns() + _TAKEN_NS
+    while invocation.clock.monotonic_ns() < until_ns:
+        seen = requests.look_at(ledger, request)
+        if seen.answer is not None:
+            if "error" in seen.answer:
+                raise Refused(seen)
+            return seen
+        threading.Event().wait(_LOOK_S)
+    if withdraw and not requests.withdraw(ledger, request, now_ns=invocation.clock.wall_ns()):
+        return _await_answer(invocation, ledger, request)  # taken in the last moment
+    return None
+
+
+def _take_lock_and_run(invocation: Invocation, ledger: Ledger, wish: Wish, follower: "_Follower") -> None:
+    # With the executor's supervisor: not for those who only ask.
+    from scheduler.cli.run_here import run_here
+    from scheduler.daemon import logs
+
+    logs.set_up(quiet=not invocation.output.verbose, color=invocation.output.color)
+
+    lock, said = lock_of(ledger), False
+    while not lock.acquire():
+        holder = instances.latest(ledger)
+        if holder is None or holder.kind != "run-now":
+            who = str(holder) if holder else "another process"
+            raise DaemonNeeded(f"{who} holds the ledger and does not answer", hint="is it stopped, or stuck? see `tminus status`")
+        if not said:
+            invocation.output.say(f"waiting for the {holder}, which holds the ledger")
+            said = True
+        threading.Event().wait(1)
+    try:
+        run_here(ledger, invocation.definitions, wish, clock=invocation.clock, follow=follower.follow)
+    finally:
+        lock.release()
+
+
+class _Follower:
+    """Waits for occurrences to end, and shows it."""
+
+    def __init__(self, invocation: Invocation, ledger: Ledger) -> None:
+        self._invocation = invocation
+        self._output = invocation.output
+        self._ledger = ledger
+        self._ids: Sequence[OccurrenceId] = ()
+        self._ended: list[Occurrence] = []
+
+    def follow(self, ids: Sequence[OccurrenceId], planned_at_ns: int) -> None:
+        """Return when all of them have an outcome."""
+        self._ids = ids
+        jobs = f"{len(ids)} job{'' if len(ids) == 1 else 's'}"
+        self._output.say(f"T {local(planned_at_ns, self._invocation.zone)}, {jobs}")
+        with self._output.progress(len(ids)) as advance:
+            while len(self._ended) < len(ids):
+                threading.Event().wait(_LOOK_S)
+                self._ended = [one for one in history.of_ids(self._ledger, ids) if one.outcome is not None]
+                advance(len(self._ended))
+
+    def report(self) -> int:
+        """Print how they went; returns the exit status."""
+        newest = sorted(history.of_ids(self._ledger, self._ids), key=lambda one: one.id, reverse=True)
+        bad = [one for one in newest if one.outcome is not Outcome.SUCCEEDED]
+        if self._output.as_json:
+            self._output.json([one.as_json() for one in newest])
+            return 1 if bad else 0
+        self._output.table(
+            ("OUTCOME", "JOB", "STATUS", "OFFSET", "DURATION", "REASON"),
+            [
+                (
+                    self._output.mark(one.outcome.value if one.outcome else one.state.value),
+                    one.id.job,
+                    str(one.http_status or ""),
+                    offset(one.start_offset_ns),
+                    duration(one.duration_ns),
+                    one.reason or "",
+                )
+                for one in sorted(newest, key=lambda one: self._ids.index(one.id))
+            ],
+            right=("OFFSET", "DURATION"),
+        )
+        if bad:
+            self._output.say(f"{len(bad)} of {len(newest)} did not succeed; what came back: tminus logs {bad[0].id}")
+        return 1 if bad else 0

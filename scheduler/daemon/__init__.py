@@ -1,0 +1,1 @@
+"""The scheduler itself: planner, countdowns, the supervisor of the executors, the recorder."""

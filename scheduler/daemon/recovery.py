@@ -1,0 +1,132 @@
+"""After a start, before anything new is planned: claims, releases and arrears to outcomes, and to dues that run late."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from scheduler.daemon.late import coalesced, missed, scheduled, settle_late
+from scheduler.jobsfile.rebuild import rebuild
+from scheduler.ledger import history, outcomes, schedules
+from scheduler.ledger.engine import Ledger
+from scheduler.model.batch import Decided, Due
+from scheduler.model.definitions import Definitions
+from scheduler.model.job import Job
+from scheduler.model.occurrence import Occurrence
+from scheduler.outcome import Origin, Outcome
+from scheduler.policies.misfire import is_misfire
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """
+    Attributes:
+        dues: What runs: on time where its T is still to come, else late.
+        after: For each scheduled job, the instant up to which all its fire times are decided.
+    """
+
+    dues: Sequence[Due]
+    after: dict[str, int]
+
+
+def recover(ledger: Ledger, definitions: Definitions, *, since_ns: int, now_ns: int) -> Recovered:
+    """
+    Decide all that an earlier process has left undecided. Nothing else may run on this ledger meanwhile.
+
+    Args:
+        ledger: Locked by this process.
+        definitions: Those in force.
+        since_ns: When this process started: a job that is new owes its instants from then on.
+        now_ns: Wall clock.
+    """
+    lost = "executor: tminus was killed between the release and the answer; whether the request arrived is not known"
+    unknown = outcomes.unknown_after_crash(ledger, now_ns=now_ns, reason=lost)
+    left = _left_behind(ledger, definitions)
+    late_ones: defaultdict[str, list[Due]] = defaultdict(list)
+    dues: list[Due] = []
+    decided = list(left.decided)
+    for due in left.dues:
+        if due.planned_at_ns > now_ns:
+            dues.append(due)
+        elif is_misfire(planned_at_ns=due.planned_at_ns, now_ns=now_ns, grace_ns=due.job.misfire_grace_ns):
+            decided.append(missed(due))
+        elif due.origin is Origin.SCHEDULE:
+            late_ones[due.job.name].append(due)
+        else:
+            dues.append(due)
+    decided_until = schedules.adopt(ledger, wanted(definitions), now_ns=since_ns)
+    for name, after_ns in decided_until.items():
+        job = definitions.jobs[name]
+        late = settle_late(job, after_ns=after_ns, now_ns=now_ns, version=definitions.version)
+        decided += late.decided
+        if late.runs is not None:
+            late_ones[name].append(scheduled(job, late.runs, version=definitions.version))
+    for of_one_job in late_ones.values():
+        *others, last = sorted(of_one_job, key=lambda due: due.id.fire_time_ns)
+        dues.append(last)
+        decided += [coalesced(due, into=last.id.fire_time_ns) for due in others]
+    outcomes.decide(ledger, decided, now_ns=now_ns)
+    _say(unknown, decided, dues)
+    return Recovered(dues=dues, after={name: max(after, now_ns) for name, after in decided_until.items()})
+
+
+def wanted(definitions: Definitions) -> dict[str, str]:
+    """The jobs that a schedule starts, with that schedule as text."""
+    return {name: repr(job.schedule) for name, job in definitions.jobs.items() if job.schedule and not job.suspended}
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    dues: list[Due]
+    decided: list[Decided]
+
+
+def _left_behind(ledger: Ledger, definitions: Definitions) -> _Left:
+    """What is queued, or claimed and not released: it was not sent, and runs by the definition that it was claimed under."""
+    left = _Left([], [])
+    jobs_of: dict[str, dict[str, Job]] = {definitions.version: dict(definitions.jobs)}
+    for occurrence in history.unfinished(ledger):
+        version = occurrence.config_version
+        if version not in jobs_of:
+            text = history.config_text(ledger, version)
+            jobs_of[version] = rebuild(text, path=definitions.paths[0]) if text else {}
+        job = jobs_of[version].get(occurrence.id.job)
+        if job is None:
+            left.decided.append(_gone(occurrence))
+        else:
+            left.dues.append(
+                Due(
+                    id=occurrence.id,
+                    job=job,
+                    planned_at_ns=occurrence.planned_at_ns,
+                    origin=occurrence.origin,
+                    config_version=version,
+                    params=occurrence.params,
+                    is_written=True,
+                )
+            )
+    return left
+
+
+def _gone(occurrence: Occurrence) -> Decided:
+    return Decided(
+        id=occurrence.id,
+        planned_at_ns=occurrence.planned_at_ns,
+        origin=occurrence.origin,
+        config_version=occurrence.config_version,
+        outcome=Outcome.CANCELLED,
+        reason=f"the definition that it was claimed under ({occurrence.config_version}) is not in the ledger",
+    )
+
+
+def _say(unknown: int, decided: Sequence[Decided], dues: Sequence[Due]) -> None:
+    if unknown:
+        log.warning("killed between release and answer, outcome unknown", occurrences=unknown)
+    late = sum(one.count for one in decided if one.outcome is Outcome.MISSED)
+    if late:
+        log.warning("missed while tminus was not running", fire_times=late)
+    if dues or decided:
+        log.info("recovered", runs=len(dues), ended=len(decided))

@@ -1,0 +1,146 @@
+"""The service: what runs between start and stop, and how both are done in order."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy.engine import Connection
+
+from scheduler.clock import Clock
+from scheduler.daemon.clock_watch import ClockWatch
+from scheduler.daemon.countdown import Countdown
+from scheduler.daemon.inbox import Inbox
+from scheduler.daemon.planner import Planner
+from scheduler.daemon.recorder import Recorder
+from scheduler.daemon.recovery import recover, wanted
+from scheduler.daemon.station import Station
+from scheduler.daemon.supervisor import Supervisor
+from scheduler.instants import SECOND
+from scheduler.ledger import instances, schedules, upkeep
+from scheduler.ledger.engine import Ledger
+from scheduler.ledger.requests import Request
+from scheduler.model.batch import Due
+from scheduler.model.definitions import Definitions
+from scheduler.operations.run_now import accept
+from scheduler.release.gate import Gate
+
+log = structlog.get_logger()
+
+#: After the shutdown grace, for the last outcomes to be written.
+_LAST_WRITES_S = 10
+
+
+class Service:
+    """
+    Plans and runs jobs on one ledger, which this process has locked. Its methods belong to one thread.
+
+    Args:
+        since_ns: When this process started, wall clock.
+    """
+
+    def __init__(self, ledger: Ledger, definitions: Definitions, *, clock: Clock, instance: str, since_ns: int) -> None:
+        gate = Gate(clock)
+        self._since_ns = since_ns
+        self.station = Station(
+            clock=clock,
+            ledger=ledger,
+            instance=instance,
+            definitions=definitions,
+            supervisor=Supervisor(clock),
+            recorder=Recorder(ledger, gate=gate, clock=clock),
+            gate=gate,
+        )
+        self._planner = Planner(clock=clock, launch=self._launch, decided=self.station.recorder.put)
+        self._inbox = Inbox(ledger, instance=instance, clock=clock, answer=self._answer, taken=self._taken)
+        self._clock_watch = ClockWatch(clock, stepped=self._planner.wake)
+        self._lock = threading.Lock()
+        self._countdowns: set[Countdown] = set()
+        self._queued: dict[str, Sequence[Due]] = {}
+
+    def start(self) -> None:
+        """
+        Recover, then plan. When this returns, the service is ready.
+
+        Raises:
+            TminusError: the ledger does not work, or the executor does not start.
+        """
+        station = self.station
+        station.supervisor.start()
+        station.recorder.start()
+        self._keep_config()
+        recovered = recover(station.ledger, station.definitions, since_ns=self._since_ns, now_ns=station.clock.wall_ns())
+        self._planner.start(station.definitions, recovered.after)
+        self._planner.add(recovered.dues)
+        self._inbox.start()
+        self._clock_watch.start()
+
+    def reload(self, definitions: Definitions) -> None:
+        """Take other definitions between two batches; what is claimed keeps those that it was claimed under."""
+        self.station.definitions = definitions
+        self._keep_config()
+        now_ns = self.station.clock.wall_ns()
+        self._planner.replan(definitions, schedules.adopt(self.station.ledger, wanted(definitions), now_ns=now_ns))
+        instances.configured(self.station.ledger, self.station.instance, version=definitions.version, error=None)
+
+    def is_well(self) -> bool:
+        """Whether T will be met: batches are closed, and the executor takes them."""
+        return self._planner.is_well() and self.station.supervisor.is_well()
+
+    def status(self) -> str:
+        """A line for people."""
+        with self._lock:
+            return (
+                f"{len(self.station.definitions.jobs)} jobs, {len(self.station.running)} running, {len(self._countdowns)} batches"
+            )
+
+    def stop(self) -> bool:
+        """
+        End in good order: no new batch; what is near its T or runs already may finish within the shutdown grace.
+
+        Returns:
+            False where an outcome could not be written.
+        """
+        clock, grace_ns = self.station.clock, self.station.definitions.daemon.shutdown_grace_ns
+        until_ns, monotonic_until_ns = clock.wall_ns() + grace_ns, clock.monotonic_ns() + grace_ns
+        self._inbox.stop()
+        self._clock_watch.stop()
+        self._planner.stop()
+        with self._lock:
+            countdowns = list(self._countdowns)
+        for countdown in countdowns:
+            if countdown.planned_at_ns > until_ns:
+                countdown.leave()
+        for countdown in countdowns:
+            countdown.join(max(monotonic_until_ns - clock.monotonic_ns(), 0) / SECOND)
+        for countdown in countdowns:
+            countdown.abandon()
+            countdown.join()
+        well = self.station.recorder.stop(_LAST_WRITES_S)
+        self.station.supervisor.stop()
+        return well
+
+    def _launch(self, planned_at_ns: int, dues: Sequence[Due]) -> None:
+        countdown = Countdown(self.station, planned_at_ns=planned_at_ns, dues=dues, ended=self._has_ended)
+        with self._lock:
+            self._countdowns.add(countdown)
+        countdown.start()
+
+    def _has_ended(self, countdown: Countdown) -> None:
+        with self._lock:
+            self._countdowns.discard(countdown)
+        if countdown.claim_and_arm_ns is not None:
+            self._planner.learn(jobs=countdown.jobs, claim_and_arm_ns=countdown.claim_and_arm_ns)
+
+    def _keep_config(self) -> None:
+        definitions, now_ns = self.station.definitions, self.station.clock.wall_ns()
+        upkeep.keep_config(self.station.ledger, definitions.version, definitions.text, now_ns=now_ns)
+
+    def _answer(self, connection: Connection, request: Request) -> Mapping[str, Any]:
+        definitions, now_ns = self.station.definitions, self.station.clock.wall_ns()
+        accepted = accept(connection, request, definitions, now_ns=now_ns, lead_ns=self._planner.lead_ns)
+        self._queued[request.id] = accepted.dues
+        return accepted.answer
+
+    def _taken(self, request: Request) -> None:
+        self._planner.add(self._queued.pop(request.id))

@@ -1,0 +1,40 @@
+"""What every countdown shares: the ledger, the executor, the recorder, and the definitions that are in force."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scheduler.clock import Clock
+from scheduler.daemon.recorder import Recorder
+from scheduler.daemon.render import Renderer
+from scheduler.daemon.running import Running
+from scheduler.daemon.supervisor import Supervisor
+from scheduler.jobsfile.references import References
+from scheduler.ledger.engine import Ledger
+from scheduler.model.definitions import Definitions
+from scheduler.release.gate import Gate
+
+
+@dataclass(slots=True, kw_only=True)
+class Station:
+    """
+    One process that runs jobs on one ledger.
+
+    Attributes:
+        instance: Its row in the ledger.
+        definitions: Those in force; a reload sets others.
+    """
+
+    clock: Clock
+    ledger: Ledger
+    instance: str
+    definitions: Definitions
+    supervisor: Supervisor
+    recorder: Recorder
+    gate: Gate
+    running: Running = field(default_factory=Running)
+
+    def renderer(self) -> Renderer:
+        """For the definitions in force."""
+        folder = str(Path(self.definitions.paths[0]).resolve().parent)
+        return Renderer(References(folder, os.environ), keep_body=self.definitions.daemon.history.max_body)

@@ -1,0 +1,35 @@
+"""
+Tell systemd how it stands: ready, reloading, stopping, alive. Without systemd nothing happens.
+
+Source: sd_notify(3), sd_watchdog_enabled(3).
+"""
+
+import contextlib
+import os
+import socket
+
+from scheduler.instants import SECOND
+
+
+def notify(*lines: str) -> None:
+    """Send some `NAME=value` lines; a manager that is not there, or does not listen, is no error."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+        to.sendto("\n".join(lines).encode(), address)
+
+
+def reloading(monotonic_ns: int) -> None:
+    """A reload begins; `READY=1` ends it. systemd compares the time with its own clock of the same name."""
+    notify("RELOADING=1", f"MONOTONIC_USEC={monotonic_ns // 1000}")
+
+
+def watchdog_every_ns() -> int | None:
+    """How often systemd wants a sign of life, twice within its limit; None where it wants none."""
+    limit, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+    if not limit.isdecimal() or (pid and pid != str(os.getpid())):
+        return None
+    return max(int(limit) * 1000 // 2, SECOND // 10)

@@ -1,0 +1,106 @@
+"""Arm a lane: resolve names, prime connections, prime again what dies or fails, until the deadline."""
+
+import select
+from collections import deque
+from collections.abc import Sequence
+
+import pycurl
+
+from scheduler.clock import Clock
+from scheduler.executors.http.bundle import Bundle
+from scheduler.executors.http.loop import Loop
+from scheduler.executors.http.names import Resolver, is_literal, origin_of, pin
+from scheduler.executors.http.primer import ENDED_WELL, ConnectionKey, Standing
+from scheduler.executors.http.transfer import Transfer
+from scheduler.instants import MS, SECOND
+from scheduler.release.gate import Gate
+
+#: Connections begun between two looks at the gate and the loop.
+_STEP = 25
+_TURN_NS = 20 * MS
+#: A primer that failed is tried again after this, as long as there is time.
+_RETRY_NS = 250 * MS
+_GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+
+
+class Arming:
+    """
+    Primes the connections of one lane, on its thread.
+
+    Attributes:
+        armed_at_ns: When (monotonic) the last of them stood.
+    """
+
+    def __init__(self, bundles: Sequence[Bundle], *, loop: Loop, standing: Standing, resolver: Resolver, clock: Clock) -> None:
+        self.armed_at_ns = clock.monotonic_ns()
+        self._loop = loop
+        self._standing = standing
+        self._clock = clock
+        self._waiting = deque((0, bundle, transfer) for bundle in bundles for transfer in bundle.primers)
+        self._busy: dict[pycurl.Curl, tuple[Bundle, Transfer]] = {}
+        self._idle = select.epoll()
+        self._idle_at: dict[int, tuple[ConnectionKey, Bundle, Transfer]] = {}
+        origins = {origin_of(transfer.request.url) for _, _, transfer in self._waiting}
+        self._looked_up = {origin: resolver.look_up(origin) for origin in origins if not is_literal(origin[0])}
+
+    def run(self, *, deadline_ns: int, gate: Gate, own: object) -> None:
+        """Return at the deadline (wall clock); what is not armed by then starts unarmed."""
+        while gate.wait_open(own=own, deadline_ns=deadline_ns):
+            self._begin_some()
+            if self._busy:
+                for curl, code, _ in self._loop.turn(_TURN_NS):
+                    self._settle(curl, code)
+                self._look_after(0)
+            elif self._waiting:
+                self._look_after(_TURN_NS)
+            else:
+                self._look_after(deadline_ns - self._clock.wall_ns())
+        for curl, (bundle, transfer) in self._busy.items():
+            bundle.multi.remove_handle(curl)
+            transfer.unprime()
+        self._idle.close()
+
+    def _begin_some(self) -> None:
+        now = self._clock.monotonic_ns()
+        for _ in range(min(_STEP, len(self._waiting))):
+            due, bundle, transfer = self._waiting.popleft()
+            pins = self._pins(transfer)
+            if due > now or pins is None:
+                self._waiting.append((due, bundle, transfer))
+                continue
+            transfer.prime(pins)
+            bundle.multi.add_handle(transfer.curl)
+            self._loop.kick(bundle.multi)
+            self._busy[transfer.curl] = (bundle, transfer)
+
+    def _settle(self, curl: pycurl.Curl, code: int) -> None:
+        bundle, transfer = self._busy.pop(curl)
+        bundle.multi.remove_handle(curl)
+        transfer.unprime()
+        if code != ENDED_WELL:
+            self._waiting.append((self._clock.monotonic_ns() + _RETRY_NS, bundle, transfer))
+            return
+        self.armed_at_ns = self._clock.monotonic_ns()
+        found = transfer.find_primed()
+        if found is not None:
+            key, connection = found
+            self._standing[key] = connection
+            self._idle_at[connection.fileno()] = (key, bundle, transfer)
+            events = select.EPOLLRDHUP | (select.EPOLLIN if transfer.idle_bytes_matter else 0)
+            self._idle.register(connection, events)
+
+    def _look_after(self, wait_ns: int) -> None:
+        """Prime again what its peer has given up."""
+        for descriptor, _events in self._idle.poll(max(wait_ns, 0) / SECOND):
+            self._idle.unregister(descriptor)
+            key, bundle, transfer = self._idle_at.pop(descriptor)
+            self._standing.pop(key).detach()
+            self._waiting.append((self._clock.monotonic_ns() + _RETRY_NS, bundle, transfer))
+
+    def _pins(self, transfer: Transfer) -> list[str] | None:
+        """What its host was resolved to; None where that is not known yet, or nothing."""
+        origin = origin_of(transfer.request.url)
+        if origin not in self._looked_up:
+            return []
+        future = self._looked_up[origin]
+        return [pin(origin, future.result())] if future.done() and future.exception() is None else None

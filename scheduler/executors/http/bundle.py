@@ -1,0 +1,54 @@
+"""Many small multis: how the transfers of a lane are spread over CurlMultis."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pycurl
+
+from scheduler.executors.http.names import origin_of
+from scheduler.executors.http.transfer import Transfer
+
+#: libcurl's search for a pooled connection is linear in the connections that a multi holds to one host.
+PER_MULTI = 50
+#: HTTP/2 transfers to one host share one connection, up to the number of streams that servers commonly allow.
+STREAMS = 100
+
+
+@dataclass(slots=True)
+class Bundle:
+    """
+    One CurlMulti and the transfers that start in it.
+
+    Attributes:
+        began_ns: When (wall clock) the lane began to let them go.
+    """
+
+    multi: pycurl.CurlMulti
+    transfers: list[Transfer]
+    shares_connections: bool
+    began_ns: int = 0
+
+    @property
+    def primers(self) -> list[Transfer]:
+        """The transfers whose connections are opened before T."""
+        return self.transfers[:1] if self.shares_connections else self.transfers
+
+
+def bundles(transfers: Sequence[Transfer]) -> Iterator[Bundle]:
+    """Spread them: HTTP/1.1 in their order, HTTP/2 by host."""
+    own = [transfer for transfer in transfers if not transfer.request.http2]
+    for start in range(0, len(own), PER_MULTI):
+        yield Bundle(_multi(), own[start : start + PER_MULTI], shares_connections=False)
+    shared = sorted((t for t in transfers if t.request.http2), key=lambda transfer: origin_of(transfer.request.url))
+    for _, group in itertools.groupby(shared, key=lambda transfer: origin_of(transfer.request.url)):
+        same_host = list(group)
+        for start in range(0, len(same_host), STREAMS):
+            yield Bundle(_multi(), same_host[start : start + STREAMS], shares_connections=True)
+
+
+def _multi() -> pycurl.CurlMulti:
+    multi = pycurl.CurlMulti()
+    # By default libcurl keeps four connections for each handle that is in the multi: a primer that has ended is in none.
+    multi.setopt(pycurl.M_MAXCONNECTS, 2 * STREAMS)
+    return multi

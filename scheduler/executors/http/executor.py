@@ -1,0 +1,111 @@
+"""Runs the shards of this process: each has lanes of its own, and they may overlap in time."""
+
+import os
+import threading
+from collections.abc import Callable
+
+from scheduler.clock import Clock
+from scheduler.executors.http import descriptors, wire
+from scheduler.executors.http.lane import Lane, Surroundings
+from scheduler.executors.http.names import Resolver
+from scheduler.executors.http.reaper import Reaper
+from scheduler.release.gate import Gate
+from scheduler.release.shard import ShardRun
+
+#: Fewer requests than this are not worth a second lane.
+_PER_LANE = 32
+#: More lanes than this bring nothing: they only hand the GIL to each other (measured, see ARCHITECTURE.md).
+_MOST_LANES = 2
+
+
+class Executor:
+    """
+    Belongs to the thread that reads the commands.
+
+    Args:
+        report: Takes reports, from any thread.
+    """
+
+    def __init__(self, *, clock: Clock, report: Callable[[wire.Report], None]) -> None:
+        gate = Gate(clock)
+        self._around = Surroundings(clock=clock, gate=gate, resolver=Resolver(), reaper=Reaper(gate=gate, clock=clock))
+        self._report = report
+        self._connections = descriptors.connections(descriptors.raise_limit())
+        self._shards: dict[int, ShardRun] = {}
+        self._lanes: dict[int, list[Lane]] = {}
+
+    def obey(self, command: wire.Command) -> None:
+        """Do what the daemon asks; returns at once."""
+        match command:
+            case wire.Arm():
+                self._arm(command)
+            case wire.Release():
+                self._permit(command.shard, set(command.withdrawn))
+            case wire.Withdraw():
+                if run := self._shards.get(command.shard):
+                    run.hold.withdraw()
+
+    def _arm(self, command: wire.Arm) -> None:
+        shard, gate = command.shard, self._around.gate
+        began_ns = self._around.clock.monotonic_ns()
+        all_out = threading.Event()
+        lanes = self._lanes[shard] = self._make_lanes(command, all_out)
+
+        def armed() -> None:
+            took_ns = max(lane.armed_at_ns for lane in lanes) - began_ns
+            self._report(wire.Armed(shard=shard, armed=sum(lane.armed for lane in lanes), took_ns=max(took_ns, 0)))
+
+        def out() -> None:
+            all_out.set()
+            gate.release(shard)
+
+        def ended() -> None:
+            run = self._shards.pop(shard)
+            del self._lanes[shard]
+            self._around.reaper.sweep()
+            self._report(wire.Ended(shard=shard, released=run.hold.released_at_ns is not None))
+
+        run = self._shards[shard] = ShardRun(
+            t_ns=command.t_ns,
+            deadline_ns=command.deadline_ns,
+            give_up_ns=command.give_up_ns,
+            parties=lanes,
+            clock=self._around.clock,
+            on_armed=armed,
+            on_out=out,
+            on_ended=ended,
+        )
+        gate.shut_around(shard, command.t_ns)
+        run.start()
+
+    def _permit(self, shard: int, withdrawn: set[int]) -> None:
+        run = self._shards.get(shard)
+        if run is None:
+            return
+        if withdrawn:
+            for lane in self._lanes[shard]:
+                lane.withdraw(withdrawn)
+        run.hold.permit()
+
+    def _make_lanes(self, command: wire.Arm, all_out: threading.Event) -> list[Lane]:
+        requests = command.requests
+        count = min(command.lanes or _lanes_for(len(requests)), len(requests))
+        connections = command.max_connections or self._connections
+        return [
+            Lane(
+                f"lane-{command.shard}-{index}",
+                requests[index::count],
+                at_once=max(connections // count, 1),
+                realtime=command.realtime,
+                shard=command.shard,
+                all_out=all_out,
+                around=self._around,
+                report=lambda finished: self._report(wire.Results(shard=command.shard, finished=finished)),
+            )
+            for index in range(count)
+        ]
+
+
+def _lanes_for(requests: int) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(_MOST_LANES, cores, requests // _PER_LANE))

@@ -1,0 +1,232 @@
+"""A lane: a party that owns many small CurlMultis and performs them in turn."""
+
+import heapq
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import pycurl
+
+from scheduler.clock import Clock
+from scheduler.executors.http import priority, verdict
+from scheduler.executors.http.arming import Arming
+from scheduler.executors.http.bundle import PER_MULTI, Bundle, bundles
+from scheduler.executors.http.loop import Ended, Loop, ended
+from scheduler.executors.http.names import Resolver
+from scheduler.executors.http.primer import Standing, listen
+from scheduler.executors.http.reaper import Reaper
+from scheduler.executors.http.transfer import Start, Transfer
+from scheduler.executors.http.wire import Finished, Request
+from scheduler.instants import MS, SECOND
+from scheduler.release.gate import Gate
+from scheduler.release.party import Party
+
+_LONGEST_TURN_NS = 1 * SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all lanes of the process share."""
+
+    clock: Clock
+    gate: Gate
+    resolver: Resolver
+    reaper: Reaper
+
+
+class Lane(Party):
+    """
+    Many transfers on one thread: libcurl starts each in about 20 µs, without the GIL.
+
+    Args:
+        requests: At least one.
+        at_once: How many connections it may hold; the rest follow as these free up.
+        realtime: Take a real-time priority around T, where that is allowed.
+        shard: The token under which the shard holds the gate.
+        all_out: Set once all lanes of the shard have let their requests go.
+        report: Takes attempts that have ended; called on the lane's thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        requests: Sequence[Request],
+        *,
+        at_once: int,
+        realtime: bool,
+        shard: object,
+        all_out: threading.Event,
+        around: Surroundings,
+        report: Callable[[list[Finished]], None],
+    ) -> None:
+        super().__init__(name)
+        self.armed = 0
+        self.armed_at_ns = 0
+        self._around = around
+        self._shard = shard
+        self._all_out = all_out
+        self._realtime = realtime
+        self._report = report
+        self._start = Start()
+        self._standing: Standing = {}
+        self._requests = requests
+        self._at_once = at_once
+        self._loop = Loop(around.clock)
+        self._bundles: list[Bundle] = []
+        self._open: dict[pycurl.Curl, tuple[Bundle, Transfer]] = {}
+        self._waiting: deque[Request] = deque()
+        self._finished: list[Finished] = []
+        self._first_bytes: list[tuple[int, int, Transfer]] = []
+        self._out_ns = 0
+        self._latest_ns = min(request.latest_ns for request in requests)
+
+    def __repr__(self) -> str:
+        return f"<Lane {self.name} [{self.armed} of {len(self._requests)} armed, {len(self._open)} open]>"
+
+    def arm(self, deadline_ns: int) -> None:
+        around = self._around
+        self._waiting.extend(self._requests[self._at_once :])
+        self._bundles = list(bundles(self._make_transfers(deadline_ns)))
+        for bundle in self._bundles:
+            self._loop.adopt(bundle.multi)
+        arming = Arming(self._bundles, loop=self._loop, standing=self._standing, resolver=around.resolver, clock=around.clock)
+        arming.run(deadline_ns=deadline_ns, gate=around.gate, own=self._shard)
+        self.armed, self.armed_at_ns = len(self._standing), arming.armed_at_ns
+        for bundle in self._bundles:
+            for transfer in bundle.transfers:
+                transfer.hush()
+                # From here on nothing may run this multi before T: libcurl would begin to send.
+                bundle.multi.add_handle(transfer.curl)
+                self._open[transfer.curl] = (bundle, transfer)
+        if self._realtime:
+            priority.raise_priority()
+
+    def withdraw(self, indexes: set[int]) -> None:
+        """Take these out, unreported. Called while the lane is at the barrier, by the thread that will permit the release."""
+        self._waiting = deque(request for request in self._waiting if request.index not in indexes)
+        for curl, (_, transfer) in list(self._open.items()):
+            if transfer.request.index in indexes:
+                self._close(curl)
+
+    def go(self, released_at_ns: int) -> None:
+        if released_at_ns > self._latest_ns:
+            self._send_late_ones_home(released_at_ns)
+        self._start.released = True
+        wall_ns = self._around.clock.wall_ns
+        for bundle in self._bundles:
+            bundle.began_ns = wall_ns()
+            bundle.multi.perform()
+        self._out_ns = wall_ns()
+        priority.lower_priority()
+
+    def drain(self) -> None:
+        self._all_out.wait()  # reading is Python: it would take the GIL from a lane that still lets go
+        for connection in self._standing.values():
+            listen(connection)
+        ends = [*(bundle.began_ns for bundle in self._bundles[1:]), self._out_ns]
+        for bundle, ended_ns in zip(self._bundles, ends, strict=True):
+            for transfer in bundle.transfers:
+                if transfer.curl in self._open:
+                    transfer.note_departure(bundle.began_ns, ended_ns)
+                    self._expect_first_byte(transfer)
+        self._start_waiting(self._bundles[0])
+        # First hear all answers, which says when each request left, then look at them.
+        for bundle in self._bundles:
+            self._loop.resume(bundle.multi)
+        for bundle in self._bundles:
+            self._take_in(ended(bundle.multi))
+        while self._open:
+            self._take_in(self._loop.turn(self._longest_turn()))
+            self._end_overdue()
+            self._flush()
+        self._bury_multis()
+
+    def go_home(self) -> None:
+        priority.lower_priority()
+        for curl in list(self._open):
+            self._close(curl)
+        self._bury_multis()
+
+    def give_up(self, error: BaseException) -> None:
+        priority.lower_priority()
+        for _, transfer in self._open.values():
+            self._finished.append(transfer.end_by(verdict.broken(error, sent=transfer.sent)))
+        for request in self._waiting:
+            self._finished.append(self._transfer(request).end_by(verdict.broken(error, sent=False)))
+        self._flush()
+
+    def _make_transfers(self, deadline_ns: int) -> list[Transfer]:
+        transfers = []
+        for index, request in enumerate(self._requests[: self._at_once]):
+            if index % PER_MULTI == 0:
+                self._around.gate.wait_open(own=self._shard, deadline_ns=deadline_ns)
+            transfers.append(self._transfer(request))
+        return transfers
+
+    def _transfer(self, request: Request) -> Transfer:
+        return Transfer(request, start=self._start, standing=self._standing, clock=self._around.clock)
+
+    def _send_late_ones_home(self, released_at_ns: int) -> None:
+        for curl, (_, transfer) in list(self._open.items()):
+            if transfer.request.latest_ns < released_at_ns:
+                self._finished.append(transfer.too_late())
+                self._close(curl)
+
+    def _start_waiting(self, bundle: Bundle) -> None:
+        """Start what had to wait for a connection."""
+        while self._waiting and len(self._open) < self._at_once:
+            transfer = self._transfer(self._waiting.popleft())
+            if transfer.request.latest_ns < self._around.clock.wall_ns():
+                self._finished.append(transfer.too_late())
+                continue
+            bundle.multi.add_handle(transfer.curl)
+            self._open[transfer.curl] = (bundle, transfer)
+            self._expect_first_byte(transfer)
+            self._loop.kick(bundle.multi)
+
+    def _take_in(self, these: Iterable[Ended]) -> None:
+        for curl, code, words in these:
+            bundle, transfer = self._open[curl]
+            self._finished.append(transfer.finish(code, words))
+            self._close(curl)
+            self._start_waiting(bundle)
+
+    def _expect_first_byte(self, transfer: Transfer) -> None:
+        due = self._around.clock.monotonic_ns() + transfer.request.first_byte_ms * MS
+        heapq.heappush(self._first_bytes, (due, transfer.request.index, transfer))
+
+    def _end_overdue(self) -> None:
+        now = self._around.clock.monotonic_ns()
+        while self._first_bytes and self._first_bytes[0][0] <= now:
+            transfer = heapq.heappop(self._first_bytes)[2]
+            if transfer.curl in self._open and not transfer.answered:
+                late = verdict.no_first_byte(transfer.request, sent=transfer.sent)
+                self._finished.append(transfer.end_by(late))
+                bundle = self._open[transfer.curl][0]
+                self._close(transfer.curl)
+                self._start_waiting(bundle)
+
+    def _longest_turn(self) -> int:
+        if not self._first_bytes:
+            return _LONGEST_TURN_NS
+        return min(_LONGEST_TURN_NS, self._first_bytes[0][0] - self._around.clock.monotonic_ns())
+
+    def _close(self, curl: pycurl.Curl) -> None:
+        bundle, _ = self._open.pop(curl)
+        bundle.multi.remove_handle(curl)
+        self._around.reaper.bury([curl])
+
+    def _flush(self) -> None:
+        if self._finished:
+            self._report(self._finished)
+            self._finished = []
+
+    def _bury_multis(self) -> None:
+        self._flush()
+        for connection in self._standing.values():
+            connection.detach()
+        for bundle in self._bundles:
+            self._loop.forget(bundle.multi)
+        self._loop.close()
+        self._around.reaper.bury(bundle.multi for bundle in self._bundles)

@@ -1,0 +1,121 @@
+"""
+One epoll for the many small multis of a lane, through libcurl's multi-socket interface.
+
+`curl_multi_fdset` cannot see descriptors beyond 1023, and a `select` a multi would wake once for each of them.
+Source: curl.se/libcurl/c/curl_multi_socket_action.html
+"""
+
+import contextlib
+import select
+from collections.abc import Iterator
+from typing import Any
+
+import pycurl
+
+from scheduler.clock import Clock
+from scheduler.instants import MS, SECOND
+
+#: The handle, curl's code (0: a complete answer), and curl's own words.
+Ended = tuple[pycurl.Curl, int, str]
+
+_EVENTS = {
+    pycurl.POLL_IN: select.EPOLLIN,
+    pycurl.POLL_OUT: select.EPOLLOUT,
+    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
+}
+
+
+class Loop:
+    """Drives CurlMultis; belongs to one thread, which alone calls it and touches its multis."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._epoll = select.epoll()
+        self._owner: dict[int, pycurl.CurlMulti] = {}
+        self._due: dict[pycurl.CurlMulti, int] = {}
+
+    def adopt(self, multi: pycurl.CurlMulti) -> None:
+        """Drive this multi from now on."""
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        multi.setopt(pycurl.M_TIMERFUNCTION, lambda timeout_ms: self._wake(multi, timeout_ms))
+
+    def resume(self, multi: pycurl.CurlMulti) -> None:
+        """Go on with what `perform` started behind the loop's back: it has announced none of its sockets."""
+        multi.socket_all()
+
+    def kick(self, multi: pycurl.CurlMulti) -> None:
+        """Handles were added to the multi: run it at the next turn."""
+        self._due[multi] = 0
+
+    def turn(self, wait_ns: int) -> Iterator[Ended]:
+        """Wait at most that long for something to happen, let libcurl act on it, and yield what ended."""
+        now = self._clock.monotonic_ns()
+        if self._due:
+            wait_ns = min(wait_ns, min(self._due.values()) - now)
+        touched: dict[pycurl.CurlMulti, None] = {}
+        for descriptor, events in self._epoll.poll(max(wait_ns, 0) / SECOND):
+            multi = self._owner.get(descriptor)
+            if multi is not None:
+                multi.socket_action(descriptor, _mask(events))
+                touched[multi] = None
+        now = self._clock.monotonic_ns()
+        for multi in [multi for multi, due in self._due.items() if due <= now]:
+            del self._due[multi]
+            multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+            touched[multi] = None
+        for multi in touched:
+            yield from ended(multi)
+
+    def forget(self, multi: pycurl.CurlMulti) -> None:
+        """The multi is about to be closed: its sockets and timer are no longer ours."""
+        multi.setopt(pycurl.M_SOCKETFUNCTION, None)
+        multi.setopt(pycurl.M_TIMERFUNCTION, None)
+        self._due.pop(multi, None)
+        for descriptor in [fd for fd, owner in self._owner.items() if owner is multi]:
+            self._unwatch(descriptor)
+
+    def close(self) -> None:
+        """Give the descriptor back. The multis are not closed."""
+        self._epoll.close()
+
+    def _watch(self, event: int, descriptor: int, multi: pycurl.CurlMulti, _: Any) -> None:
+        if event == pycurl.POLL_REMOVE:
+            self._unwatch(descriptor)
+            return
+        self._owner[descriptor] = multi
+        try:
+            self._epoll.register(descriptor, _EVENTS[event])
+        except FileExistsError:
+            self._epoll.modify(descriptor, _EVENTS[event])
+
+    def _unwatch(self, descriptor: int) -> None:
+        if self._owner.pop(descriptor, None) is not None:
+            with contextlib.suppress(OSError):  # already closed, which has unregistered it
+                self._epoll.unregister(descriptor)
+
+    def _wake(self, multi: pycurl.CurlMulti, timeout_ms: int) -> None:
+        if timeout_ms < 0:
+            self._due.pop(multi, None)
+        else:
+            self._due[multi] = self._clock.monotonic_ns() + timeout_ms * MS
+
+
+def ended(multi: pycurl.CurlMulti) -> Iterator[Ended]:
+    """The transfers of this multi that have ended since the last call, as `Loop.turn` yields them."""
+    more = 1
+    while more:
+        more, well, badly = multi.info_read()
+        for curl in well:
+            yield curl, 0, ""
+        yield from badly
+
+
+def _mask(events: int) -> int:
+    mask = 0
+    if events & (select.EPOLLIN | select.EPOLLHUP):
+        mask |= pycurl.CSELECT_IN
+    if events & select.EPOLLOUT:
+        mask |= pycurl.CSELECT_OUT
+    if events & select.EPOLLERR:
+        mask |= pycurl.CSELECT_ERR
+    return mask

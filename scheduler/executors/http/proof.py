@@ -1,0 +1,58 @@
+"""Prove that priming works with the libcurl that is here: it is behaviour of libcurl's, not a promise."""
+
+import socket
+import threading
+from contextlib import closing
+
+import pycurl
+
+from scheduler.executors.http.primer import ENDED_WELL, make_primer, unmake_primer
+
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_PATIENCE_MS = 3_000
+
+
+def priming_works() -> bool:
+    """
+    Prime a connection to a server of our own, then send a request: whether the request took that connection.
+
+    Raises:
+        OSError: no socket can be had here.
+    """
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        threading.Thread(target=_serve, args=(server,), name="proof", daemon=True).start()
+        curl, multi = pycurl.Curl(), pycurl.CurlMulti()
+        curl.setopt(pycurl.URL, f"http://127.0.0.1:{server.getsockname()[1]}/")
+        curl.setopt(pycurl.PROXY, "")
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+        curl.setopt(pycurl.TIMEOUT_MS, _PATIENCE_MS)
+        curl.setopt(pycurl.WRITEFUNCTION, len)
+        make_primer(curl)
+        primed = _perform(multi, curl)
+        unmake_primer(curl)
+        sent = _perform(multi, curl)
+        reused = curl.getinfo(pycurl.NUM_CONNECTS) == 0
+        curl.close()
+        multi.close()
+        return primed == ENDED_WELL and sent == 0 and reused
+
+
+def _perform(multi: pycurl.CurlMulti, curl: pycurl.Curl) -> int:
+    multi.add_handle(curl)
+    while multi.perform()[1]:
+        multi.select(0.1)
+    _, well, badly = multi.info_read()
+    multi.remove_handle(curl)
+    return 0 if well else int(badly[0][1])
+
+
+def _serve(server: socket.socket) -> None:
+    try:
+        while True:
+            connection, _ = server.accept()
+            with connection:
+                connection.settimeout(_PATIENCE_MS / 1000)
+                if connection.recv(65536):
+                    connection.sendall(_ANSWER)
+    except OSError:
+        return  # the proof is over

@@ -1,0 +1,52 @@
+"""A finished request to the options of one Curl handle."""
+
+import pycurl
+
+from scheduler.executors.http.wire import Request
+
+_HTTP_ONLY = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
+#: CURLFOLLOW_OBEYCODE (libcurl 8.13): a 303 turns any method into a GET, a 307 keeps it; plain 1 keeps a custom method always.
+_FOLLOW_OBEYCODE = 2
+
+
+def set_connection(curl: pycurl.Curl, request: Request) -> None:
+    """What the connection depends on."""
+    curl.setopt(pycurl.URL, request.url)
+    curl.setopt(pycurl.PROTOCOLS, _HTTP_ONLY)
+    curl.setopt(pycurl.REDIR_PROTOCOLS, _HTTP_ONLY)
+    curl.setopt(pycurl.NOSIGNAL, 1)
+    curl.setopt(pycurl.PROXY, "")  # else libcurl takes one from the environment
+    curl.setopt(pycurl.CONNECTTIMEOUT_MS, request.connect_ms)
+    if request.http2:
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
+        curl.setopt(pycurl.PIPEWAIT, 1)
+    else:
+        # Left at its default, libcurl opens a second plain connection and the primed one is wasted
+        # (tests/integration/test_primer.py).
+        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+    curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
+    if request.ca:
+        curl.setopt(pycurl.CAINFO, request.ca)
+    if request.insecure:
+        curl.setopt(pycurl.SSL_VERIFYPEER, 0)
+        curl.setopt(pycurl.SSL_VERIFYHOST, 0)
+
+
+def set_request(curl: pycurl.Curl, request: Request) -> None:
+    """What the request itself is made of."""
+    curl.setopt(pycurl.TIMEOUT_MS, request.total_ms)
+    if request.follow:
+        curl.setopt(pycurl.FOLLOWLOCATION, _FOLLOW_OBEYCODE)
+        curl.setopt(pycurl.MAXREDIRS, request.follow)
+    # An empty Expect: bodies over 1 MiB would otherwise wait for a 100 Continue.
+    curl.setopt(pycurl.HTTPHEADER, [*request.headers, "Expect:"])
+    if request.method == "HEAD":
+        curl.setopt(pycurl.NOBODY, 1)
+    elif request.method == "POST":
+        curl.setopt(pycurl.POST, 1)
+        curl.setopt(pycurl.POSTFIELDS, request.body or b"")
+    else:
+        if request.body is not None:
+            curl.setopt(pycurl.POSTFIELDS, request.body)
+        if request.method != "GET" or request.body is not None:
+            curl.setopt(pycurl.CUSTOMREQUEST, request.method)

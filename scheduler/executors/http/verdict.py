@@ -1,0 +1,183 @@
+"""Why an attempt did not bring an answer: curl's codes change language here, once. Reads no body."""
+
+import errno
+from dataclasses import dataclass
+
+import pycurl
+
+from scheduler.executors.http.names import origin_of
+from scheduler.executors.http.wire import Request
+from scheduler.model.job import SAFE_METHODS
+from scheduler.outcome import Cause
+
+_HTTP2_STREAM = 92  # CURLE_HTTP2_STREAM; PycURL has no name for it
+
+_CAUSES = {
+    pycurl.E_COULDNT_RESOLVE_HOST: Cause.DNS,
+    pycurl.E_COULDNT_CONNECT: Cause.CONNECT,
+    pycurl.E_SSL_CONNECT_ERROR: Cause.TLS,
+    pycurl.E_PEER_FAILED_VERIFICATION: Cause.TLS,
+    pycurl.E_SSL_CACERT_BADFILE: Cause.TLS,
+    pycurl.E_SSL_CIPHER: Cause.TLS,
+    pycurl.E_SSL_CERTPROBLEM: Cause.TLS,
+    pycurl.E_OUT_OF_MEMORY: Cause.RESOURCE,
+    pycurl.E_URL_MALFORMAT: Cause.DEFINITION,
+    pycurl.E_PARTIAL_FILE: Cause.PARTIAL,
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: Cause.PROTOCOL,
+    pycurl.E_TOO_MANY_REDIRECTS: Cause.REDIRECT,
+    pycurl.E_OPERATION_TIMEDOUT: Cause.TIMEOUT,
+    pycurl.E_GOT_NOTHING: Cause.DIED,
+    pycurl.E_SEND_ERROR: Cause.DIED,
+    pycurl.E_RECV_ERROR: Cause.DIED,
+    pycurl.E_HTTP2: Cause.DIED,
+    _HTTP2_STREAM: Cause.DIED,
+}
+#: libcurl has one code for several things; its words tell them apart.
+_WORDS = {
+    "HTTP/0.9": Cause.PROTOCOL,
+    "response header": Cause.PROTOCOL,
+    "Invalid status line": Cause.PROTOCOL,
+}
+_NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    What to say of an attempt without a complete answer.
+
+    Attributes:
+        cause: One word.
+        detail: A sentence for people; names the host, never the path, the query or a header.
+        unknown: The request left, and nobody can say whether it was acted on.
+    """
+
+    cause: Cause
+    detail: str
+    unknown: bool = False
+
+
+def verdict(request: Request, code: int, words: str, *, os_errno: int, sent: bool, answered: bool) -> Verdict:
+    """
+    Judge how libcurl ended a transfer.
+
+    Args:
+        request: Whose transfer it was.
+        code: curl's code, not 0.
+        words: curl's own words.
+        os_errno: The system's last error for this transfer, or 0.
+        sent: The request left.
+        answered: A status line came back.
+    """
+    cause = _CAUSES.get(code, Cause.OTHER)
+    if os_errno in _NO_DESCRIPTOR and not sent:
+        cause = Cause.RESOURCE
+    for said, meant in _WORDS.items():
+        if said in words:
+            cause = meant
+    if cause is Cause.TIMEOUT and not sent:
+        cause = Cause.CONNECT
+    elif cause is Cause.DIED and answered:
+        cause = Cause.PARTIAL
+    elif cause is Cause.OTHER and answered and code == pycurl.E_UNSUPPORTED_PROTOCOL:
+        cause = Cause.REDIRECT
+    if cause is Cause.DIED:
+        return died(request)
+    return Verdict(cause, _sentence(cause, request, words, os_errno, timed_out=code == pycurl.E_OPERATION_TIMEDOUT))
+
+
+def died(request: Request) -> Verdict:
+    """The connection died after the request had left and before an answer came."""
+    if request.method in SAFE_METHODS:
+        return Verdict(Cause.DIED, f"{_server(request)} closed the connection before an answer")
+    sentence = f"{_server(request)} closed the connection before an answer: it may or may not have acted on the {request.method}"
+    return Verdict(Cause.DIED, sentence, unknown=True)
+
+
+def no_first_byte(request: Request, *, sent: bool) -> Verdict:
+    """`timeout.first_byte` has passed."""
+    limit = f"within {_seconds(request.first_byte_ms)} (timeout.first_byte)"
+    if sent:
+        return Verdict(Cause.TIMEOUT, f"no answer from {_server(request)} {limit}")
+    return Verdict(Cause.CONNECT, f"no connection to {_server(request)} {limit}")
+
+
+def too_large(request: Request) -> Verdict:
+    """More of an answer than may be read."""
+    return Verdict(Cause.TOO_LARGE, f"the answer is longer than {_size(request.max_body)} (http.max_body)")
+
+
+def blocked(request: Request, peer: str) -> Verdict:
+    """The guard refused the peer."""
+    return Verdict(Cause.BLOCKED_ADDRESS, f"{_host(request)} is {peer}, an address that no job may reach")
+
+
+def preempted(request: Request) -> Verdict:
+    """A 408 that was on its way before the request was."""
+    return Verdict(Cause.PEER_PREEMPTED, f"{_server(request)} gave up on the waiting connection (408) before the request came")
+
+
+def broken(error: BaseException, *, sent: bool) -> Verdict:
+    """A bug of ours ended the lane."""
+    return Verdict(Cause.EXECUTOR, f"the lane broke: {type(error).__name__}", unknown=sent)
+
+
+def _sentence(cause: Cause, request: Request, words: str, os_errno: int, *, timed_out: bool) -> str:
+    match cause:
+        case Cause.DNS:
+            return f"{_host(request)} could not be resolved to an address"
+        case Cause.CONNECT if timed_out:
+            return f"no connection to {_server(request)} within {_seconds(request.connect_ms)} (timeout.connect)"
+        case Cause.CONNECT:
+            return f"could not connect to {_server(request)}: {_system(os_errno)}"
+        case Cause.TLS:
+            return f"no TLS session with {_server(request)}: {words}"
+        case Cause.RESOURCE:
+            limit = "this process is at its limit of open files (LimitNOFILE, ulimit -n)"
+            return limit if os_errno in _NO_DESCRIPTOR else "this machine ran out of memory"
+        case Cause.TIMEOUT:
+            return f"no complete answer from {_server(request)} within {_seconds(request.total_ms)} (timeout.total)"
+        case Cause.PARTIAL:
+            return f"{_server(request)} closed the connection in the middle of its answer"
+        case Cause.PROTOCOL:
+            return f"what {_server(request)} answered is not HTTP: {words}"
+        case Cause.REDIRECT if "redirects" in words:
+            return f"more than {request.follow} redirects (http.redirects.follow)"
+        case Cause.REDIRECT:
+            return "a redirect to something other than http or https is not followed"
+        case _:
+            return f"libcurl: {words}"
+
+
+def _host(request: Request) -> str:
+    return origin_of(request.url)[0]
+
+
+def _server(request: Request) -> str:
+    host, port = origin_of(request.url)
+    return f"{host} port {port}"
+
+
+def _system(os_errno: int) -> str:
+    match os_errno:
+        case errno.ECONNREFUSED:
+            return "connection refused"
+        case errno.EHOSTUNREACH | errno.ENETUNREACH:
+            return "no route to it"
+        case errno.EADDRNOTAVAIL:
+            return "no local port is left"
+        case 0:
+            return "no connection"
+        case _:
+            return errno.errorcode.get(os_errno, str(os_errno))
+
+
+def _seconds(duration_ms: int) -> str:
+    return f"{duration_ms / 1000:g} s"
+
+
+def _size(size: int) -> str:
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= factor and size % factor == 0:
+            return f"{size // factor} {unit}"
+    return f"{size} bytes"

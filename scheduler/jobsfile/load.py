@@ -1,0 +1,116 @@
+"""The way in: from a path to definitions, or to every problem at once."""
+
+import gc
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from scheduler.clock import SystemClock
+from scheduler.jobsfile.build import Builder
+from scheduler.jobsfile.explain import ValueOrigin, explain
+from scheduler.jobsfile.include import Sources
+from scheduler.jobsfile.outside import Outside
+from scheduler.jobsfile.problems import Problem
+from scheduler.jobsfile.report import Report
+from scheduler.jobsfile.sections import Sections, gather
+from scheduler.jobsfile.settings import daemon_settings
+from scheduler.jobsfile.texts import ledger_faults
+from scheduler.model.definitions import Definitions
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """
+    What became of a jobs file.
+
+    Args:
+        definitions: None where there are errors.
+        errors: By file, line and column.
+        warnings: The same; the file is valid all the same.
+    """
+
+    definitions: Definitions | None
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    _builder: Builder = field(repr=False)
+    _sections: Sections = field(repr=False)
+
+    @property
+    def zone(self) -> str:
+        """The file's zone, valid file or not."""
+        return self._sections.timezone or "UTC"
+
+    @property
+    def ledger(self) -> str | None:
+        """The ledger that the file names, valid file or not."""
+        return self._sections.ledger
+
+    def explain(self, name: str) -> list[ValueOrigin]:
+        """
+        One merged job, value by value, with where each comes from. Not thread-safe.
+
+        Raises:
+            KeyError: the files have no such job.
+        """
+        return explain(name, self._builder, self._sections)
+
+
+def load(path: str | os.PathLike[str], *, now_ns: int | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
+    """
+    Read a jobs file and what it includes; look at all of it.
+
+    Args:
+        path: The jobs file. Problems name it, and what it includes, as it is given here.
+        now_ns: Wall clock, nanoseconds since the Unix epoch; built in: now.
+        environ: For `${env:…}`; built in: this process's.
+
+    Raises:
+        Nothing for anything that a file can hold.
+
+    Thread-safety:
+        Stops the garbage collector of the process while it runs.
+    """
+    file, report = os.fspath(path), Report()
+    with _no_garbage_collection():
+        outside = Outside(os.path.dirname(os.path.abspath(file)), os.environ if environ is None else environ)
+        sources = Sources(file, report)
+        sections = gather(sources.documents, report)
+        if sections.ledger is not None:
+            for fault in ledger_faults(sections.ledger, outside):
+                report.fault([sections.settings["ledger"]], fault)
+        builder = Builder(sections, report, outside, SystemClock().wall_ns() if now_ns is None else now_ns)
+        builder.build()
+        errors = report.errors
+        paths = tuple(document.path for document in sources.documents)
+        definitions = None if errors else _definitions(paths, sections, builder)
+        return Loaded(definitions, errors, report.warnings, builder, sections)
+
+
+def _definitions(paths: tuple[str, ...], sections: Sections, builder: Builder) -> Definitions:
+    zone = sections.timezone or "UTC"
+    said = {"version": 1, "timezone": zone, "jobs": builder.merged}
+    text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return Definitions(
+        paths=paths,
+        version=hashlib.sha256(text.encode()).hexdigest()[:12],
+        text=text,
+        zone=zone,
+        ledger=sections.ledger,
+        daemon=daemon_settings(sections.daemon),
+        jobs=builder.jobs,
+    )
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Hundreds of thousands of small objects that all stay: each collection would look at them for nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,0 +1,71 @@
+"""Masking: which keys hold secrets, and how what stands under them is shown."""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from scheduler.templates import has_parts
+
+_SECRET = re.compile(
+    r"pass(word|wd|phrase|code)?$|pwd$|secret|token|(api|access|private|secret|signing)[-_]?key|authorization|credential|^(set-)?cookie$",
+    re.IGNORECASE,
+)
+_HARMLESS = re.compile(r"[-_](url|uri|file|path|id|name|type|ttl|expiry|count)s?$|^max[-_]", re.IGNORECASE)
+_KEY = re.compile(r"""(?P<quote>["'])(?P<quoted>[^"']+)(?P=quote)\s*:\s*|(?P<plain>[\w.-]+)\s*:(?:\s+|$)""")
+_USERINFO = re.compile(r"(?<=://)[^/?#\s\"'@]+(?=@)")
+
+
+@lru_cache(maxsize=4096)
+def is_secret_key(key: str) -> bool:
+    """Whether a value under such a key is most likely a secret."""
+    return bool(_SECRET.search(key)) and not _HARMLESS.search(key)
+
+
+def is_plain_secret(key: str, value: Any) -> bool:
+    """Whether a secret stands there itself, and not as `${…}` or `{{ … }}`."""
+    return is_secret_key(key) and isinstance(value, str) and value != "" and not has_parts(value)
+
+
+def mask_url(url: str) -> str:
+    """A URL without the credentials in it."""
+    return _USERINFO.sub(lambda found: found[0] if has_parts(found[0]) else "***", url)
+
+
+def mask_line(line: str) -> str:
+    """
+    A line of YAML with the secrets in it replaced by as many stars, so that every column stays what it is.
+
+    Masks rather too much than too little where a value ends is not plain to see.
+    """
+    line = _USERINFO.sub(lambda found: found[0] if has_parts(found[0]) else "*" * len(found[0]), line)
+    for key in list(_KEY.finditer(line)):
+        if is_secret_key(key["quoted"] or key["plain"]):
+            start = key.end()
+            end = _end_of_value(line, start)
+            if not has_parts(line[start:end]):
+                line = line[:start] + _stars(line[start:end]) + line[end:]
+    return line
+
+
+def mask_part(line: str, column: int, length: int) -> str:
+    """A line with that many of its characters masked, from a column on that is counted from 1."""
+    start, end = column - 1, column - 1 + length
+    return line[:start] + _stars(line[start:end]) + line[end:]
+
+
+def _stars(text: str) -> str:
+    return re.sub(r"[^\s\"']", "*", text)
+
+
+def _end_of_value(line: str, start: int) -> int:
+    opening = line[start : start + 1]
+    if opening in ("|", ">"):
+        return start
+    if opening in ("'", '"'):
+        close = line.find(opening, start + 1)
+        return len(line) if close < 0 else close + 1
+    in_flow = "{" in line[:start] or "[" in line[:start]
+    if opening in ("[", "{", "&", "*") or not in_flow:
+        return len(line)
+    close_plain = re.search(r"[,}\]]", line[start:])
+    return start + close_plain.start() if close_plain else len(line)

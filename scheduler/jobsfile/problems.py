@@ -1,0 +1,117 @@
+"""Problems: what is wrong, in which file, at which line and column, and what would be right."""
+
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+#: Characters of a source line that are shown; a longer one is cut around the place.
+_WIDEST = 120
+
+
+class Severity(StrEnum):
+    """Whether the file can be used all the same."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Role(StrEnum):
+    """What a piece of a rendered problem is, for whoever colours it."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    MESSAGE = "message"
+    PLACE = "place"
+    GUTTER = "gutter"
+    SOURCE = "source"
+    CARET = "caret"
+    HINT = "hint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """
+    One thing that is wrong.
+
+    Args:
+        path: The file, as it was asked for.
+        line: Counts from 1.
+        column: Counts characters from 1.
+        message: Lower case, no full stop.
+        hint: What would be right.
+        length: Characters that the caret underlines.
+        source: The line itself, secrets masked; empty where there is none.
+    """
+
+    path: str
+    line: int = 1
+    column: int = 1
+    message: str
+    hint: str
+    severity: Severity = Severity.ERROR
+    length: int = 1
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        # What a file says is quoted in both; neither may reach a terminal as more than text.
+        object.__setattr__(self, "message", _escaped(self.message))
+        object.__setattr__(self, "hint", _escaped(self.hint))
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}: {self.message}"
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape that the contract fixes."""
+        return {"path": self.path, "line": self.line, "column": self.column, "message": self.message, "hint": self.hint}
+
+
+def render(problem: Problem) -> list[tuple[Role, str]]:
+    """The problem as a person reads it, in pieces; joined they are its plain text, which ends with a new line."""
+    gutter = " " * len(str(problem.line))
+    pieces = [
+        (Role(problem.severity), str(problem.severity)),
+        (Role.MESSAGE, f": {problem.message}\n"),
+        (Role.GUTTER, f"{gutter}--> "),
+        (Role.PLACE, f"{_escaped(problem.path)}:{problem.line}:{problem.column}\n"),
+    ]
+    if problem.source:
+        shown, before, marked = _window(problem)
+        pieces += [
+            (Role.GUTTER, f"{gutter} |\n{problem.line} | "),
+            (Role.SOURCE, f"{shown}\n"),
+            (Role.GUTTER, f"{gutter} | "),
+            (Role.CARET, f"{' ' * before}{'^' * marked}\n"),
+        ]
+    pieces += [(Role.GUTTER, f"{gutter} = "), (Role.HINT, f"help: {problem.hint}\n")]
+    return pieces
+
+
+def plain(problem: Problem) -> str:
+    """The problem as plain text."""
+    return "".join(text for _, text in render(problem))
+
+
+def _window(problem: Problem) -> tuple[str, int, int]:
+    """The part of the source line that is shown, and, in columns of a terminal, what comes before the caret and its width."""
+    first = max(0, min(problem.column - 1 - _WIDEST // 3, len(problem.source) - _WIDEST)) if len(problem.source) > _WIDEST else 0
+    shown = _printable(problem.source[first : first + _WIDEST])
+    lead = "…" if first else ""
+    caret = min(problem.column - 1 - first, len(shown))
+    marked = shown[caret : caret + max(problem.length, 1)]
+    tail = "…" if first + _WIDEST < len(problem.source) else ""
+    return f"{lead}{shown}{tail}", len(lead) + _columns(shown[:caret]), max(_columns(marked), 1)
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def _printable(text: str) -> str:
+    """Tabs shown as one arrow, control and formatting characters as one sign: no file can write to the terminal."""
+    return "".join("→" if sign == "\t" else sign if sign.isprintable() else "\ufffd" for sign in text)
+
+
+def _columns(text: str) -> int:
+    wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
+    return len(text) + wide - sum(unicodedata.combining(sign) > 0 for sign in text)

@@ -1,0 +1,111 @@
+"""The report on a jobs file: every problem at its place, the same fault of a template once."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from scheduler.jobsfile.document import Document, Spot
+from scheduler.jobsfile.faults import Fault, dotted
+from scheduler.jobsfile.masking import is_secret_key, mask_part
+from scheduler.jobsfile.merge import Layer, origin
+from scheduler.jobsfile.problems import Problem, Severity
+from scheduler.jobsfile.reader import Path
+from scheduler.templates import has_parts
+
+_LONGEST_VALUE = 60
+
+
+class Report:
+    """What was found so far. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, int] = {}
+        self._users: dict[Problem, set[str]] = defaultdict(set)
+
+    def file(self, document: Document) -> None:
+        """A file that was read, with what is wrong in it as YAML; problems are shown in the order of the files."""
+        self._files.setdefault(document.path, len(self._files))
+        for problem in document.problems:
+            self.add(problem)
+
+    def add(self, problem: Problem, *, user: str | None = None) -> None:
+        """
+        Args:
+            problem: The same one, added again, is shown once.
+            user: A job that has it from elsewhere.
+        """
+        users = self._users[problem]
+        if user is not None:
+            users.add(user)
+
+    def fault(self, layers: Sequence[Layer], fault: Fault, *, user: str | None = None) -> None:
+        """
+        A fault in a merged map, put where the value comes from.
+
+        Args:
+            layers: What the map was merged from, nearest first.
+            fault: Its path is that of the merged map.
+            user: The job, where the map is one.
+        """
+        layer = origin(layers, fault.path) or layers[0]
+        path = (*layer.base, *fault.path)
+        spot = layer.document.spot(path, on_key=fault.on_key, offset=fault.offset, length=fault.length)
+        problem = Problem(
+            path=layer.document.path,
+            line=spot.line,
+            column=spot.column,
+            length=spot.length,
+            message=_sentence(path, spot, fault),
+            hint=fault.hint,
+            severity=fault.severity,
+            source=_source(layer.document, path, spot, fault),
+        )
+        self.add(problem, user=user if layer.name else None)
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """By file, line and column."""
+        return self._sorted(Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """By file, line and column."""
+        return self._sorted(Severity.WARNING)
+
+    def _sorted(self, severity: Severity) -> tuple[Problem, ...]:
+        found = [_with_users(problem, users) for problem, users in self._users.items() if problem.severity is severity]
+        return tuple(sorted(found, key=lambda item: (self._files.get(item.path, -1), item.line, item.column, item.message)))
+
+
+def _with_users(problem: Problem, users: set[str]) -> Problem:
+    if not users:
+        return problem
+    jobs = f"{len(users)} jobs" if len(users) > 1 else "1 job"
+    return replace(problem, message=f"{problem.message} (used by {jobs})")
+
+
+def _sentence(path: Path, spot: Spot, fault: Fault) -> str:
+    is_there = spot.taken[-1:] == path[-1:]
+    subject = dotted(spot.taken[:-1] if fault.of_owner and is_there else spot.taken)
+    got = f"; got {_shown(path, spot)}" if fault.shows_value else ""
+    return f"{subject}{fault.joint if subject else ''}{fault.words}{got}"
+
+
+def _shown(path: Path, spot: Spot) -> str:
+    if spot.node is None or spot.node.kind != "scalar":
+        return f"a {spot.node.kind}" if spot.node else "nothing"
+    if _is_secret(path, spot):
+        return "***"
+    shown = spot.node.text[:_LONGEST_VALUE] + ("…" if len(spot.node.text) > _LONGEST_VALUE else "")
+    return f'"{shown}"' if spot.node.is_quoted else shown or "nothing"
+
+
+def _source(document: Document, path: Path, spot: Spot, fault: Fault) -> str:
+    line = document.line(spot.line)
+    return mask_part(line, spot.column, spot.length) if not fault.on_key and _is_secret(path, spot) else line
+
+
+def _is_secret(path: Path, spot: Spot) -> bool:
+    keys = path[2:]  # a job may be called token_refresh
+    text = spot.node.text if spot.node else ""
+    return any(isinstance(step, str) and is_secret_key(step) for step in keys) and not has_parts(text)

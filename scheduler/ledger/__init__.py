@@ -1,0 +1,1 @@
+"""The ledger: every occurrence, attempt and outcome, in SQL. Nothing starts that is not written here."""

@@ -1,0 +1,86 @@
+"""Claims and releases: who owns an occurrence, and from when on it may have been sent."""
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from scheduler.ledger.engine import Ledger
+from scheduler.ledger.rows import CHUNK, KEY, end_unstarted, identities, insert_new, new_row
+from scheduler.ledger.tables import occurrences, releases
+from scheduler.model.batch import Decided, Due, Release
+from scheduler.model.occurrence import OccurrenceId
+from scheduler.outcome import State
+
+
+def claim(ledger: Ledger, dues: Sequence[Due], *, planned_at_ns: int, instance: str) -> Release:
+    """
+    Write the occurrences of a batch as claimed, in one transaction. Who inserts, owns.
+
+    Returns:
+        The release; of the dues it holds those that nobody else had claimed, released or ended before.
+    """
+    new, written = [due for due in dues if not due.is_written], [due for due in dues if due.is_written]
+    with ledger.write() as connection:
+        begin = releases.insert().values(planned_at_ns=planned_at_ns, instance=instance).returning(releases.c.number)
+        number = connection.execute(begin).scalar_one()
+        rows = [new_row(due, state=State.CLAIMED.value, release=number) for due in new]
+        claimed = insert_new(connection, rows)
+        # A commit that raised may have been durable: what an earlier try of ours has written is ours.
+        skipped = [due for due in new if due.id not in claimed]
+        claimed |= _take_over(connection, skipped, number, of=instance) | _take_over(connection, written, number)
+    return Release(number=number, planned_at_ns=planned_at_ns, claimed=frozenset(claimed))
+
+
+def commit(ledger: Ledger, release: Release, *, withdrawn: Iterable[Decided], now_ns: int) -> frozenset[OccurrenceId]:
+    """
+    Write `releasing`: from here on an occurrence of this release may have been sent.
+
+    Args:
+        ledger: The open ledger.
+        release: From `claim`.
+        withdrawn: Who is decided not to start, with the outcome.
+        now_ns: Wall clock.
+
+    Returns:
+        Who may start: still ours, and not withdrawn.
+    """
+    with ledger.write() as connection:
+        connection.execute(releases.update().where(releases.c.number == release.number).values(releasing_ns=now_ns))
+        end_unstarted(connection, withdrawn, now_ns)
+        mine = sa.select(*KEY).where(occurrences.c.release == release.number, occurrences.c.outcome.is_(None))
+        return frozenset(identities(connection.execute(mine)))
+
+
+def queue(connection: Connection, dues: Sequence[Due], *, request: str) -> bool:
+    """
+    Write occurrences that are to be claimed when their T is near, in the caller's transaction.
+
+    Returns:
+        False where one of them is there already; nothing is written then.
+    """
+    keys = [(due.id.job, due.id.fire_time_ns, due.id.run) for due in dues]
+    if connection.execute(sa.select(occurrences.c.id).where(sa.tuple_(*KEY).in_(keys)).limit(1)).first():
+        return False
+    insert_new(connection, [new_row(due, state=State.QUEUED.value, request=request) for due in dues])
+    return True
+
+
+def _take_over(connection: Connection, dues: Sequence[Due], number: int, *, of: str | None = None) -> set[OccurrenceId]:
+    """Claim what is in the ledger already, queued or claimed, and was never released; of that instance, or of any."""
+    unreleased = sa.select(releases.c.number).where(releases.c.releasing_ns.is_(None))
+    if of is not None:
+        unreleased = unreleased.where(releases.c.instance == of)
+    queued = occurrences.c.release.is_(None) if of is None else sa.false()
+    not_sent = sa.or_(queued, occurrences.c.release.in_(unreleased))
+    taken: set[OccurrenceId] = set()
+    for start in range(0, len(dues), CHUNK):
+        ids = [(due.id.job, due.id.fire_time_ns, due.id.run) for due in dues[start : start + CHUNK]]
+        statement = (
+            occurrences.update()
+            .where(sa.tuple_(*KEY).in_(ids), occurrences.c.outcome.is_(None), not_sent)
+            .values(state=State.CLAIMED.value, release=number)
+            .returning(*KEY)
+        )
+        taken |= identities(connection.execute(statement))
+    return taken

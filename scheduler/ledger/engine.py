@@ -1,0 +1,211 @@
+"""Open a ledger: its engine, its pragmas, its schema; every difference between SQLite and PostgreSQL."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from scheduler.errors import LedgerError, UsageError
+from scheduler.ledger import files
+from scheduler.ledger.tables import SCHEMA
+
+#: How long a writer waits for another one.
+_BUSY_MS = 10_000
+
+
+class Ledger:
+    """
+    An open ledger. Thread-safe: each call takes a connection of its own.
+
+    Attributes:
+        url: Where it lies; the password, if any, is masked in its text.
+    """
+
+    def __init__(self, url: URL, engine: Engine) -> None:
+        self.url = url
+        self._reader = engine
+        self._writer = engine.execution_options(tminus_writes=True)
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.url!r}>"
+
+    @property
+    def path(self) -> Path | None:
+        """The file of a SQLite ledger."""
+        return files.path_of(self.url)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """
+        One transaction, durable when the block ends without an exception.
+
+        Raises:
+            LedgerError: it could not be begun or committed. A commit that raised may be durable all the same: read by
+                key before deciding.
+        """
+        with _in_our_words(self.url), self._writer.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """
+        One consistent view.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        with _in_our_words(self.url), self._reader.begin() as connection:
+            yield connection
+
+    def own_connection(self) -> Connection:
+        """A connection that the caller keeps and closes, outside of any transaction."""
+        with _in_our_words(self.url):
+            return self._reader.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._reader.dispose()
+
+
+def open_ledger(url: str, *, group: str | None = None, create: bool = True) -> Ledger:
+    """
+    Open a ledger, make it where it is not there yet, and migrate an older one.
+
+    Args:
+        url: `sqlite:////path/to/ledger.db` or `postgresql+psycopg://user@host/name`.
+        group: Who else may open a SQLite ledger.
+        create: Whether to make one that is not there.
+
+    Raises:
+        UsageError: the URL is none, or of a database that is not supported.
+        LedgerError: it cannot be opened, is not ours, or is newer than this program.
+    """
+    parsed = parse_url(url)
+    path = files.path_of(parsed)
+    if path is not None:
+        files.prepare(path, group=group, create=create)
+    ledger = Ledger(parsed, _engine(parsed))
+    try:
+        _bring_up_to_date(ledger)
+        if path is not None and group:
+            files.share(path, group=group)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def parse_url(url: str) -> URL:
+    """
+    Raises:
+        UsageError: the text is no SQLAlchemy URL, or one of a database that is not supported.
+    """
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError:
+        hint = "sqlite:////var/lib/tminus/ledger.db, or postgresql+psycopg://user@host/name"
+        raise UsageError("the ledger's URL is not one", hint=hint) from None
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise UsageError(f"a ledger cannot lie in {parsed.get_backend_name()}", hint="sqlite or postgresql+psycopg")
+    if parsed.get_backend_name() == "sqlite" and not parsed.database:
+        raise UsageError("a ledger in memory would remember nothing", hint="sqlite:////var/lib/tminus/ledger.db")
+    return parsed
+
+
+def insert_or_skip(connection: Connection, table: sa.Table) -> Any:
+    """An INSERT that leaves a row alone that is already there."""
+    dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+def insert_or_update(connection: Connection, table: sa.Table, *, key: str, changed: list[str]) -> Any:
+    """An INSERT that sets these columns of a row that is already there."""
+    dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
+    statement = dialect.insert(table)
+    return statement.on_conflict_do_update(index_elements=[key], set_={name: statement.excluded[name] for name in changed})
+
+
+def change_counter(connection: Connection) -> int | None:
+    """
+    A number that moves when another connection has written, at the cost of a look into shared memory; None on PostgreSQL.
+
+    Source: sqlite.org/pragma.html#pragma_data_version. Ask on one connection only.
+    """
+    if connection.dialect.name != "sqlite":
+        return None
+    return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return _postgresql(url)
+    # Debian 12's own SQLite has the WAL-reset bug (sqlite.org/wal.html, fixed in 3.51.3) that several writers can meet.
+    from pysqlite3 import dbapi2
+
+    engine = sa.create_engine(url, module=dbapi2, connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000})
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we begin transactions ourselves
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A reader that turns writer fails at once where another has written since; a writer from the start waits its turn.
+        writes = connection.get_execution_options().get("tminus_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        raise UsageError("a ledger in PostgreSQL needs psycopg", hint="pip install 'tminus[postgresql]'") from None
+    own = url.query.get("options", "")
+    options = {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "options": f"-c statement_timeout=30s -c lock_timeout=10s {own}".strip(),
+        "application_name": f"tminus@{socket.gethostname()}",
+    }
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    return sa.create_engine(url, connect_args=options, pool_pre_ping=True)
+
+
+def _bring_up_to_date(ledger: Ledger) -> None:
+    with ledger.read() as connection:
+        present = set(sa.inspect(connection).get_table_names())
+        found = (
+            connection.exec_driver_sql("SELECT version_num FROM tminus_schema").scalar() if "tminus_schema" in present else None
+        )
+    if found == SCHEMA:
+        return
+    if found is None and present:
+        raise LedgerError(f"{ledger.url!r} is not a tminus ledger", hint="it holds other tables; name another database")
+    from scheduler.ledger.migrate import migrate  # Alembic takes its time to import, and is hardly ever needed
+
+    migrate(ledger, found)
+
+
+@contextlib.contextmanager
+def _in_our_words(url: URL) -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        path = files.path_of(url)
+        said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        if path is not None:
+            raise files.explain(path, said) from error
+        raise LedgerError(f"the ledger {url!r} does not work: {said}") from error

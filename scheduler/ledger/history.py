@@ -1,0 +1,157 @@
+"""The reads for people: occurrences, their attempts, batches."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
+
+from scheduler.ledger.engine import Ledger
+from scheduler.ledger.rows import KEY
+from scheduler.ledger.tables import attempts, configs, occurrences, releases
+from scheduler.model.occurrence import Attempt, Occurrence, OccurrenceId
+from scheduler.outcome import Origin, Outcome, State
+
+
+def find(
+    ledger: Ledger,
+    *,
+    jobs: Iterable[str] = (),
+    since_ns: int | None = None,
+    outcome: Outcome | None = None,
+    limit: int | None = None,
+) -> list[Occurrence]:
+    """
+    Occurrences, newest first.
+
+    Args:
+        ledger: The open ledger.
+        jobs: Only these; none named: all.
+        since_ns: Planned then or later.
+        outcome: Only those that ended so.
+        limit: At most so many.
+    """
+    query = _occurrences().order_by(occurrences.c.planned_at_ns.desc(), occurrences.c.id.desc()).limit(limit)
+    if names := list(jobs):
+        query = query.where(occurrences.c.job.in_(names))
+    if since_ns is not None:
+        query = query.where(occurrences.c.planned_at_ns >= since_ns)
+    if outcome is not None:
+        query = query.where(occurrences.c.outcome == outcome.value)
+    return _read(ledger, query)
+
+
+def of_batch(ledger: Ledger, planned_at_ns: int) -> list[Occurrence]:
+    """All occurrences with this T, in the order in which they were written."""
+    return _read(ledger, _occurrences().where(occurrences.c.planned_at_ns == planned_at_ns).order_by(occurrences.c.id))
+
+
+def of_ids(ledger: Ledger, ids: Sequence[OccurrenceId]) -> list[Occurrence]:
+    """These, in any order; those that are not there are left out."""
+    keys = [(one.job, one.fire_time_ns, one.run) for one in ids]
+    return _read(ledger, _occurrences().where(sa.tuple_(*KEY).in_(keys)))
+
+
+def unfinished(ledger: Ledger) -> list[Occurrence]:
+    """All that have no outcome."""
+    return _read(ledger, _occurrences().where(occurrences.c.outcome.is_(None)).order_by(occurrences.c.id))
+
+
+def last_of_each(ledger: Ledger, jobs: Sequence[str]) -> dict[str, Occurrence]:
+    """The newest occurrence of each of these jobs, where there is one: one look into an index a job."""
+    found: dict[str, Occurrence] = {}
+    for start in range(0, len(jobs), 500):
+        names = [(job,) for job in jobs[start : start + 500]]
+        wanted = sa.values(sa.column("name", sa.Text), name="names").data(names).cte("wanted")
+        newest = (
+            sa.select(occurrences.c.id)
+            .where(occurrences.c.job == wanted.c.name)
+            .order_by(occurrences.c.fire_time_ns.desc(), occurrences.c.run.desc())
+            .limit(1)
+        )
+        ids = sa.select(newest.scalar_subquery()).select_from(wanted)
+        found |= {one.id.job: one for one in _read(ledger, _occurrences().where(occurrences.c.id.in_(ids)))}
+    return found
+
+
+def count_outcomes(ledger: Ledger, *, since_ns: int) -> dict[Outcome, int]:
+    """How many ended how, of those planned then or later; a row that stands for several counts as so many."""
+    number = sa.func.sum(occurrences.c.count)
+    recent = sa.and_(occurrences.c.planned_at_ns >= since_ns, occurrences.c.outcome.is_not(None))
+    query = sa.select(occurrences.c.outcome, number).where(recent).group_by(occurrences.c.outcome)
+    with ledger.read() as connection:
+        found = {Outcome(outcome): int(count) for outcome, count in connection.execute(query)}
+    return {outcome: found[outcome] for outcome in Outcome if outcome in found}
+
+
+def last_batch(ledger: Ledger) -> int | None:
+    """The T of the last batch of which something has started."""
+    query = sa.select(sa.func.max(occurrences.c.planned_at_ns)).where(occurrences.c.started_at_ns.is_not(None))
+    with ledger.read() as connection:
+        return connection.execute(query).scalar()
+
+
+def attempts_of(ledger: Ledger, identity: OccurrenceId) -> list[Attempt]:
+    """The attempts of an occurrence, first to last."""
+    is_it = sa.and_(
+        *(column == value for column, value in zip(KEY, (identity.job, identity.fire_time_ns, identity.run), strict=True))
+    )
+    query = sa.select(attempts).join(occurrences).where(is_it).order_by(attempts.c.attempt)
+    with ledger.read() as connection:
+        return [_attempt(row) for row in connection.execute(query).mappings()]
+
+
+def config_text(ledger: Ledger, version: str) -> str | None:
+    """The text of a configuration that was in force once."""
+    with ledger.read() as connection:
+        return connection.execute(sa.select(configs.c.text).where(configs.c.version == version)).scalar()
+
+
+def _occurrences() -> sa.Select[Any]:
+    is_running = sa.and_(occurrences.c.outcome.is_(None), releases.c.releasing_ns.is_not(None))
+    query = sa.select(occurrences, is_running.label("is_running"))
+    return query.select_from(occurrences.outerjoin(releases, occurrences.c.release == releases.c.number))
+
+
+def _read(ledger: Ledger, query: sa.Select[Any]) -> list[Occurrence]:
+    with ledger.read() as connection:
+        return [_occurrence(row) for row in connection.execute(query).mappings()]
+
+
+def _occurrence(row: RowMapping) -> Occurrence:
+    return Occurrence(
+        id=OccurrenceId(job=row["job"], fire_time_ns=row["fire_time_ns"], run=row["run"]),
+        planned_at_ns=row["planned_at_ns"],
+        origin=Origin(row["origin"]),
+        state=State.RUNNING if row["is_running"] else State(row["state"]),
+        params=json.loads(row["params"]),
+        retry_of=row["retry_of"],
+        count=row["count"],
+        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+        reason=row["reason"],
+        started_at_ns=row["started_at_ns"],
+        finished_at_ns=row["finished_at_ns"],
+        duration_ns=row["duration_ns"],
+        armed=row["armed"],
+        attempts=row["attempts"],
+        http_status=row["http_status"],
+        executor=row["executor"],
+        config_version=row["config_version"],
+    )
+
+
+def _attempt(row: RowMapping) -> Attempt:
+    return Attempt(
+        attempt=row["attempt"],
+        started_at_ns=row["started_at_ns"],
+        finished_at_ns=row["finished_at_ns"],
+        duration_ns=row["duration_ns"],
+        armed=row["armed"],
+        outcome=Outcome(row["outcome"]),
+        reason=row["reason"],
+        http_status=row["http_status"],
+        headers=tuple(row["headers"].splitlines()),
+        body=row["body"],
+        body_size=row["body_size"],
+    )

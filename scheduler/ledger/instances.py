@@ -1,0 +1,101 @@
+"""Who runs jobs on a ledger: a row for each process that has held its lock, with a beat."""
+
+import os
+import socket
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from scheduler import __version__
+from scheduler.instants import SECOND
+from scheduler.ledger.engine import Ledger
+from scheduler.ledger.tables import instances
+
+BEAT_NS = 5 * SECOND
+#: Without a beat for so long, a process that holds the lock does not answer.
+STALE_NS = 15 * SECOND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One process that runs jobs, as the ledger has it."""
+
+    id: str
+    kind: str  #: "daemon", or "run-now" for the command without one
+    pid: int
+    host: str
+    version: str
+    config_version: str | None
+    config_error: str | None
+    started_ns: int
+    beat_ns: int
+    stopped_ns: int | None
+
+    def is_fresh(self, now_ns: int) -> bool:
+        """Whether it has given a sign of life of late."""
+        return self.stopped_ns is None and now_ns - self.beat_ns < STALE_NS
+
+    def __str__(self) -> str:
+        return f"{self.kind} with pid {self.pid} on {self.host}"
+
+
+def register(ledger: Ledger, *, kind: str, config_version: str | None, now_ns: int) -> str:
+    """Write down that this process runs jobs here now; returns its id."""
+    identity = uuid.uuid4().hex
+    with ledger.write() as connection:
+        connection.execute(
+            instances.insert().values(
+                id=identity,
+                kind=kind,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                boot_id=boot_id(),
+                version=__version__,
+                config_version=config_version,
+                started_ns=now_ns,
+                beat_ns=now_ns,
+            )
+        )
+    return identity
+
+
+def beat(ledger: Ledger, identity: str, now_ns: int) -> None:
+    """A sign of life."""
+    _set(ledger, identity, beat_ns=now_ns)
+
+
+def configured(ledger: Ledger, identity: str, *, version: str | None, error: str | None) -> None:
+    """The configuration it runs by, or why it could not take a new one."""
+    changes = {"config_error": error} | ({"config_version": version} if version else {})
+    _set(ledger, identity, **changes)
+
+
+def stopped(ledger: Ledger, identity: str, now_ns: int) -> None:
+    """It has ended in good order."""
+    _set(ledger, identity, stopped_ns=now_ns)
+
+
+def latest(ledger: Ledger, *, kind: str | None = None) -> Instance | None:
+    """The one that started last, of this kind or of any."""
+    chosen = [c for c in instances.c if c.name != "boot_id"]
+    query = sa.select(*chosen).order_by(instances.c.started_ns.desc()).limit(1)
+    if kind:
+        query = query.where(instances.c.kind == kind)
+    with ledger.read() as connection:
+        row = connection.execute(query).mappings().first()
+    return Instance(**row) if row else None
+
+
+def boot_id() -> str:
+    """Which boot of the machine this is; empty where the kernel does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _set(ledger: Ledger, identity: str, **changes: object) -> None:
+    with ledger.write() as connection:
+        connection.execute(instances.update().where(instances.c.id == identity).values(**changes))

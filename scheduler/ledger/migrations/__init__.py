@@ -1,0 +1,1 @@
+"""Numbered migrations, forward only; `scheduler.ledger.migrate` runs them."""

@@ -1,0 +1,13 @@
+"""Run by Alembic: migrate on the connection, and in the transaction, that `scheduler.ledger.migrate` hands over."""
+
+from alembic import context
+
+from scheduler.ledger.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    version_table="tminus_schema",
+    render_as_batch=True,
+)
+context.run_migrations()

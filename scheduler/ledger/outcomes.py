@@ -1,0 +1,91 @@
+"""Outcomes and attempts. An occurrence has exactly one outcome: a second one for the same occurrence changes nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from scheduler.ledger.engine import Ledger, insert_or_skip
+from scheduler.ledger.rows import KEY, end_unstarted, ending, insert_new, key, new_row, update_each
+from scheduler.ledger.schedules import mark
+from scheduler.ledger.tables import attempts, occurrences, releases
+from scheduler.model.batch import Decided, Ended
+from scheduler.model.occurrence import Attempt
+from scheduler.outcome import Outcome, State
+
+
+def record(ledger: Ledger, ended: Sequence[Ended]) -> None:
+    """Write how released occurrences ended, with their attempts, in one transaction."""
+    with ledger.write() as connection:
+        numbers = _numbers(connection, ended)
+        rows = [_attempt(numbers[one.id], attempt) for one in ended if one.id in numbers for attempt in one.attempts]
+        if rows:
+            connection.execute(insert_or_skip(connection, attempts), rows)
+        changes = [key(one.id) | _ending(one) for one in ended]
+        update_each(connection, occurrences.c.outcome.is_(None), changes)
+
+
+def decide(ledger: Ledger, decisions: Sequence[Decided], *, now_ns: int) -> None:
+    """
+    Write occurrences that end unstarted, in one transaction.
+
+    Args:
+        ledger: The open ledger.
+        decisions: In the ledger without having been released, or not there yet.
+        now_ns: Wall clock.
+    """
+    with ledger.write() as connection:
+        rows = [new_row(decided, **ending(decided, now_ns)) for decided in decisions]
+        there_before = {decided.id for decided in decisions} - insert_new(connection, rows)
+        end_unstarted(connection, [decided for decided in decisions if decided.id in there_before], now_ns)
+        mark(connection, {decided.id.job: decided.covers_until_ns for decided in decisions if decided.covers_until_ns})
+
+
+def unknown_after_crash(ledger: Ledger, *, now_ns: int, reason: str) -> int:
+    """What was let go and has no outcome, while nothing runs on this ledger: nobody can say whether it arrived. How many."""
+    released = sa.select(releases.c.number).where(releases.c.releasing_ns.is_not(None))
+    lost = sa.and_(occurrences.c.outcome.is_(None), occurrences.c.release.in_(released))
+    values = {"state": State.FINISHED.value, "outcome": Outcome.UNKNOWN.value, "reason": reason, "finished_at_ns": now_ns}
+    with ledger.write() as connection:
+        return connection.execute(occurrences.update().where(lost).values(values)).rowcount
+
+
+def _numbers(connection: Connection, ended: Sequence[Ended]) -> dict[Any, int]:
+    ids = [(one.id.job, one.id.fire_time_ns, one.id.run) for one in ended]
+    rows = connection.execute(sa.select(occurrences.c.id, *KEY).where(sa.tuple_(*KEY).in_(ids)))
+    by_key = {tuple(row[1:]): row[0] for row in rows}
+    return {one.id: by_key[ids[i]] for i, one in enumerate(ended) if ids[i] in by_key}
+
+
+def _ending(one: Ended) -> dict[str, Any]:
+    first, last = (one.attempts[0], one.attempts[-1]) if one.attempts else (None, None)
+    return {
+        "state": State.FINISHED.value,
+        "outcome": one.outcome.value,
+        "reason": one.reason,
+        "started_at_ns": first and first.started_at_ns,
+        "finished_at_ns": one.finished_at_ns,
+        "duration_ns": last and last.duration_ns,
+        "armed": first and first.armed,
+        "attempts": len(one.attempts),
+        "http_status": last and last.http_status,
+        "executor": one.executor,
+    }
+
+
+def _attempt(occurrence: int, attempt: Attempt) -> dict[str, Any]:
+    return {
+        "occurrence": occurrence,
+        "attempt": attempt.attempt,
+        "started_at_ns": attempt.started_at_ns,
+        "finished_at_ns": attempt.finished_at_ns,
+        "duration_ns": attempt.duration_ns,
+        "armed": attempt.armed,
+        "outcome": attempt.outcome.value,
+        "reason": attempt.reason,
+        "http_status": attempt.http_status,
+        "headers": "\n".join(attempt.headers),
+        "body": attempt.body,
+        "body_size": attempt.body_size,
+    }

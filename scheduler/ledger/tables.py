@@ -1,0 +1,146 @@
+"""
+The tables; a promise about data is a constraint.
+
+Times are nanoseconds since the Unix epoch, wall clock; durations nanoseconds.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+#: The newest migration; a ledger that says otherwise is migrated, or refused where it is newer.
+SCHEMA = "0001"
+
+#: Who has opened the ledger to run jobs: daemons, and `run-now` without one.
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("boot_id", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("config_version", Text),
+    Column("config_error", Text),
+    Column("started_ns", BigInteger, nullable=False),
+    Column("beat_ns", BigInteger, nullable=False),
+    Column("stopped_ns", BigInteger),
+)
+
+#: The text of each version of the jobs, `${…}` unexpanded.
+configs = Table(
+    "configs",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("first_seen_ns", BigInteger, nullable=False),
+)
+
+#: What a job owes: the instants of this schedule from when a daemon first saw it until it was gone. Up to
+#: `decided_until_ns` each has its row; after it, those with a row of their own have.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("job", Text, nullable=False),
+    Column("since_ns", BigInteger, nullable=False),
+    Column("until_ns", BigInteger),
+    Column("decided_until_ns", BigInteger, nullable=False),
+    Column("schedule", Text, nullable=False),
+    PrimaryKeyConstraint("job", "since_ns"),
+)
+
+#: One row a batch and claim. `releasing_ns` is set before T: from then on an occurrence of it may have been sent.
+releases = Table(
+    "releases",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("planned_at_ns", BigInteger, nullable=False),
+    Column("instance", Text, ForeignKey("instances.id"), nullable=False),
+    Column("releasing_ns", BigInteger),
+    sqlite_autoincrement=True,
+)
+
+occurrences = Table(
+    "occurrences",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("job", Text, nullable=False),
+    Column("fire_time_ns", BigInteger, nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("planned_at_ns", BigInteger, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("params", Text, nullable=False),
+    Column("config_version", Text, nullable=False),
+    Column("retry_of", Text),
+    Column("count", Integer, nullable=False, default=1),
+    Column("release", Integer, ForeignKey("releases.number")),
+    Column("request", Text, ForeignKey("requests.id")),
+    Column("outcome", Text),
+    Column("reason", Text),
+    Column("started_at_ns", BigInteger),
+    Column("finished_at_ns", BigInteger),
+    Column("duration_ns", BigInteger),
+    Column("armed", Boolean),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("http_status", Integer),
+    Column("executor", Text),
+    UniqueConstraint("job", "fire_time_ns", "run", name="one_owner_per_occurrence"),
+)
+Index("occurrences_by_batch", occurrences.c.planned_at_ns)
+Index("occurrences_by_release", occurrences.c.release)
+Index("occurrences_by_request", occurrences.c.request)
+Index(
+    "occurrences_without_outcome",
+    occurrences.c.state,
+    sqlite_where=occurrences.c.outcome.is_(None),
+    postgresql_where=occurrences.c.outcome.is_(None),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("occurrence", Integer, ForeignKey("occurrences.id", ondelete="CASCADE"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("started_at_ns", BigInteger),
+    Column("finished_at_ns", BigInteger, nullable=False),
+    Column("duration_ns", BigInteger, nullable=False),
+    Column("armed", Boolean, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text),
+    Column("http_status", Integer),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("body_size", BigInteger, nullable=False),
+    PrimaryKeyConstraint("occurrence", "attempt"),
+)
+
+#: What others ask of the daemon; one that no daemon took may be withdrawn by who asked.
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("taken_by", Text, ForeignKey("instances.id")),
+    Column("answer", Text),
+    Column("withdrawn_ns", BigInteger),
+)
+_not_taken = sa.and_(requests.c.taken_by.is_(None), requests.c.withdrawn_ns.is_(None))
+Index("requests_not_taken", requests.c.created_ns, sqlite_where=_not_taken, postgresql_where=_not_taken)

@@ -1,0 +1,80 @@
+"""A batch: all occurrences with the same T, on their way from due to decided."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scheduler.model.job import Job
+from scheduler.model.occurrence import Attempt, OccurrenceId
+from scheduler.outcome import Origin, Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """One job at one fire time, to be claimed and run by the definition that it became due under."""
+
+    id: OccurrenceId
+    job: Job
+    planned_at_ns: int
+    origin: Origin
+    config_version: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    is_written: bool = False  #: the ledger has it already: queued, or claimed before a restart
+
+    def ends(self, outcome: Outcome, reason: str, *, count: int = 1, covers_until_ns: int | None = None) -> "Decided":
+        """The same occurrence, ended without having been started."""
+        return Decided(
+            id=self.id,
+            planned_at_ns=self.planned_at_ns,
+            origin=self.origin,
+            config_version=self.config_version,
+            outcome=outcome,
+            reason=reason,
+            count=count,
+            covers_until_ns=covers_until_ns,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """
+    An occurrence that ends without having been started: skipped, missed or cancelled.
+
+    Attributes:
+        count: How many fire times the row stands for; it is at the first of them.
+        covers_until_ns: The last of them.
+    """
+
+    id: OccurrenceId
+    planned_at_ns: int
+    origin: Origin
+    config_version: str
+    outcome: Outcome
+    reason: str
+    count: int = 1
+    covers_until_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a claimed occurrence ended, with the attempts that were made."""
+
+    id: OccurrenceId
+    outcome: Outcome
+    reason: str | None
+    finished_at_ns: int
+    executor: str | None = None
+    attempts: Sequence[Attempt] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """
+    A claim on some occurrences of one T, by one daemon: the row that is committed as `releasing` before T.
+
+    Its number is the fence: an occurrence belongs to the release that claimed it last, and to no other.
+    """
+
+    number: int
+    planned_at_ns: int
+    claimed: frozenset[OccurrenceId]

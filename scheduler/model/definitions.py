@@ -1,0 +1,76 @@
+"""All that a jobs file says, once it is known to be right."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from scheduler.instants import SECOND
+from scheduler.model.job import Job
+
+
+class Priority(StrEnum):
+    """How the lanes run around T."""
+
+    AUTO = "auto"  #: with a real-time priority where that is allowed
+    NORMAL = "normal"
+
+
+class Reload(StrEnum):
+    """When the jobs file is read again."""
+
+    WATCH = "watch"  #: when a file changes, and on SIGHUP
+    SIGHUP = "sighup"
+
+
+class KeepBody(StrEnum):
+    """Which answers are kept in the ledger."""
+
+    ON_FAILURE = "on_failure"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What the ledger keeps, and how long."""
+
+    keep_ns: int = 90 * 86_400 * SECOND
+    body: KeepBody = KeepBody.ON_FAILURE
+    max_body: int = 64 << 10  #: bytes of an answer that are kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSettings:
+    """`daemon:`; None stands for `auto`."""
+
+    lead_ns: int | None = None
+    lanes: int | None = None
+    priority: Priority = Priority.AUTO
+    max_connections: int | None = None
+    shutdown_grace_ns: int = 30 * SECOND
+    ledger_group: str | None = None
+    reload: Reload = Reload.WATCH
+    history: History = History()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definitions:
+    """
+    One version of the jobs file and what it includes.
+
+    Args:
+        paths: The files it was read from, the jobs file first.
+        version: First 12 hex digits of the SHA-256 of `text`.
+        text: The merged jobs as JSON, `${…}` unexpanded: what the ledger keeps of each version.
+        ledger: An SQLAlchemy URL, where the file names one.
+        zone: The file's zone, an IANA name.
+        jobs: By name, in the file's order.
+    """
+
+    paths: tuple[str, ...]
+    version: str
+    text: str
+    zone: str
+    ledger: str | None = None
+    daemon: DaemonSettings = DaemonSettings()
+    jobs: Mapping[str, Job] = field(default_factory=dict)

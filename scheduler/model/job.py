@@ -1,0 +1,117 @@
+"""A job: a named definition, with its target, its schedule and its policies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scheduler.policies.coalesce import Coalesce
+from scheduler.policies.overlap import Overlap
+from scheduler.policies.timeouts import Timeouts
+
+#: Methods that RFC 9110, section 9.2.1, calls safe: to send them twice changes nothing.
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """A cron text of 5 fields, or 6 with seconds first, in a zone; Debian cron's rules."""
+
+    text: str
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Every multiple of the interval since 1970-01-01T00:00Z."""
+
+    interval_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """One instant."""
+
+    instant_ns: int
+
+
+#: Any of them; empty for a job that only starts by hand.
+Schedule = tuple[Cron | Every | Once, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How the server's certificate is checked."""
+
+    ca: str | None = None  #: file of the authorities to trust instead of the system's
+    insecure: bool = False  #: do not check at all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpTarget:
+    """
+    One HTTP request, as written: texts may hold `{{ … }}` and `${…}`, which are put in when the job is armed.
+
+    At most one of `json`, `form`, `body` and `body_file` is given; `has_json` tells a JSON null from no body.
+    """
+
+    url: str
+    method: str = "GET"
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    has_json: bool = False
+    form: Mapping[str, str] | None = None
+    body: str | None = None
+    body_file: str | None = None  #: absolute path
+    follow: int = 0  #: redirects to follow
+    http_version: str = "1.1"
+    max_body: int = 16 << 20  #: bytes of an answer that are read
+    tls: Tls = Tls()
+
+    @property
+    def is_safe(self) -> bool:
+        return self.method in SAFE_METHODS
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRange:
+    """Codes from `first` to `last`, as `2xx` or a single one."""
+
+    first: int
+    last: int
+
+    def __contains__(self, status: int) -> bool:
+        return self.first <= status <= self.last
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first // 100}xx"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in which file a definition stands."""
+
+    path: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A named definition: what to do, when, and by which policies."""
+
+    name: str
+    target: HttpTarget
+    schedule: Schedule
+    schedule_text: str  #: for people, as written
+    zone: str  #: the IANA name in which its times are shown and rendered
+    timeouts: Timeouts
+    misfire_grace_ns: int
+    coalesce: Coalesce
+    max_instances: int
+    overlap: Overlap
+    expect_status: tuple[StatusRange, ...]
+    params: Mapping[str, Any]
+    tags: tuple[str, ...]
+    description: str | None
+    suspended: bool
+    place: Place

@@ -1,0 +1,134 @@
+"""Doctor: what on this machine would keep a batch from starting on time, or a job from starting at all."""
+
+import ctypes
+import os
+import platform
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from scheduler import __version__
+from scheduler.errors import LedgerError, TminusError
+from scheduler.executors.http import descriptors, priority
+from scheduler.executors.http.proof import priming_works
+from scheduler.executors.http.versions import libcurl
+from scheduler.ledger.engine import Ledger
+
+_FEW_CONNECTIONS = 1_000
+#: adjtimex(2): the clock is not synchronized.
+_TIME_ERROR = 5
+#: The first SQLite without the WAL-reset bug, sqlite.org/wal.html.
+_SOUND_SQLITE = (3, 51, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    check: str
+    status: Literal["ok", "warn", "fail"]
+    message: str
+    hint: str | None = None
+
+    def as_json(self) -> dict[str, str | None]:
+        """The shape that the contract fixes."""
+        return {"check": self.check, "status": self.status, "message": self.message, "hint": self.hint}
+
+
+def examine(open_ledger: Callable[[], Ledger]) -> list[Finding]:
+    """
+    Look at everything.
+
+    Args:
+        open_ledger: Opens the ledger without making one.
+    """
+    return [_versions(), _priming(), _realtime(), _connections(), _clock(), _zones(), _authorities(), *_ledger(open_ledger)]
+
+
+def _versions() -> Finding:
+    said = f"tminus {__version__}, python {platform.python_version()}, {libcurl()}"
+    return Finding("versions", "ok", said)
+
+
+def _priming() -> Finding:
+    try:
+        works = priming_works()
+    except OSError as error:
+        return Finding("priming", "fail", f"no socket can be had here: {error.strerror}", "look at the sandbox of this process")
+    if works:
+        return Finding("priming", "ok", "a connection is opened before T, and the request at T takes it: proven here")
+    hint = "jobs start all the same, later, and say armed: false; install the pycurl wheel that requirements.lock names"
+    return Finding("priming", "warn", "libcurl does not reuse a primed connection here", hint)
+
+
+def _realtime() -> Finding:
+    if priority.is_allowed():
+        return Finding("priority", "ok", "the lanes may take a real-time priority around T")
+    hint = "LimitRTPRIO=1 in the unit, --ulimit rtprio=1 for a container, or CAP_SYS_NICE"
+    return Finding("priority", "warn", "no real-time priority is allowed here: starts are later on a busy machine", hint)
+
+
+def _connections() -> Finding:
+    limit = descriptors.hard_limit()
+    room = descriptors.connections(limit)
+    said = f"{limit} descriptors: {room} connections at once"
+    if room < _FEW_CONNECTIONS:
+        return Finding("connections", "warn", said, "LimitNOFILE= in the unit, or ulimit -n: what is beyond starts as others end")
+    return Finding("connections", "ok", said)
+
+
+def _clock() -> Finding:
+    try:
+        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(256))
+    except (AttributeError, OSError):
+        return Finding("clock", "warn", "whether the clock is synchronized cannot be told here", "see that an NTP client runs")
+    if state == _TIME_ERROR:
+        hint = "install chrony or systemd-timesyncd: T is wall-clock time"
+        return Finding("clock", "warn", "the clock is not synchronized", hint)
+    return Finding("clock", "ok", "the clock is synchronized")
+
+
+def _zones() -> Finding:
+    try:
+        ZoneInfo("Europe/Berlin")
+    except (KeyError, ValueError, OSError):
+        return Finding("time zones", "fail", "no time zone data", "install the package tzdata")
+    return Finding("time zones", "ok", "time zone data is there")
+
+
+def _authorities() -> Finding:
+    file = ssl.get_default_verify_paths().cafile
+    if file is None:
+        hint = "install the package ca-certificates, or set SSL_CERT_FILE"
+        return Finding("certificates", "warn", "no file of certificate authorities: every https job fails", hint)
+    return Finding("certificates", "ok", f"certificate authorities in {file}")
+
+
+def _ledger(open_ledger: Callable[[], Ledger]) -> Iterator[Finding]:
+    try:
+        ledger = open_ledger()
+    except LedgerError as error:
+        level: Literal["warn", "fail"] = "warn" if error.message.startswith("no ledger at") else "fail"
+        yield Finding("ledger", level, error.message, error.hint)
+        return
+    except TminusError as error:
+        yield Finding("ledger", "fail", error.message, error.hint)
+        return
+    with ledger.read() as connection:
+        if ledger.path is None:
+            version = connection.execute(sa.text("SHOW server_version")).scalar_one()
+            yield Finding("ledger", "ok", f"{ledger.url!r}, PostgreSQL {version}")
+            return
+        version = connection.exec_driver_sql("SELECT sqlite_version()").scalar_one()
+        sound = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if sound != "ok":
+        yield Finding("ledger", "fail", f"{ledger.path} is damaged: {sound}", "restore it from a backup")
+    elif tuple(int(part) for part in version.split(".")) < _SOUND_SQLITE:
+        yield Finding("ledger", "warn", f"SQLite {version} has the WAL-reset bug", "install the pysqlite3 wheel of the lock")
+    else:
+        mode = os.stat(ledger.path).st_mode & 0o777
+        yield Finding("ledger", "ok", f"{ledger.path}, mode {mode:04o}, sound, SQLite {version}")

@@ -1,0 +1,127 @@
+"""Run now: jobs started by hand, several of them as one batch."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from scheduler.errors import JobNotFound, UsageError, did_you_mean
+from scheduler.instants import SECOND, rfc3339
+from scheduler.ledger.claims import queue
+from scheduler.ledger.requests import Request
+from scheduler.model.batch import Due
+from scheduler.model.definitions import Definitions
+from scheduler.model.job import Job
+from scheduler.model.occurrence import OccurrenceId
+from scheduler.outcome import Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """
+    What a person asks for.
+
+    Attributes:
+        jobs: Names, each once.
+        set: Values instead of those under the jobs' `params:`, as text.
+        at_ns: T; None for as soon as possible.
+    """
+
+    jobs: Sequence[str]
+    set: Mapping[str, str]
+    at_ns: int | None
+
+    def as_body(self) -> dict[str, Any]:
+        """For a request row."""
+        return {"jobs": list(self.jobs), "set": dict(self.set), "at_ns": self.at_ns}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What becomes of a request: occurrences, in the ledger, waiting for their T."""
+
+    dues: Sequence[Due]
+    answer: Mapping[str, Any]
+
+
+def check(wish: Wish, definitions: Definitions, *, now_ns: int) -> dict[str, dict[str, Any]]:
+    """
+    Whether these jobs can be run so.
+
+    Returns:
+        For each job the params that it would run with.
+
+    Raises:
+        JobNotFound: there is no such job.
+        UsageError: it has no such param, the value is of another kind, or T is past.
+    """
+    if wish.at_ns is not None and wish.at_ns < now_ns - SECOND:
+        raise UsageError(f"{rfc3339(wish.at_ns)} is past", hint="leave --at out to run at once")
+    params = {}
+    for name in wish.jobs:
+        job = definitions.jobs.get(name)
+        if job is None:
+            raise JobNotFound(name, definitions.jobs)
+        params[name] = {**job.params, **{key: _value(job, key, text) for key, text in wish.set.items()}}
+    return params
+
+
+def accept(
+    connection: Connection, request: Request, definitions: Definitions, *, now_ns: int, lead_ns: Callable[[int], int]
+) -> Accepted:
+    """
+    Write the occurrences that a request asks for, in the transaction in which it is taken.
+
+    Args:
+        connection: Of that transaction.
+        request: The row.
+        definitions: Those in force.
+        now_ns: Wall clock.
+        lead_ns: The lead that so many jobs need.
+
+    Raises:
+        JobNotFound, UsageError: as `check`; nothing is written then.
+    """
+    wish = Wish(jobs=request.body["jobs"], set=request.body["set"], at_ns=request.body["at_ns"])
+    params = check(wish, definitions, now_ns=min(now_ns, request.created_ns))
+    planned_at_ns = wish.at_ns if wish.at_ns is not None else now_ns + lead_ns(len(wish.jobs))
+    fire_time_ns = request.created_ns
+    while True:
+        dues = [
+            Due(
+                id=OccurrenceId(job=name, fire_time_ns=fire_time_ns),
+                job=definitions.jobs[name],
+                planned_at_ns=planned_at_ns,
+                origin=Origin.MANUAL,
+                config_version=definitions.version,
+                params=params[name],
+                is_written=True,
+            )
+            for name in wish.jobs
+        ]
+        if queue(connection, dues, request=request.id):
+            break
+        fire_time_ns += 1  # two requests in one nanosecond: the second takes the next
+    answer = {"occurrences": [str(due.id) for due in dues], "planned_at_ns": planned_at_ns}
+    return Accepted(dues=dues, answer=answer)
+
+
+def _value(job: Job, key: str, text: str) -> Any:
+    if key not in job.params:
+        hint = f"`params:` of {job.name} has: {', '.join(job.params)}" if job.params else f"{job.name} has no `params:`"
+        raise UsageError(f"job {job.name!r} has no param {key!r}{did_you_mean(key, job.params)}", hint=hint)
+    given = job.params[key]
+    if isinstance(given, str):
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    kinds = (int, float) if isinstance(given, int | float) and not isinstance(given, bool) else (type(given),)
+    if given is not None and type(value) not in kinds:
+        raise UsageError(
+            f"--set {key}: {text!r} is not like {json.dumps(given)}", hint=f"such as --set {key}={json.dumps(given)}"
+        )
+    return value

@@ -1,0 +1,55 @@
+"""Which jobs are meant: names, `tag:NAME`, globs, all."""
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scheduler.errors import JobNotFound, NotFound, UsageError
+from scheduler.model.definitions import Definitions
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """
+    Attributes:
+        names: In the order in which they were meant, each once.
+        by_pattern: Some were not named one by one: ask before changing more than one.
+    """
+
+    names: tuple[str, ...]
+    by_pattern: bool
+
+
+def select(wanted: Sequence[str], definitions: Definitions, *, every: bool = False) -> Selected:
+    """
+    Raises:
+        JobNotFound: no job has that name.
+        NotFound: no job has that tag, or fits that glob.
+        UsageError: nothing is named, or groups, which are not in this version yet.
+    """
+    if every:
+        return Selected(tuple(definitions.jobs), by_pattern=True)
+    names: dict[str, None] = {}
+    by_pattern = False
+    for word in wanted:
+        found = _found(word, definitions)
+        by_pattern = by_pattern or found != [word]
+        names |= dict.fromkeys(found)
+    return Selected(tuple(names), by_pattern)
+
+
+def _found(word: str, definitions: Definitions) -> list[str]:
+    if word in definitions.jobs:
+        return [word]
+    kind, colon, name = word.partition(":")
+    if colon and kind == "group":
+        raise UsageError(f"{word}: groups are not in this version yet", hint="use tag:NAME")
+    if colon and kind == "tag":
+        found = [job.name for job in definitions.jobs.values() if name in job.tags]
+    elif any(sign in word for sign in "*?["):
+        found = fnmatch.filter(definitions.jobs, word)
+    else:
+        raise JobNotFound(word, definitions.jobs)
+    if not found:
+        raise NotFound(f"no job is meant by {word!r}", hint="`tminus jobs` lists them with their tags")
+    return found

@@ -1,0 +1,105 @@
+"""Status: is the daemon there, is it well, what comes next."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler.instants import SECOND, rfc3339
+from scheduler.ledger import history, instances
+from scheduler.ledger.engine import Ledger
+from scheduler.ledger.instances import Instance
+from scheduler.ledger.lock import is_held
+from scheduler.model.definitions import Definitions
+from scheduler.operations.next_times import next_of
+from scheduler.outcome import Outcome, State
+
+_DAY_NS = 86_400 * SECOND
+#: What needs a look, for a day.
+_BAD = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.MISSED, Outcome.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """
+    Attributes:
+        daemon: The one that runs, or ran last; None where there never was one.
+        is_alive: It holds the ledger's lock and has given a sign of life of late.
+        next: The next fire time of all, and how many jobs are due then.
+        running: Occurrences that are let go and have no outcome.
+        outcomes: Of the last 24 hours.
+        problems: What needs a look, in words.
+    """
+
+    daemon: Instance | None
+    is_alive: bool
+    ledger: str
+    next: tuple[int, int] | None
+    running: int
+    outcomes: Mapping[Outcome, int]
+    problems: tuple[str, ...]
+
+    @property
+    def state(self) -> str:
+        """`running`, `degraded` or `stopped`."""
+        if not self.is_alive:
+            return "stopped"
+        return "degraded" if self.problems else "running"
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape that the contract fixes."""
+        return {
+            "state": self.state,
+            "pid": self.daemon.pid if self.daemon and self.is_alive else None,
+            "version": self.daemon.version if self.daemon else None,
+            "config_version": self.daemon.config_version if self.daemon else None,
+            "ledger": self.ledger,
+            "next": {"fire_time": rfc3339(self.next[0]), "jobs": self.next[1]} if self.next else None,
+            "running": self.running,
+            "outcomes_24h": {outcome.value: count for outcome, count in self.outcomes.items()},
+            "problems": list(self.problems),
+        }
+
+
+def daemon_of(ledger: Ledger, now_ns: int) -> Instance | None:
+    """The daemon that runs on this ledger now."""
+    latest = instances.latest(ledger)
+    return latest if latest and latest.kind == "daemon" and latest.is_fresh(now_ns) and is_held(ledger) else None
+
+
+def status(ledger: Ledger, definitions: Definitions | None, *, now_ns: int) -> Status:
+    """
+    How it stands.
+
+    Args:
+        ledger: Open.
+        definitions: By the jobs file; None where it is not valid.
+        now_ns: Wall clock.
+    """
+    alive = daemon_of(ledger, now_ns)
+    daemon = alive or instances.latest(ledger, kind="daemon")
+    recent = history.count_outcomes(ledger, since_ns=now_ns - _DAY_NS)
+    running = sum(one.state is State.RUNNING for one in history.unfinished(ledger))
+    return Status(
+        daemon=daemon,
+        is_alive=alive is not None,
+        ledger=repr(ledger.url),
+        next=_next(definitions, now_ns) if definitions else None,
+        running=running,
+        outcomes=recent,
+        problems=tuple(_problems(alive, definitions, recent)),
+    )
+
+
+def _problems(daemon: Instance | None, definitions: Definitions | None, recent: Mapping[Outcome, int]) -> list[str]:
+    said = [f"{recent[outcome]} {outcome.value.replace('_', ' ')} in 24 h" for outcome in _BAD if recent.get(outcome)]
+    if daemon and daemon.config_error:
+        said.append(f"the jobs file is not valid, an old one is in force: {daemon.config_error}")
+    elif daemon and definitions and daemon.config_version != definitions.version:
+        said.append(f"the jobs file ({definitions.version}) is not the one in force ({daemon.config_version})")
+    return said
+
+
+def _next(definitions: Definitions, now_ns: int) -> tuple[int, int] | None:
+    times = Counter(at for name in definitions.jobs if (at := next_of(definitions, name, now_ns)) is not None)
+    return (min(times), times[min(times)]) if times else None

@@ -1,0 +1,64 @@
+"""TIME as people write it: RFC 3339, `now`, `+90s`, `-90s`, `11:30`."""
+
+import re
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from scheduler.errors import UsageError
+from scheduler.instants import parse_rfc3339, to_datetime, to_ns
+from scheduler.jobsfile.values import duration_ns
+
+_CLOCK = re.compile(r"(\d\d):(\d\d)(?::(\d\d))?")
+
+
+def parse_time(text: str, *, zone: ZoneInfo, now_ns: int, is_past: bool = False) -> int:
+    """
+    An instant, as nanoseconds since the Unix epoch.
+
+    Args:
+        text: As written.
+        zone: In which `11:30` is meant.
+        now_ns: Wall clock.
+        is_past: `11:30` is the last one, else the next.
+
+    Raises:
+        UsageError: it is none of those.
+    """
+    if text == "now":
+        return now_ns
+    if text[:1] in ("+", "-") and (duration := duration_ns(text[1:])) is not None:
+        return now_ns + duration if text[0] == "+" else now_ns - duration
+    if match := _CLOCK.fullmatch(text):
+        return _nearest(match, zone, now_ns, is_past=is_past)
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        hint = "2026-11-20T11:30:00Z, now, +90s, -90s, or 11:30 in the file's zone"
+        raise UsageError(f"{text!r} is not a time", hint=hint) from None
+
+
+def _nearest(match: re.Match[str], zone: ZoneInfo, now_ns: int, *, is_past: bool) -> int:
+    hour, minute, second = (int(part or 0) for part in match.groups())
+    if hour > 23 or minute > 59 or second > 59:
+        raise UsageError(f"{match[0]!r} is not a time of day", hint="00:00 to 23:59:59")
+    now = to_datetime(now_ns, zone)
+    today = datetime.combine(now.date(), time(hour, minute, second), zone)
+    days = [to_ns(today + timedelta(days=days)) for days in (-2, -1, 0, 1, 2)]
+    return max(at for at in days if at <= now_ns) if is_past else min(at for at in days if at > now_ns)
+
+
+def local(instant_ns: int, zone: ZoneInfo) -> str:
+    """For people: weekday, date, time and the zone's short name; fractions only where there are any."""
+    moment = to_datetime(instant_ns, zone)
+    fraction = f".{moment.microsecond // 1000:03d}" if moment.microsecond else ""
+    return f"{moment:%a %Y-%m-%d %H:%M:%S}{fraction} {moment:%Z}"
+
+
+def span(duration_ns: int) -> str:
+    """A duration for people: `29 s`, `5 min 29 s`, `3 h 10 min`, `12 d 4 h`."""
+    seconds = abs(duration_ns) // 1_000_000_000
+    for unit, size, lesser, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
+        if seconds >= size:
+            rest = seconds % size // part
+            return f"{seconds // size} {unit}" + (f" {rest} {lesser}" if rest else "")
+    return f"{seconds} s"

@@ -1,0 +1,69 @@
+"""Where things lie: the jobs file and the ledger, and why there."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scheduler import templates
+from scheduler.errors import UsageError
+from scheduler.jobsfile.references import References
+
+_SYSTEM_CONFIG = Path("/etc/tminus/jobs.yaml")
+_SYSTEM_LEDGER = Path("/var/lib/tminus/ledger.db")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is, and why there."""
+
+    value: str
+    why: str
+
+
+def jobs_file(option: str | None, environ: Mapping[str, str]) -> Place:
+    """
+    The jobs file: the option, `$TMINUS_CONFIG`, `./jobs.yaml`, `/etc/tminus/jobs.yaml`.
+
+    Raises:
+        UsageError: none is named, and none is in the usual places.
+    """
+    if option:
+        return Place(option, "--config")
+    if environ.get("TMINUS_CONFIG"):
+        return Place(environ["TMINUS_CONFIG"], "$TMINUS_CONFIG")
+    if Path("jobs.yaml").exists():
+        return Place("jobs.yaml", "in this folder")
+    if _SYSTEM_CONFIG.exists():
+        return Place(str(_SYSTEM_CONFIG), "the system's")
+    hint = "name one with --config FILE or $TMINUS_CONFIG; `tminus demo` needs none"
+    raise UsageError(f"no jobs file: neither ./jobs.yaml nor {_SYSTEM_CONFIG} is there", hint=hint)
+
+
+def ledger(option: str | None, named: str | None, config: str | None, environ: Mapping[str, str]) -> Place:
+    """
+    The ledger's URL, as the contract lists the places.
+
+    Args:
+        option: `--ledger`.
+        named: `ledger:` in the jobs file; may hold `${…}`.
+        config: The jobs file.
+        environ: The environment.
+    """
+    if option:
+        return Place(option, "--ledger")
+    if environ.get("TMINUS_LEDGER"):
+        return Place(environ["TMINUS_LEDGER"], "$TMINUS_LEDGER")
+    if named:
+        folder = str(Path(config or ".").resolve().parent)
+        return Place(str(templates.render(named, {}, References(folder, environ).value_of)), f"ledger: in {config}")
+    if environ.get("STATE_DIRECTORY"):
+        return Place(_sqlite(Path(environ["STATE_DIRECTORY"].split(":")[0]) / "ledger.db"), "$STATE_DIRECTORY")
+    if config and _SYSTEM_CONFIG.parent in Path(config).resolve().parents:
+        return Place(_sqlite(_SYSTEM_LEDGER), f"the jobs file lies under {_SYSTEM_CONFIG.parent}/")
+    home = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return Place(_sqlite(Path(home) / "tminus" / "ledger.db"), "$XDG_STATE_HOME or ~/.local/state")
+
+
+def _sqlite(path: Path) -> str:
+    return f"sqlite:///{path}"

@@ -1,0 +1,56 @@
+"""The closed vocabularies: how an occurrence stands, how it ended, why, and where it came from."""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How an occurrence stands. `RUNNING` is derived, never stored: its batch is releasing and it has no outcome."""
+
+    QUEUED = "queued"  #: written down, waiting for a slot
+    CLAIMED = "claimed"  #: one daemon owns it; by itself proof that nothing was sent
+    RUNNING = "running"  #: let go, no outcome yet
+    FINISHED = "finished"  #: has exactly one outcome, for good
+
+
+class Outcome(StrEnum):
+    """How an occurrence ended. Exactly one each."""
+
+    SUCCEEDED = "succeeded"  #: answered as `expect` asks
+    FAILED = "failed"  #: could not be sent, or the answer was not as `expect` asks
+    TIMED_OUT = "timed_out"  #: sent, and not answered in time
+    CANCELLED = "cancelled"  #: stopped by a person, or its job was deleted before the release
+    SKIPPED = "skipped"  #: not started, by a policy: overlap, coalescing
+    MISSED = "missed"  #: not started, because it was later than its misfire grace time
+    UNKNOWN = "unknown"  #: let go, and nobody can say whether it arrived
+
+
+class Origin(StrEnum):
+    """Where an occurrence came from."""
+
+    SCHEDULE = "schedule"
+    MANUAL = "manual"  #: `run-now`
+    CATCH_UP = "catch_up"
+    BACKFILL = "backfill"
+    CHAIN = "chain"  #: `{run: JOB}` in another job's `then:`
+    BACKGROUND = "background"  #: submitted from a Flask view
+
+
+class Cause(StrEnum):
+    """Why an attempt did not end well; the first word of the reason that a person reads."""
+
+    DNS = "dns"  #: the name could not be resolved
+    CONNECT = "connect"  #: no TCP connection
+    TLS = "tls"  #: no TLS session: certificate, version, handshake
+    BLOCKED_ADDRESS = "blocked_address"  #: the guard does not allow the peer's address
+    RESOURCE = "resource"  #: this machine ran out of descriptors or memory
+    DEFINITION = "definition"  #: the job could not be rendered into a request
+    TIMEOUT = "timeout"  #: sent, not answered in time
+    DIED = "died"  #: the connection died before an answer
+    PARTIAL = "partial"  #: the answer broke off
+    PROTOCOL = "protocol"  #: the answer was not HTTP
+    TOO_LARGE = "too_large"  #: the answer was longer than `http.max_body`
+    REDIRECT = "redirect"  #: a redirect that may not be followed
+    PEER_PREEMPTED = "peer_preempted"  #: the server gave up on the waiting connection before the request came
+    STATUS = "status"  #: an answer, but not the status that was expected
+    EXECUTOR = "executor"  #: the executor process died
+    OTHER = "other"  #: none of these; the reason has libcurl's own words

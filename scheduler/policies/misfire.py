@@ -1,0 +1,6 @@
+"""Misfire: how late is too late."""
+
+
+def is_misfire(*, planned_at_ns: int, now_ns: int, grace_ns: int) -> bool:
+    """True where an occurrence that would start now is later than its grace allows."""
+    return now_ns - planned_at_ns > grace_ns

@@ -1,0 +1,12 @@
+"""Timeouts: how long each part of an attempt may take, counted from the start of the attempt, never from arming."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Nanoseconds each."""
+
+    connect_ns: int  #: until the connection stands, where it was not primed
+    first_byte_ns: int  #: until the first byte of the answer
+    total_ns: int  #: until the last byte of the answer

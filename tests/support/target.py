@@ -1,0 +1,236 @@
+"""A real HTTP server on loopback that records what arrives and misbehaves where its path says so."""
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from scheduler.clock import SystemClock
+
+#: Bytes a write, where much is to be sent.
+_CHUNK = b"x" * 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """One request, as it came."""
+
+    at_ns: int
+    connection: int
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(slots=True)
+class Peer:
+    """One connection."""
+
+    number: int
+    socket: socket.socket
+    requests: int = 0
+    closed: threading.Event = field(default_factory=threading.Event)
+
+
+class TargetServer:
+    """
+    Serves each connection on a thread of its own, until the `with` block ends.
+
+    `/ok` and anything unknown answer 200. `/status/503`, `/delay/250` (ms), `/bytes/1000`, `/redirect?to=URL&code=302` do what
+    they say; `/close`, `/reset`, `/garbage`, `/stall`, `/partial`, `/endless`, `/trickle`, `/headers/20000`, `/early` misbehave.
+
+    Args:
+        tls: Serve https.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        self._clock = SystemClock()
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._arrivals: list[Arrival] = []
+        self._peers: list[Peer] = []
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.port: int = self._listener.getsockname()[1]
+
+    def __enter__(self) -> "TargetServer":
+        self._start(self._accept, "target")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.close_connections()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`, or with https and the name that test certificates are for."""
+        return f"https://localhost:{self.port}" if self._tls else f"http://127.0.0.1:{self.port}"
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        """All requests so far, in the order of their coming."""
+        with self._lock:
+            return list(self._arrivals)
+
+    @property
+    def connections(self) -> int:
+        """How many connections were ever made."""
+        with self._lock:
+            return len(self._peers)
+
+    def wait_for(self, arrivals: int, timeout_s: float = 20) -> list[Arrival]:
+        """Wait until so many requests have come."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self._arrivals) >= arrivals, timeout_s), f"{len(self._arrivals)} came"
+            return list(self._arrivals)
+
+    def wait_for_connections(self, number: int, timeout_s: float = 20) -> None:
+        """Wait until so many connections stand."""
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self._peers) >= number, timeout_s), f"{len(self._peers)} came"
+
+    def close_connections(self, *, reset: bool = False) -> None:
+        """Close every connection that stands, idle or not."""
+        with self._lock:
+            peers = list(self._peers)
+        for peer in peers:
+            _hang_up(peer.socket, reset=reset)
+
+    def say_early(self, text: bytes) -> None:
+        """Send this on every connection that stands, asked or not."""
+        with self._lock:
+            peers = list(self._peers)
+        for peer in peers:
+            with contextlib.suppress(OSError):
+                peer.socket.sendall(text)
+
+    def _start(self, work: Callable[..., None], name: str, *args: object) -> None:
+        thread = threading.Thread(target=work, args=args, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._start(self._serve, "target-connection", connection)
+
+    def _serve(self, raw: socket.socket) -> None:
+        with contextlib.suppress(OSError, ssl.SSLError, ValueError):
+            connection = self._tls.wrap_socket(raw, server_side=True) if self._tls else raw
+            with self._arrived:
+                peer = Peer(len(self._peers) + 1, connection)
+                self._peers.append(peer)
+                self._arrived.notify_all()
+            with connection:
+                while not self._stopping.is_set() and self._one_request(peer):
+                    peer.requests += 1
+
+    def _one_request(self, peer: Peer) -> bool:
+        head = _read_head(peer.socket)
+        if head is None:
+            return False
+        request_line, *lines = head.decode("latin-1").split("\r\n")
+        method, path, _ = request_line.split(" ", 2)
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+        body = _read_exactly(peer.socket, int(headers.get("content-length", "0")))
+        arrival = Arrival(
+            at_ns=self._clock.wall_ns(), connection=peer.number, method=method, path=path, headers=headers, body=body
+        )
+        with self._arrived:
+            self._arrivals.append(arrival)
+            self._arrived.notify_all()
+        return self._answer(peer.socket, arrival)
+
+    def _answer(self, connection: socket.socket, arrival: Arrival) -> bool:
+        """Whether the connection goes on."""
+        parts = urlsplit(arrival.path)
+        word, _, argument = parts.path.lstrip("/").partition("/")
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        match word:
+            case "status":
+                return _send(connection, int(argument), b"as asked")
+            case "delay":
+                self._stopping.wait(int(argument) / 1000)
+                return _send(connection, 200, b"late")
+            case "bytes":
+                return _send(connection, 200, b"x" * int(argument))
+            case "redirect":
+                code = int(query.get("code", "302"))
+                return _send(connection, code, b"", f"Location: {unquote(query['to'])}\r\n")
+            case "headers":
+                return _send(connection, 200, b"ok", "".join(f"X-{i}: {'y' * 100}\r\n" for i in range(int(argument))))
+            case "close":
+                return False
+            case "reset":
+                _hang_up(connection, reset=True)
+                return False
+            case "garbage":
+                connection.sendall(b"\x00\x01\x02 this is no HTTP\r\n\r\n")
+                return False
+            case "partial":
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")
+                return False
+            case "stall":
+                self._stopping.wait(60)
+                return False
+            case "endless":
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n")
+                for _ in range((1 << 30) // len(_CHUNK)):
+                    connection.sendall(_CHUNK)
+                return True
+            case "trickle":
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                while not self._stopping.wait(0.05):
+                    connection.sendall(b"x")
+                return False
+            case _:
+                return _send(connection, 200, b"ok")
+
+
+def _send(connection: socket.socket, status: int, body: bytes, headers: str = "") -> bool:
+    connection.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body)
+    return True
+
+
+def _read_head(connection: socket.socket) -> bytes | None:
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        piece = connection.recv(1)  # not a byte of the body: that is read by its length
+        if not piece:
+            return None
+        head += piece
+    return head[:-4]
+
+
+def _read_exactly(connection: socket.socket, length: int) -> bytes:
+    body = b""
+    while len(body) < length:
+        piece = connection.recv(min(length - len(body), 65536))
+        if not piece:
+            raise ValueError("the body broke off")
+        body += piece
+    return body
+
+
+def _hang_up(connection: socket.socket, *, reset: bool = False) -> None:
+    with contextlib.suppress(OSError):
+        if reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+        else:
+            connection.shutdown(socket.SHUT_RDWR)

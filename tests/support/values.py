@@ -1,0 +1,44 @@
+"""Jobs and dues, ready-made: a test names only what it is about."""
+
+from typing import Any
+
+from scheduler.instants import SECOND
+from scheduler.model.batch import Due
+from scheduler.model.job import HttpTarget, Job, Place, StatusRange
+from scheduler.model.occurrence import OccurrenceId
+from scheduler.outcome import Origin
+from scheduler.policies.coalesce import Coalesce
+from scheduler.policies.overlap import Overlap
+from scheduler.policies.timeouts import Timeouts
+
+_JOB: dict[str, Any] = {
+    "target": HttpTarget(url="http://127.0.0.1:1/"),
+    "schedule": (),
+    "schedule_text": "manual",
+    "zone": "UTC",
+    "timeouts": Timeouts(connect_ns=3 * SECOND, first_byte_ns=10 * SECOND, total_ns=30 * SECOND),
+    "misfire_grace_ns": 30 * SECOND,
+    "coalesce": Coalesce.LATEST,
+    "max_instances": 1,
+    "overlap": Overlap.SKIP,
+    "expect_status": (StatusRange(200, 299),),
+    "params": {},
+    "tags": (),
+    "description": None,
+    "suspended": False,
+    "place": Place("jobs.yaml", 1),
+}
+
+
+def a_job(name: str = "pay", **different: Any) -> Job:
+    """A job with the built-in policies."""
+    return Job(name=name, **{**_JOB, **different})
+
+
+def a_due(job: Job | None = None, *, fire_time_ns: int, planned_at_ns: int | None = None, **different: Any) -> Due:
+    """An occurrence by its schedule."""
+    job = job or a_job()
+    values: dict[str, Any] = {"origin": Origin.SCHEDULE, "config_version": "0123456789ab", "params": job.params}
+    identity = OccurrenceId(job=job.name, fire_time_ns=fire_time_ns)
+    planned_at_ns = fire_time_ns if planned_at_ns is None else planned_at_ns
+    return Due(id=identity, job=job, planned_at_ns=planned_at_ns, **{**values, **different})

@@ -1,0 +1,108 @@
+"""The house, checked: who imports whom, how long things are, what runs in the lanes' process."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "scheduler"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 60
+#: Modules that are longer than most may be, and may only shrink.
+_OVER_300 = {"scheduler/jobsfile/language.py", "scheduler/jobsfile/reader.py"}
+
+#: What a lane may be disturbed by; asyncio is imported by PycURL itself and never runs.
+_NOT_WITH_LANES = ("flask", "sqlalchemy", "apscheduler", "yaml", "pydantic", "click", "rich", "structlog", "jinja2", "alembic")
+
+
+def _name(module: Path) -> str:
+    return str(module.relative_to(ROOT))
+
+
+def _functions(module: Path) -> Iterator[ast.FunctionDef]:
+    return (node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.FunctionDef))
+
+
+def test_imports_point_down() -> None:
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_lanes_process_has_nothing_in_it_but_lanes() -> None:
+    command = [sys.executable, "-c", "import scheduler.executors.http.__main__, sys; print('\\n'.join(sys.modules))"]
+    loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert [name for name in loaded if name.partition(".")[0] in _NOT_WITH_LANES] == []
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; old = set(sys.modules); import scheduler; print(len(set(sys.modules) - old))",
+    ]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "1"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_name)
+def test_no_module_is_longer_than_one_idea(module: Path) -> None:
+    lines = len(module.read_text().splitlines())
+    assert lines <= (LONGEST_MODULE if _name(module) in _OVER_300 else 300)
+
+
+def test_no_function_is_longer_than_a_page() -> None:
+    long = [
+        f"{_name(module)}:{function.name}"
+        for module in MODULES
+        for function in _functions(module)
+        if function.end_lineno and function.end_lineno - function.lineno >= LONGEST_FUNCTION
+    ]
+    assert long == []
+
+
+def test_every_thread_has_a_name() -> None:
+    unnamed = [
+        f"{_name(module)}:{call.lineno}"
+        for module in MODULES
+        for call in ast.walk(ast.parse(module.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("threading.Thread")
+        if not any(keyword.arg == "name" for keyword in call.keywords)
+    ]
+    assert unnamed == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_name)
+def test_every_module_says_what_it_is_for(module: Path) -> None:
+    assert ast.get_docstring(ast.parse(module.read_text()))
+
+
+def test_everything_public_has_a_docstring() -> None:
+    silent = [
+        f"{_name(module)}:{node.name}"
+        for module in MODULES
+        if "migrations" not in module.parts
+        for node in ast.parse(module.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        if not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_the_names_of_files_say_what_they_hold() -> None:
+    assert [_name(module) for module in MODULES if module.stem in {"utils", "common", "helpers", "base", "manager"}] == []
+
+
+def test_only_the_clock_reads_the_time() -> None:
+    readers = [
+        _name(module)
+        for module in MODULES
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Import) and any(alias.name == "time" for alias in node.names)
+    ]
+    assert readers == ["scheduler/clock.py"]

@@ -1,0 +1,68 @@
+"""What commands print: for people, for pipes, for machines."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from scheduler.cli.output import Output, duration, offset
+from scheduler.errors import JobNotFound
+from scheduler.instants import MS, SECOND
+
+
+def output(*, as_json: bool = False, quiet: bool = False) -> Output:
+    return Output(as_json=as_json, color=True, quiet=quiet, verbose=False)
+
+
+def test_a_table_in_a_pipe_has_a_header_and_tabs_and_nothing_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    output().table(("JOB", "REASON"), [("pay", "x" * 300), ("pack", "a\tb")])
+    assert capsys.readouterr().out == f"JOB\tREASON\npay\t{'x' * 300}\npack\ta b\n"
+
+
+def test_messages_and_errors_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    output().say("waiting")
+    output().error(JobNotFound("pai", ["pay"]))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "waiting\nerror: no job 'pai'; did you mean 'pay'?\n  hint: `tminus jobs` lists them\n"
+
+
+def test_quiet_says_only_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    output(quiet=True).say("waiting")
+    assert capsys.readouterr().err == ""
+
+
+def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    output(as_json=True).json([{"job": "grüße"}])
+    assert json.loads(capsys.readouterr().out) == [{"job": "grüße"}]
+
+
+def test_a_terminal_without_unicode_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    ascii_output = output()
+    ascii_output.line(f"{ascii_output.mark('succeeded')} +462 µs – grüße …")
+    sys.stdout.flush()
+    assert written.getvalue() == b"ok succeeded +462 us - gr?e ...\n".replace(b"gr?e", b"gr??e")
+
+
+@pytest.mark.parametrize(
+    ("duration_ns", "expected"),
+    [
+        (462_000, "462 µs"),
+        (1_382_000, "1.38 ms"),
+        (212 * MS, "212 ms"),
+        (1_840 * MS, "1.84 s"),
+        (30 * SECOND, "30 s"),
+        (0, "0 µs"),
+        (None, ""),
+    ],
+)
+def test_a_duration_has_three_digits(duration_ns: int | None, expected: str) -> None:
+    assert duration(duration_ns) == expected
+
+
+@pytest.mark.parametrize(("offset_ns", "expected"), [(1_382_000, "+1.38 ms"), (-2_000, "-2 µs"), (0, "+0 µs"), (None, "")])
+def test_an_offset_has_a_sign(offset_ns: int | None, expected: str) -> None:
+    assert offset(offset_ns) == expected

@@ -1,0 +1,95 @@
+"""The laws of merging."""
+
+from copy import deepcopy
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.jobsfile.merge import merged
+from tests.unit.jobsfile.jobs_text import PATIENT
+
+KEYS = st.sampled_from("abcde")
+SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
+VALUES = st.recursive(
+    SCALARS | st.lists(SCALARS, max_size=3), lambda inner: st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+)
+MAPS = st.dictionaries(KEYS, VALUES, max_size=5)
+
+
+def without_nulls(value: Any) -> Any:
+    return {key: without_nulls(item) for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
+@PATIENT
+@given(MAPS)
+def test_nothing_over_a_map_is_that_map(below: dict[str, Any]) -> None:
+    assert merged(below, {}) == below
+
+
+@PATIENT
+@given(MAPS)
+def test_a_map_over_nothing_is_that_map(above: dict[str, Any]) -> None:
+    assert merged({}, above) == above
+
+
+@PATIENT
+@given(MAPS)
+def test_a_map_over_itself_is_itself(both: dict[str, Any]) -> None:
+    assert merged(without_nulls(both), without_nulls(both)) == without_nulls(both)
+
+
+LEVEL = st.fixed_dictionaries({}, optional={key: st.integers() | st.lists(st.integers(), max_size=2) for key in "ab"})
+LEVELS = st.fixed_dictionaries(
+    {}, optional={"a": st.integers(), "b": LEVEL, "c": st.fixed_dictionaries({}, optional={"d": LEVEL})}
+)
+
+
+@PATIENT
+@given(LEVELS, LEVELS, LEVELS)
+def test_where_no_key_changes_its_type_it_does_not_matter_which_two_are_merged_first(a: Any, b: Any, c: Any) -> None:
+    assert merged(merged(a, b), c) == merged(a, merged(b, c))
+
+
+@PATIENT
+@given(MAPS, MAPS)
+def test_null_removes_and_all_else_stands_above(below: dict[str, Any], above: dict[str, Any]) -> None:
+    result = merged(below, above)
+    for key, value in above.items():
+        if value is None and key in below:
+            assert key not in result
+        elif not isinstance(value, dict):
+            assert result[key] == value
+    for key in below.keys() - above.keys():
+        assert result[key] == below[key]
+
+
+@PATIENT
+@given(MAPS, MAPS)
+def test_neither_map_is_changed(below: dict[str, Any], above: dict[str, Any]) -> None:
+    before = deepcopy((below, above))
+    merged(below, above)
+    assert (below, above) == before
+
+
+def test_lists_replace() -> None:
+    assert merged({"tags": ["a", "b"]}, {"tags": ["c"]}) == {"tags": ["c"]}
+
+
+def test_a_map_and_something_else_replace_each_other() -> None:
+    assert merged({"a": {"b": 1}}, {"a": 1}) == {"a": 1}
+    assert merged({"a": 1}, {"a": {"b": 1}}) == {"a": {"b": 1}}
+
+
+def test_a_null_that_removes_nothing_is_a_value() -> None:
+    assert merged({"http": {"json": {"a": 1}}}, {"http": {"json": {"b": None}}}) == {"http": {"json": {"a": 1, "b": None}}}
+
+
+def test_what_excludes_each_other_does_so_only_where_it_stands() -> None:
+    assert merged({"schedule": {"cron": "x", "timezone": "UTC"}}, {"schedule": {"every": 5}}) == {
+        "schedule": {"timezone": "UTC", "every": 5}
+    }
+    assert merged({"schedule": {"cron": "x"}}, {"schedule": {"every": None}}) == {"schedule": {"cron": "x", "every": None}}
+    assert merged({"params": {"schedule": {"cron": "x"}}}, {"params": {"schedule": {"every": 5}}}) == {
+        "params": {"schedule": {"cron": "x", "every": 5}}
+    }

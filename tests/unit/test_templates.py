@@ -1,0 +1,263 @@
+"""Texts with `{{ … }}` and `${…}`: what is checked, what is put in, and that neither can smuggle in the other."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scheduler.instants import SECOND, parse_rfc3339
+from scheduler.model.job import HttpTarget, Job, Place
+from scheduler.model.occurrence import OccurrenceId
+from scheduler.policies.coalesce import Coalesce
+from scheduler.policies.overlap import Overlap
+from scheduler.policies.timeouts import Timeouts
+from scheduler.templates import Reference, RenderError, blanked, check, context, has_parts, references, render
+
+JOB = Job(
+    name="sync",
+    target=HttpTarget(url="https://a.example"),
+    schedule=(),
+    schedule_text="manual",
+    zone="Europe/Berlin",
+    timeouts=Timeouts(connect_ns=SECOND, first_byte_ns=SECOND, total_ns=SECOND),
+    misfire_grace_ns=0,
+    coalesce=Coalesce.LATEST,
+    max_instances=1,
+    overlap=Overlap.SKIP,
+    expect_status=(),
+    params={},
+    tags=(),
+    description=None,
+    suspended=False,
+    place=Place("jobs.yaml", 1),
+)
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FIRE_TIME = parse_rfc3339("2026-11-20T23:30:00Z")
+PARAMS = {
+    "day": "today", "limit": 500, "share": 0.5, "flag": True, "nothing": None, "list": [1, "b", None], "map": {"a": 1},
+    "items": "mine",
+    "evil": "${env:HOME} {{ 1 + 1 }} $${x}",
+}  # fmt: skip
+NAMES = context(
+    JOB, OccurrenceId(job="sync", fire_time_ns=FIRE_TIME, run=2), planned_at_ns=FIRE_TIME + SECOND // 2, params=PARAMS
+)
+
+
+def value_of(reference: Reference) -> str:
+    return {"TOKEN": "hunter2", "EVIL": "{{ params.day }}${env:TOKEN}"}[reference.name]
+
+
+def put_in(text: Any) -> Any:
+    return render(text, NAMES, value_of)
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [
+        ("plain", "plain"),
+        ("{{ params.day }}!", "today!"),
+        ("a{{params.day}}b{{ params.limit }}c", "atodayb500c"),
+        ("{{ fire_time }}", "2026-11-21T00:30:00+01:00"),
+        ("{{ planned_at }}", "2026-11-21T00:30:00.5+01:00"),
+        ("{{ fire_time | iso }}", "2026-11-21T00:30:00+01:00"),
+        ("day={{ fire_time | date }}", "day=2026-11-21"),
+        ("{{ occurrence.id }}", "sync@2026-11-20T23:30:00Z~2"),
+        ("{{ occurrence.run }} {{ job.name }}", "2 sync"),
+        ("{{ params.day | upper | lower | trim }}", "today"),
+        ("{{ params.list | join('-') }}", "1-b-null"),
+        ("{{ params.map | tojson }}", '{"a": 1}'),
+        ("x{{ params.map }}{{ params.flag }}{{ params.nothing }}{{ params.share }}", 'x{"a": 1}truenull0.5'),
+        ("{{ 'yes' if params.flag else 'no' }}", "yes"),
+        ("{{ params.nothing or 'none' }}", "none"),
+        ("{{ params['day'] ~ params.list[1] }}", "todayb"),
+        ("{{ params.items }}", "mine"),
+        ("{{ 7 // 2 }}{{ 7 % 4 }}{{ 2 * 3 - 1 }}", "335"),
+        ("{{ params.day | urlencode }}/{{ 'a b/ä' | urlencode }}", "today/a%20b/%C3%A4"),
+        ("{{ '}}' }}{{ {'a': {'b': 1}}['a']['b'] }}", "}}1"),
+        ("{% raw %}{# not a comment #}", "{% raw %}{# not a comment #}"),
+        ("} }} ] '", "} }} ] '"),
+        ("$${env:TOKEN} costs $5", "${env:TOKEN} costs $5"),
+        ("Bearer ${env:TOKEN}", "Bearer hunter2"),
+        ("${env:TOKEN}{{ params.day }}${env:TOKEN}", "hunter2todayhunter2"),
+    ],
+)
+def test_what_is_put_in(text: str, rendered: str) -> None:
+    assert check(text, PARAMS) == []
+    assert put_in(text) == rendered
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ params.limit }}", 500),
+        ("{{ params.flag }}", True),
+        ("{{ params.nothing }}", None),
+        ("{{ params.list }}", [1, "b", None]),
+        ("{{ params.map }}", {"a": 1}),
+        ("{{ params.limit + 1 }}", 501),
+        ("{{ params.share }}", 0.5),
+        ("{{ params.list | length }}", 3),
+        ("{{ [fire_time] }}", ["2026-11-21T00:30:00+01:00"]),
+        (" {{ params.limit }}", " 500"),
+    ],
+)
+def test_a_text_that_is_one_expression_keeps_its_type(text: str, value: object) -> None:
+    assert put_in(text) == value
+    assert type(put_in(text)) is type(value)
+
+
+def test_lists_and_maps_are_rendered_throughout_and_keys_stay() -> None:
+    value = {"{{ key }}": ["{{ params.limit }}", {"b": "${env:TOKEN}"}, 5, None], "c": True}
+    assert put_in(value) == {"{{ key }}": [500, {"b": "hunter2"}, 5, None], "c": True}
+
+
+def test_what_is_put_in_is_never_looked_at_again() -> None:
+    assert put_in("{{ params.evil }}") == PARAMS["evil"]
+    assert put_in("x {{ params.evil }}") == f"x {PARAMS['evil']}"
+    assert put_in("${env:EVIL}") == "{{ params.day }}${env:TOKEN}"
+    assert put_in("{{ '${env:TOKEN}' }}") == "${env:TOKEN}"
+    assert put_in({"a": "${env:EVIL}{{ params.evil }}"}) == {"a": "{{ params.day }}${env:TOKEN}" + str(PARAMS["evil"])}
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "message", "hint"),
+    [
+        ("{{ params.dya }}", 10, "no 'dya' under the job's params", "did you mean params.day?"),
+        ("x{{ params.foobar }}", 11, "no 'foobar' under the job's params", "give it a value under the job's params:"),
+        ("{{ param.day }}", 3, "no such name 'param'", "did you mean params?"),
+        ("{{ xyz }}", 3, "no such name 'xyz'", "there are: params, fire_time, planned_at, occurrence, job"),
+        ("{{ occurrence.job }}", 14, "occurrence has no 'job'", "there are: occurrence.id, occurrence.run"),
+        ("{{ fire_time.year }}", 13, "fire_time has no 'year'", "write {{ fire_time }}"),
+        ("{{ params.day is foo }}", 17, "no test 'foo'", None),
+        ("{{ params.day | dat }}", 16, "no filter 'dat'; did you mean 'date'?", None),
+        ("{{ params.day | replace('a', 'b') }}", 16, "no filter 'replace'", None),
+        ("{{ params.day.upper() }}", 3, "calls are not allowed in templates", None),
+        ("{{ range(9) }}", 3, "calls are not allowed in templates", None),
+        ("{{ 2 ** 9 }}", 3, "** is not allowed in templates", None),
+        ("{{ a b }}", 3, "not an expression: unexpected 'b'", "such as {{ params.day }}"),
+        ("{{ }}", 2, "not an expression: unexpected 'end of template'", "such as {{ params.day }}"),
+        ("{{- params.day }}", 2, "whitespace control ({{- and -}}) is not part of these templates", "write {{ and }}"),
+        ("ab {{ params.day", 3, "a {{ that is not closed", 'write {{ "{{" }} for the two braces themselves'),
+        ("{{ 'a }}", 0, "a {{ that is not closed", 'write {{ "{{" }} for the two braces themselves'),
+        ("{{ last_success.fire_time }}", 3, "last_success is not in this version yet", None),
+        ("{{ jobs.a.saved.b }}", 3, "jobs is not in this version yet", None),
+        (
+            "a ${TOKEN}",
+            2,
+            "${TOKEN} does not say where from",
+            "write ${env:TOKEN} for an environment variable, $${ for a literal ${",
+        ),
+        ("${evn:TOKEN}", 0, "no such source 'evn' in ${evn:TOKEN}", "did you mean env?"),
+        ("${env:}", 0, "${env:} has no name", "write ${env:NAME} or ${file:PATH}"),
+        ("${env:TOKEN", 0, "a ${ that is not closed", "write $${ for a literal ${"),
+    ],
+)
+def test_what_is_wrong_and_where(text: str, offset: int, message: str, hint: str | None) -> None:
+    (fault,) = check(text, PARAMS)
+    assert (fault.offset, fault.message) == (offset, message)
+    assert fault.hint == hint or (hint is None and fault.hint)
+    with pytest.raises(RenderError):
+        put_in(text)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    assert len(check("{{ a }} ${b} {{ params.c + d() }} {{ params.e ~ params.f }}", {})) == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ 'a' * 10 }}", "{{ '%999999999d' % 1 }}", "{{ [0] * 10 }}", "{{ params.day * params.limit }}", "{{ 1 / 0 }}",
+        "{{ 1 % 0 }}", "{{ params.day + 1 }}", "{{ params.map.b }}", "{{ params.list[9] }}", "{{ params.list.append }}",
+        "{{ params.day.__class__ }}", "{{ params.nothing.x }}", "{{ [params.map.b] }}", "{{ params.day | iso }}",
+        "{{ params.limit | date }}", "{{ params.limit | join }}", "{{ {}[params.list] }}", "{{ params.list | abs }}",
+    ],
+)  # fmt: skip
+def test_what_fails_only_when_it_is_rendered(text: str) -> None:
+    assert check(text, PARAMS) == []
+    with pytest.raises(RenderError) as raised:
+        put_in(f"{text} ${{env:TOKEN}}")
+    assert "hunter2" not in f"{raised.value!r}{raised.value.hint}"
+    assert text[2:-2].strip() in raised.value.message
+
+
+def test_no_text_grows_without_bound() -> None:
+    names = {"params": {"big": "x" * (1 << 20)}}
+    with pytest.raises(RenderError, match="16 MiB"):
+        render("{{ params.big }}" * 17, names, value_of)
+    with pytest.raises(RenderError, match="16 MiB"):
+        render("{{ [params.big, params.big] | join(params.big * 1 if false else params.big ~ params.big) }}" + "x", {
+            "params": {"big": "x" * (6 << 20)}
+        }, value_of)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "(" * 5_000,
+        "(" * 500 + ")" * 500,
+        "-" * 500 + "1",
+        "not " * 500 + "1",
+        "1" + " + 1" * 500,
+        "[" * 100 + "]" * 100,
+        "a." * 500 + "b",
+    ],
+)
+def test_deep_expressions_are_refused(expression: str) -> None:
+    assert check(f"{{{{ {expression} }}}}", PARAMS)
+
+
+def test_thousands_of_expressions_are_looked_at() -> None:
+    assert len(check("{{ params.day }}" * 5_000 + "{{ ( {{ ' " * 5_000, PARAMS)) == 1
+
+
+def test_references_in_their_order() -> None:
+    value = ["${env:A}", {"k": "x${file:b/c.txt}y${secret:d}"}, 5, "$${env:no}", "{{ '${env:neither}' }}"]
+    assert [str(reference) for reference in references(value)] == ["${env:A}", "${file:b/c.txt}", "${secret:d}"]
+
+
+def test_what_raises_for_a_reference_goes_on_to_the_caller() -> None:
+    with pytest.raises(KeyError):
+        put_in("${env:NOBODY}")
+
+
+def test_a_blanked_text_has_the_same_length() -> None:
+    assert blanked("a{{ b }}c${env:D}e", "_") == "a_______c________e"
+    assert blanked("plain", "_") == "plain"
+
+
+TEXTS = st.lists(
+    st.sampled_from(
+        ["{{", "}}", "${", "}", "$${", "params", ".day", "env:", "TOKEN", "'", '"', "(", ")", "|", " ", "x", "[", "]", "1", "~"]
+    )
+).map("".join)
+
+
+@settings(PATIENT, max_examples=300)
+@given(TEXTS | st.text())
+def test_whatever_is_written_is_checked_and_what_is_accepted_is_rendered_or_refused(text: str) -> None:
+    faults = check(text, PARAMS)
+    assert all(0 <= fault.offset <= len(text) and fault.message and fault.hint for fault in faults)
+    assert len(blanked(text, "_")) == len(text)
+    try:
+        rendered = put_in(text)
+    except (RenderError, KeyError):
+        return
+    assert not faults
+    if not has_parts(text):
+        assert rendered == text
+
+
+@PATIENT
+@given(st.text())
+def test_a_value_of_a_reference_is_put_in_as_it_is(secret: str) -> None:
+    assert render("a${env:X}b", NAMES, lambda reference: secret) == f"a{secret}b"
+
+
+@PATIENT
+@given(st.text())
+def test_a_parameter_is_put_in_as_it_is(value: str) -> None:
+    names = {**NAMES, "params": {"x": value}}
+    assert render("{{ params.x }}", names, value_of) == value
+    assert render("a{{ params.x }}b", names, value_of) == f"a{value}b"
