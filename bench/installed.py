@@ -15,7 +15,8 @@ def install_in_ci() -> None:
     if not missing:
         return
     if not os.environ.get("CI"):
-        print(f"not installed: {' '.join(missing)} (apt install {' '.join(missing)}); what needs them is left out", file=sys.stderr)
+        names = " ".join(missing)
+        print(f"not installed: {names} (apt install {names}); what needs them is left out", file=sys.stderr)
         return
     if "gcc" in missing:
         missing.append("libc6-dev")

@@ -185,6 +185,4 @@ def run(contestant: Contestant, n: int, course: Course, witness: Witness) -> Run
         found = figures(seen.sent, t_ns=t_ns, expected=n)
         counts = figures(seen.logged, t_ns=t_ns, expected=n, prefix=course.prefix)
         found = replace(found, missing=counts.missing, doubled=counts.doubled, foreign=counts.foreign)
-    return Run(
-        contestant=contestant.name, title=contestant.title, n=n, start=seen.start, figures=found, dropped=seen.dropped
-    )
+    return Run(contestant=contestant.name, title=contestant.title, n=n, start=seen.start, figures=found, dropped=seen.dropped)
