@@ -1,38 +1,43 @@
 """`python -m bench`: all tables, each target judged; exit 1 where one is not reached."""
 
 import argparse
+import contextlib
 import json
-import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench import loopback
+from bench import distance, loopback, overlap, publish
 from bench.installed import install_in_ci
-from bench.machine import ROOT, describe, most_files
+from bench.interrupt import leave_in_order
+from bench.machine import ROOT, describe, heading, most_files
 from bench.runs import Witness, why_not_capture
 from bench.server import Server
 from bench.table import Table
 
 _OUT = ROOT / "bench" / "run"
 _ENOUGH = 3
+_BATCHES = 20
 
 
 def main(words: Sequence[str]) -> int:
     """Returns the exit status."""
     options = _options(words)
-    # Asked to stop, leave no server, daemon or network namespace behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if options.publish:
+        publish.publish(options.out, ROOT)
+        return 0
+    leave_in_order()
     install_in_ci()
     most_files()
     machine = describe()
-    print(_heading(machine), flush=True)
+    print(heading("tminus bench", machine), flush=True)
     tables = []
     for name, measure in TABLES.items():
         if not options.only or name in options.only:
             print(f"{name} …", flush=True)
-            tables.append(measure(options))
+            with tempfile.TemporaryDirectory(prefix="tminus-bench-") as folder:
+                tables.append(measure(Path(folder), options))
             print(f"\n{tables[-1].text()}", flush=True)
     return _conclude(machine, tables, options)
 
@@ -43,6 +48,10 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--repeat", type=int, help=f"repetitions, of which the median is taken [{_ENOUGH}]")
     parser.add_argument("--only", action="append", choices=sorted(TABLES), help="only this table; may be given again")
     parser.add_argument("--quick", action="store_true", help="N=100, once: whether it works, not how fast it is")
+    parser.add_argument("--out", type=Path, default=_OUT, help=f"folder for latest.md and latest.json [{_OUT.relative_to(ROOT)}]")
+    parser.add_argument(
+        "--publish", action="store_true", help="measure nothing: put latest.json into README.md and docs/benchmarks.md"
+    )
     options = parser.parse_args(words)
     options.n = options.n or ([100] if options.quick else [100, 1000, 10_000])
     options.repeat = options.repeat or (1 if options.quick else _ENOUGH)
@@ -53,21 +62,33 @@ def _sizes(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
 
 
-def _loopback(options: argparse.Namespace) -> Table:
-    with tempfile.TemporaryDirectory(prefix="tminus-bench-") as name:
-        folder = Path(name)
-        with Server(folder / "try", hosts=loopback.hosts()) as tried:
-            why_not = why_not_capture(folder, tried.port)
-        with Server(folder / "server", hosts=loopback.hosts(), log=bool(why_not)) as server:
-            witness = Witness(server, why_not=why_not)
-            return loopback.measure(server, witness, folder, sizes=options.n, repeat=options.repeat)
+def _loopback(folder: Path, options: argparse.Namespace) -> Table:
+    with _witnessed(folder) as (server, witness):
+        return loopback.measure(server, witness, folder, sizes=options.n, repeat=options.repeat)
 
 
-TABLES: dict[str, Callable[[argparse.Namespace], Table]] = {"loopback": _loopback}
+def _distance(folder: Path, options: argparse.Namespace) -> Table:
+    return distance.measure(folder, sizes=options.n, repeat=options.repeat)
 
 
-def _heading(machine: dict[str, str]) -> str:
-    return "\n".join(["# tminus bench", "", *(f"- {name}: {value or 'none'}" for name, value in machine.items()), ""])
+def _overlap(folder: Path, options: argparse.Namespace) -> Table:
+    with _witnessed(folder) as (server, witness):
+        return overlap.measure(server, witness, batches=3 if options.quick else _BATCHES, repeat=options.repeat)
+
+
+@contextlib.contextmanager
+def _witnessed(folder: Path) -> Iterator[tuple[Server, Witness]]:
+    """A server on loopback that writes a log only where packets may not be captured."""
+    why_not = why_not_capture(folder)
+    with Server(folder / "server", log=bool(why_not)) as server:
+        yield server, Witness(server, why_not=why_not)
+
+
+TABLES: dict[str, Callable[[Path, argparse.Namespace], Table]] = {
+    "loopback": _loopback,
+    "distance": _distance,
+    "overlap": _overlap,
+}
 
 
 def _conclude(machine: dict[str, str], tables: Sequence[Table], options: argparse.Namespace) -> int:
@@ -78,12 +99,12 @@ def _conclude(machine: dict[str, str], tables: Sequence[Table], options: argpars
     if options.repeat < _ENOUGH:
         lines.append(f"{options.repeat} repetitions are too few: no figure here proves anything, good or bad")
     print("\n".join(lines))
-    _OUT.mkdir(exist_ok=True)
-    text = "\n".join([_heading(machine), *(table.text() for table in tables), *(f"{line}  " for line in lines)])
-    (_OUT / "latest.md").write_text(text + "\n")
+    options.out.mkdir(parents=True, exist_ok=True)
+    text = "\n".join([heading("tminus bench", machine), *(table.text() for table in tables), *(f"{line}  " for line in lines)])
+    (options.out / "latest.md").write_text(text + "\n")
     whole = {"machine": machine, "repeat": options.repeat, "sizes": options.n, "tables": [table.as_json() for table in tables]}
-    (_OUT / "latest.json").write_text(json.dumps(whole, indent=1) + "\n")
-    print(f"written: {_OUT.relative_to(ROOT)}/latest.md and latest.json")
+    (options.out / "latest.json").write_text(json.dumps(whole, indent=1) + "\n")
+    print(f"written: {options.out}/latest.md and latest.json")
     return 1 if missed else 0
 
 

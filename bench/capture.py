@@ -58,12 +58,14 @@ class Capture:
             said += line
             if not line:
                 self._process.wait()
-                raise NoCapture(said.decode(errors="replace").strip().splitlines()[-1] if said else "tcpdump does not start")
+                raise NoCapture(
+                    said.decode(errors="replace").strip().splitlines()[-1].strip("()") if said else "tcpdump does not start"
+                )
         return self
 
     def __exit__(self, *_: object) -> None:
         pause(_LAST_BLOCK_S)
         self._process.send_signal(signal.SIGINT)
-        _, said = self._process.communicate()
+        said = self._process.communicate()[1]
         if found := re.search(rb"(\d+) packets? dropped by kernel", said):
             self.dropped = int(found[1])

@@ -12,18 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.course import Course
-from bench.figures import MS
-from bench.installed import lacks
-from bench.machine import ROOT, most_files, most_threads
+from bench.installed import NotInstalled, compiled
+from bench.machine import ROOT, may_run_real_time, most_files, most_threads
 from bench.memory import pss_mb
-from bench.tminus_run import Daemon, DaemonFailed, at, daemon, jobs_text
-from bench.waiting import SECOND, wait_until, whole_second
+from bench.tminus_run import Daemon, DaemonFailed, TooSlow, at, daemon, jobs_text
+from bench.waiting import SECOND, eventually, wait_until, whole_second
 
 _PATIENCE_S = 120.0
-_LONGEST_LEAD_S = 10
-#: A thread that performs has its connection and libcurl's two to wake it.
-_FILES_A_THREAD = 3
-_TRIES = 3
+#: When the daemon begins to collect what is due, before T; no batch has a longer lead.
+LEAD_S = 10
 
 
 class LeftOut(Exception):
@@ -40,6 +37,7 @@ class Start:
         armed: Of tminus: attempts with `armed: true`.
         own_last_ms: Of tminus: the last start offset as it tells it itself.
         pss_mb: Of tminus: daemon and executors half a second before T.
+        collected_s: Of tminus: from LEAD_S before T until the ledger has all as claimed; None where the daemon came later.
         note: What its own words say against it; empty is well.
     """
 
@@ -47,6 +45,7 @@ class Start:
     armed: int | None = None
     own_last_ms: float | None = None
     pss_mb: float | None = None
+    collected_s: float | None = None
     note: str = ""
 
 
@@ -54,7 +53,7 @@ class Start:
 class Contestant:
     """
     Attributes:
-        name: For files and the command line.
+        name: In the code and in latest.json.
         title: For people.
         run: Sends n requests along a course; returns when all are answered. Raises LeftOut.
     """
@@ -66,13 +65,12 @@ class Contestant:
 
 def limit(folder: Path) -> Contestant:
     """The C program, or where there is no compiler the nearest thing in Python, named as such."""
-    if lacks("gcc"):
-        command: Sequence[str] = (sys.executable, "-m", "bench.peers.limit")
-        title = "(d) the nearest to the limit in Python: no gcc here"
-    else:
-        binary = folder / "limit"
-        subprocess.run(["gcc", "-O2", "-o", str(binary), str(ROOT / "bench" / "peers" / "limit.c")], check=True)
-        command, title = (str(binary),), "(d) limit: C, open sockets, one send each"
+    try:
+        command: Sequence[str] = (str(compiled(ROOT / "bench" / "peers" / "limit.c", folder)),)
+        title = "(d) limit: C, open sockets, one send each"
+    except NotInstalled as reason:
+        command = (sys.executable, "-m", "bench.peers.limit")
+        title = f"(d) the nearest to the limit in Python: {reason}"
 
     def run(n: int, course: Course) -> Start:
         t_ns = whole_second(2 + n / 2000)
@@ -96,9 +94,9 @@ def apscheduler() -> Contestant:
 
 def tminus(priority: str) -> Contestant:
     """tminus with `daemon: {priority: auto}` or `normal`."""
-    title = "(a) tminus, real-time priority" if priority == "auto" else "(a) tminus, priority: normal"
-    name = "tminus" if priority == "auto" else "tminus-normal"
-    return Contestant(name, title, functools.partial(_tminus, priority))
+    is_real_time = priority == "auto" and may_run_real_time()
+    title = f"(a) tminus, {'real-time priority' if is_real_time else f'priority: {priority}'}"
+    return Contestant("tminus" if priority == "auto" else f"tminus-{priority}", title, functools.partial(_tminus, priority))
 
 
 def _peer(module: str, n: int, course: Course) -> Start:
@@ -131,29 +129,37 @@ def _finish(command: Sequence[str], n: int, course: Course) -> dict[str, Any]:
 
 
 def _tminus(priority: str, n: int, course: Course) -> Start:
-    ahead_s = 3.5 + min(n / 1000, _LONGEST_LEAD_S) * 1.2
+    try:
+        return _in_time(priority, n, course)
+    except DaemonFailed as error:
+        raise LeftOut(str(error)) from None
+
+
+def _in_time(priority: str, n: int, course: Course) -> Start:
+    lead_s = min(n / 500 + 1, LEAD_S)
+    ready_s = 2.5
     urls = [f"{course.url}{index}" for index in range(n)]
-    for _ in range(_TRIES):
-        t_ns = whole_second(ahead_s)
+    while True:
+        t_ns = whole_second(lead_s + ready_s)
         with daemon(jobs_text(urls, {"at": at(t_ns)}, priority=priority, ca=course.ca), inside=course.inside) as one:
-            one.start()
-            lead_ns = min(n * 2 * MS + SECOND, _LONGEST_LEAD_S * SECOND)
-            if time.time_ns() > t_ns - lead_ns:
-                # Started too late for its lead: it arms in the time that is left, which is not what is measured here.
-                ahead_s *= 1.5
-                continue
-            return _one_batch(one, t_ns, n)
-    raise LeftOut(f"not ready within {ahead_s:.0f} s")
+            try:
+                one.start(timeout_s=(t_ns - time.time_ns()) / SECOND - lead_s)
+            except TooSlow:
+                # It would arm in the time that is left, which is not what is measured here.
+                one.kill()
+                ready_s *= 2
+                if ready_s > _PATIENCE_S:
+                    raise
+            else:
+                return _one_batch(one, t_ns, n)
 
 
 def _one_batch(one: Daemon, t_ns: int, n: int) -> Start:
+    collected_s = _collected_s(one, t_ns, n)
     wait_until(t_ns - SECOND // 2)
     memory = pss_mb(one.pid)
     wait_until(t_ns + SECOND // 2)
-    try:
-        one.wait_for("batch", timeout_s=_PATIENCE_S, planned_at=at(t_ns))
-    except DaemonFailed as error:
-        raise LeftOut(str(error)) from None
+    one.wait_for("batch", timeout_s=_PATIENCE_S, planned_at=at(t_ns))
     status = one.stop()
     skew = one.ask("skew")
     outcomes = [occurrence["outcome"] for occurrence in one.ask("history", "--limit", str(2 * n))]
@@ -167,5 +173,16 @@ def _one_batch(one: Daemon, t_ns: int, n: int) -> Start:
         armed=sum(offset["armed"] for offset in skew["offsets"]),
         own_last_ms=skew["last_ms"],
         pss_mb=round(memory, 1),
+        collected_s=collected_s,
         note="; ".join(notes),
     )
+
+
+def _collected_s(one: Daemon, t_ns: int, n: int) -> float | None:
+    began_ns = t_ns - LEAD_S * SECOND
+    if time.time_ns() > began_ns:
+        return None
+    wait_until(began_ns)
+    if not eventually(lambda: one.claimed(t_ns) >= n, timeout_s=LEAD_S - 1):
+        return None
+    return round((time.time_ns() - began_ns) / SECOND, 2)

@@ -4,9 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 #: Command, and the package that brings it.
 _WANTED = {"nginx": "nginx-light", "tcpdump": "tcpdump", "gcc": "gcc", "ip": "iproute2"}
+
+
+class NotInstalled(Exception):
+    """Something is not there; the message says what."""
 
 
 def install_in_ci() -> None:
@@ -34,3 +39,19 @@ def lacks(*commands: str) -> str | None:
         if shutil.which(command) is None:
             return f"{command} is not installed"
     return None
+
+
+def compiled(source: Path, folder: Path) -> Path:
+    """
+    The program made from one file of C.
+
+    Raises:
+        NotInstalled: there is no compiler, or no C library to compile against.
+    """
+    if missing := lacks("gcc"):
+        raise NotInstalled(missing)
+    program = folder / source.stem
+    done = subprocess.run(["gcc", "-O2", "-o", str(program), str(source)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NotInstalled(f"gcc does not compile {source.name}: {done.stderr.strip()[:200]}")
+    return program

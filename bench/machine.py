@@ -39,6 +39,11 @@ def describe() -> dict[str, str]:
     }
 
 
+def heading(title: str, machine: dict[str, str]) -> str:
+    """As Markdown."""
+    return "\n".join([f"# {title}", "", *(f"- {name}: {value or 'none'}" for name, value in machine.items()), ""])
+
+
 def may_run_real_time() -> bool:
     """Whether a process that we start may take SCHED_FIFO; asked in a child, which it does not outlive."""
     child = os.fork()

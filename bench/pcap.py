@@ -62,10 +62,12 @@ def _segment(at_ns: int, packet: bytes) -> Segment:
 
 
 def requests(file: Path) -> Iterator[Arrival]:
-    """Plain HTTP: a request is a segment that begins with a method."""
+    """Plain HTTP: a request is a segment that begins with a method. What TCP had to send again counts once."""
+    seen: set[tuple[int, int]] = set()
     for segment in segments(file):
-        payload = segment.payload
-        if payload[:4] in _METHODS:
+        payload, place = segment.payload, (segment.client, segment.sequence)
+        if payload[:4] in _METHODS and place not in seen:
+            seen.add(place)
             path = payload.split(b" ", 2)[1].decode("latin-1")
             _, found, rest = payload.partition(_OCCURRENCE)
             yield Arrival(segment.at_ns, path, rest.partition(b"\r\n")[0].decode("latin-1") if found else "")

@@ -50,6 +50,9 @@ class Summary:
     n: int
     runs: Sequence[Run]
 
+    def __str__(self) -> str:
+        return f"N={self.n}, {self.title}"
+
     @property
     def measured(self) -> list[Run]:
         """Those with figures."""
@@ -84,18 +87,19 @@ class Summary:
         """Of the worst run; None where nothing arms."""
         return min((run.start.armed for run in self.measured if run.start and run.start.armed is not None), default=None)
 
-    @property
-    def most_pss_mb(self) -> float | None:
-        """Of the worst run; None where it was not measured."""
-        return max((run.start.pss_mb for run in self.measured if run.start and run.start.pss_mb is not None), default=None)
+    def worst(self, of: Callable[[Start], float | None]) -> float:
+        """The highest of what was measured beside the wire; NaN where it was not."""
+        values = [of(run.start) for run in self.measured if run.start]
+        return max((value for value in values if value is not None), default=math.nan)
 
     @property
     def notes(self) -> list[str]:
         """What to know about these runs."""
-        said = [run.start.note for run in self.measured if run.start and run.start.note]
+        said = [f"left out: {run.left_out}" for run in self.runs if run.left_out]
+        said += [run.start.note for run in self.measured if run.start and run.start.note]
         said += [f"{run.dropped} packets were not captured" for run in self.measured if run.dropped]
         said += [f"{run.figures.foreign} foreign requests" for run in self.measured if run.figures and run.figures.foreign]
-        return said
+        return [f"{self}: {words}" for words in said]
 
 
 def summaries(runs: Iterable[Run]) -> list[Summary]:
@@ -162,10 +166,10 @@ class Witness:
             return Sighting(start=start, sent=list(pcap.requests(file)), dropped=capture.dropped)
 
 
-def why_not_capture(folder: Path, port: int) -> str:
+def why_not_capture(folder: Path) -> str:
     """Why packets on loopback may not be captured; empty where they may."""
     try:
-        with Capture(folder / "packets", port=port):
+        with Capture(folder / "packets", port=1):
             return ""
     except NoCapture as error:
         return str(error)

@@ -1,15 +1,17 @@
 """The target: nginx with one worker where it is installed, else a server of our own. The same one for all variants."""
 
 import errno
+import itertools
 import random
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from bench.course import Course
 from bench.installed import lacks
 from bench.machine import most_files
 from bench.waiting import eventually
@@ -19,6 +21,9 @@ _ECHO = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
 #: How long `/slow/` takes to answer.
 SLOW_S = 5
 _PATIENCE_S = 10.0
+#: A client's port stays taken for a minute for one address of the server: with several, 10,000 connections a run do not use
+#: all of them up.
+LOOPBACK = tuple(f"127.0.0.{last}" for last in range(2, 10))
 
 _CONFIGURATION = """
 {load}
@@ -63,7 +68,7 @@ class Server:
         self,
         folder: Path,
         *,
-        hosts: Sequence[str] = ("127.0.0.1",),
+        hosts: Sequence[str] = LOOPBACK,
         port: int | None = None,
         log: bool = False,
         certificate: tuple[Path, Path] | None = None,
@@ -72,22 +77,25 @@ class Server:
     ) -> None:
         self.hosts = hosts
         self.port = port or free_port(hosts)
+        self.inside = inside
         self.log_file = folder / "access.log"
         self.is_nginx = not own and lacks("nginx") is None
         self.can_be_slow = not self.is_nginx or _ECHO.exists()
-        self._folder, self._log, self._certificate, self._inside = folder, log, certificate, inside
+        self._folder, self._log, self._certificate = folder, log, certificate
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Server":
         self._folder.mkdir(parents=True, exist_ok=True)
         self.log_file.touch()
         said = self._folder / "said.log"
-        with said.open("wb") as output:
-            self._process = self._start(output)
-        if not eventually(self._is_up, timeout_s=_PATIENCE_S):
-            words = said.read_text()[-500:]
+        try:
+            with said.open("wb") as output:
+                self._process = self._start(output)
+            if not eventually(self._is_up, timeout_s=_PATIENCE_S):
+                raise NoServer(f"the server does not start: {said.read_text()[-500:]}")
+        except BaseException:  # interrupted, too: a `with` block that was not entered is not left
             self.__exit__()
-            raise NoServer(f"the server does not start: {words}")
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -103,11 +111,11 @@ class Server:
             file = self._folder / "nginx.conf"
             file.write_text(self._configuration())
             command = ["nginx", "-p", str(self._folder), "-e", str(self._folder / "error.log"), "-c", str(file)]
-        elif self._certificate or self._inside:
+        elif self._certificate or self.inside:
             raise NoServer("nginx is not installed")
         else:
             command = [sys.executable, "-m", "bench.own_server", str(self.port), str(self.log_file), str(SLOW_S), *self.hosts]
-        return subprocess.Popen([*self._inside, *command], stdout=output, stderr=output)
+        return subprocess.Popen([*self.inside, *command], stdout=output, stderr=output)
 
     def _configuration(self) -> str:
         files = most_files()
@@ -130,13 +138,28 @@ class Server:
     def _is_up(self) -> bool:
         if self._process is None or self._process.poll() is not None:
             return False
-        if self._inside:  # not reachable from here: the log of errors stays empty, and the pid is written last
+        if self.inside:  # not reachable from here: the log of errors stays empty, and the pid is written last
             return (self._folder / "nginx.pid").exists()
         try:
             socket.create_connection((self.hosts[-1], self.port), timeout=1).close()
         except OSError:
             return False
         return True
+
+
+def courses(server: Server, name: str, *, ca: Path | None = None, inside: Sequence[str] = ()) -> Iterator[Course]:
+    """
+    Courses to a server, one a run; no two have a path in common.
+
+    Args:
+        server: Where they lead.
+        name: What their paths begin with; of courses in one table each its own.
+        ca: The authority to trust, where it speaks TLS.
+        inside: The command that puts a client into the right network namespace.
+    """
+    for index in itertools.count():
+        host, prefix = server.hosts[index % len(server.hosts)], f"/{name}{index}/job/"
+        yield Course(host=host, port=server.port, prefix=prefix, ca=ca, inside=inside)
 
 
 def free_port(hosts: Sequence[str]) -> int:

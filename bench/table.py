@@ -60,6 +60,8 @@ class Table:
             "name": self.name,
             "title": self.title,
             "left_out": self.left_out,
+            "header": self.header,
+            "rows": self.rows,
             "verdicts": [{"ok": verdict.ok, "words": verdict.words} for verdict in self.verdicts],
             "notes": self.notes,
             "raw": self.raw,

@@ -47,13 +47,15 @@ class _Connection:
 
 
 def requests(file: Path) -> Iterator[Arrival]:
-    """One a request; its path is the number of its connection, the same for a second one on it."""
+    """
+    One a request. Its path is the number of its connection, counted among those that have sent one: what was opened and not
+    used has none, and a second request on a connection has the same as the first.
+    """
     connections: dict[int, _Connection] = {}
     numbers: dict[int, int] = {}
     for segment in segments(file):
         if segment.is_syn:
             connections[segment.client] = _Connection(segment.sequence + 1)
-            numbers.setdefault(segment.client, len(numbers))
         elif segment.payload and segment.client in connections:
             for _ in range(connections[segment.client].take(segment)):
-                yield Arrival(segment.at_ns, str(numbers[segment.client]))
+                yield Arrival(segment.at_ns, str(numbers.setdefault(segment.client, len(numbers))))

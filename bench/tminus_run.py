@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,10 @@ class DaemonFailed(Exception):
     """It did not do what it was started for; the message is the end of its log."""
 
 
+class TooSlow(DaemonFailed):
+    """It has not said something in time."""
+
+
 class Daemon:
     """
     A daemon in a folder of its own.
@@ -37,7 +42,8 @@ class Daemon:
         self._folder, self._inside = folder, inside
         self._log_file = folder / "daemon.log"
         (folder / "jobs.yaml").write_text(jobs)
-        self._options = ["--config", str(folder / "jobs.yaml"), "--ledger", f"sqlite:///{folder}/ledger/ledger.db"]
+        self._ledger_file = folder / "ledger" / "ledger.db"
+        self._options = ["--config", str(folder / "jobs.yaml"), "--ledger", f"sqlite:///{self._ledger_file}"]
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TMINUS_")}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,12 +54,13 @@ class Daemon:
             raise DaemonFailed("it was not started")
         return self._process.pid
 
-    def start(self) -> None:
+    def start(self, *, timeout_s: float = _READY_S) -> None:
         """
         Start it and wait until it says that it is ready.
 
         Raises:
-            DaemonFailed: it ends, or does not become ready.
+            DaemonFailed: it ends.
+            TooSlow: it is not ready in time.
         """
         environment = self._environment | {"TMINUS_LOG": "json"}
         with self._log_file.open("ab") as log:
@@ -64,14 +71,15 @@ class Daemon:
                 stderr=log,
                 stdout=subprocess.DEVNULL,
             )
-        self.wait_for("ready", timeout_s=_READY_S)
+        self.wait_for("ready", timeout_s=timeout_s)
 
     def wait_for(self, event: str, *, timeout_s: float, **fields: object) -> dict[str, Any]:
         """
         The first line of the log with that event and those fields.
 
         Raises:
-            DaemonFailed: there is none in that time.
+            DaemonFailed: it has ended.
+            TooSlow: there is none in that time.
         """
 
         def found() -> dict[str, Any] | None:
@@ -84,8 +92,14 @@ class Daemon:
 
         line = eventually(found, timeout_s=timeout_s, every_s=0.1)
         if line is None:
-            raise DaemonFailed(f"never said {event!r}: {self._end_of_log()}")
+            raise TooSlow(f"never said {event!r}: {self._end_of_log()}")
         return line
+
+    def claimed(self, t_ns: int) -> int:
+        """How many occurrences with that T are in the ledger; looks into its file, since a command takes too long to start."""
+        with contextlib.closing(sqlite3.connect(f"file:{self._ledger_file}?mode=ro", uri=True)) as ledger:
+            found = ledger.execute("SELECT count(*) FROM occurrences WHERE planned_at_ns = ?", (t_ns,)).fetchone()
+        return int(found[0])
 
     def log(self) -> Iterator[dict[str, Any]]:
         """The lines of its log so far."""
@@ -102,8 +116,14 @@ class Daemon:
         try:
             return self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
+            self.kill()
+            return self._process.returncode
+
+    def kill(self) -> None:
+        """End it at once: asked to stop, it would still start what is due soon."""
+        if self._process is not None:
             self._process.kill()
-            return self._process.wait()
+            self._process.wait()
 
     def ask(self, *words: str) -> Any:
         """What a command prints with `--json`; it reads the ledger, a daemon need not run."""

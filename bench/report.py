@@ -1,0 +1,83 @@
+"""What the tables of batches have in common: their runs, rows, ratios, and the verdicts that need no peer."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from bench.contestants import Contestant
+from bench.course import Course
+from bench.runs import Run, Summary, Witness, run
+from bench.table import Verdict, number
+
+#: A contestant, where its requests go (a course a run), and who sees them arrive.
+Entry = tuple[Contestant, Iterator[Course], Witness]
+
+
+def interleaved(entries: Sequence[Entry], *, sizes: Sequence[int], repeat: int) -> list[Run]:
+    """Everything once, then everything again: what disturbs the machine disturbs all alike. Says a line a run."""
+    runs = []
+    for _ in range(repeat):
+        for n in sizes:
+            for contestant, ways, witness in entries:
+                runs.append(run(contestant, n, next(ways), witness))
+                _say(runs[-1])
+    return runs
+
+
+def header(*ratios: str) -> Sequence[str]:
+    """Of a table whose rows are made by `row`."""
+    counts = ("missing", "doubled", "early")
+    return ("", "N", "first", "p50", "p99", "last", "(best–worst)", *counts, *ratios, "armed", "PSS MB", "runs")
+
+
+def row(summary: Summary, *ratios: float) -> Sequence[str]:
+    """The cells of one contestant with one N."""
+    if summary.left_out:
+        return (summary.title, str(summary.n), *(["–"] * (len(header()) - 3 + len(ratios))), "left out")
+    best, worst = summary.last_range
+    return (
+        summary.title,
+        str(summary.n),
+        number(summary.median(lambda figures: figures.first_ms)),
+        number(summary.median(lambda figures: figures.p50_ms)),
+        number(summary.median(lambda figures: figures.p99_ms)),
+        number(summary.last_ms),
+        f"({best:.2f}–{worst:.2f})",
+        str(summary.total(lambda figures: figures.missing)),
+        str(summary.total(lambda figures: figures.doubled)),
+        str(summary.total(lambda figures: figures.early)),
+        *(number(each, 3 if each < 1 else 2) for each in ratios),
+        number(summary.fewest_armed, 0),
+        number(summary.worst(lambda start: start.pss_mb), 0),
+        str(len(summary.measured)),
+    )
+
+
+def other(found: Sequence[Summary], summary: Summary, contestant: str) -> Summary | None:
+    """The summary of another contestant with the same N; None where it was left out, or is this one."""
+    for each in found:
+        if each.n == summary.n and each.contestant == contestant and each is not summary and not each.left_out:
+            return each
+    return None
+
+
+def ratio(summary: Summary, to: Summary | None) -> float:
+    """The last request of one in times of another's; NaN where one of them is not known."""
+    # A log in steps of 1 ms can say 0.
+    return summary.last_ms / to.last_ms if to and to.last_ms > 0 else math.nan
+
+
+def complete(summary: Summary) -> Verdict:
+    """Each job once, none before T, in every run."""
+    well, of = sum(run.figures.is_complete for run in summary.measured if run.figures), len(summary.runs)
+    return Verdict(well == of > 0, f"{summary}: each job once and none before T in {well} of {of} runs")
+
+
+def all_armed(summary: Summary) -> Verdict:
+    """Every attempt says `armed: true`."""
+    fewest = number(summary.fewest_armed, 0)
+    return Verdict(summary.fewest_armed == summary.n, f"{summary}: at least {fewest} of {summary.n} attempts armed, to reach all")
+
+
+def _say(one: Run) -> None:
+    result = f"left out: {one.left_out}" if one.figures is None else f"last {one.figures.last_ms:.2f} ms"
+    print(f"  N={one.n:<6} {one.title:40} {result}", flush=True)

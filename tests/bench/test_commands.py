@@ -1,0 +1,67 @@
+"""The bench as it is started: whether it works, never how fast anything is."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.waiting import eventually
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def _bench(module: str, *words: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    environment.pop("CI", None)  # which would let it install packages
+    command = [sys.executable, "-m", module, *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110, check=False)
+
+
+def test_a_quick_run_measures_each_contestant_and_writes_both_files(tmp_path: Path) -> None:
+    done = _bench("bench", "--quick", "--only", "loopback", "--out", str(tmp_path / "out"), tmp_path=tmp_path)
+    assert done.returncode in (0, 1), done.stderr  # 1: not fast enough, which on a busy machine is no news
+    (table,) = json.loads((tmp_path / "out" / "latest.json").read_text())["tables"]
+    assert [run["contestant"] for run in table["raw"]] == ["tminus", "barrier", "apscheduler", "limit", "tminus-normal"]
+    assert [run["figures"]["started"] for run in table["raw"]] == [100] * 5
+    assert [run["figures"]["doubled"] for run in table["raw"]] == [0] * 5
+    text = (tmp_path / "out" / "latest.md").read_text()
+    assert "each job once and none before T in 1 of 1 runs" in text
+    assert "processor: " in text
+    assert table["title"] in done.stdout
+
+
+def test_a_soak_of_a_few_seconds_accounts_for_every_occurrence(tmp_path: Path) -> None:
+    done = _bench("bench.soak", "--minutes", "0.05", tmp_path=tmp_path)
+    assert "0 of 300 due but not in the server's log" in done.stdout, done.stdout + done.stderr
+    assert "0 of 300 due but not succeeded in the ledger" in done.stdout
+    assert "more than once" in done.stdout
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_leaves_nothing_behind(asked: signal.Signals, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    environment.pop("CI", None)
+    said = tmp_path / "said"
+    with said.open("wb") as output:
+        command = [sys.executable, "-m", "bench.soak"]
+        soak = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+    assert eventually(lambda: b"jobs due every second" in said.read_bytes(), timeout_s=60), said.read_text()
+    soak.send_signal(asked)
+    assert soak.wait(60) == 128 + asked
+    assert [command for command in _commands() if str(tmp_path).encode() in command] == []
+    assert [each.name for each in tmp_path.iterdir()] == ["said"]
+
+
+def _commands() -> list[bytes]:
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(file.read_bytes())
+        except OSError:  # ended meanwhile
+            continue
+    return found
