@@ -17,6 +17,7 @@ from bench.machine import ROOT, may_run_real_time, most_files, most_threads
 from bench.memory import pss_mb
 from bench.tminus_run import Daemon, DaemonFailed, TooSlow, at, daemon, jobs_text
 from bench.waiting import SECOND, eventually, wait_until, whole_second
+from scheduler.policies.lead import Lead
 
 _PATIENCE_S = 120.0
 #: When the daemon begins to collect what is due, before T; no batch has a longer lead.
@@ -136,7 +137,7 @@ def _tminus(priority: str, n: int, course: Course) -> Start:
 
 
 def _in_time(priority: str, n: int, course: Course) -> Start:
-    lead_s = min(n / 500 + 1, LEAD_S)
+    lead_s = Lead().for_batch(n) / SECOND + 0.5
     ready_s = 2.5
     urls = [f"{course.url}{index}" for index in range(n)]
     while True:

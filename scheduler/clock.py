@@ -39,10 +39,9 @@ class SystemClock:
     monotonic_ns = staticmethod(time.monotonic_ns)
 
     def hold_until(self, instant_ns: int) -> None:
-        while (left := instant_ns - time.time_ns()) > SPIN_NS:
-            time.sleep(min(left - SPIN_NS, SLICE_NS) / SECOND)
-        while time.time_ns() < instant_ns:
-            pass
+        while (left := instant_ns - time.time_ns()) > 0:
+            if left > SPIN_NS:  # again where the wall clock has been set back meanwhile
+                time.sleep(min(left - SPIN_NS, SLICE_NS) / SECOND)
 
     def wait_until(self, instant_ns: int, stop: threading.Event) -> bool:
         while (left := instant_ns - time.time_ns()) > 0:

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from scheduler.errors import UsageError
+from scheduler.instants import LATEST_NS
 from scheduler.ledger.engine import Ledger
-from scheduler.ledger.rows import CHUNK, KEY, end_unstarted, identities, insert_new, new_row
+from scheduler.ledger.rows import KEY, OPEN, are, end_unstarted, identities, insert_new, new_row
 from scheduler.ledger.tables import occurrences, releases
 from scheduler.model.batch import Decided, Due, Release
 from scheduler.model.occurrence import OccurrenceId
@@ -20,7 +22,9 @@ def claim(ledger: Ledger, dues: Sequence[Due], *, planned_at_ns: int, instance: 
     Returns:
         The release; of the dues it holds those that nobody else had claimed, released or ended before.
     """
-    new, written = [due for due in dues if not due.is_written], [due for due in dues if due.is_written]
+    # In one order everywhere: two that claim the same ones wait for each other, and never in a circle.
+    ordered = sorted(dues, key=lambda due: due.id)
+    new, written = [due for due in ordered if not due.is_written], [due for due in ordered if due.is_written]
     with ledger.write() as connection:
         begin = releases.insert().values(planned_at_ns=planned_at_ns, instance=instance).returning(releases.c.number)
         number = connection.execute(begin).scalar_one()
@@ -45,11 +49,11 @@ def commit(ledger: Ledger, release: Release, *, withdrawn: Iterable[Decided], no
     Returns:
         Who may start: still ours, and not withdrawn.
     """
+    mine = sa.and_(occurrences.c.release == release.number, OPEN)
     with ledger.write() as connection:
         connection.execute(releases.update().where(releases.c.number == release.number).values(releasing_ns=now_ns))
-        end_unstarted(connection, withdrawn, now_ns)
-        mine = sa.select(*KEY).where(occurrences.c.release == release.number, occurrences.c.outcome.is_(None))
-        return frozenset(identities(connection.execute(mine)))
+        end_unstarted(connection, withdrawn, now_ns, mine)
+        return frozenset(identities(connection.execute(sa.select(*KEY).where(mine))))
 
 
 def queue(connection: Connection, dues: Sequence[Due], *, request: str) -> bool:
@@ -58,29 +62,31 @@ def queue(connection: Connection, dues: Sequence[Due], *, request: str) -> bool:
 
     Returns:
         False where one of them is there already; nothing is written then.
+
+    Raises:
+        UsageError: a T that no ledger can hold.
     """
-    keys = [(due.id.job, due.id.fire_time_ns, due.id.run) for due in dues]
-    if connection.execute(sa.select(occurrences.c.id).where(sa.tuple_(*KEY).in_(keys)).limit(1)).first():
-        return False
+    if any(due.planned_at_ns > LATEST_NS for due in dues):
+        raise UsageError("T is too far away", hint="2262 is the last year that fits into 64 bits of nanoseconds")
+    for is_one in are([due.id for due in dues]):
+        if connection.execute(sa.select(occurrences.c.id).where(is_one).limit(1)).first():
+            return False
     insert_new(connection, [new_row(due, state=State.QUEUED.value, request=request) for due in dues])
     return True
 
 
 def _take_over(connection: Connection, dues: Sequence[Due], number: int, *, of: str | None = None) -> set[OccurrenceId]:
     """Claim what is in the ledger already, queued or claimed, and was never released; of that instance, or of any."""
-    unreleased = sa.select(releases.c.number).where(releases.c.releasing_ns.is_(None))
-    if of is not None:
-        unreleased = unreleased.where(releases.c.instance == of)
-    queued = occurrences.c.release.is_(None) if of is None else sa.false()
-    not_sent = sa.or_(queued, occurrences.c.release.in_(unreleased))
     taken: set[OccurrenceId] = set()
-    for start in range(0, len(dues), CHUNK):
-        ids = [(due.id.job, due.id.fire_time_ns, due.id.run) for due in dues[start : start + CHUNK]]
-        statement = (
-            occurrences.update()
-            .where(sa.tuple_(*KEY).in_(ids), occurrences.c.outcome.is_(None), not_sent)
-            .values(state=State.CLAIMED.value, release=number)
-            .returning(*KEY)
-        )
-        taken |= identities(connection.execute(statement))
+    for is_one in are([due.id for due in dues]):
+        theirs = sa.select(occurrences.c.release).where(is_one)
+        unreleased = sa.select(releases.c.number).where(releases.c.number.in_(theirs), releases.c.releasing_ns.is_(None))
+        if of is not None:
+            unreleased = unreleased.where(releases.c.instance == of)
+        # Locked: a commit of such a release comes before, and then it is not among them, or after, and finds nothing left.
+        found = connection.scalars(unreleased.order_by(releases.c.number).with_for_update()).all()
+        queued = occurrences.c.release.is_(None) if of is None else sa.false()
+        not_sent = sa.or_(queued, occurrences.c.release.in_(found))
+        claim_it = occurrences.update().where(is_one, OPEN, not_sent).values(state=State.CLAIMED.value, release=number)
+        taken |= identities(connection.execute(claim_it.returning(*KEY)))
     return taken

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from scheduler.ledger.tables import SCHEMA
 
 #: How long a writer waits for another one.
 _BUSY_MS = 10_000
+#: The one driver of each database.
+_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
+_SUCH_AS = "sqlite:////var/lib/tminus/ledger.db, or postgresql+psycopg://user@host/name"
 
 
 class Ledger:
@@ -48,7 +52,7 @@ class Ledger:
             LedgerError: it could not be begun or committed. A commit that raised may be durable all the same: read by
                 key before deciding.
         """
-        with _in_our_words(self.url), self._writer.begin() as connection:
+        with in_our_words(self.url), self._writer.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -59,12 +63,12 @@ class Ledger:
         Raises:
             LedgerError: it cannot be read.
         """
-        with _in_our_words(self.url), self._reader.begin() as connection:
+        with in_our_words(self.url), self._reader.begin() as connection:
             yield connection
 
     def own_connection(self) -> Connection:
         """A connection that the caller keeps and closes, outside of any transaction."""
-        with _in_our_words(self.url):
+        with in_our_words(self.url):
             return self._reader.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
@@ -88,7 +92,7 @@ def open_ledger(url: str, *, group: str | None = None, create: bool = True) -> L
     parsed = parse_url(url)
     path = files.path_of(parsed)
     if path is not None:
-        files.prepare(path, group=group, create=create)
+        files.prepare(path, create=create)
     ledger = Ledger(parsed, _engine(parsed))
     try:
         _bring_up_to_date(ledger)
@@ -107,13 +111,18 @@ def parse_url(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except sa.exc.ArgumentError:
-        hint = "sqlite:////var/lib/tminus/ledger.db, or postgresql+psycopg://user@host/name"
-        raise UsageError("the ledger's URL is not one", hint=hint) from None
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise UsageError(f"a ledger cannot lie in {parsed.get_backend_name()}", hint="sqlite or postgresql+psycopg")
-    if parsed.get_backend_name() == "sqlite" and not parsed.database:
-        raise UsageError("a ledger in memory would remember nothing", hint="sqlite:////var/lib/tminus/ledger.db")
+    except (sa.exc.ArgumentError, ValueError):  # whose texts may hold a part of the password
+        raise UsageError("the ledger's URL is not one", hint=_SUCH_AS) from None
+    backend, _, driver = parsed.drivername.partition("+")
+    if backend not in _DRIVERS:
+        raise UsageError(f"a ledger cannot lie in {backend}", hint="sqlite or postgresql+psycopg")
+    if driver not in ("", _DRIVERS[backend]):
+        raise UsageError(f"a ledger in {backend} is not reached by {driver}", hint=_SUCH_AS)
+    if backend == "sqlite":
+        _check_sqlite(parsed)
+    elif {"password", "sslpassword"} & parsed.query.keys():
+        hint = "postgresql+psycopg://user:password@host/name, or a file ~/.pgpass"
+        raise UsageError("the ledger's URL has a password among its options, where it would be shown", hint=hint)
     return parsed
 
 
@@ -134,11 +143,50 @@ def change_counter(connection: Connection) -> int | None:
     """
     A number that moves when another connection has written, at the cost of a look into shared memory; None on PostgreSQL.
 
-    Source: sqlite.org/pragma.html#pragma_data_version. Ask on one connection only.
+    Source: sqlite.org/pragma.html#pragma_data_version. Ask on one connection only, one outside of any transaction.
+
+    Raises:
+        LedgerError: it cannot be read.
     """
     if connection.dialect.name != "sqlite":
         return None
-    return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+    with in_our_words(connection.engine.url):
+        return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+
+
+def migrate_alone(connection: Connection) -> None:
+    """Wait until no other process migrates this ledger; hold the others off until the transaction ends."""
+    if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended('tminus migration ' || current_schema(), 0))")
+
+
+@contextlib.contextmanager
+def in_our_words(url: URL) -> Iterator[None]:
+    """
+    Whatever the database of this URL may raise becomes a sentence.
+
+    Raises:
+        LedgerError: instead of SQLAlchemy's errors.
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        path = files.path_of(url)
+        said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        if path is not None:
+            raise files.explain(path, said) from error
+        raise LedgerError(f"the ledger {url!r} does not work: {said}") from error
+    except OverflowError as error:
+        raise LedgerError(f"the ledger {url!r} does not take it: {error}") from error
+    except sa.exc.TimeoutError as error:
+        raise LedgerError(f"the ledger {url!r} is busy: no connection to it became free", hint="see `tminus doctor`") from error
+
+
+def _check_sqlite(url: URL) -> None:
+    if url.host or url.query or (url.database or "").startswith("file:") or "\0" in (url.database or ""):
+        raise UsageError("a ledger in SQLite is named by its path alone", hint="sqlite:////var/lib/tminus/ledger.db")
+    if not url.database or url.database == ":memory:":
+        raise UsageError("a ledger in memory would remember nothing", hint="sqlite:////var/lib/tminus/ledger.db")
 
 
 def _engine(url: URL) -> Engine:
@@ -147,20 +195,21 @@ def _engine(url: URL) -> Engine:
     # Debian 12's own SQLite has the WAL-reset bug (sqlite.org/wal.html, fixed in 3.51.3) that several writers can meet.
     from pysqlite3 import dbapi2
 
-    engine = sa.create_engine(url, module=dbapi2, connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000})
+    waits = {"check_same_thread": False, "timeout": _BUSY_MS / 1000}
+    engine = sa.create_engine(url, module=dbapi2, connect_args=waits, hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we begin transactions ourselves
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A reader that turns writer fails at once where another has written since; a writer from the start waits its turn.
-        writes = connection.get_execution_options().get("tminus_writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if options.get("isolation_level") != "AUTOCOMMIT":
+            # A reader that turns writer fails at once where another has written since; a writer from the start waits its turn.
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("tminus_writes") else "BEGIN")
 
     return engine
 
@@ -181,7 +230,7 @@ def _postgresql(url: URL) -> Engine:
     }
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-    return sa.create_engine(url, connect_args=options, pool_pre_ping=True)
+    return sa.create_engine(url, connect_args=options, pool_pre_ping=True, hide_parameters=True)
 
 
 def _bring_up_to_date(ledger: Ledger) -> None:
@@ -190,22 +239,26 @@ def _bring_up_to_date(ledger: Ledger) -> None:
         found = (
             connection.exec_driver_sql("SELECT version_num FROM tminus_schema").scalar() if "tminus_schema" in present else None
         )
-    if found == SCHEMA:
-        return
     if found is None and present:
         raise LedgerError(f"{ledger.url!r} is not a tminus ledger", hint="it holds other tables; name another database")
-    from scheduler.ledger.migrate import migrate  # Alembic takes its time to import, and is hardly ever needed
+    if found != SCHEMA:
+        from scheduler.ledger.migrate import migrate  # Alembic takes its time to import, and is hardly ever needed
 
-    migrate(ledger, found)
+        migrate(ledger, found)
+    if ledger.path is not None:
+        _write_ahead(ledger)
 
 
-@contextlib.contextmanager
-def _in_our_words(url: URL) -> Iterator[None]:
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        path = files.path_of(url)
-        said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-        if path is not None:
-            raise files.explain(path, said) from error
-        raise LedgerError(f"the ledger {url!r} does not work: {said}") from error
+def _write_ahead(ledger: Ledger) -> None:
+    """Not before the file is known to be ours, for this changes it."""
+    pause_ms = 50
+    with in_our_words(ledger.url), ledger.own_connection() as connection:
+        for left in reversed(range(max(_BUSY_MS // pause_ms, 1))):
+            try:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                return
+            except sa.exc.OperationalError as error:
+                # SQLite does not wait for another one that opens the same new file at this moment.
+                if not left or "locked" not in str(error.orig):
+                    raise
+                threading.Event().wait(pause_ms / 1000)

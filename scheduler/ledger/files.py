@@ -10,6 +10,8 @@ from sqlalchemy.engine import URL
 
 from scheduler.errors import LedgerError, UsageError
 
+#: `/var/lib` and `/srv` are this near, and hold what is not ours.
+_NEAR_THE_ROOT = 3
 _COMPANIONS = ("", "-wal", "-shm", ".lock")
 
 
@@ -23,24 +25,26 @@ def lock_file(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def prepare(path: Path, *, group: str | None, create: bool) -> None:
+def prepare(path: Path, *, create: bool) -> None:
     """
-    Make the file and its folder where they are not there yet: 0600 in 0700, or for a group 0660 in 2770.
+    Make the file and its folder where they are not there yet: 0600 in 0700, whatever the umask.
 
     Raises:
-        LedgerError: it is not there and is not to be made, or cannot be.
+        LedgerError: it is not there and is not to be made, or cannot be, or is no file.
     """
-    if path.exists():
-        return
-    if not create:
-        raise LedgerError(f"no ledger at {path}", hint="nothing has run yet; `tminus daemon` and `tminus run-now` make it")
     try:
+        if path.exists():
+            if not path.is_file():
+                raise explain(path, "no file")
+            return
+        if not create:
+            raise LedgerError(f"no ledger at {path}", hint="nothing has run yet; `tminus daemon` and `tminus run-now` make it")
         if not path.parent.exists():
-            path.parent.mkdir(parents=True)
-            path.parent.chmod(0o2770 if group else 0o700)
-        if group:
-            _give(path.parent, group)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.chmod(0o700)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        os.fchmod(descriptor, 0o600)
+        os.close(descriptor)
     except OSError as error:
         raise explain(path, error.strerror or str(error)) from error
 
@@ -63,18 +67,54 @@ def share(path: Path, *, group: str) -> None:
                 file.chmod(0o660)
 
 
+def open_lock(path: Path) -> int:
+    """
+    The lock file beside a SQLite ledger, open; made with its database's owner, group and mode where it is not there yet.
+
+    Raises:
+        LedgerError: this user may not.
+    """
+    file = lock_file(path)
+    try:
+        try:
+            return os.open(file, os.O_RDWR)
+        except FileNotFoundError:
+            descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
+        about = path.stat()
+        with contextlib.suppress(PermissionError):  # not a member of that group
+            os.fchown(descriptor, about.st_uid if os.geteuid() == 0 else -1, about.st_gid)
+        with contextlib.suppress(PermissionError):  # somebody else was quicker to make it
+            os.fchmod(descriptor, stat.S_IMODE(about.st_mode))
+    except OSError as error:
+        raise explain_lock(path, error) from error
+    return descriptor
+
+
+def explain_lock(path: Path, error: OSError) -> LedgerError:
+    """A sentence for what the system said of a ledger's lock file."""
+    if isinstance(error, PermissionError):
+        return _not_permitted(path, lock_file(path))
+    return LedgerError(f"the lock file {lock_file(path)} cannot be opened: {error.strerror}", hint="see `tminus doctor`")
+
+
 def explain(path: Path, said: str) -> LedgerError:
     """A sentence for what the system or SQLite said of a ledger's file."""
     try:
         about = path.stat()
     except PermissionError:
         return _not_permitted(path, path.parent)
-    except FileNotFoundError:
+    except OSError:
         return LedgerError(f"the ledger {path} cannot be made: {said}", hint=_hint_for_folder(path.parent))
-    if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
-        return _not_permitted(path, path)
     if stat.S_ISDIR(about.st_mode):
         return LedgerError(f"the ledger {path} is a directory", hint="name a file in it")
+    if not stat.S_ISREG(about.st_mode):
+        return LedgerError(f"the ledger {path} is no file", hint="name another place with --ledger")
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return LedgerError(
+            f"the file system of the ledger {path} is read-only", hint="mount it for writing, or name another place"
+        )
+    if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
+        return _not_permitted(path, path)
     if "not a database" in said or "malformed" in said:
         hint = "restore it from a backup, or move it away and start afresh; sqlite3's .recover may save some of it"
         return LedgerError(f"{path} is not a tminus ledger, or is damaged: {said}", hint=hint)
@@ -98,15 +138,19 @@ def _not_permitted(path: Path, at: Path) -> LedgerError:
 
 
 def _hint_for_folder(folder: Path) -> str:
-    if not folder.exists():
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        return f"{folder} is no folder; name another place with --ledger"
+    if not os.path.exists(folder):
         return f"{folder} is not there and cannot be made by this user; name another place with --ledger"
     return f"{folder} cannot be written to by this user; name another place with --ledger"
 
 
 def _is_ours_alone(folder: Path) -> bool:
-    """Whether a folder may be handed to the group: ours, and no common place such as /tmp."""
+    """Whether a folder may be handed to the group: ours, and no common place such as /tmp or /var/lib."""
     about = folder.stat()
-    return about.st_uid == os.geteuid() and not about.st_mode & (stat.S_ISVTX | stat.S_IWOTH)
+    is_common = about.st_mode & (stat.S_ISVTX | stat.S_IWOTH)
+    is_of_the_system = len(folder.resolve().parts) <= _NEAR_THE_ROOT and any(entry.is_dir() for entry in folder.iterdir())
+    return about.st_uid == os.geteuid() and not is_common and not is_of_the_system
 
 
 def _give(path: Path, group: str) -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from scheduler.ledger.engine import Ledger
-from scheduler.ledger.rows import KEY
+from scheduler.ledger.rows import OPEN, are
 from scheduler.ledger.tables import attempts, configs, occurrences, releases
 from scheduler.model.occurrence import Attempt, Occurrence, OccurrenceId
 from scheduler.outcome import Origin, Outcome, State
@@ -49,13 +49,12 @@ def of_batch(ledger: Ledger, planned_at_ns: int) -> list[Occurrence]:
 
 def of_ids(ledger: Ledger, ids: Sequence[OccurrenceId]) -> list[Occurrence]:
     """These, in any order; those that are not there are left out."""
-    keys = [(one.job, one.fire_time_ns, one.run) for one in ids]
-    return _read(ledger, _occurrences().where(sa.tuple_(*KEY).in_(keys)))
+    return [one for is_one in are(ids) for one in _read(ledger, _occurrences().where(is_one))]
 
 
 def unfinished(ledger: Ledger) -> list[Occurrence]:
     """All that have no outcome."""
-    return _read(ledger, _occurrences().where(occurrences.c.outcome.is_(None)).order_by(occurrences.c.id))
+    return _read(ledger, _occurrences().where(OPEN).order_by(occurrences.c.id))
 
 
 def last_of_each(ledger: Ledger, jobs: Sequence[str]) -> dict[str, Occurrence]:
@@ -94,9 +93,7 @@ def last_batch(ledger: Ledger) -> int | None:
 
 def attempts_of(ledger: Ledger, identity: OccurrenceId) -> list[Attempt]:
     """The attempts of an occurrence, first to last."""
-    is_it = sa.and_(
-        *(column == value for column, value in zip(KEY, (identity.job, identity.fire_time_ns, identity.run), strict=True))
-    )
+    (is_it,) = are([identity])
     query = sa.select(attempts).join(occurrences).where(is_it).order_by(attempts.c.attempt)
     with ledger.read() as connection:
         return [_attempt(row) for row in connection.execute(query).mappings()]
@@ -109,7 +106,7 @@ def config_text(ledger: Ledger, version: str) -> str | None:
 
 
 def _occurrences() -> sa.Select[Any]:
-    is_running = sa.and_(occurrences.c.outcome.is_(None), releases.c.releasing_ns.is_not(None))
+    is_running = sa.and_(OPEN, releases.c.releasing_ns.is_not(None))
     query = sa.select(occurrences, is_running.label("is_running"))
     return query.select_from(occurrences.outerjoin(releases, occurrences.c.release == releases.c.number))
 
@@ -151,7 +148,7 @@ def _attempt(row: RowMapping) -> Attempt:
         outcome=Outcome(row["outcome"]),
         reason=row["reason"],
         http_status=row["http_status"],
-        headers=tuple(row["headers"].splitlines()),
+        headers=tuple(row["headers"].split("\n")) if row["headers"] else (),
         body=row["body"],
         body_size=row["body_size"],
     )

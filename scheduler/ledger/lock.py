@@ -9,8 +9,8 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from scheduler.ledger.engine import Ledger
-from scheduler.ledger.files import lock_file
+from scheduler.ledger.engine import Ledger, in_our_words
+from scheduler.ledger.files import explain_lock, lock_file, open_lock
 
 #: A number that no other program takes in this database, and no other ledger: one may lie in each schema.
 _TRY = sa.text("SELECT pg_try_advisory_lock(hashtextextended('tminus ' || current_schema(), 0))")
@@ -28,7 +28,12 @@ class Lock(Protocol):
     """Held from `acquire` to `release` or to the end of the process, however it ends. Belongs to one thread."""
 
     def acquire(self) -> bool:
-        """Take it; False where another process has it."""
+        """
+        Take it; False where another process has it.
+
+        Raises:
+            LedgerError: nobody can say, for the ledger does not work.
+        """
 
     def release(self) -> None:
         """Give it back, if it is held."""
@@ -36,11 +41,16 @@ class Lock(Protocol):
 
 def lock_of(ledger: Ledger) -> Lock:
     """The lock of this ledger, not yet taken."""
-    return _AdvisoryLock(ledger) if ledger.path is None else _FileLock(lock_file(ledger.path))
+    return _AdvisoryLock(ledger) if ledger.path is None else _FileLock(ledger.path)
 
 
 def is_held(ledger: Ledger) -> bool:
-    """Whether some process has it, without taking it."""
+    """
+    Whether some process has it, without taking it.
+
+    Raises:
+        LedgerError: nobody can say, for the ledger does not work.
+    """
     if ledger.path is None:
         with ledger.read() as connection:
             return connection.execute(_IS_HELD).first() is not None
@@ -48,6 +58,8 @@ def is_held(ledger: Ledger) -> bool:
         descriptor = os.open(lock_file(ledger.path), os.O_RDONLY)
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise explain_lock(ledger.path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -65,7 +77,7 @@ class _FileLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+        descriptor = open_lock(self._path)
         for _ in range(_TRIES):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,11 +104,14 @@ class _AdvisoryLock:
 
     def acquire(self) -> bool:
         connection = self._ledger.own_connection()
-        if connection.execute(_TRY).scalar_one():
-            self._connection = connection
-            return True
-        connection.close()
-        return False
+        try:
+            with in_our_words(self._ledger.url):
+                if connection.execute(_TRY).scalar_one():
+                    self._connection = connection
+        finally:
+            if self._connection is None:
+                connection.close()
+        return self._connection is not None
 
     def release(self) -> None:
         if self._connection is not None:

@@ -5,7 +5,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from scheduler.errors import LedgerError
-from scheduler.ledger.engine import Ledger
+from scheduler.ledger.engine import Ledger, migrate_alone
 from scheduler.ledger.tables import SCHEMA
 
 
@@ -28,5 +28,6 @@ def migrate(ledger: Ledger, found: str | None) -> None:
         said = f"the ledger {ledger.url!r} has schema {found}, newer than this program's {SCHEMA}"
         raise LedgerError(said, hint="install the tminus that wrote it, or a newer one; nothing was changed")
     with ledger.write() as connection:
+        migrate_alone(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, SCHEMA)

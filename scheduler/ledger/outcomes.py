@@ -7,23 +7,24 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from scheduler.ledger.engine import Ledger, insert_or_skip
-from scheduler.ledger.rows import KEY, end_unstarted, ending, insert_new, key, new_row, update_each
+from scheduler.ledger.rows import KEY, OPEN, are, end_unstarted, ending, insert_new, key, new_row, storable, update_each
 from scheduler.ledger.schedules import mark
 from scheduler.ledger.tables import attempts, occurrences, releases
 from scheduler.model.batch import Decided, Ended
-from scheduler.model.occurrence import Attempt
+from scheduler.model.occurrence import Attempt, OccurrenceId
 from scheduler.outcome import Outcome, State
 
 
 def record(ledger: Ledger, ended: Sequence[Ended]) -> None:
     """Write how released occurrences ended, with their attempts, in one transaction."""
+    first = {one.id: one for one in reversed(ended)}
     with ledger.write() as connection:
-        numbers = _numbers(connection, ended)
-        rows = [_attempt(numbers[one.id], attempt) for one in ended if one.id in numbers for attempt in one.attempts]
+        numbers = _numbers_of_open(connection, list(first))
+        ends = [one for one in first.values() if one.id in numbers]
+        rows = [_attempt(numbers[one.id], attempt) for one in ends for attempt in one.attempts]
         if rows:
             connection.execute(insert_or_skip(connection, attempts), rows)
-        changes = [key(one.id) | _ending(one) for one in ended]
-        update_each(connection, occurrences.c.outcome.is_(None), changes)
+        update_each(connection, OPEN, [key(one.id) | _ending(one) for one in ends])
 
 
 def decide(ledger: Ledger, decisions: Sequence[Decided], *, now_ns: int) -> None:
@@ -39,23 +40,30 @@ def decide(ledger: Ledger, decisions: Sequence[Decided], *, now_ns: int) -> None
         rows = [new_row(decided, **ending(decided, now_ns)) for decided in decisions]
         there_before = {decided.id for decided in decisions} - insert_new(connection, rows)
         end_unstarted(connection, [decided for decided in decisions if decided.id in there_before], now_ns)
-        mark(connection, {decided.id.job: decided.covers_until_ns for decided in decisions if decided.covers_until_ns})
+        mark(connection, [(decided.id.job, decided.covers_until_ns) for decided in decisions if decided.covers_until_ns])
 
 
 def unknown_after_crash(ledger: Ledger, *, now_ns: int, reason: str) -> int:
     """What was let go and has no outcome, while nothing runs on this ledger: nobody can say whether it arrived. How many."""
     released = sa.select(releases.c.number).where(releases.c.releasing_ns.is_not(None))
-    lost = sa.and_(occurrences.c.outcome.is_(None), occurrences.c.release.in_(released))
-    values = {"state": State.FINISHED.value, "outcome": Outcome.UNKNOWN.value, "reason": reason, "finished_at_ns": now_ns}
+    lost = sa.and_(OPEN, occurrences.c.release.in_(released))
+    values = {
+        "state": State.FINISHED.value,
+        "outcome": Outcome.UNKNOWN.value,
+        "reason": reason,
+        "finished_at_ns": now_ns,
+    }
     with ledger.write() as connection:
         return connection.execute(occurrences.update().where(lost).values(values)).rowcount
 
 
-def _numbers(connection: Connection, ended: Sequence[Ended]) -> dict[Any, int]:
-    ids = [(one.id.job, one.id.fire_time_ns, one.id.run) for one in ended]
-    rows = connection.execute(sa.select(occurrences.c.id, *KEY).where(sa.tuple_(*KEY).in_(ids)))
-    by_key = {tuple(row[1:]): row[0] for row in rows}
-    return {one.id: by_key[ids[i]] for i, one in enumerate(ended) if ids[i] in by_key}
+def _numbers_of_open(connection: Connection, ids: Sequence[OccurrenceId]) -> dict[OccurrenceId, int]:
+    """The row numbers of those that have no outcome; they have none until this transaction ends."""
+    found: dict[OccurrenceId, int] = {}
+    for is_one in are(ids):
+        rows = connection.execute(sa.select(*KEY, occurrences.c.id).where(is_one, OPEN).with_for_update())
+        found |= {OccurrenceId(job=job, fire_time_ns=at, run=run): number for job, at, run, number in rows}
+    return found
 
 
 def _ending(one: Ended) -> dict[str, Any]:
@@ -63,14 +71,14 @@ def _ending(one: Ended) -> dict[str, Any]:
     return {
         "state": State.FINISHED.value,
         "outcome": one.outcome.value,
-        "reason": one.reason,
+        "reason": storable(one.reason),
         "started_at_ns": first and first.started_at_ns,
         "finished_at_ns": one.finished_at_ns,
         "duration_ns": last and last.duration_ns,
         "armed": first and first.armed,
         "attempts": len(one.attempts),
         "http_status": last and last.http_status,
-        "executor": one.executor,
+        "executor": storable(one.executor),
     }
 
 
@@ -83,9 +91,9 @@ def _attempt(occurrence: int, attempt: Attempt) -> dict[str, Any]:
         "duration_ns": attempt.duration_ns,
         "armed": attempt.armed,
         "outcome": attempt.outcome.value,
-        "reason": attempt.reason,
+        "reason": storable(attempt.reason),
         "http_status": attempt.http_status,
-        "headers": "\n".join(attempt.headers),
+        "headers": storable("\n".join(attempt.headers)),
         "body": attempt.body,
         "body_size": attempt.body_size,
     }

@@ -1,7 +1,7 @@
 """Between rows and values: the statements that claims and outcomes share."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,12 +17,24 @@ from scheduler.outcome import State
 CHUNK = 1_000
 
 KEY = (occurrences.c.job, occurrences.c.fire_time_ns, occurrences.c.run)
+OPEN = occurrences.c.outcome.is_(None)
 _IS = sa.and_(*(column == sa.bindparam(f"key_{column.name}") for column in KEY))
+
+
+def storable(text: str | None) -> str | None:
+    """Text that every database takes: PostgreSQL stores no NUL, and none stores half of a surrogate pair."""
+    return text and text.replace("\0", r"\x00").encode(errors="backslashreplace").decode()
 
 
 def key(identity: OccurrenceId) -> dict[str, Any]:
     """What `update_each` finds a row by."""
     return {"key_job": identity.job, "key_fire_time_ns": identity.fire_time_ns, "key_run": identity.run}
+
+
+def are(ids: Sequence[OccurrenceId]) -> Iterator[sa.ColumnElement[bool]]:
+    """Conditions that are met by these rows and no others, each short enough for one statement."""
+    for start in range(0, len(ids), CHUNK):
+        yield sa.tuple_(*KEY).in_([(one.job, one.fire_time_ns, one.run) for one in ids[start : start + CHUNK]])
 
 
 def identities(rows: Iterable[Sequence[Any]]) -> set[OccurrenceId]:
@@ -61,10 +73,9 @@ def update_each(connection: Connection, condition: Any, changes: Sequence[dict[s
         connection.execute(statement, list(changes))
 
 
-def end_unstarted(connection: Connection, decisions: Iterable[Decided], now_ns: int) -> None:
+def end_unstarted(connection: Connection, decisions: Iterable[Decided], now_ns: int, condition: Any = OPEN) -> None:
     """Give occurrences that have a row and no outcome the one that was decided."""
-    changes = [key(decided.id) | ending(decided, now_ns) for decided in decisions]
-    update_each(connection, occurrences.c.outcome.is_(None), changes)
+    update_each(connection, condition, [key(decided.id) | ending(decided, now_ns) for decided in decisions])
 
 
 def ending(decided: Decided, now_ns: int) -> dict[str, Any]:
@@ -72,7 +83,7 @@ def ending(decided: Decided, now_ns: int) -> dict[str, Any]:
     return {
         "state": State.FINISHED.value,
         "outcome": decided.outcome.value,
-        "reason": decided.reason,
+        "reason": storable(decided.reason),
         "count": decided.count,
         "finished_at_ns": now_ns,
     }

@@ -1,6 +1,6 @@
 """What each job owes: its schedule, since when a daemon knows it, and up to where each instant is decided."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -37,15 +37,16 @@ def adopt(ledger: Ledger, wanted: Mapping[str, str], *, now_ns: int) -> dict[str
     return {job: decided.get(job, now_ns) for job in wanted}
 
 
-def mark(connection: Connection, marks: Mapping[str, int]) -> None:
-    """Up to these fire times all is decided, in the caller's transaction."""
+def mark(connection: Connection, marks: Sequence[tuple[str, int]]) -> None:
+    """Up to these fire times of these jobs all is decided, in the caller's transaction; a mark never moves back."""
     if marks:
         statement = (
             schedules.update()
             .where(schedules.c.job == sa.bindparam("of"), schedules.c.until_ns.is_(None))
+            .where(schedules.c.decided_until_ns < sa.bindparam("until"))
             .values(decided_until_ns=sa.bindparam("until"))
         )
-        connection.execute(statement, [{"of": job, "until": until} for job, until in marks.items()])
+        connection.execute(statement, [{"of": job, "until": until} for job, until in marks])
 
 
 def _open() -> sa.Select[tuple[str, str, int, int | None]]:

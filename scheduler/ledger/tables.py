@@ -22,6 +22,9 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+#: A hundred rows a second fill 32 bits in eight months; SQLite's INTEGER has 64 anyway, and must be called that to count up.
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+
 #: The newest migration; a ledger that says otherwise is migrated, or refused where it is newer.
 SCHEMA = "0001"
 
@@ -68,7 +71,7 @@ schedules = Table(
 releases = Table(
     "releases",
     metadata,
-    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
     Column("planned_at_ns", BigInteger, nullable=False),
     Column("instance", Text, ForeignKey("instances.id"), nullable=False),
     Column("releasing_ns", BigInteger),
@@ -78,7 +81,7 @@ releases = Table(
 occurrences = Table(
     "occurrences",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
     Column("job", Text, nullable=False),
     Column("fire_time_ns", BigInteger, nullable=False),
     Column("run", Integer, nullable=False),
@@ -89,7 +92,7 @@ occurrences = Table(
     Column("config_version", Text, nullable=False),
     Column("retry_of", Text),
     Column("count", Integer, nullable=False, default=1),
-    Column("release", Integer, ForeignKey("releases.number")),
+    Column("release", _NUMBER, ForeignKey("releases.number")),
     Column("request", Text, ForeignKey("requests.id")),
     Column("outcome", Text),
     Column("reason", Text),
@@ -115,7 +118,7 @@ Index(
 attempts = Table(
     "attempts",
     metadata,
-    Column("occurrence", Integer, ForeignKey("occurrences.id", ondelete="CASCADE"), nullable=False),
+    Column("occurrence", _NUMBER, ForeignKey("occurrences.id", ondelete="CASCADE"), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("started_at_ns", BigInteger),
     Column("finished_at_ns", BigInteger, nullable=False),

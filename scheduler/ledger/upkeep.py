@@ -3,7 +3,9 @@
 import sqlalchemy as sa
 
 from scheduler.ledger.engine import Ledger, insert_or_skip
-from scheduler.ledger.tables import configs, occurrences, requests
+from scheduler.ledger.schedules import mark
+from scheduler.ledger.tables import configs, occurrences, releases, requests
+from scheduler.outcome import Origin
 
 #: Rows a transaction, so that nobody waits long for the writer.
 _CHUNK = 500
@@ -16,12 +18,29 @@ def keep_config(ledger: Ledger, version: str, text: str, *, now_ns: int) -> None
 
 
 def prune(ledger: Ledger, *, before_ns: int) -> bool:
-    """Delete some occurrences that were planned and have ended before that; True where there may be more."""
+    """
+    Delete some of what was planned, or asked for, before that and has ended; True where there may be more.
+
+    What a job owes is counted from its last row, so before that goes a mark takes its place.
+    """
     old = sa.and_(occurrences.c.planned_at_ns < before_ns, occurrences.c.outcome.is_not(None))
-    some = sa.select(occurrences.c.id).where(old).order_by(occurrences.c.planned_at_ns).limit(_CHUNK)
+    some = sa.select(occurrences.c.id).where(old).order_by(occurrences.c.planned_at_ns, occurrences.c.id).limit(_CHUNK)
     with ledger.write() as connection:
-        deleted = connection.execute(occurrences.delete().where(occurrences.c.id.in_(some))).rowcount
-        left = sa.select(occurrences.c.request).where(occurrences.c.request.is_not(None))
-        done = sa.and_(requests.c.created_ns < before_ns, requests.c.id.not_in(left))
-        connection.execute(requests.delete().where(done))
-    return deleted == _CHUNK
+        numbers = connection.scalars(some).all()
+        going = occurrences.c.id.in_(numbers)
+        last = sa.select(occurrences.c.job, sa.func.max(occurrences.c.fire_time_ns))
+        by_schedule = last.where(going, occurrences.c.origin == Origin.SCHEDULE.value).group_by(occurrences.c.job)
+        mark(connection, [(job, fire_time_ns) for job, fire_time_ns in connection.execute(by_schedule)])
+        connection.execute(occurrences.delete().where(going))
+        released = connection.execute(releases.delete().where(releases.c.number.in_(_empty_releases(before_ns)))).rowcount
+        is_over = sa.or_(requests.c.taken_by.is_not(None), requests.c.withdrawn_ns.is_not(None))
+        its_own = sa.exists().where(occurrences.c.request == requests.c.id)
+        connection.execute(requests.delete().where(requests.c.created_ns < before_ns, is_over, ~its_own))
+    return _CHUNK in (len(numbers), released)
+
+
+def _empty_releases(before_ns: int) -> sa.Select[tuple[int]]:
+    """Of the oldest ones, those without occurrences: to look at all would take long."""
+    oldest = sa.select(releases.c.number, releases.c.planned_at_ns).order_by(releases.c.number).limit(_CHUNK).subquery()
+    its_own = sa.exists().where(occurrences.c.release == oldest.c.number)
+    return sa.select(oldest.c.number).where(oldest.c.planned_at_ns < before_ns, ~its_own)

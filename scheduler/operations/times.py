@@ -5,7 +5,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from scheduler.errors import UsageError
-from scheduler.instants import parse_rfc3339, to_datetime, to_ns
+from scheduler.instants import LATEST_NS, parse_rfc3339, to_datetime, to_ns
 from scheduler.jobsfile.values import duration_ns
 
 _CLOCK = re.compile(r"(\d\d):(\d\d)(?::(\d\d))?")
@@ -27,7 +27,10 @@ def parse_time(text: str, *, zone: ZoneInfo, now_ns: int, is_past: bool = False)
     if text == "now":
         return now_ns
     if text[:1] in ("+", "-") and (duration := duration_ns(text[1:])) is not None:
-        return now_ns + duration if text[0] == "+" else now_ns - duration
+        instant_ns = now_ns + duration if text[0] == "+" else now_ns - duration
+        if not 0 <= instant_ns <= LATEST_NS:
+            raise UsageError(f"{text!r} is too far away", hint="1970 to 2262")
+        return instant_ns
     if match := _CLOCK.fullmatch(text):
         return _nearest(match, zone, now_ns, is_past=is_past)
     try:

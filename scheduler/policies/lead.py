@@ -10,7 +10,7 @@ SHORTEST_NS = 1 * SECOND
 #: Before T: the commit is durable by then, or the batch is not released on time.
 COMMIT_NS = 250 * MS
 #: What a connection is taken to cost until a batch has been measured: a TLS handshake over a long way.
-FIRST_GUESS_NS = 1 * MS
+FIRST_GUESS_NS = 2 * MS
 
 
 def commit_before(left_ns: int) -> int:

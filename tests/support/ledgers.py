@@ -1,14 +1,27 @@
 """Ledgers with something in them."""
 
-from collections.abc import Sequence
+import contextlib
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
 
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+
+from scheduler.errors import LedgerError, TminusError
 from scheduler.instants import MS, SECOND
 from scheduler.ledger import claims, instances, outcomes
-from scheduler.ledger.engine import Ledger
-from scheduler.model.batch import Ended
+from scheduler.ledger.engine import Ledger, open_ledger
+from scheduler.ledger.files import explain
+from scheduler.ledger.lock import lock_of
+from scheduler.ledger.tables import releases
+from scheduler.model.batch import Decided, Due, Ended, Release
 from scheduler.model.occurrence import Attempt, OccurrenceId
 from scheduler.outcome import Outcome
-from tests.support.values import a_due, a_job
+from tests.support.values import a_due, a_job, an_ending
 
 T = 1_763_638_200 * SECOND  # 2025-11-20T11:30:00Z
 
@@ -51,3 +64,141 @@ def run_batch(
         )
     outcomes.record(ledger, ended)
     return [due.id for due in dues]
+
+
+def an_instance(ledger: Ledger, *, kind: str = "daemon", now_ns: int = T - 60 * SECOND) -> str:
+    """The id of a process that runs jobs on this ledger."""
+    return instances.register(ledger, kind=kind, config_version=None, now_ns=now_ns)
+
+
+def dues_of(*names: str, fire_time_ns: int = T, **different: Any) -> list[Due]:
+    """Occurrences of jobs with these names, all at the same T."""
+    return [a_due(a_job(name), fire_time_ns=fire_time_ns, **different) for name in names]
+
+
+def claim(ledger: Ledger, dues: Sequence[Due], *, instance: str | None = None) -> Release:
+    """Claim them as a daemon would."""
+    return claims.claim(ledger, dues, planned_at_ns=dues[0].planned_at_ns, instance=instance or an_instance(ledger))
+
+
+def commit(ledger: Ledger, release: Release, *, withdrawn: Iterable[Decided] = ()) -> frozenset[OccurrenceId]:
+    """Write `releasing` a moment before T."""
+    return claims.commit(ledger, release, withdrawn=withdrawn, now_ns=release.planned_at_ns - 250 * MS)
+
+
+def let_go(ledger: Ledger, *names: str, fire_time_ns: int = T) -> list[Due]:
+    """Occurrences that are claimed and released, and have no outcome yet."""
+    dues = dues_of(*names, fire_time_ns=fire_time_ns)
+    commit(ledger, claim(ledger, dues))
+    return dues
+
+
+def full_url(url: URL) -> str:
+    """The URL as text, for another process."""
+    return url.render_as_string(hide_password=False)
+
+
+def count(ledger: Ledger, table: sa.Table) -> int:
+    """How many rows a table has."""
+    with ledger.read() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+
+
+def released(ledger: Ledger) -> set[int]:
+    """The T of each batch that may have been sent."""
+    with ledger.read() as connection:
+        return set(connection.scalars(sa.select(releases.c.planned_at_ns).where(releases.c.releasing_ns.is_not(None))))
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Ledger]:
+    """A ledger, opened once more."""
+    ledger = open_ledger(url)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def write_batches(pipe: Connection, url: str, first: int, jobs: int) -> None:
+    """In another process: batch after batch; says what is written as soon as it is."""
+    with opened(url) as ledger:
+        instance = an_instance(ledger)
+        number = first
+        while True:
+            dues = dues_of(*(f"job_{index}" for index in range(jobs)), fire_time_ns=T + number * SECOND)
+            release = claim(ledger, dues, instance=instance)
+            pipe.send(("claimed", number))
+            commit(ledger, release)
+            pipe.send(("released", number))
+            outcomes.record(ledger, [an_ending(due) for due in dues])
+            pipe.send(("recorded", number))
+            number += 1
+
+
+def race_for(pipe: Connection, url: str, names: Sequence[str], rounds: int) -> None:
+    """In another process: claim the same batches as others at the same time; says which occurrences it got."""
+    with opened(url) as ledger:
+        instance = an_instance(ledger)
+        pipe.send("ready")
+        pipe.recv()
+        got = [_insist(ledger, dues_of(*names, fire_time_ns=T + number * SECOND), instance) for number in range(rounds)]
+        pipe.send([str(identity) for claimed in got for identity in claimed])
+
+
+def _insist(ledger: Ledger, dues: Sequence[Due], instance: str) -> frozenset[OccurrenceId]:
+    while True:
+        try:
+            release = claim(ledger, dues, instance=instance)
+            return commit(ledger, release)
+        except LedgerError:
+            continue
+
+
+def open_it(pipe: Connection, url: str, group: str | None = None) -> None:
+    """In another process: open a ledger as soon as it is told to, and write to it; says what came of it."""
+    pipe.send("ready")
+    pipe.recv()
+    try:
+        ledger = open_ledger(url, group=group)
+        an_instance(ledger)
+        lock = lock_of(ledger)
+        held = lock.acquire()
+        lock.release()
+        ledger.close()
+        pipe.send("opened" if held else "opened, and found it locked")
+    except TminusError as error:
+        pipe.send(error.message)
+
+
+def load_all_modules() -> None:
+    """All that a ledger needs, also to explain what is wrong: who becomes another user may not be allowed to read them."""
+    with tempfile.TemporaryDirectory() as folder, opened(f"sqlite:///{folder}/ledger.db") as ledger:
+        an_instance(ledger)
+        lock = lock_of(ledger)
+        lock.acquire()
+        lock.release()
+    with contextlib.suppress(LedgerError):
+        open_ledger(f"sqlite:///{folder}/ledger.db", create=False)
+    explain(Path("/"), "nothing")
+    for whose in (Path.owner, Path.group):
+        whose(Path("/"))
+
+
+def hold_lock(pipe: Connection, url: str) -> None:
+    """In another process: take the lock, say whether that went well, keep it until told to give it back."""
+    with opened(url) as ledger:
+        lock = lock_of(ledger)
+        pipe.send(lock.acquire())
+        pipe.recv()
+        lock.release()
+        pipe.send("released")
+        pipe.recv()
+
+
+def hold_writer(pipe: Connection, url: str) -> None:
+    """In another process: keep a transaction that writes open until told to end it."""
+    with opened(url) as ledger, ledger.write() as connection:
+        connection.execute(releases.delete())
+        pipe.send("writing")
+        pipe.recv()

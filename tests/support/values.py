@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from scheduler.instants import SECOND
-from scheduler.model.batch import Due
+from scheduler.instants import MS, SECOND
+from scheduler.model.batch import Due, Ended
 from scheduler.model.job import HttpTarget, Job, Place, StatusRange
-from scheduler.model.occurrence import OccurrenceId
-from scheduler.outcome import Origin
+from scheduler.model.occurrence import Attempt, OccurrenceId
+from scheduler.outcome import Origin, Outcome
 from scheduler.policies.coalesce import Coalesce
 from scheduler.policies.overlap import Overlap
 from scheduler.policies.timeouts import Timeouts
@@ -39,6 +39,19 @@ def a_due(job: Job | None = None, *, fire_time_ns: int, planned_at_ns: int | Non
     """An occurrence by its schedule."""
     job = job or a_job()
     values: dict[str, Any] = {"origin": Origin.SCHEDULE, "config_version": "0123456789ab", "params": job.params}
-    identity = OccurrenceId(job=job.name, fire_time_ns=fire_time_ns)
+    identity = OccurrenceId(job=job.name, fire_time_ns=fire_time_ns, run=different.pop("run", 0))
     planned_at_ns = fire_time_ns if planned_at_ns is None else planned_at_ns
     return Due(id=identity, job=job, planned_at_ns=planned_at_ns, **{**values, **different})
+
+
+def an_attempt(number: int = 1, *, at_ns: int, outcome: Outcome = Outcome.SUCCEEDED, **different: Any) -> Attempt:
+    """A try that started then and took 5 ms."""
+    values: dict[str, Any] = {"finished_at_ns": at_ns + 5 * MS, "duration_ns": 5 * MS, "armed": True, "http_status": 200}
+    return Attempt(attempt=number, started_at_ns=at_ns, outcome=outcome, **{**values, **different})
+
+
+def an_ending(due: Due, outcome: Outcome = Outcome.SUCCEEDED, *, reason: str | None = None, **different: Any) -> Ended:
+    """How it ended, after one attempt that left a millisecond after T."""
+    attempt = an_attempt(at_ns=due.planned_at_ns + MS, outcome=outcome, reason=reason)
+    values: dict[str, Any] = {"finished_at_ns": attempt.finished_at_ns, "executor": "http-1@here", "attempts": (attempt,)}
+    return Ended(id=due.id, outcome=outcome, reason=reason, **{**values, **different})

@@ -6,6 +6,8 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
@@ -39,7 +41,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "releases",
-        sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("number", _NUMBER, primary_key=True, autoincrement=True),
         sa.Column("planned_at_ns", sa.BigInteger, nullable=False),
         sa.Column("instance", sa.Text, sa.ForeignKey("instances.id"), nullable=False),
         sa.Column("releasing_ns", sa.BigInteger),
@@ -63,7 +65,7 @@ def upgrade() -> None:
 def _occurrences() -> None:
     op.create_table(
         "occurrences",
-        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("id", _NUMBER, primary_key=True, autoincrement=True),
         sa.Column("job", sa.Text, nullable=False),
         sa.Column("fire_time_ns", sa.BigInteger, nullable=False),
         sa.Column("run", sa.Integer, nullable=False),
@@ -74,7 +76,7 @@ def _occurrences() -> None:
         sa.Column("config_version", sa.Text, nullable=False),
         sa.Column("retry_of", sa.Text),
         sa.Column("count", sa.Integer, nullable=False),
-        sa.Column("release", sa.Integer, sa.ForeignKey("releases.number")),
+        sa.Column("release", _NUMBER, sa.ForeignKey("releases.number")),
         sa.Column("request", sa.Text, sa.ForeignKey("requests.id")),
         sa.Column("outcome", sa.Text),
         sa.Column("reason", sa.Text),
@@ -94,7 +96,7 @@ def _occurrences() -> None:
     op.create_index("occurrences_without_outcome", "occurrences", ["state"], sqlite_where=no_outcome, postgresql_where=no_outcome)
     op.create_table(
         "attempts",
-        sa.Column("occurrence", sa.Integer, sa.ForeignKey("occurrences.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("occurrence", _NUMBER, sa.ForeignKey("occurrences.id", ondelete="CASCADE"), nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("started_at_ns", sa.BigInteger),
         sa.Column("finished_at_ns", sa.BigInteger, nullable=False),

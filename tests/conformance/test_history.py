@@ -1,0 +1,125 @@
+"""What people read: the newest first, only what they ask for, and each as it was written."""
+
+from scheduler.instants import MS, SECOND
+from scheduler.ledger import history, outcomes, upkeep
+from scheduler.ledger.engine import Ledger
+from scheduler.model.occurrence import Occurrence, OccurrenceId
+from scheduler.outcome import Origin, Outcome, State
+from tests.support.ledgers import T, claim, dues_of, let_go, run_batch
+from tests.support.values import a_due, a_job
+
+
+def names(found: list[Occurrence]) -> list[str]:
+    return [one.id.job for one in found]
+
+
+def times(found: list[Occurrence]) -> list[int]:
+    return [(one.planned_at_ns - T) // SECOND for one in found]
+
+
+def three_batches(ledger: Ledger) -> None:
+    for second, outcome in ((1, Outcome.SUCCEEDED), (3, Outcome.FAILED), (2, Outcome.SUCCEEDED)):
+        run_batch(ledger, [0.5, 0.7], planned_at_ns=T + second * SECOND, outcome=outcome)
+
+
+def test_an_occurrence_is_read_as_it_was_written(ledger: Ledger) -> None:
+    due = a_due(a_job("pay"), fire_time_ns=T + 1, planned_at_ns=T + 7, params={"day": "ä", "n": [1, None]}, origin=Origin.MANUAL)
+    claim(ledger, [due])
+    assert history.find(ledger) == [
+        Occurrence(
+            id=due.id,
+            planned_at_ns=T + 7,
+            origin=Origin.MANUAL,
+            state=State.CLAIMED,
+            params={"day": "ä", "n": [1, None]},
+            config_version=due.config_version,
+        )
+    ]
+
+
+def test_the_newest_comes_first(ledger: Ledger) -> None:
+    three_batches(ledger)
+    assert times(history.find(ledger)) == [3, 3, 2, 2, 1, 1]
+
+
+def test_no_more_are_read_than_asked_for(ledger: Ledger) -> None:
+    three_batches(ledger)
+    assert times(history.find(ledger, limit=3)) == [3, 3, 2]
+    assert history.find(ledger, limit=0) == []
+
+
+def test_only_some_jobs_are_read_where_they_are_named(ledger: Ledger) -> None:
+    three_batches(ledger)
+    assert names(history.find(ledger, jobs=["job_1"])) == ["job_1"] * 3
+    assert history.find(ledger, jobs=["job_9"]) == []
+
+
+def test_only_what_was_planned_since_then_is_read(ledger: Ledger) -> None:
+    three_batches(ledger)
+    assert times(history.find(ledger, since_ns=T + 2 * SECOND)) == [3, 3, 2, 2], "that instant is in it"
+
+
+def test_only_those_that_ended_so_are_read(ledger: Ledger) -> None:
+    three_batches(ledger)
+    let_go(ledger, "pay")
+    assert times(history.find(ledger, outcome=Outcome.FAILED)) == [3, 3]
+
+
+def test_all_conditions_hold_together(ledger: Ledger) -> None:
+    three_batches(ledger)
+    found = history.find(ledger, jobs=["job_0"], since_ns=T + 2 * SECOND, outcome=Outcome.SUCCEEDED, limit=5)
+    assert (names(found), times(found)) == (["job_0"], [2])
+
+
+def test_a_batch_is_all_that_has_the_same_t(ledger: Ledger) -> None:
+    three_batches(ledger)
+    assert names(history.of_batch(ledger, T + 2 * SECOND)) == ["job_0", "job_1"]
+    assert history.of_batch(ledger, T) == []
+
+
+def test_the_last_batch_is_one_of_which_something_has_started(ledger: Ledger) -> None:
+    assert history.last_batch(ledger) is None
+    three_batches(ledger)
+    claim(ledger, dues_of("pay", fire_time_ns=T + 9 * SECOND))
+    assert history.last_batch(ledger) == T + 3 * SECOND
+
+
+def test_what_is_not_there_is_left_out(ledger: Ledger) -> None:
+    (pay,) = dues_of("pay")
+    claim(ledger, [pay])
+    assert [one.id for one in history.of_ids(ledger, [OccurrenceId(job="x", fire_time_ns=0), pay.id])] == [pay.id]
+    assert history.of_ids(ledger, []) == []
+
+
+def test_the_newest_of_each_job_is_that_of_its_last_fire_time_and_run(ledger: Ledger) -> None:
+    three_batches(ledger)
+    again = a_due(a_job("job_0"), fire_time_ns=T + 3 * SECOND, run=1)
+    claim(ledger, [again])
+    found = history.last_of_each(ledger, ["job_0", "job_1", "job_9"])
+    assert {job: one.id for job, one in found.items()} == {
+        "job_0": again.id,
+        "job_1": OccurrenceId(job="job_1", fire_time_ns=T + 3 * SECOND),
+    }
+
+
+def test_a_row_that_stands_for_several_counts_as_so_many(ledger: Ledger) -> None:
+    three_batches(ledger)
+    (pay,) = dues_of("pay", fire_time_ns=T + 2 * SECOND)
+    outcomes.decide(ledger, [pay.ends(Outcome.MISSED, "late", count=40)], now_ns=T)
+    counted = history.count_outcomes(ledger, since_ns=T + 2 * SECOND)
+    assert counted == {Outcome.SUCCEEDED: 2, Outcome.FAILED: 2, Outcome.MISSED: 40}
+    assert list(counted) == [outcome for outcome in Outcome if outcome in counted]
+
+
+def test_running_is_what_was_let_go_and_has_not_ended(ledger: Ledger) -> None:
+    claim(ledger, dues_of("claimed", fire_time_ns=T + MS))
+    let_go(ledger, "running")
+    run_batch(ledger, [0.5])
+    assert {one.id.job: one.state for one in history.unfinished(ledger)} == {"claimed": State.CLAIMED, "running": State.RUNNING}
+
+
+def test_the_text_of_a_configuration_is_kept_once_and_as_it_was(ledger: Ledger) -> None:
+    for text in ('{"jobs":"ä"}', "another text under the same version"):
+        upkeep.keep_config(ledger, "0123456789ab", text, now_ns=T)
+    assert history.config_text(ledger, "0123456789ab") == '{"jobs":"ä"}'
+    assert history.config_text(ledger, "nothing") is None

@@ -1,0 +1,69 @@
+"""Who runs jobs on a ledger, or ran them last."""
+
+import os
+import socket
+
+from scheduler import __version__
+from scheduler.instants import SECOND
+from scheduler.ledger import instances
+from scheduler.ledger.engine import Ledger
+from scheduler.ledger.instances import Instance
+from tests.support.ledgers import T
+
+
+def register(ledger: Ledger, *, kind: str = "daemon", now_ns: int = T) -> str:
+    return instances.register(ledger, kind=kind, config_version="0123456789ab", now_ns=now_ns)
+
+
+def latest(ledger: Ledger, kind: str | None = None) -> Instance:
+    found = instances.latest(ledger, kind=kind)
+    assert found is not None
+    return found
+
+
+def test_nobody_has_run_on_an_empty_ledger(ledger: Ledger) -> None:
+    assert instances.latest(ledger) is None
+
+
+def test_a_process_is_written_down_with_all_that_one_looks_for(ledger: Ledger) -> None:
+    identity = register(ledger)
+    assert latest(ledger) == Instance(
+        id=identity,
+        kind="daemon",
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        version=__version__,
+        config_version="0123456789ab",
+        config_error=None,
+        started_ns=T,
+        beat_ns=T,
+        stopped_ns=None,
+    )
+
+
+def test_the_latest_is_the_one_that_started_last(ledger: Ledger) -> None:
+    newest = register(ledger, now_ns=T + SECOND)
+    register(ledger, kind="run-now", now_ns=T)
+    assert latest(ledger).id == newest
+    assert latest(ledger, kind="run-now").started_ns == T
+
+
+def test_it_is_fresh_as_long_as_it_beats(ledger: Ledger) -> None:
+    identity = register(ledger)
+    assert latest(ledger).is_fresh(T + instances.STALE_NS - 1)
+    assert not latest(ledger).is_fresh(T + instances.STALE_NS)
+    instances.beat(ledger, identity, T + instances.BEAT_NS)
+    assert latest(ledger).is_fresh(T + instances.STALE_NS)
+
+
+def test_one_that_has_stopped_is_not_fresh(ledger: Ledger) -> None:
+    instances.stopped(ledger, register(ledger), T + 1)
+    assert not latest(ledger).is_fresh(T + 1)
+
+
+def test_a_configuration_that_was_refused_keeps_the_version_in_force(ledger: Ledger) -> None:
+    identity = register(ledger)
+    instances.configured(ledger, identity, version=None, error="jobs.yaml:3:1: no")
+    assert (latest(ledger).config_version, latest(ledger).config_error) == ("0123456789ab", "jobs.yaml:3:1: no")
+    instances.configured(ledger, identity, version="ba9876543210", error=None)
+    assert (latest(ledger).config_version, latest(ledger).config_error) == ("ba9876543210", None)

@@ -1,0 +1,154 @@
+"""A ledger is made, migrated or refused, by one at a time and in words."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from pysqlite3 import dbapi2
+
+from scheduler.errors import LedgerError
+from scheduler.ledger import history
+from scheduler.ledger.engine import Ledger, open_ledger
+from scheduler.ledger.tables import SCHEMA, metadata
+from tests.support.ledgers import full_url, open_it, opened, run_batch
+from tests.support.other_process import another_process
+from tests.support.postgres import a_schema_of_its_own
+
+
+def refusal(url: str, **options: bool) -> LedgerError:
+    with pytest.raises(LedgerError) as refused:
+        open_ledger(url, **options)  # type: ignore[arg-type]
+    return refused.value
+
+
+def schema_of(ledger: Ledger) -> str:
+    with ledger.read() as connection:
+        return str(connection.exec_driver_sql("SELECT version_num FROM tminus_schema").scalar_one())
+
+
+def declare(ledger: Ledger, schema: str) -> None:
+    with ledger.write() as connection:
+        connection.execute(sa.text("UPDATE tminus_schema SET version_num = :schema"), {"schema": schema})
+
+
+def test_the_migrations_make_what_the_tables_say(ledger: Ledger) -> None:
+    with ledger.read() as connection:
+        options = {"version_table": "tminus_schema", "compare_type": True, "compare_server_default": True}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), metadata) == []
+    assert schema_of(ledger) == SCHEMA
+
+
+def test_the_migrations_make_each_condition_that_the_tables_say(ledger: Ledger) -> None:
+    with ledger.read() as connection:
+        inspector = sa.inspect(connection)
+        for table in metadata.sorted_tables:
+            made = {index["name"]: index for index in inspector.get_indexes(table.name)}
+            wanted = {index.name for index in table.indexes}
+            assert wanted <= made.keys()
+            said = {tuple(key["constrained_columns"]): key for key in inspector.get_foreign_keys(table.name)}
+            for key in table.foreign_key_constraints:
+                there = said[tuple(key.column_keys)]
+                assert there["referred_table"] == key.referred_table.name
+                assert there["options"].get("ondelete") == key.ondelete
+
+
+def test_what_must_be_unique_is_so_by_the_database(ledger: Ledger) -> None:
+    with ledger.read() as connection:
+        (unique,) = sa.inspect(connection).get_unique_constraints("occurrences")
+    assert (unique["name"], unique["column_names"]) == ("one_owner_per_occurrence", ["job", "fire_time_ns", "run"])
+
+
+def test_numbers_of_rows_do_not_run_out(ledger: Ledger) -> None:
+    with ledger.read() as connection:
+        kinds = {column["name"]: column["type"] for column in sa.inspect(connection).get_columns("occurrences")}
+    assert isinstance(kinds["id"], sa.BigInteger if ledger.path is None else sa.Integer)
+
+
+def test_what_is_in_a_ledger_is_there_when_it_is_opened_again(ledger: Ledger) -> None:
+    ids = run_batch(ledger, [0.5, 0.7])
+    with opened(full_url(ledger.url)) as again:
+        assert {one.id for one in history.find(again)} == set(ids)
+
+
+def test_a_newer_ledger_is_refused_and_left_alone(ledger: Ledger) -> None:
+    run_batch(ledger, [0.5])
+    declare(ledger, "9999")
+    error = refusal(full_url(ledger.url))
+    assert error.message == f"the ledger {ledger.url!r} has schema 9999, newer than this program's {SCHEMA}"
+    assert error.hint == "install the tminus that wrote it, or a newer one; nothing was changed"
+    assert schema_of(ledger) == "9999"
+
+
+def test_a_database_without_tables_becomes_a_ledger(ledger: Ledger) -> None:
+    url = full_url(ledger.url)
+    with ledger.write() as connection:
+        metadata.drop_all(connection)
+        connection.exec_driver_sql("DROP TABLE tminus_schema")
+    with opened(url) as migrated:
+        assert schema_of(migrated) == SCHEMA
+        run_batch(migrated, [0.5])
+
+
+def test_half_of_a_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    with opened(url) as ledger, ledger.write() as connection:
+        metadata.drop_all(connection, tables=[metadata.tables["attempts"]])
+        connection.exec_driver_sql("DROP TABLE tminus_schema")
+    before = tables(tmp_path / "ledger.db")
+    assert refusal(url).message == f"sqlite:///{tmp_path}/ledger.db is not a tminus ledger"
+    assert tables(tmp_path / "ledger.db") == before
+
+
+def tables(path: Path) -> set[str]:
+    connection = dbapi2.connect(str(path))
+    try:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    finally:
+        connection.close()
+
+
+def test_a_database_of_another_program_is_refused(ledger: Ledger) -> None:
+    with ledger.write() as connection:
+        metadata.drop_all(connection)
+        connection.exec_driver_sql("DROP TABLE tminus_schema")
+        connection.exec_driver_sql("CREATE TABLE customers (name TEXT)")
+    error = refusal(full_url(ledger.url))
+    assert (error.message, error.hint) == (
+        f"{ledger.url!r} is not a tminus ledger",
+        "it holds other tables; name another database",
+    )
+
+
+def test_a_file_of_another_program_is_not_changed_by_looking_at_it(tmp_path: Path) -> None:
+    path = tmp_path / "customers.db"
+    connection = dbapi2.connect(str(path))
+    connection.execute("CREATE TABLE customers (name TEXT)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    assert "is not a tminus ledger" in refusal(f"sqlite:///{path}").message
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["customers.db"]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_of_many_that_open_a_new_ledger_at_the_same_moment_all_succeed(tmp_path: Path, kind: str) -> None:
+    if kind == "sqlite":
+        _open_together([f"sqlite:///{tmp_path}/{number}/ledger.db" for number in range(3)])
+        return
+    with a_schema_of_its_own() as one, a_schema_of_its_own() as another:
+        _open_together([one, another])
+
+
+def _open_together(urls: list[str]) -> None:
+    for url in urls:
+        with another_process(open_it, url) as one, another_process(open_it, url) as two, another_process(open_it, url) as three:
+            openers = [one, two, three]
+            assert [opener.hears() for opener in openers] == ["ready"] * 3
+            for opener in openers:
+                opener.tell("go")
+            assert {opener.hears() for opener in openers} <= {"opened", "opened, and found it locked"}
+        with opened(url) as ledger:
+            assert schema_of(ledger) == SCHEMA

@@ -1,0 +1,103 @@
+"""Old history is let go; what is open, or owed, never is."""
+
+from scheduler.instants import SECOND
+from scheduler.ledger import history, outcomes, requests, schedules, upkeep
+from scheduler.ledger.claims import queue
+from scheduler.ledger.engine import Ledger
+from scheduler.ledger.requests import Kind, Request
+from scheduler.ledger.tables import attempts, occurrences, releases
+from scheduler.ledger.tables import requests as requests_table
+from scheduler.outcome import Origin, Outcome
+from tests.support.ledgers import T, an_instance, claim, count, dues_of, let_go, run_batch
+from tests.support.values import an_ending
+
+NEVER = T + 10**6 * SECOND
+
+
+def prune_all(ledger: Ledger, *, before_ns: int) -> int:
+    """How many times it was called until there was nothing more to do."""
+    calls = 1
+    while upkeep.prune(ledger, before_ns=before_ns):
+        calls += 1
+    return calls
+
+
+def test_what_ended_before_goes_with_its_attempts_and_the_rest_stays(ledger: Ledger) -> None:
+    run_batch(ledger, [0.5, 0.7], planned_at_ns=T)
+    kept = run_batch(ledger, [0.5], planned_at_ns=T + SECOND)
+    prune_all(ledger, before_ns=T + SECOND)
+    assert [one.id for one in history.find(ledger)] == kept
+    assert (count(ledger, attempts), count(ledger, releases)) == (1, 1)
+
+
+def test_what_has_no_outcome_stays_however_old_it_is(ledger: Ledger) -> None:
+    request = requests.ask(ledger, Kind.RUN_NOW, {}, now_ns=T)
+    with ledger.write() as connection:
+        queue(connection, dues_of("queued"), request=request.id)
+    claim(ledger, dues_of("claimed"))
+    let_go(ledger, "running")
+    before = {one.id for one in history.unfinished(ledger)}
+    prune_all(ledger, before_ns=NEVER)
+    assert {one.id for one in history.unfinished(ledger)} == before
+    assert len(before) == 3
+    assert outcomes.unknown_after_crash(ledger, now_ns=T, reason="its release is still there") == 1
+
+
+def test_a_request_that_nobody_has_taken_stays(ledger: Ledger) -> None:
+    pending = requests.ask(ledger, Kind.RUN_NOW, {}, now_ns=T)
+    withdrawn = requests.ask(ledger, Kind.RUN_NOW, {}, now_ns=T)
+    requests.withdraw(ledger, withdrawn, now_ns=T)
+    prune_all(ledger, before_ns=NEVER)
+    assert requests.pending(ledger) == [pending]
+    assert count(ledger, requests_table) == 1
+
+
+def taken(ledger: Ledger, *names: str) -> Request:
+    request = requests.ask(ledger, Kind.RUN_NOW, {}, now_ns=T)
+    requests.take(
+        ledger,
+        request,
+        instance=an_instance(ledger),
+        answer=lambda connection: {"queued": queue(connection, dues_of(*names), request=request.id)},
+    )
+    return request
+
+
+def test_a_request_stays_as_long_as_something_that_it_made(ledger: Ledger) -> None:
+    taken(ledger, "pay", "pack")
+    pay, pack = dues_of("pay", "pack")
+    outcomes.record(ledger, [an_ending(pay)])
+    prune_all(ledger, before_ns=NEVER)
+    assert count(ledger, requests_table) == 1
+    outcomes.record(ledger, [an_ending(pack)])
+    prune_all(ledger, before_ns=NEVER)
+    assert (count(ledger, requests_table), count(ledger, occurrences)) == (0, 0)
+
+
+def test_much_goes_in_pieces_so_that_nobody_waits_long(ledger: Ledger) -> None:
+    dues = let_go(ledger, *(f"job_{number}" for number in range(1_200)))
+    outcomes.record(ledger, [an_ending(due) for due in dues])
+    assert prune_all(ledger, before_ns=NEVER) == 3
+    assert (count(ledger, occurrences), count(ledger, releases)) == (0, 0)
+
+
+def test_a_job_does_not_owe_again_what_was_let_go(ledger: Ledger) -> None:
+    schedules.adopt(ledger, {"pay": "every 1y", "pack": "every 1y"}, now_ns=T - SECOND)
+    for due in (*let_go(ledger, "pay", fire_time_ns=T), *let_go(ledger, "pay", fire_time_ns=T + SECOND)):
+        outcomes.record(ledger, [an_ending(due)])
+    prune_all(ledger, before_ns=NEVER)
+    assert history.find(ledger) == []
+    owed = schedules.adopt(ledger, {"pay": "every 1y", "pack": "every 1y"}, now_ns=NEVER)
+    assert owed == {"pay": T + SECOND, "pack": T - SECOND}
+
+
+def test_letting_go_of_a_run_by_hand_settles_nothing_that_is_owed(ledger: Ledger) -> None:
+    schedules.adopt(ledger, {"pay": "every 1y"}, now_ns=T - SECOND)
+    (by_hand,) = dues_of("pay", origin=Origin.MANUAL)
+    outcomes.decide(ledger, [by_hand.ends(Outcome.CANCELLED, "interrupted")], now_ns=T)
+    prune_all(ledger, before_ns=NEVER)
+    assert schedules.adopt(ledger, {"pay": "every 1y"}, now_ns=NEVER) == {"pay": T - SECOND}
+
+
+def test_an_empty_ledger_has_nothing_to_let_go_of(ledger: Ledger) -> None:
+    assert not upkeep.prune(ledger, before_ns=NEVER)

@@ -1,0 +1,170 @@
+"""Another writer, a full disk, a read-only one: waited for, or told in words, and good again when they are gone."""
+
+import ctypes
+import os
+import threading
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from scheduler.errors import LedgerError
+from scheduler.instants import SECOND
+from scheduler.ledger import engine, history, instances
+from scheduler.ledger.engine import Ledger, open_ledger, parse_url
+from tests.support.ledgers import T, an_instance, full_url, hold_writer, opened, run_batch
+from tests.support.other_process import OtherProcess, another_process
+from tests.support.postgres import a_schema_of_its_own
+
+_NEW_MOUNTS, _RECURSIVE_PRIVATE, _READ_ONLY_AGAIN = 0x20000, 0x44000, 0x21
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Of a SQLite ledger that is there."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    open_ledger(url).close()
+    return url
+
+
+def test_a_writer_waits_for_another_one(url: str) -> None:
+    with opened(url) as ledger, another_process(hold_writer, url) as other:
+        assert other.hears() == "writing"
+        began = threading.Event()
+
+        def write() -> None:
+            began.set()
+            an_instance(ledger)
+
+        writer = threading.Thread(target=write, name="writer")
+        writer.start()
+        assert began.wait(60)
+        assert instances.latest(ledger) is None
+        other.tell("that is all")
+        writer.join(60)
+        assert instances.latest(ledger) is not None
+
+
+def test_a_writer_that_has_waited_too_long_says_so(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_BUSY_MS", 50)
+    with opened(url) as ledger, another_process(hold_writer, url) as other:
+        assert other.hears() == "writing"
+        with pytest.raises(LedgerError) as failed:
+            an_instance(ledger)
+        assert failed.value.message == f"the ledger {tmp_path}/ledger.db is held by another writer: database is locked"
+        assert failed.value.hint == "look for a long transaction, or a backup"
+        other.tell("that is all")
+        other.kill()
+        an_instance(ledger)
+
+
+def test_who_reads_waits_for_no_writer(url: str) -> None:
+    with another_process(hold_writer, url) as other:
+        assert other.hears() == "writing"
+        with opened(url) as ledger:
+            assert history.find(ledger) == []
+
+
+def test_a_reader_sees_nothing_of_what_is_not_committed(ledger: Ledger) -> None:
+    run_batch(ledger, [0.5])
+    with ledger.write() as connection:
+        connection.execute(sa.text("UPDATE occurrences SET reason = 'half'"))
+        assert [one.reason for one in history.find(ledger)] == [None]
+
+
+def test_a_postgresql_that_is_held_too_long_is_told_in_words() -> None:
+    with a_schema_of_its_own() as url, opened(url) as ledger:
+        impatient = f"{url}%20-clock_timeout%3D50ms"
+        with opened(impatient) as other, ledger.write() as connection:
+            connection.execute(sa.text("LOCK TABLE instances"))
+            with pytest.raises(LedgerError) as failed:
+                an_instance(other)
+    assert failed.value.message == f"the ledger {parse_url(impatient)!r} does not work: canceling statement due to lock timeout"
+
+
+def test_more_callers_than_connections_is_an_error_in_words(url: str) -> None:
+    pool = sa.create_engine(url, pool_size=1, max_overflow=0, pool_timeout=0.01)
+    ledger = Ledger(parse_url(url), pool)
+    with ledger.read(), pytest.raises(LedgerError) as failed:
+        history.find(ledger)
+    assert failed.value.message == f"the ledger {url} is busy: no connection to it became free"
+    ledger.close()
+
+
+def test_an_instant_that_no_ledger_holds_is_an_error_in_words(ledger: Ledger) -> None:
+    with pytest.raises(LedgerError, match=r"out of range|too large"):
+        an_instance(ledger, now_ns=2**63)
+    assert instances.latest(ledger) is None
+
+
+def fill_the_disk(pipe: Connection, folder: str) -> None:
+    """In another process, with a small disk of its own there: write until it is full, then make room and write again."""
+    if not _mount(folder, b"size=1m"):
+        pipe.send(None)
+        return
+    room = Path(folder) / "room"
+    room.write_bytes(b"x" * 300_000)
+    ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
+    number = 0
+    try:
+        while True:
+            run_batch(ledger, [0.5] * 50, planned_at_ns=T + number * SECOND)
+            number += 1
+    except LedgerError as error:
+        pipe.send((error.message, error.hint))
+    kept = history.find(ledger)
+    pipe.send((number * 50 <= len(kept), sum(one.outcome is not None for one in kept) % 50))
+    room.unlink()
+    run_batch(ledger, [0.5], planned_at_ns=T - SECOND)
+    pipe.send(len(history.find(ledger)) - len(kept))
+    ledger.close()
+    _remount_read_only(folder)
+    try:
+        open_ledger(f"sqlite:///{folder}/ledger.db").close()
+    except LedgerError as error:
+        pipe.send((error.message, error.hint))
+
+
+def _mount(folder: str, options: bytes) -> bool:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() != 0 or libc.unshare(_NEW_MOUNTS) != 0:
+        return False
+    private = libc.mount(b"none", b"/", None, ctypes.c_ulong(_RECURSIVE_PRIVATE), None) == 0
+    return private and bool(libc.mount(b"tmpfs", folder.encode(), b"tmpfs", ctypes.c_ulong(0), options) == 0)
+
+
+def _remount_read_only(folder: str) -> None:
+    ctypes.CDLL(None).mount(b"tmpfs", folder.encode(), b"tmpfs", ctypes.c_ulong(_READ_ONLY_AGAIN), None)
+
+
+def _hears_or_skips(process: OtherProcess) -> tuple[str, str]:
+    said = process.hears()
+    if said is None:
+        pytest.skip("only root may mount a disk")
+    return said  # type: ignore[no-any-return]
+
+
+def test_a_full_disk_is_named_loses_nothing_and_is_written_to_again_when_there_is_room(tmp_path: Path) -> None:
+    with another_process(fill_the_disk, str(tmp_path)) as process:
+        message, hint = _hears_or_skips(process)
+        assert message == f"the disk of the ledger {tmp_path}/ledger.db is full"
+        assert hint == "free some space; nothing starts until it is written down"
+        assert process.hears() == (True, 0), "all batches are there, each as a whole"
+        assert process.hears() == 1
+
+
+def test_a_disk_that_is_mounted_read_only_is_named(tmp_path: Path) -> None:
+    with another_process(fill_the_disk, str(tmp_path)) as process:
+        _hears_or_skips(process)
+        process.hears()
+        process.hears()
+        message, hint = process.hears()
+    assert message == f"the file system of the ledger {tmp_path}/ledger.db is read-only"
+    assert hint == "mount it for writing, or name another place"
+
+
+def test_the_url_of_a_ledger_is_enough_to_open_it_elsewhere(ledger: Ledger) -> None:
+    run_batch(ledger, [0.5])
+    with opened(full_url(ledger.url)) as other:
+        assert history.find(other) == history.find(ledger)
