@@ -1,8 +1,13 @@
 """The hold: what a shard's parties wait for at their Barrier. First the permit, then T."""
 
 import threading
+from collections.abc import Callable
 
 from scheduler.clock import Clock
+from scheduler.instants import MS
+
+#: This long before T the parties look once more at what they have armed.
+LAST_LOOK_NS = 10 * MS
 
 
 class Hold:
@@ -15,6 +20,7 @@ class Hold:
         t_ns: T, wall clock, nanoseconds since the Unix epoch.
         give_up_ns: Without a permit by then, the parties go home.
         clock: The only source of time.
+        last_look: Called shortly before T, while all parties wait; it must not raise.
 
     Thread-safety:
         `permit` and `withdraw` may be called from any thread, at any time; the first of them decides.
@@ -23,18 +29,24 @@ class Hold:
         docs.python.org/3/library/threading.html#threading.Barrier
     """
 
-    def __init__(self, *, t_ns: int, give_up_ns: int, clock: Clock) -> None:
+    def __init__(self, *, t_ns: int, give_up_ns: int, clock: Clock, last_look: Callable[[], None]) -> None:
         self.t_ns = t_ns
         self.released_at_ns: int | None = None
         self._give_up_ns = give_up_ns
         self._clock = clock
+        self._last_look = last_look
         self._decided = threading.Event()
         self._lock = threading.Lock()
         self._permitted = False
 
-    def permit(self) -> bool:
-        """The commit is durable: let go at T. False where the parties were sent home before."""
-        return self._decide(permitted=True)
+    def permit(self, first: Callable[[], None] | None = None) -> bool:
+        """
+        The commit is durable: let go at T. False where the parties were sent home before.
+
+        Args:
+            first: Called before that, while no party that has arrived can leave; not called where they were sent home.
+        """
+        return self._decide(permitted=True, first=first)
 
     def withdraw(self) -> bool:
         """Send the parties home without a start. False where they were permitted before."""
@@ -44,14 +56,18 @@ class Hold:
         self._clock.wait_until(self._give_up_ns, self._decided)
         self.withdraw()  # no permit came: too late for one
         if self._permitted:
+            self._clock.hold_until(self.t_ns - LAST_LOOK_NS)
+            self._last_look()
             self._clock.hold_until(self.t_ns)
             # A process that was paused through T wakes up late: the parties judge their grace by this, not by T.
             self.released_at_ns = self._clock.wall_ns()
 
-    def _decide(self, *, permitted: bool) -> bool:
+    def _decide(self, *, permitted: bool, first: Callable[[], None] | None = None) -> bool:
         with self._lock:
             if self._decided.is_set():
                 return self._permitted is permitted
+            if first is not None:
+                first()
             self._permitted = permitted
             self._decided.set()
             return True

@@ -35,6 +35,10 @@ class Party(ABC):
         """Get ready to start, and return by the deadline (wall clock), ready or not."""
 
     @abstractmethod
+    def last_look(self) -> None:
+        """Shortly before T, on the thread that holds while all parties wait: does what was armed still stand?"""
+
+    @abstractmethod
     def go(self, released_at_ns: int) -> None:
         """Start: nothing is left to do but to let go. `released_at_ns` is the wall clock after the hold."""
 

@@ -36,7 +36,7 @@ class ShardRun:
         on_out: Callable[[], None],
         on_ended: Callable[[], None],
     ) -> None:
-        self.hold = Hold(t_ns=t_ns, give_up_ns=give_up_ns, clock=clock)
+        self.hold = Hold(t_ns=t_ns, give_up_ns=give_up_ns, clock=clock, last_look=self._last_look)
         self.parties = parties
         self._deadline_ns = deadline_ns
         self._barrier = threading.Barrier(len(parties), action=self.hold)
@@ -69,6 +69,13 @@ class ShardRun:
     def done(self) -> None:
         """A party is done."""
         self._running.one_more()
+
+    def _last_look(self) -> None:
+        for party in self.parties:
+            try:
+                party.last_look()
+            except Exception as error:  # noqa: BLE001  the Barrier's action: what it raises would break the Barrier for all
+                party.broken = error
 
 
 class Last:

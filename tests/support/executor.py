@@ -112,7 +112,8 @@ class ExecutorProcess:
     ) -> ShardInFlight:
         """Hand over a shard; by default it is armed until shortly before its T."""
         t_ns = self.clock.wall_ns() + LEAD_NS if t_ns is None else t_ns
-        shard = self._shards[number] = ShardInFlight(number=(number := next(self._numbers)), t_ns=t_ns)
+        number = next(self._numbers)
+        shard = self._shards[number] = ShardInFlight(number=number, t_ns=t_ns)
         command: dict[str, Any] = {
             "deadline_ns": t_ns - COMMIT_NS if deadline_ns is None else deadline_ns,
             "give_up_ns": t_ns + 20 * SECOND,
@@ -177,6 +178,15 @@ class ExecutorProcess:
     def threads(self) -> list[str]:
         """The ids of its threads."""
         return sorted(os.listdir(f"/proc/{self.pid}/task"))
+
+    def wait_quiet(self) -> None:
+        """Wait until what ended shards have left to be closed is closed: the number of descriptors rests."""
+        rested = threading.Event()
+        before, same = self.descriptors(), 0
+        while same < 5:
+            rested.wait(0.05)
+            same = same + 1 if self.descriptors() == before else 0
+            before = self.descriptors()
 
     def resident_kib(self) -> int:
         """How much memory it has, private and not in a file."""

@@ -5,9 +5,13 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, unquote, urlsplit
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import parse_qs, quote, unquote_to_bytes, urlsplit
+
+import trustme
 
 from scheduler.clock import SystemClock
 
@@ -36,20 +40,41 @@ class Peer:
     requests: int = 0
     closed: threading.Event = field(default_factory=threading.Event)
 
+    def __enter__(self) -> None:
+        """It is served from here on."""
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+        self.closed.set()
+
 
 class TargetServer:
     """
     Serves each connection on a thread of its own, until the `with` block ends.
 
     `/ok` and anything unknown answer 200. `/status/503`, `/delay/250` (ms), `/bytes/1000`, `/redirect?to=URL&code=302` do what
-    they say; `/close`, `/reset`, `/garbage`, `/stall`, `/partial`, `/endless`, `/trickle`, `/headers/20000`, `/early` misbehave.
+    they say; `/close`, `/reset`, `/garbage`, `/stall`, `/partial`, `/endless`, `/trickle`, `/headers/20000` misbehave, and
+    `/raw/close?say=BYTES`, `/raw/reset`, `/raw/stall` (`raw`) say just that first.
 
     Args:
         tls: Serve https.
+        refuses: So many connections, the first ones, are closed as soon as they stand.
+        patience_s: A connection on which nothing is asked for so long is closed.
+        closes_after_answer: Without having said so.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None = None,
+        *,
+        refuses: int = 0,
+        patience_s: float | None = None,
+        closes_after_answer: bool = False,
+    ) -> None:
         self._tls = tls
+        self._refuses = refuses
+        self._patience_s = patience_s
+        self._closes_after_answer = closes_after_answer
         self._clock = SystemClock()
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
@@ -77,6 +102,11 @@ class TargetServer:
     def url(self) -> str:
         """`http://127.0.0.1:PORT`, or with https and the name that test certificates are for."""
         return f"https://localhost:{self.port}" if self._tls else f"http://127.0.0.1:{self.port}"
+
+    @property
+    def name(self) -> str:
+        """As a person reads it: `127.0.0.1 port PORT`."""
+        return f"{'localhost' if self._tls else '127.0.0.1'} port {self.port}"
 
     @property
     def arrivals(self) -> list[Arrival]:
@@ -107,6 +137,8 @@ class TargetServer:
             peers = list(self._peers)
         for peer in peers:
             _hang_up(peer.socket, reset=reset)
+        for peer in peers if reset else ():
+            assert peer.closed.wait(20), "a connection is in use"
 
     def say_early(self, text: bytes) -> None:
         """Send this on every connection that stands, asked or not."""
@@ -136,7 +168,10 @@ class TargetServer:
                 peer = Peer(len(self._peers) + 1, connection)
                 self._peers.append(peer)
                 self._arrived.notify_all()
-            with connection:
+            with peer:
+                if peer.number <= self._refuses:
+                    return
+                connection.settimeout(self._patience_s)
                 while not self._stopping.is_set() and self._one_request(peer):
                     peer.requests += 1
 
@@ -147,6 +182,7 @@ class TargetServer:
         request_line, *lines = head.decode("latin-1").split("\r\n")
         method, path, _ = request_line.split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+        peer.socket.settimeout(None)
         body = _read_exactly(peer.socket, int(headers.get("content-length", "0")))
         arrival = Arrival(
             at_ns=self._clock.wall_ns(), connection=peer.number, method=method, path=path, headers=headers, body=body
@@ -154,7 +190,7 @@ class TargetServer:
         with self._arrived:
             self._arrivals.append(arrival)
             self._arrived.notify_all()
-        return self._answer(peer.socket, arrival)
+        return self._answer(peer.socket, arrival) and not self._closes_after_answer
 
     def _answer(self, connection: socket.socket, arrival: Arrival) -> bool:
         """Whether the connection goes on."""
@@ -171,9 +207,11 @@ class TargetServer:
                 return _send(connection, 200, b"x" * int(argument))
             case "redirect":
                 code = int(query.get("code", "302"))
-                return _send(connection, code, b"", f"Location: {unquote(query['to'])}\r\n")
+                return _send(connection, code, b"", f"Location: {query['to']}\r\n")
             case "headers":
                 return _send(connection, 200, b"ok", "".join(f"X-{i}: {'y' * 100}\r\n" for i in range(int(argument))))
+            case "loop":
+                return _send(connection, 302, b"", "Location: /loop\r\n")
             case "close":
                 return False
             case "reset":
@@ -193,6 +231,13 @@ class TargetServer:
                 for _ in range((1 << 30) // len(_CHUNK)):
                     connection.sendall(_CHUNK)
                 return True
+            case "raw":
+                connection.sendall(unquote_to_bytes(parts.query.removeprefix("say=")))
+                if argument == "stall":
+                    self._stopping.wait(60)
+                elif argument == "reset":
+                    _hang_up(connection, reset=True)
+                return False
             case "trickle":
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
                 while not self._stopping.wait(0.05):
@@ -200,6 +245,44 @@ class TargetServer:
                 return False
             case _:
                 return _send(connection, 200, b"ok")
+
+
+def raw(answer: bytes, then: str = "close") -> str:
+    """The path on which a target says just that, then does `close`, `reset` or `stall`."""
+    return f"/raw/{then}?say={quote(answer)}"
+
+
+@contextlib.contextmanager
+def black_hole() -> Iterator[int]:
+    """A port of loopback where every attempt to connect waits forever: its queue is full and nobody accepts."""
+    with contextlib.ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = open_sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+class Authority:
+    """
+    Issues certificates that nobody else trusts.
+
+    Args:
+        folder: Where its own certificate is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._authority = trustme.CA()
+        self.path = str(folder / "authority.pem")
+        self._authority.cert_pem.write_to_path(self.path)
+
+    def context(self, *names: str, expired: bool = False) -> ssl.SSLContext:
+        """What a server needs to serve https under these names."""
+        until = datetime(2020, 1, 1, tzinfo=UTC) if expired else None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._authority.issue_cert(*(names or ("localhost", "127.0.0.1")), not_after=until).configure_cert(context)
+        return context
 
 
 def _send(connection: socket.socket, status: int, body: bytes, headers: str = "") -> bool:
@@ -229,8 +312,8 @@ def _read_exactly(connection: socket.socket, length: int) -> bytes:
 
 def _hang_up(connection: socket.socket, *, reset: bool = False) -> None:
     with contextlib.suppress(OSError):
-        if reset:
+        if reset:  # who waits for a request on it wakes up, and closes it
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            connection.close()
+            connection.shutdown(socket.SHUT_RD)
         else:
             connection.shutdown(socket.SHUT_RDWR)

@@ -20,7 +20,8 @@ _STEP = 25
 _TURN_NS = 20 * MS
 #: A primer that failed is tried again after this, as long as there is time.
 _RETRY_NS = 250 * MS
-_GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+#: A step of the wall clock is noticed within this time.
+_IDLE_NS = 100 * MS
 
 
 class Arming:
@@ -39,7 +40,7 @@ class Arming:
         self._waiting = deque((0, bundle, transfer) for bundle in bundles for transfer in bundle.primers)
         self._busy: dict[pycurl.Curl, tuple[Bundle, Transfer]] = {}
         self._idle = select.epoll()
-        self._idle_at: dict[int, tuple[ConnectionKey, Bundle, Transfer]] = {}
+        self._idle_at: dict[int, tuple[ConnectionKey, int, Bundle, Transfer]] = {}
         origins = {origin_of(transfer.request.url) for _, _, transfer in self._waiting}
         self._looked_up = {origin: resolver.look_up(origin) for origin in origins if not is_literal(origin[0])}
 
@@ -54,10 +55,18 @@ class Arming:
             elif self._waiting:
                 self._look_after(_TURN_NS)
             else:
-                self._look_after(deadline_ns - self._clock.wall_ns())
+                self._look_after(min(deadline_ns - self._clock.wall_ns(), _IDLE_NS))
         for curl, (bundle, transfer) in self._busy.items():
             bundle.multi.remove_handle(curl)
             transfer.unprime()
+
+    def look_again(self) -> None:
+        """After `run`: note which servers have given up on a connection meanwhile."""
+        while self._look_after(0):
+            pass
+
+    def close(self) -> None:
+        """Give the descriptor back."""
         self._idle.close()
 
     def _begin_some(self) -> None:
@@ -85,17 +94,20 @@ class Arming:
         if found is not None:
             key, connection = found
             self._standing[key] = connection
-            self._idle_at[connection.fileno()] = (key, bundle, transfer)
+            self._idle_at[connection.fileno()] = (key, self.armed_at_ns, bundle, transfer)
             events = select.EPOLLRDHUP | (select.EPOLLIN if transfer.idle_bytes_matter else 0)
             self._idle.register(connection, events)
 
-    def _look_after(self, wait_ns: int) -> None:
-        """Prime again what its peer has given up."""
-        for descriptor, _events in self._idle.poll(max(wait_ns, 0) / SECOND):
+    def _look_after(self, wait_ns: int) -> bool:
+        """Prime again what its peer has given up, by closing it or by saying something unasked; False where there is none."""
+        gone = self._idle.poll(max(wait_ns, 0) / SECOND)
+        for descriptor, _events in gone:
             self._idle.unregister(descriptor)
-            key, bundle, transfer = self._idle_at.pop(descriptor)
+            key, primed_ns, bundle, transfer = self._idle_at.pop(descriptor)
             self._standing.pop(key).detach()
+            bundle.given_up[origin_of(transfer.request.url)] = primed_ns
             self._waiting.append((self._clock.monotonic_ns() + _RETRY_NS, bundle, transfer))
+        return bool(gone)
 
     def _pins(self, transfer: Transfer) -> list[str] | None:
         """What its host was resolved to; None where that is not known yet, or nothing."""

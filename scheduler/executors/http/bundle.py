@@ -1,12 +1,14 @@
 """Many small multis: how the transfers of a lane are spread over CurlMultis."""
 
+import errno
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pycurl
 
-from scheduler.executors.http.names import origin_of
+from scheduler.executors.http.names import Origin, origin_of
+from scheduler.executors.http.shortage import shortage
 from scheduler.executors.http.transfer import Transfer
 
 #: libcurl's search for a pooled connection is linear in the connections that a multi holds to one host.
@@ -22,12 +24,14 @@ class Bundle:
 
     Attributes:
         began_ns: When (wall clock) the lane began to let them go.
+        given_up: Servers that gave up on an idle connection, each with when (monotonic) the youngest of these was primed.
     """
 
     multi: pycurl.CurlMulti
     transfers: list[Transfer]
     shares_connections: bool
     began_ns: int = 0
+    given_up: dict[Origin, int] = field(default_factory=dict)
 
     @property
     def primers(self) -> list[Transfer]:
@@ -36,7 +40,9 @@ class Bundle:
 
 
 def bundles(transfers: Sequence[Transfer]) -> Iterator[Bundle]:
-    """Spread them: HTTP/1.1 in their order, HTTP/2 by host."""
+    """Spread them: HTTP/1.1 in their order, HTTP/2 by host; at least one, which may be empty."""
+    if not transfers:
+        yield Bundle(_multi(), [], shares_connections=False)
     own = [transfer for transfer in transfers if not transfer.request.http2]
     for start in range(0, len(own), PER_MULTI):
         yield Bundle(_multi(), own[start : start + PER_MULTI], shares_connections=False)
@@ -48,7 +54,10 @@ def bundles(transfers: Sequence[Transfer]) -> Iterator[Bundle]:
 
 
 def _multi() -> pycurl.CurlMulti:
-    multi = pycurl.CurlMulti()
+    try:
+        multi = pycurl.CurlMulti()
+    except pycurl.error:
+        raise OSError(shortage() or errno.ENOMEM, "libcurl makes no multi") from None
     # By default libcurl keeps four connections for each handle that is in the multi: a primer that has ended is in none.
     multi.setopt(pycurl.M_MAXCONNECTS, 2 * STREAMS)
     return multi

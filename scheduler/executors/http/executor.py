@@ -79,18 +79,21 @@ class Executor:
         run.start()
 
     def _permit(self, shard: int, withdrawn: set[int]) -> None:
-        run = self._shards.get(shard)
-        if run is None:
+        run, lanes = self._shards.get(shard), self._lanes.get(shard)
+        if run is None or lanes is None:
             return
-        if withdrawn:
-            for lane in self._lanes[shard]:
+
+        def withdraw() -> None:
+            for lane in lanes:
                 lane.withdraw(withdrawn)
-        run.hold.permit()
+
+        run.hold.permit(withdraw if withdrawn else None)
 
     def _make_lanes(self, command: wire.Arm, all_out: threading.Event) -> list[Lane]:
         requests = command.requests
         count = min(command.lanes or _lanes_for(len(requests)), len(requests))
-        connections = command.max_connections or self._connections
+        taken = sum(lane.connections for lanes in list(self._lanes.values()) for lane in lanes)
+        connections = min(command.max_connections or self._connections, max(self._connections - taken, 1))
         return [
             Lane(
                 f"lane-{command.shard}-{index}",

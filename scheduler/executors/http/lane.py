@@ -13,16 +13,19 @@ from scheduler.executors.http import priority, verdict
 from scheduler.executors.http.arming import Arming
 from scheduler.executors.http.bundle import PER_MULTI, Bundle, bundles
 from scheduler.executors.http.loop import Ended, Loop, ended
-from scheduler.executors.http.names import Resolver
+from scheduler.executors.http.names import Resolver, origin_of
 from scheduler.executors.http.primer import Standing, listen
 from scheduler.executors.http.reaper import Reaper
-from scheduler.executors.http.transfer import Start, Transfer
+from scheduler.executors.http.shortage import shortage
+from scheduler.executors.http.transfer import Start, Transfer, never_started
 from scheduler.executors.http.wire import Finished, Request
 from scheduler.instants import MS, SECOND
 from scheduler.release.gate import Gate
 from scheduler.release.party import Party
 
 _LONGEST_TURN_NS = 1 * SECOND
+#: libcurl takes a connection that has been idle for less than this without a look at whether its peer is still there.
+_UNSEEN_NS = 1 * SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ class Lane(Party):
         report: Callable[[list[Finished]], None],
     ) -> None:
         super().__init__(name)
+        self.connections = min(at_once, len(requests))
         self.armed = 0
         self.armed_at_ns = 0
         self._around = around
@@ -72,7 +76,8 @@ class Lane(Party):
         self._standing: Standing = {}
         self._requests = requests
         self._at_once = at_once
-        self._loop = Loop(around.clock)
+        self._settled: set[int] = set()
+        self._arming: Arming | None = None
         self._bundles: list[Bundle] = []
         self._open: dict[pycurl.Curl, tuple[Bundle, Transfer]] = {}
         self._waiting: deque[Request] = deque()
@@ -86,16 +91,19 @@ class Lane(Party):
 
     def arm(self, deadline_ns: int) -> None:
         around = self._around
+        self._loop = Loop(around.clock)
         self._waiting.extend(self._requests[self._at_once :])
         self._bundles = list(bundles(self._make_transfers(deadline_ns)))
         for bundle in self._bundles:
             self._loop.adopt(bundle.multi)
         arming = Arming(self._bundles, loop=self._loop, standing=self._standing, resolver=around.resolver, clock=around.clock)
         arming.run(deadline_ns=deadline_ns, gate=around.gate, own=self._shard)
-        self.armed, self.armed_at_ns = len(self._standing), arming.armed_at_ns
+        self._arming, self.armed, self.armed_at_ns = arming, len(self._standing), arming.armed_at_ns
         for bundle in self._bundles:
             for transfer in bundle.transfers:
                 transfer.hush()
+                if self._waiting:
+                    transfer.part_after()
                 # From here on nothing may run this multi before T: libcurl would begin to send.
                 bundle.multi.add_handle(transfer.curl)
                 self._open[transfer.curl] = (bundle, transfer)
@@ -104,10 +112,22 @@ class Lane(Party):
 
     def withdraw(self, indexes: set[int]) -> None:
         """Take these out, unreported. Called while the lane is at the barrier, by the thread that will permit the release."""
+        self._settled |= indexes
         self._waiting = deque(request for request in self._waiting if request.index not in indexes)
         for curl, (_, transfer) in list(self._open.items()):
             if transfer.request.index in indexes:
                 self._close(curl)
+
+    def last_look(self) -> None:
+        if self._arming is None:
+            return
+        self._arming.look_again()
+        if not any(bundle.given_up for bundle in self._bundles):
+            return
+        youngest_ns = self._around.clock.monotonic_ns() - _UNSEEN_NS
+        for bundle, transfer in self._open.values():
+            if bundle.given_up.get(origin_of(transfer.request.url), 0) > youngest_ns:
+                transfer.start_afresh()
 
     def go(self, released_at_ns: int) -> None:
         if released_at_ns > self._latest_ns:
@@ -150,40 +170,58 @@ class Lane(Party):
 
     def give_up(self, error: BaseException) -> None:
         priority.lower_priority()
-        for _, transfer in self._open.values():
-            self._finished.append(transfer.end_by(verdict.broken(error, sent=transfer.sent)))
-        for request in self._waiting:
-            self._finished.append(self._transfer(request).end_by(verdict.broken(error, sent=False)))
         self._flush()
+        os_errno = error.errno or 0 if isinstance(error, OSError) else shortage()
+        begun = {transfer.request.index: transfer for _, transfer in self._open.values()} if self._start.released else {}
+        for request in self._requests:
+            if request.index in begun:
+                self._finished.append(begun[request.index].end_by(verdict.broken(error, os_errno=os_errno, sent=True)))
+            elif request.index not in self._settled:
+                self._finished.append(never_started(request, self._now(), verdict.broken(error, os_errno=os_errno, sent=False)))
+        self._flush()
+        for connection in self._standing.values():
+            connection.detach()
 
     def _make_transfers(self, deadline_ns: int) -> list[Transfer]:
         transfers = []
         for index, request in enumerate(self._requests[: self._at_once]):
             if index % PER_MULTI == 0:
                 self._around.gate.wait_open(own=self._shard, deadline_ns=deadline_ns)
-            transfers.append(self._transfer(request))
+            transfers += self._transfer(request)
         return transfers
 
-    def _transfer(self, request: Request) -> Transfer:
-        return Transfer(request, start=self._start, standing=self._standing, clock=self._around.clock)
+    def _transfer(self, request: Request) -> list[Transfer]:
+        """Empty where libcurl does not take the request, which ends that one and no other."""
+        try:
+            return [Transfer(request, start=self._start, standing=self._standing, clock=self._around.clock)]
+        except (pycurl.error, ValueError) as error:
+            self._finished.append(never_started(request, self._now(), verdict.not_taken(error)))
+            return []
+
+    def _now(self) -> int:
+        return self._around.clock.wall_ns()
 
     def _send_late_ones_home(self, released_at_ns: int) -> None:
         for curl, (_, transfer) in list(self._open.items()):
             if transfer.request.latest_ns < released_at_ns:
-                self._finished.append(transfer.too_late())
+                self._finished.append(never_started(transfer.request, released_at_ns))
                 self._close(curl)
 
     def _start_waiting(self, bundle: Bundle) -> None:
         """Start what had to wait for a connection."""
         while self._waiting and len(self._open) < self._at_once:
-            transfer = self._transfer(self._waiting.popleft())
-            if transfer.request.latest_ns < self._around.clock.wall_ns():
-                self._finished.append(transfer.too_late())
+            request = self._waiting.popleft()
+            if request.latest_ns < (now_ns := self._now()):
+                self._finished.append(never_started(request, now_ns))
                 continue
-            bundle.multi.add_handle(transfer.curl)
-            self._open[transfer.curl] = (bundle, transfer)
-            self._expect_first_byte(transfer)
-            self._loop.kick(bundle.multi)
+            for transfer in self._transfer(request):
+                transfer.part_after()
+                if bundle.given_up:
+                    transfer.start_afresh()
+                bundle.multi.add_handle(transfer.curl)
+                self._open[transfer.curl] = (bundle, transfer)
+                self._expect_first_byte(transfer)
+                self._loop.kick(bundle.multi)
 
     def _take_in(self, these: Iterable[Ended]) -> None:
         for curl, code, words in these:
@@ -199,10 +237,10 @@ class Lane(Party):
     def _end_overdue(self) -> None:
         now = self._around.clock.monotonic_ns()
         while self._first_bytes and self._first_bytes[0][0] <= now:
-            transfer = heapq.heappop(self._first_bytes)[2]
+            due, _, transfer = heapq.heappop(self._first_bytes)
             if transfer.curl in self._open and not transfer.answered:
                 late = verdict.no_first_byte(transfer.request, sent=transfer.sent)
-                self._finished.append(transfer.end_by(late))
+                self._finished.append(transfer.end_by(late, lasted_ns=now - due + transfer.request.first_byte_ms * MS))
                 bundle = self._open[transfer.curl][0]
                 self._close(transfer.curl)
                 self._start_waiting(bundle)
@@ -219,6 +257,7 @@ class Lane(Party):
 
     def _flush(self) -> None:
         if self._finished:
+            self._settled.update(finished.index for finished in self._finished)
             self._report(self._finished)
             self._finished = []
 
@@ -229,4 +268,6 @@ class Lane(Party):
         for bundle in self._bundles:
             self._loop.forget(bundle.multi)
         self._loop.close()
+        if self._arming is not None:
+            self._arming.close()
         self._around.reaper.bury(bundle.multi for bundle in self._bundles)

@@ -44,7 +44,7 @@ class Resolver:
     def __init__(self) -> None:
         self._asked: queue.SimpleQueue[tuple[Origin, Future[list[str]]]] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._idle = 0
+        self._unanswered = 0
         self._threads = 0
 
     def look_up(self, origin: Origin) -> Future[list[str]]:
@@ -52,24 +52,23 @@ class Resolver:
         future: Future[list[str]] = Future()
         self._asked.put((origin, future))
         with self._lock:
-            if self._idle < self._asked.qsize() and self._threads < THREADS:
+            self._unanswered += 1
+            if self._threads < min(self._unanswered, THREADS):
                 self._threads += 1
                 threading.Thread(target=self._answer, name=f"resolver-{self._threads}", daemon=True).start()
         return future
 
     def _answer(self) -> None:
         while True:
-            with self._lock:
-                self._idle += 1
             (host, port), future = self._asked.get()
-            with self._lock:
-                self._idle -= 1
             try:
                 found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError) as error:
                 future.set_exception(OSError(str(error)))
             else:
                 future.set_result(list(dict.fromkeys(str(address[4][0]) for address in found)))
+            with self._lock:
+                self._unanswered -= 1
 
 
 def pin(origin: Origin, addresses: list[str]) -> str:

@@ -4,9 +4,10 @@ The primer: a transfer that opens a connection (DNS, TCP, TLS) and ends before a
 The connection then lies in its multi's pool, and the real request picks it up at T. libcurl has no option for that:
 CONNECT_ONLY connections are never reused, and a transfer aborted in PREREQFUNCTION closes an HTTP/1.1 connection. So
 the primer is a conditional GET whose date cannot be a date; libcurl rejects it while it builds the request. This is
-behaviour, not a documented promise: `doctor` says whether it works here, tests/integration/test_primer.py pins it.
+behaviour, not a documented promise: `doctor` says whether it works here, tests/integration/executors/test_priming.py pins it.
 """
 
+import contextlib
 import socket
 from collections.abc import Iterable
 
@@ -74,5 +75,6 @@ def silence(connection: socket.socket) -> None:
 
 
 def listen(connection: socket.socket) -> None:
-    """The request is about to leave: its answer is to be heard at once."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+    """The request leaves: its answer is to be heard at once."""
+    with contextlib.suppress(OSError):  # the peer has given it up, and libcurl has closed it
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)

@@ -1,5 +1,7 @@
 """A finished request to the options of one Curl handle."""
 
+import contextlib
+
 import pycurl
 
 from scheduler.executors.http.wire import Request
@@ -7,6 +9,7 @@ from scheduler.executors.http.wire import Request
 _HTTP_ONLY = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
 #: CURLFOLLOW_OBEYCODE (libcurl 8.13): a 303 turns any method into a GET, a 307 keeps it; plain 1 keeps a custom method always.
 _FOLLOW_OBEYCODE = 2
+_WITH_BODY = frozenset({"PUT", "PATCH"})
 
 
 def set_connection(curl: pycurl.Curl, request: Request) -> None:
@@ -22,7 +25,7 @@ def set_connection(curl: pycurl.Curl, request: Request) -> None:
         curl.setopt(pycurl.PIPEWAIT, 1)
     else:
         # Left at its default, libcurl opens a second plain connection and the primed one is wasted
-        # (tests/integration/test_primer.py).
+        # (tests/integration/executors/test_priming.py).
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
     curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
     if request.ca:
@@ -38,15 +41,21 @@ def set_request(curl: pycurl.Curl, request: Request) -> None:
     if request.follow:
         curl.setopt(pycurl.FOLLOWLOCATION, _FOLLOW_OBEYCODE)
         curl.setopt(pycurl.MAXREDIRS, request.follow)
+    # Means nothing to HTTP but that libcurl does not send again by itself when a connection dies (Curl_retry_request in its
+    # lib/transfer.c). Where it does all the same, the callback stops it (tests/integration/executors/test_one_arrival.py).
+    with contextlib.suppress(pycurl.error):  # a libcurl without RTSP
+        curl.setopt(pycurl.OPT_RTSP_REQUEST, pycurl.RTSPREQ_RECEIVE)
     # An empty Expect: bodies over 1 MiB would otherwise wait for a 100 Continue.
-    curl.setopt(pycurl.HTTPHEADER, [*request.headers, "Expect:"])
+    curl.setopt(pycurl.HTTPHEADER, [*(line.encode() for line in request.headers), b"Expect:"])
     if request.method == "HEAD":
         curl.setopt(pycurl.NOBODY, 1)
     elif request.method == "POST":
         curl.setopt(pycurl.POST, 1)
         curl.setopt(pycurl.POSTFIELDS, request.body or b"")
     else:
-        if request.body is not None:
-            curl.setopt(pycurl.POSTFIELDS, request.body)
-        if request.method != "GET" or request.body is not None:
+        # RFC 9110, section 8.6: where a method expects content, its absence is said, too; some servers answer 411 else.
+        body = b"" if request.body is None and request.method in _WITH_BODY else request.body
+        if body is not None:
+            curl.setopt(pycurl.POSTFIELDS, body)
+        if request.method != "GET" or body is not None:
             curl.setopt(pycurl.CUSTOMREQUEST, request.method)

@@ -1,14 +1,19 @@
 """One request in a lane: its handle, its callbacks, and how it ended."""
 
 import socket
+from collections.abc import Callable
+from functools import partial
 
 import pycurl
 
 from scheduler.clock import Clock
 from scheduler.executors.http import verdict as verdicts
+from scheduler.executors.http.answer import Answer
 from scheduler.executors.http.guard import is_allowed
+from scheduler.executors.http.names import origin_of
 from scheduler.executors.http.primer import ConnectionKey, Standing, find, listen, make_primer, silence, unmake_primer
 from scheduler.executors.http.request import set_connection, set_request
+from scheduler.executors.http.shortage import shortage
 from scheduler.executors.http.verdict import Verdict
 from scheduler.executors.http.wire import Finished, Request
 from scheduler.instants import SECOND
@@ -29,6 +34,27 @@ class Start:
         self.released = False
 
 
+def never_started(request: Request, now_ns: int, verdict: Verdict | None = None) -> Finished:
+    """
+    How a request ended that did not leave.
+
+    Args:
+        request: That request.
+        now_ns: Wall clock.
+        verdict: Why; None where it was let go later than its grace allows.
+    """
+    return Finished(
+        index=request.index,
+        started_ns=0,
+        finished_ns=now_ns,
+        duration_ns=0,
+        armed=False,
+        cause=verdict.cause if verdict else None,
+        detail=verdict.detail if verdict else "",
+        late=verdict is None,
+    )
+
+
 class Transfer:
     """
     Belongs to its lane's thread. At most one request leaves for each transfer, but for redirects that the job allows.
@@ -40,14 +66,12 @@ class Transfer:
     """
 
     __slots__ = (
-        "_answered_ns",
-        "_body",
+        "_answer",
         "_connection",
         "_descriptors",
-        "_headers",
+        "_heard",
         "_left_between",
         "_own_verdict",
-        "_size",
         "_standing",
         "_start",
         "_tls",
@@ -69,22 +93,20 @@ class Transfer:
         self._tls = request.url[:6].lower() == "https:"
         self._descriptors: list[int] = []
         self._connection: ConnectionKey | None = None
-        self._headers: list[bytes] = []
-        self._body = bytearray()
-        self._size = 0
-        self._answered_ns = 0
+        self._answer = Answer(request, clock)
+        self._heard = 0
         self._left_between = (0, 0)
-        self._own_verdict: Verdict | None = None
+        self._own_verdict: Callable[[Request], Verdict] | None = None
         set_connection(self.curl, request)
         set_request(self.curl, request)
         self.curl.setopt(pycurl.PREREQFUNCTION, self._leaving)
-        self.curl.setopt(pycurl.HEADERFUNCTION, self._header)
+        self.curl.setopt(pycurl.HEADERFUNCTION, self._answer.take_line)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._received)
 
     @property
     def answered(self) -> bool:
         """A byte of an answer has come."""
-        return bool(self._headers)
+        return bool(self._answer.lines)
 
     @property
     def idle_bytes_matter(self) -> bool:
@@ -125,10 +147,22 @@ class Transfer:
 
         A callback costs little, but it takes the GIL, and lanes that wait for each other's GIL start late (measured: the
         last of 1000 at 18 ms instead of 12). What the callback guards cannot happen before `note_departure`: the guard has
-        judged the connection when it was primed, and libcurl resends only when it hears that the connection has died.
+        judged the connection when it was primed, and libcurl hears of its death later. A job that follows redirects keeps it:
+        a quick answer may be read, and followed, in the same pass.
         """
-        if self._connection in self._standing and len(self.request.body or b"") <= _ONE_WRITE:
+        one_write = len(self.request.body or b"") <= _ONE_WRITE and not self.request.follow
+        if one_write and self._connection in self._standing:
             self.curl.unsetopt(pycurl.PREREQFUNCTION)
+
+    def part_after(self) -> None:
+        """Close the connection after the answer: others wait for one, and a server may close it just when it is taken."""
+        if not self.request.http2:
+            self.curl.setopt(pycurl.FORBID_REUSE, 1)
+
+    def start_afresh(self) -> None:
+        """Take none of the connections that stand: at least one of them is dead, and libcurl may not know."""
+        self.curl.setopt(pycurl.FRESH_CONNECT, 1)
+        self.curl.setopt(pycurl.PREREQFUNCTION, self._leaving)
 
     def note_departure(self, began_ns: int, ended_ns: int) -> None:
         """
@@ -138,7 +172,7 @@ class Transfer:
             began_ns: Wall clock before the pass over its multi.
             ended_ns: Wall clock after it.
         """
-        if not self.sent and self.curl.getinfo(pycurl.PRETRANSFER_TIME) > 0:
+        if not self.sent and self.curl.getinfo(pycurl.REQUEST_SIZE) > 0:
             self.sent = True
             self.armed = self.curl.getinfo(pycurl.NUM_CONNECTS) == 0
             self._left_between = (began_ns, ended_ns)
@@ -152,29 +186,39 @@ class Transfer:
             code: curl's code; 0 is a complete answer.
             words: curl's own words.
         """
-        verdict = self._own_verdict
-        if verdict is None and code:
-            os_errno = self.curl.getinfo(pycurl.OS_ERRNO)
-            verdict = verdicts.verdict(self.request, code, words, os_errno=os_errno, sent=self.sent, answered=self.answered)
-        if verdict is None and self.armed and self.curl.getinfo(pycurl.RESPONSE_CODE) == _REQUEST_TIMEOUT:
-            verdict = verdicts.preempted(self.request)
-        return self._finished(verdict)
+        request = self._last_request()
+        if self._own_verdict is not None:
+            return self._finished(self._own_verdict(request))
+        if code:
+            os_errno, answered = self.curl.getinfo(pycurl.OS_ERRNO), len(self._answer.lines) > self._heard
+            if code == pycurl.E_COULDNT_CONNECT and not os_errno:
+                os_errno = shortage()
+            return self._finished(verdicts.verdict(request, code, words, os_errno=os_errno, sent=self.sent, answered=answered))
+        if not self._answer.has_head:
+            return self._finished(verdicts.broke_off(request))
+        if self._tls and self.armed and self.curl.getinfo(pycurl.RESPONSE_CODE) == _REQUEST_TIMEOUT:
+            return self._finished(verdicts.preempted(request))
+        return self._finished(None)
 
-    def end_by(self, verdict: Verdict) -> Finished:
-        """How it went, where we ended it ourselves."""
-        return self._finished(verdict)
+    def end_by(self, verdict: Verdict, *, lasted_ns: int = 0) -> Finished:
+        """How it went, where we ended it ourselves after that time: libcurl's own ends with the last that it heard."""
+        return self._finished(verdict, lasted_ns=lasted_ns)
 
-    def too_late(self) -> Finished:
-        """It was let go later than its grace allows, and went home."""
-        return Finished(
-            index=self.request.index, started_ns=0, finished_ns=self._wall_ns(), duration_ns=0, armed=False, late=True
-        )
+    def _last_request(self) -> Request:
+        """What was asked for last: after a redirect that is something else, maybe of another server."""
+        url = self.curl.getinfo(pycurl.EFFECTIVE_URL)
+        try:
+            origin_of(url)
+        except ValueError:  # a redirect to what is no http
+            return self.request
+        method = self.curl.getinfo(pycurl.EFFECTIVE_METHOD)
+        return self.request.redirected(url, method) if self.curl.getinfo(pycurl.REDIRECT_COUNT) else self.request
 
-    def _finished(self, verdict: Verdict | None) -> Finished:
+    def _finished(self, verdict: Verdict | None, *, lasted_ns: int = 0) -> Finished:
         total_ns = self._curl_time(pycurl.TOTAL_TIME)
         # With redirects, libcurl adds up all that came before the last request.
         before_ns = 0 if self.curl.getinfo(pycurl.REDIRECT_COUNT) else self._curl_time(pycurl.PRETRANSFER_TIME)
-        duration_ns = total_ns - before_ns if self.sent else total_ns
+        duration_ns = max(total_ns - before_ns if self.sent else total_ns, lasted_ns)
         started_ns = self._started_ns(duration_ns) if self.sent else 0
         return Finished(
             index=self.request.index,
@@ -186,9 +230,9 @@ class Transfer:
             cause=verdict.cause if verdict else None,
             detail=verdict.detail if verdict else "",
             unknown=verdict.unknown if verdict else False,
-            headers=[line.decode("latin-1").rstrip("\r\n") for line in self._headers],
-            body=bytes(self._body),
-            body_size=self._size,
+            headers=[line.decode("latin-1").rstrip("\r\n") for line in self._answer.lines],
+            body=bytes(self._answer.body),
+            body_size=self._answer.size,
         )
 
     def _started_ns(self, duration_ns: int) -> int:
@@ -201,9 +245,9 @@ class Transfer:
         earliest, latest = self._left_between
         if earliest == latest:
             return earliest
-        if self._answered_ns:
+        if self._answer.began_ns:
             waited_ns = self._curl_time(pycurl.STARTTRANSFER_TIME) - self._curl_time(pycurl.PRETRANSFER_TIME)
-            left_ns = self._answered_ns - waited_ns
+            left_ns = self._answer.began_ns - waited_ns
         else:
             left_ns = self._wall_ns() - duration_ns
         return min(max(left_ns, earliest), latest)
@@ -211,11 +255,6 @@ class Transfer:
     def _curl_time(self, info: int) -> int:
         seconds: float = self.curl.getinfo(info)
         return round(seconds * SECOND)
-
-    def _header(self, line: bytes) -> None:
-        if not self._headers:
-            self._answered_ns = self._wall_ns()
-        self._headers.append(line)
 
     def _note_descriptor(self, descriptor: int, _purpose: int) -> int:
         self._descriptors.append(descriptor)
@@ -242,27 +281,19 @@ class Transfer:
 
     def _may_leave_all_the_same(self, peer: str) -> int:
         if not is_allowed(peer):
-            self._own_verdict = verdicts.blocked(self.request, peer)
+            self._own_verdict = partial(verdicts.blocked, peer=peer)
         elif not self.sent:
             pass  # not let go yet
-        elif self._last_status() in _ASK_AGAIN:
+        elif len(self._answer.lines) > self._heard and self._answer.status in _ASK_AGAIN:
+            self._heard = len(self._answer.lines)
             return pycurl.PREREQFUNC_OK
         else:
             # libcurl sends silently again when a reused connection dies without an answer: a POST would arrive twice.
-            self._own_verdict = verdicts.died(self.request)
+            self._own_verdict = verdicts.died
         return pycurl.PREREQFUNC_ABORT
 
-    def _last_status(self) -> int:
-        for line in reversed(self._headers):
-            if line.startswith(b"HTTP/"):
-                return int(line.split(None, 2)[1])
-        return 0
-
     def _received(self, data: bytes) -> int | None:
-        self._size += len(data)
-        if self._size > self.request.max_body:
-            self._own_verdict = verdicts.too_large(self.request)
-            return -1
-        if len(self._body) < self.request.keep_body:
-            self._body += data[: self.request.keep_body - len(self._body)]
-        return None
+        if self._answer.take_body(data):
+            return None
+        self._own_verdict = verdicts.too_large
+        return -1

@@ -24,6 +24,7 @@ _CAUSES = {
     pycurl.E_URL_MALFORMAT: Cause.DEFINITION,
     pycurl.E_PARTIAL_FILE: Cause.PARTIAL,
     pycurl.E_FTP_WEIRD_SERVER_REPLY: Cause.PROTOCOL,
+    pycurl.E_BAD_CONTENT_ENCODING: Cause.PROTOCOL,
     pycurl.E_TOO_MANY_REDIRECTS: Cause.REDIRECT,
     pycurl.E_OPERATION_TIMEDOUT: Cause.TIMEOUT,
     pycurl.E_GOT_NOTHING: Cause.DIED,
@@ -37,8 +38,15 @@ _WORDS = {
     "HTTP/0.9": Cause.PROTOCOL,
     "response header": Cause.PROTOCOL,
     "Invalid status line": Cause.PROTOCOL,
+    "Unsupported HTTP": Cause.PROTOCOL,
+    "chunk": Cause.PROTOCOL,
+    "Resolving timed out": Cause.DNS,
 }
+_BAD_URL = {pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_URL_MALFORMAT}
+#: Without a redirect these come before a request is sent.
+_NOT_SENT = {Cause.DNS, Cause.CONNECT, Cause.TLS}
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
+_NO_FILES = "this process is at its limit of open files (LimitNOFILE, ulimit -n)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +85,11 @@ def verdict(request: Request, code: int, words: str, *, os_errno: int, sent: boo
             cause = meant
     if cause is Cause.TIMEOUT and not sent:
         cause = Cause.CONNECT
+    elif cause in _NOT_SENT and sent and not answered:
+        cause = Cause.DIED  # libcurl wanted to send once more, on another connection, and did not get one
     elif cause is Cause.DIED and answered:
         cause = Cause.PARTIAL
-    elif cause is Cause.OTHER and answered and code == pycurl.E_UNSUPPORTED_PROTOCOL:
+    elif cause in {Cause.OTHER, Cause.DEFINITION} and answered and code in _BAD_URL:
         cause = Cause.REDIRECT
     if cause is Cause.DIED:
         return died(request)
@@ -109,23 +119,39 @@ def too_large(request: Request) -> Verdict:
 
 def blocked(request: Request, peer: str) -> Verdict:
     """The guard refused the peer."""
-    return Verdict(Cause.BLOCKED_ADDRESS, f"{_host(request)} is {peer}, an address that no job may reach")
+    host, what = _host(request), "an address that no job may reach"
+    return Verdict(Cause.BLOCKED_ADDRESS, f"{host} is {what}" if host == peer else f"{host} is {peer}, {what}")
 
 
 def preempted(request: Request) -> Verdict:
-    """A 408 that was on its way before the request was."""
-    return Verdict(Cause.PEER_PREEMPTED, f"{_server(request)} gave up on the waiting connection (408) before the request came")
+    """A 408 on a TLS connection that had been waiting: what was on its way before the request was cannot be seen there."""
+    words = "answered 408 on a connection that had been waiting: it may have given up before the request came"
+    return Verdict(Cause.PEER_PREEMPTED, f"{_server(request)} {words}")
 
 
-def broken(error: BaseException, *, sent: bool) -> Verdict:
-    """A bug of ours ended the lane."""
+def broke_off(request: Request) -> Verdict:
+    """The answer's head has no end, which libcurl lets pass."""
+    return Verdict(Cause.PARTIAL, _sentence(Cause.PARTIAL, request, "", 0, timed_out=False))
+
+
+def broken(error: BaseException, *, os_errno: int, sent: bool) -> Verdict:
+    """A bug of ours, or a want of descriptors, ended the lane."""
+    if os_errno in _NO_DESCRIPTOR and not sent:
+        return Verdict(Cause.RESOURCE, _NO_FILES)
     return Verdict(Cause.EXECUTOR, f"the lane broke: {type(error).__name__}", unknown=sent)
+
+
+def not_taken(error: Exception) -> Verdict:
+    """Libcurl refuses an option; its words are left out, for they may quote a secret."""
+    return Verdict(Cause.DEFINITION, f"libcurl does not take this request: {type(error).__name__}")
 
 
 def _sentence(cause: Cause, request: Request, words: str, os_errno: int, *, timed_out: bool) -> str:
     match cause:
         case Cause.DNS:
             return f"{_host(request)} could not be resolved to an address"
+        case Cause.CONNECT if timed_out and request.total_ms < request.connect_ms:
+            return f"no connection to {_server(request)} within {_seconds(request.total_ms)} (timeout.total)"
         case Cause.CONNECT if timed_out:
             return f"no connection to {_server(request)} within {_seconds(request.connect_ms)} (timeout.connect)"
         case Cause.CONNECT:
@@ -133,16 +159,21 @@ def _sentence(cause: Cause, request: Request, words: str, os_errno: int, *, time
         case Cause.TLS:
             return f"no TLS session with {_server(request)}: {words}"
         case Cause.RESOURCE:
-            limit = "this process is at its limit of open files (LimitNOFILE, ulimit -n)"
-            return limit if os_errno in _NO_DESCRIPTOR else "this machine ran out of memory"
+            return _NO_FILES if os_errno in _NO_DESCRIPTOR else "this machine ran out of memory"
         case Cause.TIMEOUT:
             return f"no complete answer from {_server(request)} within {_seconds(request.total_ms)} (timeout.total)"
         case Cause.PARTIAL:
             return f"{_server(request)} closed the connection in the middle of its answer"
+        case Cause.PROTOCOL if "HTTP/0.9" in words or "Invalid status line" in words:
+            return f"what {_server(request)} answered is not HTTP"
+        case Cause.PROTOCOL if "Too large response headers" in words:
+            return f"{_server(request)} answered with more headers than can be read (300 KiB)"
         case Cause.PROTOCOL:
-            return f"what {_server(request)} answered is not HTTP: {words}"
+            return f"what {_server(request)} answered cannot be read as HTTP: {words}"
         case Cause.REDIRECT if "redirects" in words:
             return f"more than {request.follow} redirects (http.redirects.follow)"
+        case Cause.REDIRECT if "parsed" in words:
+            return "a redirect to what is no URL cannot be followed"
         case Cause.REDIRECT:
             return "a redirect to something other than http or https is not followed"
         case _:

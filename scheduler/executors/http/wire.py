@@ -41,6 +41,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def __repr__(self) -> str:
         return f"<Request {self.index}>"
 
+    def redirected(self, url: str, method: str) -> "Request":
+        """The same request, as it goes on after a redirect."""
+        return msgspec.structs.replace(self, url=url, method=method)
+
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Get a shard ready: it is held until `Release`, and let go at T."""

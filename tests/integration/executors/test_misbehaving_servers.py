@@ -1,0 +1,180 @@
+"""Servers that misbehave: what a person reads of each, how often the request arrived, and that nobody else is late for it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from scheduler.executors.http.wire import Finished, Request
+from scheduler.outcome import Cause
+from tests.support.executor import ExecutorProcess, ShardInFlight, a_request
+from tests.support.target import TargetServer, black_hole, raw
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+CLOSED_EARLY = "{server} closed the connection before an answer"
+BROKE_OFF = "{server} closed the connection in the middle of its answer"
+NOT_HTTP = "what {server} answered is not HTTP"
+UNREADABLE = "what {server} answered cannot be read as HTTP: "
+NO_ANSWER = "no answer from {server} within 1 s (timeout.first_byte)"
+NO_END = "no complete answer from {server} within 2 s (timeout.total)"
+NOT_FOLLOWED = "a redirect to something other than http or https is not followed"
+NO_URL = "a redirect to what is no URL cannot be followed"
+
+#: What the server does: its path, and what is said of it.
+CASES = {
+    "closes-before-a-byte": ("/close", Cause.DIED, CLOSED_EARLY),
+    "resets-before-a-byte": ("/reset", Cause.DIED, CLOSED_EARLY),
+    "closes-in-the-status-line": (raw(b"HTTP/1.1 2"), Cause.DIED, CLOSED_EARLY),
+    "resets-in-the-status-line": (raw(b"HTTP/1.1 2", "reset"), Cause.DIED, CLOSED_EARLY),
+    "closes-in-the-headers": (raw(OK + b"Content-Len"), Cause.PARTIAL, BROKE_OFF),
+    "closes-between-two-headers": (raw(OK + b"X-A: b\r\n"), Cause.PARTIAL, BROKE_OFF),
+    "resets-in-the-headers": (raw(OK + b"Content-Len", "reset"), Cause.PARTIAL, BROKE_OFF),
+    "closes-in-the-body": ("/partial", Cause.PARTIAL, BROKE_OFF),
+    "resets-in-the-body": (raw(OK + b"Content-Length: 9\r\n\r\nonly", "reset"), Cause.PARTIAL, BROKE_OFF),
+    "closes-between-two-chunks": (raw(CHUNKED + b"5\r\nhello\r\n"), Cause.PARTIAL, BROKE_OFF),
+    "breaks-its-chunks": (raw(CHUNKED + b"zz\r\n"), Cause.PROTOCOL, UNREADABLE + "chunk hex-length char not a hex digit: 0x7a"),
+    "lies-about-a-chunk": (raw(CHUNKED + b"1\r\nhi\r\n"), Cause.PROTOCOL, UNREADABLE + "Malformed encoding found in chunked-encoding"),
+    "talks-bytes": ("/garbage", Cause.PROTOCOL, NOT_HTTP),
+    "talks-ssh": (raw(b"SSH-2.0-OpenSSH_9\r\n"), Cause.PROTOCOL, NOT_HTTP),
+    "talks-http-9": (raw(b"HTTP/9.9 200 OK\r\n\r\n"), Cause.PROTOCOL, UNREADABLE + "Unsupported HTTP version in response"),
+    "has-a-status-of-letters": (raw(b"HTTP/1.1 abc\r\n\r\n"), Cause.PROTOCOL, UNREADABLE + "Unsupported HTTP/1 subversion in response"),
+    "has-a-negative-length": (raw(OK + b"Content-Length: -1\r\n\r\n"), Cause.PROTOCOL, UNREADABLE + "Invalid Content-Length: value"),
+    "has-a-nul-in-a-header": (raw(OK + b"X: \0\r\n\r\n"), Cause.PROTOCOL, UNREADABLE + "NUL byte in header"),
+    "codes-its-answer-oddly": (raw(OK + b"Transfer-Encoding: odd\r\n\r\n"), Cause.PROTOCOL, UNREADABLE + "Unsolicited Transfer-Encoding (odd) found"),
+    "has-huge-headers": ("/headers/4000", Cause.PROTOCOL, "{server} answered with more headers than can be read (300 KiB)"),
+    "never-ends": ("/endless", Cause.TOO_LARGE, "the answer is longer than 1 MiB (http.max_body)"),
+    "never-answers": ("/stall", Cause.TIMEOUT, NO_ANSWER),
+    "stalls-in-the-headers": (raw(OK, "stall"), Cause.TIMEOUT, NO_END),
+    "stalls-in-the-body": (raw(OK + b"Content-Length: 9\r\n\r\nonly", "stall"), Cause.TIMEOUT, NO_END),
+    "trickles": ("/trickle", Cause.TIMEOUT, NO_END),
+    "redirects-to-a-file": ("/redirect?to=file:///etc/passwd", Cause.REDIRECT, NOT_FOLLOWED),
+    "redirects-to-ftp": ("/redirect?to=ftp://127.0.0.1/", Cause.REDIRECT, NOT_FOLLOWED),
+    "redirects-to-gopher": ("/redirect?to=gopher://127.0.0.1:11211/", Cause.REDIRECT, NOT_FOLLOWED),
+    "redirects-to-no-host": ("/redirect?to=http://", Cause.REDIRECT, NO_URL),
+    "redirects-to-half-an-address": ("/redirect?to=http://[", Cause.REDIRECT, NO_URL),
+    "redirects-to-no-such-name": ("/redirect?to=http://nowhere.invalid/", Cause.DNS, "nowhere.invalid could not be resolved to an address"),
+    "redirects-to-nobody": ("/redirect?to=http://127.0.0.1:1/", Cause.CONNECT, "could not connect to 127.0.0.1 port 1: connection refused"),
+}  # fmt: skip
+HEALTHY = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A shard of all those servers at once, and of healthy ones among them; it is over."""
+
+    target: TargetServer
+    shard: ShardInFlight
+    is_armed: bool
+
+    @property
+    def healthy(self) -> list[Finished]:
+        return [finished for finished in self.shard.finished if finished.index >= len(CASES)]
+
+    def of(self, name: str) -> Finished:
+        return self.shard[list(CASES).index(name)]
+
+    def arrivals(self, path: str) -> int:
+        return sum(arrival.path == path for arrival in self.target.arrivals)
+
+
+def _requests(url: str) -> Iterator[Request]:
+    for index, (path, _, _) in enumerate(CASES.values()):
+        yield a_request(url + path, index, first_byte_ms=1_000, total_ms=2_000, follow=3)
+    for index in range(len(CASES), len(CASES) + HEALTHY):
+        yield a_request(f"{url}/healthy/{index}", index)
+
+
+@pytest.fixture(scope="module", params=["armed", "unarmed"])
+def batch(request: pytest.FixtureRequest, executor: ExecutorProcess) -> Iterator[Batch]:
+    with TargetServer() as target:
+        run = executor.run if request.param == "armed" else executor.run_unarmed
+        shard = run(list(_requests(target.url)))
+        yield Batch(target=target, shard=shard, is_armed=request.param == "armed")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_server_that(name: str, batch: Batch) -> None:
+    path, cause, words = CASES[name]
+    finished = batch.of(name)
+    assert (finished.cause, finished.detail) == (cause, words.format(server=f"127.0.0.1 port {batch.target.port}"))
+    assert batch.arrivals(path) == 1
+    assert finished.started_ns >= batch.shard.t_ns
+    assert (finished.unknown, finished.late, finished.armed) == (False, False, batch.is_armed)
+
+
+def test_everyone_else_succeeds_and_starts_before_the_slow_ones_end(batch: Batch) -> None:
+    assert {(finished.cause, finished.status, finished.armed) for finished in batch.healthy} == {(None, 200, batch.is_armed)}
+    slow = min(batch.of(name).finished_ns for name in ("never-answers", "stalls-in-the-body", "trickles"))
+    assert max(finished.started_ns for finished in batch.healthy) < slow
+
+
+def test_who_never_answers_has_lasted_as_long_as_it_was_waited_for(batch: Batch) -> None:
+    assert batch.of("never-answers").duration_ns >= 1_000_000_000
+
+
+def test_each_is_reported_once(batch: Batch) -> None:
+    assert batch.shard.indexes == list(range(len(CASES) + HEALTHY))
+
+
+def test_a_redirect_loop_ends_after_as_many_requests_as_the_job_follows(executor: ExecutorProcess, target: TargetServer) -> None:
+    (finished,) = executor.run_unarmed([a_request(f"{target.url}/loop", follow=3)]).finished
+    assert (finished.cause, finished.detail) == (Cause.REDIRECT, "more than 3 redirects (http.redirects.follow)")
+    assert len(target.arrivals) == 4
+
+
+def test_a_connection_that_is_never_accepted_ends_by_the_connect_timeout(executor: ExecutorProcess) -> None:
+    with black_hole() as port:
+        (finished,) = executor.run_unarmed([a_request(f"http://127.0.0.1:{port}/", connect_ms=500)]).finished
+    words = f"no connection to 127.0.0.1 port {port} within 0.5 s (timeout.connect)"
+    assert (finished.cause, finished.detail, finished.started_ns) == (Cause.CONNECT, words, 0)
+
+
+def test_a_connection_that_takes_longer_than_all_may_take_is_told_so(executor: ExecutorProcess) -> None:
+    with black_hole() as port:
+        (finished,) = executor.run_unarmed([a_request(f"http://127.0.0.1:{port}/", total_ms=400)]).finished
+    words = f"no connection to 127.0.0.1 port {port} within 0.4 s (timeout.total)"
+    assert (finished.cause, finished.detail, finished.started_ns) == (Cause.CONNECT, words, 0)
+
+
+def test_a_server_that_shakes_no_hands_ends_by_the_connect_timeout(executor: ExecutorProcess, target: TargetServer) -> None:
+    url = target.url.replace("http:", "https:")
+    (finished,) = executor.run_unarmed([a_request(url, connect_ms=500)]).finished
+    words = f"no connection to 127.0.0.1 port {target.port} within 0.5 s (timeout.connect)"
+    assert (finished.cause, finished.detail, finished.started_ns) == (Cause.CONNECT, words, 0)
+
+
+def test_nobody_at_the_port_is_told_by_the_systems_words(executor: ExecutorProcess) -> None:
+    (finished,) = executor.run([a_request("http://127.0.0.1:1/")]).finished
+    words = "could not connect to 127.0.0.1 port 1: connection refused"
+    assert (finished.cause, finished.detail, finished.started_ns, finished.armed) == (Cause.CONNECT, words, 0, False)
+
+
+def test_a_name_that_does_not_exist_is_told_by_that_name(executor: ExecutorProcess) -> None:
+    (finished,) = executor.run([a_request("http://nowhere.invalid/secret/path")]).finished
+    words = "nowhere.invalid could not be resolved to an address"
+    assert (finished.cause, finished.detail, finished.started_ns, finished.armed) == (Cause.DNS, words, 0, False)
+
+
+def test_a_hold_does_not_count_against_the_timeouts(executor: ExecutorProcess, target: TargetServer) -> None:
+    timeouts = {"connect_ms": 300, "first_byte_ms": 400, "total_ms": 400}
+    shard = executor.run([a_request(f"{target.url}/ok", **timeouts)], t_ns=executor.clock.wall_ns() + 1_500_000_000)
+    assert (shard[0].cause, shard[0].armed) == (None, True)
+
+
+def test_informational_answers_are_passed_over(executor: ExecutorProcess, target: TargetServer) -> None:
+    answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK + b"Content-Length: 2\r\n\r\nok"
+    (finished,) = executor.run_unarmed([a_request(target.url + raw(answer))]).finished
+    assert (finished.cause, finished.status, finished.body) == (None, 200, b"ok")
+
+
+def test_trailers_after_the_last_chunk_are_no_broken_head(executor: ExecutorProcess, target: TargetServer) -> None:
+    answer = CHUNKED + b"2\r\nok\r\n0\r\nX-Trailer: a\r\n\r\n"
+    (finished,) = executor.run_unarmed([a_request(target.url + raw(answer))]).finished
+    assert (finished.cause, finished.status, finished.body) == (None, 200, b"ok")
+
+
+def test_a_408_that_answers_the_request_is_an_answer(executor: ExecutorProcess, target: TargetServer) -> None:
+    (finished,) = executor.run([a_request(f"{target.url}/status/408")]).finished
+    assert (finished.cause, finished.status, finished.armed) == (None, 408, True)

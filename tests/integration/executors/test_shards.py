@@ -1,0 +1,103 @@
+"""Shards: who is withdrawn, who is late, who waits for a connection, and what the daemon is told."""
+
+import pytest
+
+from scheduler.instants import MS, SECOND
+from tests.support.executor import ExecutorProcess, a_request, many
+from tests.support.target import TargetServer
+
+
+def test_who_is_withdrawn_sends_nothing_and_is_not_reported(executor: ExecutorProcess, target: TargetServer) -> None:
+    shard = executor.run(many(70, target.url), withdrawn=[0, 3, 69])
+    assert shard.indexes == [index for index in range(70) if index not in (0, 3, 69)]
+    assert {arrival.path for arrival in target.arrivals} == {f"/{index}" for index in shard.indexes}
+
+
+def test_who_is_withdrawn_while_waiting_for_a_connection_sends_nothing(executor: ExecutorProcess, target: TargetServer) -> None:
+    shard = executor.run(many(10, target.url), withdrawn=[0, 5, 9], max_connections=2)
+    assert shard.indexes == [1, 2, 3, 4, 6, 7, 8]
+    assert len(target.arrivals) == 7
+
+
+def test_a_shard_whose_every_request_is_withdrawn_ends_as_released(executor: ExecutorProcess, target: TargetServer) -> None:
+    shard = executor.run(many(5, target.url), withdrawn=range(5))
+    assert shard.ended is not None
+    assert (shard.ended.released, shard.finished, target.arrivals) == (True, [], [])
+
+
+def test_a_shard_that_is_withdrawn_goes_home(executor: ExecutorProcess, target: TargetServer) -> None:
+    shard = executor.arm(many(40, target.url))
+    executor.withdraw(shard)
+    executor.wait_armed(shard)
+    executor.collect(shard)
+    assert shard.ended is not None
+    assert (shard.ended.released, shard.finished, target.arrivals) == (False, [], [])
+
+
+def test_a_shard_without_a_permit_goes_home_when_it_is_too_late_for_one(executor: ExecutorProcess, target: TargetServer) -> None:
+    shard = executor.arm(many(3, target.url), give_up_ns=executor.clock.wall_ns() + 700 * MS)
+    executor.wait_armed(shard)
+    executor.collect(shard)
+    executor.release(shard, withdrawn=[1])
+    assert shard.ended is not None
+    assert (shard.ended.released, target.arrivals) == (False, [])
+    assert executor.run_unarmed([a_request(target.url)])[0].status == 200
+
+
+def test_after_a_withdrawal_a_permit_changes_nothing(executor: ExecutorProcess, target: TargetServer) -> None:
+    shard = executor.arm(many(3, target.url))
+    executor.withdraw(shard)
+    executor.release(shard)
+    executor.wait_armed(shard)
+    executor.collect(shard)
+    assert shard.ended is not None
+    assert (shard.ended.released, target.arrivals) == (False, [])
+
+
+def test_who_is_let_go_later_than_its_grace_goes_home_and_the_others_start(
+    executor: ExecutorProcess, target: TargetServer
+) -> None:
+    now_ns = executor.clock.wall_ns()
+    requests = [a_request(target.url, 0, latest_ns=now_ns - SECOND), a_request(target.url, 1)]
+    shard = executor.run(requests, t_ns=now_ns - 2 * SECOND, deadline_ns=now_ns)
+    assert (shard[0].late, shard[0].started_ns, shard[0].cause) == (True, 0, None)
+    assert (shard[1].late, shard[1].status, len(target.arrivals)) == (False, 200, 1)
+
+
+def test_who_waits_for_a_connection_longer_than_its_grace_goes_home(executor: ExecutorProcess, target: TargetServer) -> None:
+    t_ns = executor.clock.wall_ns() + 600 * MS
+    requests = [a_request(f"{target.url}/delay/300", 0), a_request(target.url, 1, latest_ns=t_ns + 100 * MS)]
+    shard = executor.run(requests, t_ns=t_ns, max_connections=1)
+    assert (shard[0].status, shard[1].late, len(target.arrivals)) == (200, True, 1)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 5])
+def test_no_more_connections_stand_at_once_than_are_allowed(lanes: int, executor: ExecutorProcess, target: TargetServer) -> None:
+    shard = executor.arm(many(60, f"{target.url}/delay/20?"), max_connections=10, lanes=lanes)
+    assert executor.wait_armed(shard).armed == 10
+    executor.release(shard)
+    executor.collect(shard)
+    assert shard.indexes == list(range(60))
+    assert {finished.status for finished in shard.finished} == {200}
+    events = [(finished.started_ns, 1) for finished in shard.finished] + [(f.finished_ns, -1) for f in shard.finished]
+    at_once = most = 0
+    for _, change in sorted(events, key=lambda event: (event[0], event[1])):
+        at_once += change
+        most = max(most, at_once)
+    assert most <= 10
+
+
+def test_more_lanes_than_requests_are_not_made(executor: ExecutorProcess, target: TargetServer) -> None:
+    assert executor.run(many(2, target.url), lanes=64).indexes == [0, 1]
+
+
+def test_a_permit_for_a_shard_that_is_not_there_is_passed_over(executor: ExecutorProcess, target: TargetServer) -> None:
+    shard = executor.run_unarmed([a_request(target.url)])
+    executor.release(shard, withdrawn=[0])
+    executor.withdraw(shard)
+    assert executor.run_unarmed([a_request(target.url)])[0].status == 200
+
+
+def test_as_much_of_an_answer_is_kept_as_was_asked_for(executor: ExecutorProcess, target: TargetServer) -> None:
+    shard = executor.run_unarmed([a_request(f"{target.url}/bytes/5000", max_body=5000, keep_body=100)])
+    assert (shard[0].cause, shard[0].body, shard[0].body_size) == (None, b"x" * 100, 5000)

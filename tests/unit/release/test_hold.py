@@ -1,0 +1,120 @@
+"""The hold: nobody is let go before T, without a permit, or after having been sent home."""
+
+import threading
+
+import pytest
+
+from scheduler.instants import MS, SECOND
+from scheduler.release.hold import LAST_LOOK_NS, Hold
+from tests.support.fake_clock import FakeClock
+
+START = 1_700_000_000 * SECOND
+
+
+class SteppedClock(FakeClock):
+    """Its wall clock is set, once, while it holds."""
+
+    def __init__(self, by_ns: int) -> None:
+        super().__init__(START)
+        self._by_ns = by_ns
+
+    def hold_until(self, instant_ns: int) -> None:
+        super().hold_until(instant_ns - 1)
+        self.step_wall(self._by_ns)
+        self._by_ns = 0
+        super().hold_until(instant_ns)
+
+
+def a_hold(clock: FakeClock, *, t_ns: int = START + 10 * SECOND, looks: list[int] | None = None) -> Hold:
+    seen = [] if looks is None else looks
+    return Hold(t_ns=t_ns, give_up_ns=t_ns + 30 * SECOND, clock=clock, last_look=lambda: seen.append(clock.wall_ns()))
+
+
+def test_with_a_permit_it_ends_at_t() -> None:
+    clock = FakeClock(START)
+    hold = a_hold(clock)
+    assert hold.permit()
+    hold()
+    assert hold.released_at_ns == clock.wall_ns() == START + 10 * SECOND
+
+
+def test_the_last_look_is_shortly_before_t() -> None:
+    looks: list[int] = []
+    hold = a_hold(FakeClock(START), looks=looks)
+    hold.permit()
+    hold()
+    assert looks == [hold.t_ns - LAST_LOOK_NS]
+
+
+def test_a_permit_after_t_lets_go_at_once_and_says_how_late_it_is() -> None:
+    hold = a_hold(FakeClock(START), t_ns=START - 3 * SECOND)
+    hold.permit()
+    hold()
+    assert hold.released_at_ns == START
+
+
+def test_without_a_permit_all_go_home_when_it_is_too_late_for_one() -> None:
+    clock = FakeClock(START)
+    hold = a_hold(clock)
+    hold()
+    assert (hold.released_at_ns, clock.wall_ns()) == (None, START + 40 * SECOND)
+    assert not hold.permit()
+
+
+def test_who_is_withdrawn_goes_home_at_once_and_looks_at_nothing() -> None:
+    clock, looks = FakeClock(START), list[int]()
+    hold = a_hold(clock, looks=looks)
+    assert hold.withdraw()
+    hold()
+    assert (hold.released_at_ns, clock.wall_ns(), looks) == (None, START, [])
+
+
+@pytest.mark.parametrize("first", ["permit", "withdraw"])
+def test_the_first_word_counts(first: str) -> None:
+    hold = a_hold(FakeClock(START))
+    assert getattr(hold, first)()
+    assert hold.permit() is (first == "permit")
+    assert hold.withdraw() is (first == "withdraw")
+    hold()
+    assert (hold.released_at_ns is not None) is (first == "permit")
+
+
+def test_what_comes_first_is_done_before_anybody_is_let_go() -> None:
+    hold = a_hold(FakeClock(START), t_ns=START)
+    released_when_done: list[int | None] = []
+    holding = threading.Thread(target=hold, name="holding")
+
+    def first() -> None:
+        holding.start()
+        released_when_done.append(hold.released_at_ns)
+
+    assert hold.permit(first)
+    holding.join()
+    assert released_when_done == [None]
+    assert hold.released_at_ns is not None
+
+
+def test_what_comes_first_is_left_undone_where_they_were_sent_home() -> None:
+    hold, done = a_hold(FakeClock(START)), list[str]()
+    hold.withdraw()
+    assert not hold.permit(lambda: done.append("too late"))
+    assert done == []
+
+
+@pytest.mark.parametrize("by_ns", [-3600 * SECOND, -5 * MS, 5 * MS, 3600 * SECOND])
+def test_a_step_of_the_wall_clock_never_lets_go_before_t(by_ns: int) -> None:
+    clock = SteppedClock(by_ns)
+    hold = a_hold(clock)
+    hold.permit()
+    hold()
+    assert hold.released_at_ns is not None
+    assert hold.released_at_ns >= hold.t_ns
+
+
+def test_a_step_back_moves_the_release_with_it() -> None:
+    clock = SteppedClock(-5 * SECOND)
+    hold = a_hold(clock)
+    hold.permit()
+    hold()
+    assert hold.released_at_ns == hold.t_ns
+    assert clock.monotonic_ns() == 15 * SECOND

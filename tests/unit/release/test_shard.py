@@ -1,0 +1,167 @@
+"""A shard: all its parties meet at one barrier, whatever happens to one of them, and each end is told once."""
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from scheduler.instants import SECOND
+from scheduler.release.party import Party
+from scheduler.release.shard import ShardRun
+from tests.support.fake_clock import FakeClock
+
+T = 1_700_000_010 * SECOND
+
+
+class Walker(Party):
+    """Writes down where it has been; breaks where it is told to, and arms no earlier than it may."""
+
+    def __init__(self, name: str = "walker", *, breaks_in: str = "", arms_when: threading.Event | None = None) -> None:
+        super().__init__(name)
+        self.been: list[str] = []
+        self._breaks_in = breaks_in
+        self._arms_when = arms_when
+
+    def arm(self, deadline_ns: int) -> None:
+        if self._arms_when:
+            assert self._arms_when.wait(20)
+        self._walk("arm")
+
+    def last_look(self) -> None:
+        self._walk("last_look")
+
+    def go(self, released_at_ns: int) -> None:
+        self._walk(f"go at {released_at_ns - T}")
+
+    def go_home(self) -> None:
+        self._walk("go_home")
+
+    def drain(self) -> None:
+        self._walk("drain")
+
+    def give_up(self, error: BaseException) -> None:
+        self._walk(f"give_up {error}")
+
+    def _walk(self, where: str) -> None:
+        self.been.append(where)
+        if self._breaks_in and where.startswith(self._breaks_in):
+            raise RuntimeError(where)
+
+
+class Told:
+    """What a shard says, in order."""
+
+    def __init__(self, parties: Sequence[Party], *, clock: FakeClock | None = None) -> None:
+        self.words: list[str] = []
+        self.armed = threading.Event()
+        self.clock = clock or FakeClock(T - 10 * SECOND)
+        self.run = ShardRun(
+            t_ns=T,
+            deadline_ns=T - SECOND,
+            give_up_ns=T + SECOND,
+            parties=parties,
+            clock=self.clock,
+            on_armed=self._armed,
+            on_out=lambda: self.words.append("out"),
+            on_ended=lambda: self.words.append("ended"),
+        )
+
+    def _armed(self) -> None:
+        self.words.append("armed")
+        self.armed.set()
+
+    def through(self) -> list[str]:
+        """Permit before anybody arrives, so that the fake clock holds until T, and wait for the end."""
+        self.run.hold.permit()
+        self.run.start()
+        self.run.join()
+        return self.words
+
+
+def test_all_are_armed_looked_at_let_go_at_t_and_drained() -> None:
+    parties = [Walker(f"walker-{index}") for index in range(3)]
+    assert Told(parties).through() == ["armed", "out", "ended"]
+    assert [party.been for party in parties] == [["arm", "last_look", "go at 0", "drain"]] * 3
+
+
+def test_nobody_goes_before_the_last_has_come() -> None:
+    late_may_arm = threading.Event()
+    early, late = Walker("early"), Walker("late", arms_when=late_may_arm)
+    told = Told([early, late])
+    told.run.hold.permit()
+    told.run.start()
+    assert told.words == []
+    assert "go at 0" not in early.been
+    late_may_arm.set()
+    told.run.join()
+    assert (early.been[-2:], late.been[-2:]) == (["go at 0", "drain"], ["go at 0", "drain"])
+
+
+def test_a_party_that_comes_after_t_lets_all_go_late_and_all_know_it() -> None:
+    clock = FakeClock(T + 300)
+    parties = [Walker(), Walker()]
+    Told(parties, clock=clock).through()
+    assert [party.been[2] for party in parties] == ["go at 300"] * 2
+
+
+def test_without_a_permit_all_go_home() -> None:
+    parties = [Walker(), Walker()]
+    told = Told(parties)
+    told.run.start()
+    told.run.join()
+    assert told.words == ["armed", "out", "ended"]
+    assert [party.been for party in parties] == [["arm", "go_home"]] * 2
+    assert told.run.hold.released_at_ns is None
+
+
+def test_a_withdrawn_shard_goes_home() -> None:
+    party = Walker()
+    told = Told([party])
+    told.run.hold.withdraw()
+    told.run.start()
+    told.run.join()
+    assert (party.been, told.words) == (["arm", "go_home"], ["armed", "out", "ended"])
+
+
+@pytest.mark.parametrize(
+    ("breaks_in", "been"),
+    [
+        pytest.param("arm", ["arm", "last_look", "give_up arm"], id="arming"),
+        pytest.param("go", ["arm", "last_look", "go at 0", "give_up go at 0"], id="going"),
+        pytest.param("drain", ["arm", "last_look", "go at 0", "drain", "give_up drain"], id="draining"),
+        pytest.param("last_look", ["arm", "last_look", "go at 0", "drain"], id="looking"),
+    ],
+)
+def test_a_party_that_breaks_breaks_alone(breaks_in: str, been: list[str]) -> None:
+    broken, well = Walker("broken", breaks_in=breaks_in), Walker("well")
+    assert Told([broken, well]).through() == ["armed", "out", "ended"]
+    assert broken.been == been
+    assert isinstance(broken.broken, RuntimeError)
+    assert (well.been, well.broken) == (["arm", "last_look", "go at 0", "drain"], None)
+
+
+def test_a_party_that_breaks_on_its_way_home_breaks_alone() -> None:
+    broken, well = Walker("broken", breaks_in="go_home"), Walker("well")
+    told = Told([broken, well])
+    told.run.start()
+    told.run.join()
+    assert broken.been == ["arm", "go_home", "give_up go_home"]
+    assert (well.been, told.words) == (["arm", "go_home"], ["armed", "out", "ended"])
+
+
+def test_a_bug_in_what_is_told_breaks_no_barrier() -> None:
+    parties = [Walker(), Walker()]
+    told = Told(parties)
+
+    def broken() -> None:
+        raise RuntimeError("nobody listens")
+
+    told.run._arming._then = broken
+    assert told.through() == ["out", "ended"]
+    assert sorted(party.been[2] for party in parties)[1].startswith("go at 0")
+
+
+def test_a_hundred_parties_each_go_once() -> None:
+    parties = [Walker(f"walker-{index}") for index in range(100)]
+    Told(parties).through()
+    assert {tuple(party.been) for party in parties} == {("arm", "last_look", "go at 0", "drain")}
