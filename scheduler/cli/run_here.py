@@ -53,7 +53,7 @@ def run_here(
         dues = _accept(station, wish)
         planned_at_ns = dues[0].planned_at_ns
         try:
-            clock.wait_until(planned_at_ns - Lead().for_batch(len(dues)), threading.Event())
+            clock.wait_until(planned_at_ns - _lead(definitions).for_batch(len(dues)), threading.Event())
             countdown = Countdown(station, planned_at_ns=planned_at_ns, dues=dues, ended=lambda _: None)
             countdown.start()
             try:
@@ -72,13 +72,18 @@ def _accept(station: Station, wish: Wish) -> Sequence[Due]:
     ledger, clock, dues = station.ledger, station.clock, list[Due]()
 
     def answer(connection: Connection) -> Mapping[str, Any]:
-        accepted = accept(connection, request, station.definitions, now_ns=clock.wall_ns(), lead_ns=Lead().for_batch)
+        lead_ns = _lead(station.definitions).for_batch
+        accepted = accept(connection, request, station.definitions, now_ns=clock.wall_ns(), lead_ns=lead_ns)
         dues.extend(accepted.dues)
         return accepted.answer
 
     request = requests.ask(ledger, Kind.RUN_NOW, wish.as_body(), now_ns=clock.wall_ns())
     requests.take(ledger, request, instance=station.instance, answer=answer)
     return dues
+
+
+def _lead(definitions: Definitions) -> Lead:
+    return Lead(definitions.daemon.lead_ns)
 
 
 @contextmanager

@@ -122,10 +122,17 @@ class _Follower:
         jobs = f"{len(ids)} job{'' if len(ids) == 1 else 's'}"
         self._output.say(f"T {local(planned_at_ns, self._invocation.zone)}, {jobs}")
         with self._output.progress(len(ids)) as advance:
+            held_ns = self._invocation.clock.monotonic_ns()
             while len(self._ended) < len(ids):
                 threading.Event().wait(_LOOK_S)
                 self._ended = [one for one in history.of_ids(self._ledger, ids) if one.outcome is not None]
                 advance(len(self._ended))
+                now_ns = self._invocation.clock.monotonic_ns()
+                if is_held(self._ledger):
+                    held_ns = now_ns
+                elif now_ns - held_ns > _TAKEN_NS and len(self._ended) < len(ids):
+                    hint = f"the next start decides; tminus history {' '.join(dict.fromkeys(one.job for one in ids))}"
+                    raise DaemonNeeded("the daemon has ended before all of it had run", hint=hint)
 
     def report(self) -> int:
         """Print how they went; returns the exit status."""

@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 Result = TypeVar("Result")
 
-#: An executor that has not armed this long after its deadline hangs.
+#: An executor that has not armed, or not reported, this long after it must have hangs.
 _HANGS_NS = 2 * SECOND
 #: What a lane does between the end of arming and the barrier.
 _ARM_MARGIN_NS = 50 * MS
@@ -39,6 +39,7 @@ _LEDGER_RETRY_S = 0.2
 _SLICE_NS = 100 * MS
 #: After T, until the recorder may write again where no answer has come yet.
 _OUT_NS = 200 * MS
+_TOO_LATE = "let go later than its misfire_grace_time"
 
 
 class Countdown:
@@ -64,9 +65,11 @@ class Countdown:
         self._dues = dues
         self._ended = ended
         self._last_start_ns = planned_at_ns + max(due.job.misfire_grace_ns for due in dues)
+        self._longest_ns = max(due.job.timeouts.total_ns for due in dues)
         self._outstanding: dict[int, Due] = {}
         self._requests: dict[int, Request] = {}
-        self._shard = Shard(number=0)
+        self._secrets: dict[int, frozenset[str]] = {}
+        self._shard, self._is_released = Shard(number=0), False
         self._shard_began_ns = self._commit_at_ns = self._hangs_at_ns = 0
         self._leave = threading.Event()
         self._abandon = threading.Event()
@@ -86,7 +89,8 @@ class Countdown:
         self._leave.set()
 
     def abandon(self) -> None:
-        """Wait no longer for answers: what has none is `unknown`."""
+        """Wait no longer for answers: what has none is `unknown`. Before the commit the same as `leave`."""
+        self._leave.set()
         self._abandon.set()
 
     def join(self, timeout_s: float | None = None) -> None:
@@ -96,11 +100,10 @@ class Countdown:
     def _run(self) -> None:
         try:
             began_ns = self._clock.monotonic_ns()
-            release = self._claim()
-            if release is not None:
+            if (release := self._claim()) is not None:
                 self._render(release)
-            if release is not None and self._outstanding and self._hold(began_ns) and self._commit(release):
-                self._drain()
+                if self._outstanding and self._hold(began_ns) and self._commit(release):
+                    self._drain()
         except Exception:
             log.exception("countdown broke", planned_at=rfc3339(self.planned_at_ns))
             self._lose_all("the countdown broke")
@@ -113,7 +116,7 @@ class Countdown:
         """Nothing is released that is not written down."""
         ledger, instance = self._station.ledger, self._station.instance
         claim = self._insist(lambda: claims.claim(ledger, self._dues, planned_at_ns=self.planned_at_ns, instance=instance))
-        if claim is None:
+        if claim is None and not self._leave.is_set():
             self._miss(self._dues, "the ledger could not be written in time")
         return claim
 
@@ -123,6 +126,7 @@ class Countdown:
         for index, due in enumerate(due for due in self._dues if due.id in release.claimed):
             try:
                 self._requests[index] = renderer.request(due, index)
+                self._secrets[index] = renderer.secrets(due)
                 self._outstanding[index] = due
             except CannotRender as error:
                 self._put(judge.not_rendered(due, error.message, now_ns=self._clock.wall_ns()))
@@ -133,12 +137,11 @@ class Countdown:
         armed = False
         while not self._leave.is_set():
             now_ns = self._clock.wall_ns()
-            if armed and now_ns >= self._commit_at_ns:
+            if (armed and now_ns >= self._commit_at_ns) or now_ns > self._last_start_ns:
                 return True
-            if not armed and now_ns >= self._hangs_at_ns:
-                self._station.supervisor.replace()
-                self._hangs_at_ns = now_ns + _HANGS_NS
-            match self._next_event(self._commit_at_ns if armed else self._hangs_at_ns):
+            if not armed:
+                self._replace_if_it_hangs()
+            match self._next_event(self._commit_at_ns if armed else None):
                 case wire.Armed(took_ns=took_ns):
                     armed = True
                     self.claim_and_arm_ns = self._shard_began_ns - began_ns + took_ns
@@ -155,7 +158,7 @@ class Countdown:
         left_ns = self.planned_at_ns - now_ns
         self._commit_at_ns = self.planned_at_ns - commit_before(left_ns)
         deadline_ns = self._commit_at_ns - min(_ARM_MARGIN_NS, max(left_ns, 0) // 20)
-        self._hangs_at_ns = max(deadline_ns, now_ns) + _HANGS_NS
+        self._is_released = False
         self._shard_began_ns = self._clock.monotonic_ns()
         self._shard = self._station.supervisor.arm(
             [self._requests[index] for index in self._outstanding],
@@ -164,21 +167,34 @@ class Countdown:
             deadline_ns=deadline_ns,
             give_up_ns=max(self._last_start_ns, now_ns) + _HANGS_NS,
         )
+        self._hangs_at_ns = self._clock.monotonic_ns() + max(deadline_ns - self._clock.wall_ns(), 0) + _HANGS_NS
+
+    def _release(self, withdrawn: Sequence[int]) -> None:
+        self._is_released = True
+        left_ns = max(self._last_start_ns - self._clock.wall_ns(), 0) + self._longest_ns
+        self._hangs_at_ns = self._clock.monotonic_ns() + left_ns + _HANGS_NS
+        self._station.supervisor.release(self._shard, withdrawn)
+
+    def _replace_if_it_hangs(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns >= self._hangs_at_ns:
+            self._station.supervisor.replace(self._shard)
+            self._hangs_at_ns = now_ns + _HANGS_NS
 
     def _commit(self, release: Release) -> bool:
         """Here, and not before, it is decided who starts; False where nobody does."""
+        if self._clock.wall_ns() > self._last_start_ns:
+            self._send_home(_TOO_LATE)
+            return False
         withdrawn = self._decide()
-        may_start = None
-        if self._clock.wall_ns() <= self._last_start_ns:
-            ledger, now_ns = self._station.ledger, self._clock.wall_ns
-            may_start = self._insist(lambda: claims.commit(ledger, release, withdrawn=withdrawn, now_ns=now_ns()))
+        ledger, now_ns = self._station.ledger, self._clock.wall_ns
+        may_start = self._insist(lambda: claims.commit(ledger, release, withdrawn=withdrawn, now_ns=now_ns()))
         if may_start is None:
-            self._station.supervisor.withdraw(self._shard)
-            self._miss(list(self._outstanding.values()), "it could not be written down in time that it starts")
+            self._send_home("it could not be written down in time that it starts")
             return False
         gone = [index for index, due in self._outstanding.items() if due.id not in may_start]
         self._station.gate.shut_around(self, self.planned_at_ns)
-        self._station.supervisor.release(self._shard, gone)
+        self._release(gone)
         for index in gone:
             self._station.running.end(self._outstanding.pop(index).id)
         self._outcomes.update(decided.outcome for decided in withdrawn)
@@ -206,17 +222,20 @@ class Countdown:
                 self._station.gate.release(self)
             if self._abandon.is_set():
                 self._lose_all("tminus was stopped before an answer came (shutdown_grace)")
+            self._replace_if_it_hangs()
             match self._next_event():
                 case wire.Results(finished=finished):
                     self._take_in(finished)
-                case Lost(at_ns=at_ns) if at_ns < self.planned_at_ns:
+                case Lost() if not self._is_released and self._clock.wall_ns() > self._last_start_ns:
+                    self._miss(list(self._outstanding.values()), _TOO_LATE)
+                case Lost(at_ns=at_ns) if not self._is_released or at_ns < self.planned_at_ns:
                     self._arm()  # nothing leaves before T, so nothing has left
-                case wire.Armed():
-                    self._station.supervisor.release(self._shard, [])
+                case wire.Armed() if not self._is_released:
+                    self._release([])
                 case Lost():
                     self._lose_all("the executor process died after the release")
                 case wire.Ended(released=False):
-                    self._miss(list(self._outstanding.values()), "let go later than its misfire_grace_time")
+                    self._miss(list(self._outstanding.values()), _TOO_LATE)
                 case wire.Ended():
                     self._lose_all("the executor has not said how it went")
 
@@ -226,25 +245,28 @@ class Countdown:
             if due is not None:
                 if one.started_ns:
                     self._offsets.append(one.started_ns - self.planned_at_ns)
-                executor, history = self._station.supervisor.name, self._settings.history
-                self._put(judge.judge(due, one, executor=executor, history=history))
+                executor, history, secrets = self._station.supervisor.name, self._settings.history, self._secrets[one.index]
+                self._put(judge.judge(due, one, executor=executor, history=history, secrets=secrets))
 
-    def _put(self, ended: Ended) -> None:
+    def _put(self, ended: Ended | Decided) -> None:
         self._outcomes[ended.outcome] += 1
         self._station.running.end(ended.id)
         self._station.recorder.put(ended)
 
+    def _send_home(self, why: str) -> None:
+        """Nobody starts: `missed`, or left to the next start where this process is to end."""
+        self._station.supervisor.withdraw(self._shard)
+        if not self._leave.is_set():
+            self._miss(list(self._outstanding.values()), why)
+
     def _miss(self, dues: Sequence[Due], why: str) -> None:
         self._outstanding.clear()
         for due in dues:
-            self._outcomes[Outcome.MISSED] += 1
-            self._station.running.end(due.id)
-            self._station.recorder.put(due.ends(Outcome.MISSED, why))
+            self._put(due.ends(Outcome.MISSED, why))
 
     def _lose_all(self, why: str) -> None:
         now_ns = self._clock.wall_ns()
-        for index in list(self._outstanding):
-            due = self._outstanding.pop(index)
+        for due in [self._outstanding.pop(index) for index in list(self._outstanding)]:
             self._put(judge.lost(due, why, executor=self._station.supervisor.name, now_ns=now_ns))
 
     def _next_event(self, until_ns: int | None = None) -> ShardEvent | None:

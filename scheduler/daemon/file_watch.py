@@ -20,14 +20,17 @@ class FileWatch:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
+        self._files: set[str] = set()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self, paths: Iterable[str]) -> None:
         """Watch these files from now on, and no others."""
+        files = {str(place) for path in paths for place in (Path(path).absolute(), Path(path).resolve())}
+        if self._thread is not None and self._thread.is_alive() and files == self._files:
+            return  # to look away for a moment would miss a change
         self.stop()
-        files = {str(Path(path).resolve()) for path in paths}
-        self._stop = threading.Event()
+        self._files, self._stop = files, threading.Event()
         self._thread = threading.Thread(target=self._watch, args=(files, self._stop), name="file-watch", daemon=True)
         self._thread.start()
 
@@ -46,5 +49,5 @@ class FileWatch:
         try:
             for _ in watchfiles.watch(*folders, watch_filter=is_ours, stop_event=stop, recursive=False, raise_interrupt=False):
                 self._changed()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # a RuntimeError where the system has no watch left to give
             log.warning("the jobs file is no longer watched; SIGHUP reloads it", error=str(error))

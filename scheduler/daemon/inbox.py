@@ -60,6 +60,9 @@ class Inbox:
             except LedgerError as error:
                 log.error("requests cannot be read, trying again", error=error.message)
                 self._stopping.wait(1)
+            except Exception:
+                log.exception("the inbox broke, trying again")
+                self._stopping.wait(1)
 
     def _watch_on(self, connection: Connection) -> None:
         seen, looked_ns = None, 0

@@ -1,5 +1,8 @@
 """The judge: what an executor reports of an attempt, against what the job expects."""
 
+import re
+from collections.abc import Collection
+
 from scheduler.executors.http.wire import Finished
 from scheduler.model.batch import Due, Ended
 from scheduler.model.definitions import History, KeepBody
@@ -8,9 +11,11 @@ from scheduler.model.occurrence import Attempt
 from scheduler.outcome import Cause, Outcome
 
 
-def judge(due: Due, finished: Finished, *, executor: str, history: History) -> Ended:
-    """How an occurrence ended, with its one attempt."""
+def judge(due: Due, finished: Finished, *, executor: str, history: History, secrets: Collection[str] = ()) -> Ended:
+    """How an occurrence ended, with its one attempt; the reason may quote a host or an address, but none of the secrets."""
     outcome, reason = _verdict(due.job, finished)
+    if reason and secrets:
+        reason = re.sub("|".join(map(re.escape, sorted(secrets, key=len, reverse=True))), "***", reason, flags=re.IGNORECASE)
     keeps = history.body is KeepBody.ALWAYS or (history.body is KeepBody.ON_FAILURE and outcome is not Outcome.SUCCEEDED)
     attempt = Attempt(
         attempt=1,

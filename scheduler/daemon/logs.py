@@ -1,5 +1,6 @@
 """The daemon's log: a constant text plus fields, to stderr; for a terminal, for the journal, or as JSON."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -8,6 +9,9 @@ import structlog
 
 #: systemd reads a level from the head of each line: sd-daemon(3).
 _JOURNAL = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<3>", "critical": "<2>"}
+
+#: Without local variables: secrets are among them.
+_TRACEBACK = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
 
 def set_up(*, verbose: bool = False, quiet: bool = False, color: bool = True) -> None:
@@ -26,14 +30,26 @@ def set_up(*, verbose: bool = False, quiet: bool = False, color: bool = True) ->
         processors=[
             structlog.processors.add_log_level,
             *stamp,
-            structlog.processors.dict_tracebacks if as_json else structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(_TRACEBACK) if as_json else structlog.processors.format_exc_info,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]  # it needs no more of a file
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+class _Stderr:
+    """A full disk or a reader that has gone costs log lines, never an outcome: to write here does not fail."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
 
 
 def _journal_line(_logger: object, _name: str, event: structlog.typing.EventDict) -> str:

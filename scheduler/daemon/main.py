@@ -22,6 +22,7 @@ from scheduler.model.definitions import Definitions, Reload
 log = structlog.get_logger()
 
 _WAIT_S = 1.0
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Locked(TminusError):
@@ -73,18 +74,19 @@ class Daemon:
             lock.release()
 
     def _listen(self) -> None:
-        def stop(number: int, _frame: object) -> None:
-            # A second one means: now. The ledger bears it, as it bears kill -9.
-            signal.signal(number, signal.SIG_DFL)
+        def stop(_number: int, _frame: object) -> None:
+            # A second one, of either kind, means: now. The ledger bears it, as it bears kill -9.
+            for number in _STOPS:
+                signal.signal(number, signal.SIG_DFL)
             self._wakes.put(_Wake.STOP)
 
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        for number in _STOPS:
+            signal.signal(number, stop)
         signal.signal(signal.SIGHUP, lambda _number, _frame: self._wakes.put(_Wake.RELOAD))
 
     def _take(self, lock: Lock) -> bool:
         """Take the ledger's lock; wait for a `run-now` that holds it. False where we are asked to stop meanwhile."""
-        said = False
+        said, reloads = False, False
         while not lock.acquire():
             holder = instances.latest(self._ledger)
             if holder is None or holder.kind != "run-now":
@@ -93,8 +95,12 @@ class Daemon:
             if not said:
                 log.info("waiting for the run-now that holds the ledger", pid=holder.pid)
                 said = True
-            if self._next_wake(_WAIT_S) is _Wake.STOP:
+            wake = self._next_wake(_WAIT_S)
+            if wake is _Wake.STOP:
                 return False
+            reloads = reloads or wake is _Wake.RELOAD
+        if reloads:
+            self._wakes.put(_Wake.RELOAD)
         return True
 
     def _serve(self) -> int:
@@ -107,8 +113,9 @@ class Daemon:
         self._watch_files()
         systemd.notify("READY=1", f"STATUS={service.status()}")
         log.info("ready", jobs=len(self._definitions.jobs), config_version=version, ledger=repr(ledger.url))
-        while (wake := self._next_wake(None)) is not _Wake.STOP:
-            self._reload(service, is_asked_for=wake is _Wake.RELOAD)
+        while (wake := self._next_wake(_WAIT_S)) is not _Wake.STOP:
+            if wake is not None:
+                self._reload(service, is_asked_for=wake is _Wake.RELOAD)
         systemd.notify("STOPPING=1")
         log.info("stopping", running=len(service.station.running))
         self._files.stop()
@@ -156,7 +163,8 @@ class Daemon:
         else:
             self._files.stop()
 
-    def _next_wake(self, timeout_s: float | None) -> _Wake | None:
+    def _next_wake(self, timeout_s: float) -> _Wake | None:
+        # Never without a timeout: a signal that comes just before the wait, or to another thread, does not end the wait.
         try:
             return self._wakes.get(timeout=timeout_s)
         except queue.Empty:

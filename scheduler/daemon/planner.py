@@ -183,10 +183,10 @@ class Planner:
         if self._stopping:
             return []
         now_ns, monotonic_ns = self._clock.wall_ns(), self._clock.monotonic_ns()
+        near = [at for at, dues in self._open.items() if at - self._lead.for_batch(len(dues)) <= now_ns]
+        # In the order of T, though a large batch is near before a small one: up to the last one closed all counts as decided.
         return [
-            at
-            for at, dues in self._open.items()
-            if at - self._lead.for_batch(len(dues)) <= now_ns and monotonic_ns - self._touched.get(at, -_PASS_NS) >= _PASS_NS
+            at for at in self._open if at <= max(near, default=0) and monotonic_ns - self._touched.get(at, -_PASS_NS) >= _PASS_NS
         ]
 
     def _until_next_s(self) -> float:

@@ -93,6 +93,11 @@ class Recorder:
                 log.error("outcomes cannot be written, trying again", outcomes=len(group), error=error.message)
                 if self._ending.wait(_RETRY_S):
                     return False
+            except Exception:
+                if len(group) > 1:
+                    return all(self._insist([item]) for item in group)
+                log.exception("an outcome cannot be written, it is unknown after the next start", occurrence=str(group[0].id))
+                return True
             else:
                 return True
 

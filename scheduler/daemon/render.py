@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import idna
+import structlog
 
 from scheduler import __version__, templates
 from scheduler.errors import TminusError
@@ -21,6 +22,9 @@ from scheduler.model.batch import Due
 from scheduler.model.job import HttpTarget
 from scheduler.templates import as_text
 
+log = structlog.get_logger()
+
+_MAY_NOT_BE_SENT = "it renders to something that may not be sent"
 #: What may hold `{{ … }}` and `${…}`.
 _RENDERED = ("url", "query", "headers", "json", "form", "body")
 
@@ -71,10 +75,29 @@ class Renderer:
             )
         except Wrong as error:
             # What is wrong with a rendered text may quote it: not where a secret is in it.
-            words = "it renders to something that may not be sent" if _has_secrets(target) else str(error)
+            words = _MAY_NOT_BE_SENT if _has_secrets(target) else str(error)
             raise CannotRender(f"http: {words}", hint=error.faults[0].hint) from None
+        except ValueError:  # halves of characters, a host that is no name
+            raise CannotRender(f"http: {_MAY_NOT_BE_SENT}") from None
         except CannotRender:
             raise
+        except TminusError as error:
+            raise CannotRender(error.message, hint=error.hint) from None
+        except Exception as error:
+            log.exception("a job could not be rendered", occurrence=str(due.id))
+            raise CannotRender(f"rendering broke ({type(error).__name__})") from None
+
+    def secrets(self, due: Due) -> frozenset[str]:
+        """
+        What `${…}` stands for in this job's request: no text for people may hold it.
+
+        Raises:
+            CannotRender: as `request`.
+        """
+        target = due.job.target
+        found = (reference for part in _RENDERED for reference in templates.references(getattr(target, part)))
+        try:
+            return frozenset(value for reference in found if (value := self._references.value_of(reference)))
         except TminusError as error:
             raise CannotRender(error.message, hint=error.hint) from None
 
@@ -129,6 +152,7 @@ def _headers(due: Due, own: Mapping[str, Any], content_type: str) -> list[str]:
     lines += [f"{name}: {value}" if value else f"{name};" for name, value in given.items()]
     if "content-type" not in taken:
         lines.append(f"Content-Type: {content_type}" if content_type else "Content-Type:")
+    "".join(lines).encode()  # half a character would break the pipe to the executor for the whole batch
     return lines
 
 

@@ -57,6 +57,7 @@ class Service:
         self._lock = threading.Lock()
         self._countdowns: set[Countdown] = set()
         self._queued: dict[str, Sequence[Due]] = {}
+        self._stopping = False
 
     def start(self) -> None:
         """
@@ -68,7 +69,8 @@ class Service:
         station = self.station
         station.supervisor.start()
         station.recorder.start()
-        self._keep_config()
+        now_ns = station.clock.wall_ns()
+        upkeep.keep_config(station.ledger, station.definitions.version, station.definitions.text, now_ns=now_ns)
         recovered = recover(station.ledger, station.definitions, since_ns=self._since_ns, now_ns=station.clock.wall_ns())
         self._planner.start(station.definitions, recovered.after)
         self._planner.add(recovered.dues)
@@ -76,16 +78,23 @@ class Service:
         self._clock_watch.start()
 
     def reload(self, definitions: Definitions) -> None:
-        """Take other definitions between two batches; what is claimed keeps those that it was claimed under."""
+        """
+        Take other definitions between two batches; what is claimed keeps those that it was claimed under.
+
+        Raises:
+            LedgerError: it could not be written down; the old ones stay in force.
+        """
+        ledger, now_ns = self.station.ledger, self.station.clock.wall_ns()
+        upkeep.keep_config(ledger, definitions.version, definitions.text, now_ns=now_ns)
+        after = schedules.adopt(ledger, wanted(definitions), now_ns=now_ns)
+        instances.configured(ledger, self.station.instance, version=definitions.version, error=None)
         self.station.definitions = definitions
-        self._keep_config()
-        now_ns = self.station.clock.wall_ns()
-        self._planner.replan(definitions, schedules.adopt(self.station.ledger, wanted(definitions), now_ns=now_ns))
-        instances.configured(self.station.ledger, self.station.instance, version=definitions.version, error=None)
+        self._planner.replan(definitions, after)
 
     def is_well(self) -> bool:
         """Whether T will be met: batches are closed, and the executor takes them."""
-        return self._planner.is_well() and self.station.supervisor.is_well()
+        has_executor = self.station.supervisor.is_well()
+        return self._stopping or (has_executor and self._planner.is_well())
 
     def status(self) -> str:
         """A line for people."""
@@ -101,6 +110,7 @@ class Service:
         Returns:
             False where an outcome could not be written.
         """
+        self._stopping = True
         clock, grace_ns = self.station.clock, self.station.definitions.daemon.shutdown_grace_ns
         until_ns, monotonic_until_ns = clock.wall_ns() + grace_ns, clock.monotonic_ns() + grace_ns
         self._inbox.stop()
@@ -131,10 +141,6 @@ class Service:
             self._countdowns.discard(countdown)
         if countdown.claim_and_arm_ns is not None:
             self._planner.learn(jobs=countdown.jobs, claim_and_arm_ns=countdown.claim_and_arm_ns)
-
-    def _keep_config(self) -> None:
-        definitions, now_ns = self.station.definitions, self.station.clock.wall_ns()
-        upkeep.keep_config(self.station.ledger, definitions.version, definitions.text, now_ns=now_ns)
 
     def _answer(self, connection: Connection, request: Request) -> Mapping[str, Any]:
         definitions, now_ns = self.station.definitions, self.station.clock.wall_ns()

@@ -124,12 +124,16 @@ class Supervisor:
         """Whether the executor is there and takes its commands; one that hangs is killed, and so replaced."""
         since_ns = self._writing_since_ns
         if since_ns and self._clock.monotonic_ns() - since_ns > _HANGS_NS:
-            self.replace()
+            self._kill()
             return False
         return self._ready.is_set()
 
-    def replace(self) -> None:
-        """Kill an executor that hangs: a fresh one follows, and its shards are `Lost`."""
+    def replace(self, shard: Shard) -> None:
+        """Kill the executor that has this shard and hangs: a fresh one follows, and all its shards are `Lost`."""
+        if shard.number in self._shards:
+            self._kill()
+
+    def _kill(self) -> None:
         process = self._process
         if process is not None:
             log.warning("executor hangs, replacing it", executor=self.name, pid=process.pid)
@@ -152,7 +156,14 @@ class Supervisor:
     def _supervise(self) -> None:
         while not self._stopping.is_set():
             started_ns = self._clock.monotonic_ns()
-            process = self._process = _start_process()
+            try:
+                process = self._process = _start_process()
+            except OSError as error:
+                log.error("the executor cannot be started, trying again", executor=self.name, error=str(error))
+                self._stopping.wait(1)
+                continue
+            if self._stopping.is_set():  # `stop` may have looked for the process a moment before it was there
+                process.kill()
             for report in wire.read_reports(process.stdout):  # type: ignore[arg-type]  # a pipe is there
                 self._hear(report)
             status = process.wait()

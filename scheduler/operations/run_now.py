@@ -116,8 +116,8 @@ def _value(job: Job, key: str, text: str) -> Any:
     if isinstance(given, str):
         return text
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         value = text
     kinds = (int, float) if isinstance(given, int | float) and not isinstance(given, bool) else (type(given),)
     if given is not None and type(value) not in kinds:
@@ -125,3 +125,7 @@ def _value(job: Job, key: str, text: str) -> Any:
             f"--set {key}: {text!r} is not like {json.dumps(given)}", hint=f"such as --set {key}={json.dumps(given)}"
         )
     return value
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is Python's, not JSON's")

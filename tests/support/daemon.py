@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-PATIENCE_S = 30.0
+from scheduler.clock import SystemClock
+from scheduler.instants import MS, SECOND, rfc3339
+from scheduler.ledger import history
+from scheduler.ledger.engine import Ledger, open_ledger
+from tests.support.checker import gaps, violations
+from tests.support.target import TargetServer
+
+PATIENCE_S = 60.0
 
 
 def tminus(*arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -36,6 +44,12 @@ def eventually(check: Callable[[], Any], timeout_s: float = PATIENCE_S, what: st
     return answer
 
 
+def coming(seconds: float) -> str:
+    """An instant that far ahead, for `at:` and `--at`."""
+    at_ns = SystemClock().wall_ns() + round(seconds * SECOND)
+    return rfc3339(at_ns - at_ns % MS)
+
+
 class DaemonProcess:
     """`tminus daemon` on a jobs file and a ledger of its own."""
 
@@ -46,6 +60,7 @@ class DaemonProcess:
         self.log_file = folder / "daemon.log"
         self._env = env or {}
         self.process: subprocess.Popen[bytes] | None = None
+        self._open_ledger: Ledger | None = None
         self.write(jobs)
 
     def write(self, jobs: str) -> None:
@@ -54,16 +69,25 @@ class DaemonProcess:
         new.write_text(jobs)
         new.replace(self.jobs_file)
 
-    def start(self, *, wait: bool = True) -> "DaemonProcess":
-        """Start it, and wait until it is ready."""
-        command = [sys.executable, "-m", "scheduler.cli", "daemon", "-c", str(self.jobs_file), "--ledger", self.ledger]
-        environment = os.environ | {"PYTHONPATH": os.getcwd(), "TMINUS_LOG": "json"} | self._env
-        ready_before = self.said("ready")
+    def start(self, *, wait: bool = True, stderr: int | None = None) -> "DaemonProcess":
+        """Start it, its log to a file or to that descriptor, and wait until it is ready."""
+        command, environment = self.command("daemon"), self.environment()
+        ready_before = self._ready()
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment, cwd=self.folder, stderr=log, stdout=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                command, env=environment, cwd=self.folder, stderr=log if stderr is None else stderr, stdout=subprocess.DEVNULL
+            )
         if wait:
-            eventually(lambda: len(self.said("ready")) > len(ready_before) or self._has_died(), what="the daemon is ready")
+            eventually(lambda: self._ready() > ready_before or self._has_died(), what="the daemon is ready")
         return self
+
+    def command(self, *arguments: str) -> list[str]:
+        """How a command on this jobs file and ledger is started."""
+        return [sys.executable, "-m", "scheduler.cli", *arguments, "-c", str(self.jobs_file), "--ledger", self.ledger]
+
+    def environment(self) -> dict[str, str]:
+        """That of the daemon."""
+        return os.environ | {"PYTHONPATH": os.getcwd(), "TMINUS_LOG": "json"} | self._env
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the daemon alone."""
@@ -86,6 +110,48 @@ class DaemonProcess:
         self.process.kill()
         self.process.wait()
 
+    def reload(self, jobs: str) -> None:
+        """Other jobs from now on, by SIGHUP."""
+        before = len(self.said("reloaded"))
+        self.write(jobs)
+        self.signal(signal.SIGHUP)
+        self.wait_until_said("reloaded", before + 1)
+
+    def occurrences(self, job: str | None = None) -> list[dict[str, Any]]:
+        """All that the ledger has, of this job or of any, the newest first, in the shape of `history --json`."""
+        if self._open_ledger is None:
+            self._open_ledger = open_ledger(self.ledger, create=False)
+        return [one.as_json() for one in history.find(self._open_ledger, jobs=[job] if job else [])]
+
+    def wait_for(self, *, rows: int = 1, job: str | None = None, **values: Any) -> list[dict[str, Any]]:
+        """Wait until the ledger has so many occurrences with these values; of a reason its beginning counts."""
+        begins = values.pop("reason", "")
+
+        def is_it(one: dict[str, Any]) -> bool:
+            return all(one[name] == value for name, value in values.items()) and (one["reason"] or "").startswith(begins)
+
+        def found() -> list[dict[str, Any]]:
+            these = [one for one in self.occurrences(job) if is_it(one)]
+            return these if len(these) >= rows else []
+
+        return eventually(found, what=f"{rows} occurrences of {job or 'any job'} with {values}")  # type: ignore[no-any-return]
+
+    def assert_all_is_well(self, target: TargetServer, *, every_s: float | None = None) -> None:
+        """Stop, and let the checker judge; with `every_s` no fire time of any job may be without a row."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            assert self.stop() == 0
+        occurrences = self.occurrences()
+        assert violations(occurrences, target.arrivals) == []
+        assert every_s is None or gaps(occurrences, every_s=every_s) == []
+
+    def close(self) -> None:
+        """End what still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        if self._open_ledger is not None:
+            self._open_ledger.close()
+
     def said(self, event: str) -> list[dict[str, Any]]:
         """All log lines of that event so far."""
         return [line for line in self.log() if line.get("event") == event]
@@ -107,7 +173,7 @@ class DaemonProcess:
 
     def tminus(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command on this jobs file and ledger."""
-        return tminus("-c", str(self.jobs_file), "--ledger", self.ledger, *arguments)
+        return tminus("-c", str(self.jobs_file), "--ledger", self.ledger, *arguments, env=self._env)
 
     def json(self, *arguments: str) -> Any:
         """What a command prints with `--json`."""
@@ -115,10 +181,20 @@ class DaemonProcess:
 
     def executor_pid(self) -> int:
         """The process of the lanes."""
+        (pid,) = eventually(self.executors, what="the executor is there")
+        return int(pid)
+
+    def executors(self) -> list[int]:
+        """The processes of lanes that this daemon has started and that are there now."""
         assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        (pid,) = [int(child) for child in children if b"scheduler.executors.http" in Path(f"/proc/{child}/cmdline").read_bytes()]
-        return pid
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")  # a child is listed under the thread that made it
+        with contextlib.suppress(OSError):  # one that ends meanwhile
+            children = [child for task in tasks for child in task.read_text().split()]
+            return [int(one) for one in children if b"scheduler.executors.http" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        return []
+
+    def _ready(self) -> int:
+        return len(re.findall(r'"event": "ready"|<6>ready ', self.log_file.read_text())) if self.log_file.exists() else 0
 
     def _has_died(self) -> bool:
         assert self.process is not None
@@ -134,5 +210,4 @@ def daemon(folder: Path, jobs: str, **more: Any) -> Iterator[DaemonProcess]:
     try:
         yield running.start()
     finally:
-        if running.process is not None and running.process.poll() is None:
-            running.kill()
+        running.close()

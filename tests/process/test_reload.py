@@ -1,0 +1,145 @@
+"""The jobs file is read again: on SIGHUP, or when it changes; all of it or nothing, and no batch is lost or doubled."""
+
+import signal
+from pathlib import Path
+
+from tests.support.checker import gaps
+from tests.support.daemon import coming, daemon
+from tests.support.jobs import job, jobs_file, many
+from tests.support.target import TargetServer
+
+IDLE = jobs_file(job("idle", "http://127.0.0.1:1/", "manual"))
+#: Claimed long before T.
+EARLY = "lead: 10s, reload: sighup"
+
+
+def test_a_new_job_starts_and_a_removed_one_does_not(tmp_path: Path, target: TargetServer) -> None:
+    with daemon(tmp_path, IDLE) as running:
+        at = coming(6)
+        kept = job("kept", f"{target.url}/ok", f"at: '{at}'")
+        running.reload(jobs_file(kept + job("removed", f"{target.url}/ok", f"at: '{at}'")))
+        running.reload(jobs_file(kept + job("new", f"{target.url}/ok", f"at: '{at}'")))
+        running.wait_for(rows=2, state="finished")
+        assert {one["job"]: one["outcome"] for one in running.occurrences()} == {"kept": "succeeded", "new": "succeeded"}
+        running.assert_all_is_well(target)
+
+
+def test_a_job_that_is_removed_after_its_claim_is_cancelled_and_the_others_of_its_batch_start(
+    tmp_path: Path, target: TargetServer
+) -> None:
+    with daemon(tmp_path, IDLE) as running:
+        kept = many(5, f"{target.url}/ok", f"at: '{(at := coming(4))}'")
+        running.reload(jobs_file(kept + job("removed", f"{target.url}/ok", f"at: '{at}'"), daemon=EARLY))
+        running.wait_for(rows=6, state="claimed")
+        running.reload(jobs_file(kept))
+        running.wait_for(rows=5, outcome="succeeded")
+        (removed,) = running.wait_for(job="removed", state="finished")
+        assert (removed["outcome"], removed["reason"]) == ("cancelled", "the job was deleted from the jobs file")
+        running.assert_all_is_well(target)
+
+
+def test_what_is_claimed_runs_by_the_definition_it_was_claimed_under(tmp_path: Path, target: TargetServer) -> None:
+    with daemon(tmp_path, IDLE) as running:
+        at = coming(4)
+        running.reload(jobs_file(job("pay", f"{target.url}/old", f"at: '{at}'"), daemon=EARLY))
+        (claimed,) = running.wait_for(state="claimed")
+        running.reload(jobs_file(job("pay", f"{target.url}/new", f"at: '{at}'")))
+        (ended,) = running.wait_for(state="finished")
+        assert [arrival.path for arrival in target.arrivals] == ["/old"]
+        assert ended["config_version"] == claimed["config_version"]
+        running.assert_all_is_well(target)
+
+
+def test_another_schedule_holds_from_the_reload_on(tmp_path: Path, target: TargetServer) -> None:
+    with daemon(tmp_path, jobs_file(job("pay", f"{target.url}/ok", "at: '2199-01-01T00:00:00Z'"))) as running:
+        running.reload(jobs_file(job("pay", f"{target.url}/ok", "every: 1s")))
+        running.wait_for(rows=2, outcome="succeeded")
+        running.reload(jobs_file(job("pay", f"{target.url}/ok", "manual")))
+        assert running.json("next") == []
+        running.assert_all_is_well(target, every_s=1)
+
+
+def test_reloads_in_the_middle_of_countdowns_lose_and_double_no_fire_time(tmp_path: Path, target: TargetServer) -> None:
+    ticks = many(20, f"{target.url}/ok", "every: 1s")
+    with daemon(tmp_path, jobs_file(ticks)) as running:
+        for number in range(5):
+            target.wait_for(len(target.arrivals) + 7)
+            running.reload(jobs_file(ticks + job(f"other_{number}", target.url, "manual")))
+        target.wait_for(len(target.arrivals) + 20)
+        running.assert_all_is_well(target, every_s=1)
+
+
+def test_a_reload_between_the_close_of_a_large_batch_and_of_the_small_one_before_it_loses_neither(
+    tmp_path: Path, target: TargetServer
+) -> None:
+    with daemon(tmp_path, IDLE) as running:
+        large = many(600, f"{target.url}/ok", f"at: '{coming(5)[:19]}Z'")
+        tick = job("tick", f"{target.url}/ok", "every: 1s")
+        running.reload(jobs_file(large + tick, daemon="reload: sighup"))
+        running.wait_for(rows=600, state="claimed")
+        running.reload(jobs_file(large + tick + job("other", target.url, "manual"), daemon="reload: sighup"))
+        running.wait_for(rows=601, outcome="succeeded")
+        running.assert_all_is_well(target)
+        assert gaps(running.occurrences("tick"), every_s=1) == []
+
+
+def test_a_bad_file_keeps_the_old_one_running_and_says_why_and_where(tmp_path: Path, target: TargetServer) -> None:
+    with daemon(tmp_path, jobs_file(job("tick", f"{target.url}/ok", "every: 1s"))) as running:
+        running.write("version: 1\njobs:\n  tick: {schedule: {every: 5 parsecs}, http: ftp://x/}\n")
+        running.signal(signal.SIGHUP)
+        assert running.wait_until_said("the jobs file is not valid, the old one stays in force")["errors"] == 2
+        first = running.wait_until_said("jobs file", times=2)
+        assert [line["at"] for line in running.said("jobs file")] == [f"{running.jobs_file}:3:28", f"{running.jobs_file}:3:46"]
+        assert first["problem"]
+        assert first["hint"]
+        before = len(target.arrivals)
+        target.wait_for(before + 2)
+        (problem,) = [one for one in running.json("status")["problems"] if "not valid" in one]
+        assert f"{running.jobs_file}:3:28" in problem
+        running.reload(jobs_file(job("tick", f"{target.url}/ok", "every: 1s")))
+        assert not any("not valid" in one for one in running.json("status")["problems"])
+        running.assert_all_is_well(target, every_s=1)
+
+
+def test_a_file_that_is_gone_keeps_the_old_one_running(tmp_path: Path, target: TargetServer) -> None:
+    with daemon(tmp_path, jobs_file(job("tick", f"{target.url}/ok", "every: 1s"))) as running:
+        running.jobs_file.unlink()
+        running.signal(signal.SIGHUP)
+        running.wait_until_said("the jobs file is not valid, the old one stays in force")
+        before = len(target.arrivals)
+        target.wait_for(before + 2)
+        running.assert_all_is_well(target, every_s=1)
+
+
+# --- when it changes ---
+
+
+def test_a_change_takes_effect_without_a_signal(tmp_path: Path, target: TargetServer) -> None:
+    with daemon(tmp_path, jobs_file(job("old", target.url, "manual"), daemon="reload: watch")) as running:
+        for number in range(1, 4):
+            running.write(jobs_file(job(f"new_{number}", f"{target.url}/ok", "every: 1s"), daemon="reload: watch"))
+            running.wait_until_said("reloaded", times=number)
+        running.wait_for(job="new_3", outcome="succeeded")
+        running.assert_all_is_well(target, every_s=1)
+
+
+def test_a_bad_change_is_said_and_so_is_that_it_was_taken_back(tmp_path: Path, target: TargetServer) -> None:
+    good = jobs_file(job("tick", f"{target.url}/ok", "every: 1s"), daemon="reload: watch")
+    with daemon(tmp_path, good) as running:
+        running.write(good.replace("every", "evry"))
+        running.wait_until_said("the jobs file is not valid, the old one stays in force")
+        running.write(good)
+        running.wait_until_said("the jobs file is valid again")
+        assert running.said("reloaded") == []
+        running.assert_all_is_well(target, every_s=1)
+
+
+def test_a_change_of_an_included_file_takes_effect(tmp_path: Path, target: TargetServer) -> None:
+    (tmp_path / "jobs.d").mkdir()
+    included = tmp_path / "jobs.d" / "more.yaml"
+    included.write_text(f"jobs:\n{job('more', target.url, 'manual')}")
+    main = "include: [jobs.d/*.yaml]\n" + jobs_file(job("tick", f"{target.url}/ok", "every: 1s"), daemon="reload: watch")
+    with daemon(tmp_path, main) as running:
+        included.write_text(f"jobs:\n{job('more', f'{target.url}/ok', 'every: 1s')}")
+        running.wait_for(job="more", outcome="succeeded")
+        running.assert_all_is_well(target, every_s=1)

@@ -1,0 +1,75 @@
+"""What systemd hears: ready when it is, a sign of life while all is well, reloading, stopping."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon import DaemonProcess, coming, daemon
+from tests.support.jobs import job, jobs_file, many
+from tests.support.target import TargetServer
+
+
+class Manager:
+    """systemd's end of the socket."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.settimeout(60)
+        self._socket.bind(self.path)
+
+    def hear(self, word: str) -> dict[str, str]:
+        """Wait for a message with this word; returns all of that message."""
+        while True:
+            lines = self._socket.recv(4096).decode().splitlines()
+            if word in lines:
+                return dict(line.split("=", 1) for line in lines)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    """A manager that listens."""
+    manager = Manager(tmp_path / "notify")
+    yield manager
+    manager.close()
+
+
+@pytest.fixture
+def running(tmp_path: Path, manager: Manager, target: TargetServer) -> Iterator[DaemonProcess]:
+    """A daemon with a manager, which wants a sign of life every second."""
+    environment = {"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "1000000"}
+    with daemon(tmp_path, jobs_file(job("idle", target.url, "manual")), env=environment) as running:
+        yield running
+
+
+def test_ready_alive_reloading_and_stopping_in_that_order(running: DaemonProcess, manager: Manager) -> None:
+    assert manager.hear("READY=1")["STATUS"] == "1 jobs, 0 running, 0 batches"
+    manager.hear("WATCHDOG=1")
+    running.signal(signal.SIGHUP)
+    assert int(manager.hear("RELOADING=1")["MONOTONIC_USEC"]) > 0
+    manager.hear("READY=1")
+    running.signal(signal.SIGTERM)
+    manager.hear("STOPPING=1")
+    assert running.wait() == 0
+
+
+def test_it_shows_that_it_lives_while_it_drains(running: DaemonProcess, manager: Manager, target: TargetServer) -> None:
+    running.reload(jobs_file(many(2, f"{target.url}/delay/3000", f"at: '{coming(2)}'")))
+    target.wait_for(2)
+    running.signal(signal.SIGTERM)
+    manager.hear("STOPPING=1")
+    assert manager.hear("WATCHDOG=1")["STATUS"].endswith("2 running, 1 batches")
+    assert running.wait() == 0
+
+
+def test_a_manager_that_is_not_there_is_no_error(tmp_path: Path, target: TargetServer) -> None:
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "1000000"}
+    with daemon(tmp_path, jobs_file(job("idle", target.url, "manual")), env=environment) as running:
+        assert running.stop() == 0

@@ -1,0 +1,75 @@
+"""What an executor reports, against what the job expects."""
+
+from typing import Any
+
+import pytest
+
+from scheduler.daemon import judge
+from scheduler.executors.http.wire import Finished
+from scheduler.model.definitions import History, KeepBody
+from scheduler.model.job import HttpTarget, StatusRange
+from scheduler.outcome import Outcome
+from tests.support.values import a_due, a_job
+
+AT = 1_763_638_200_000_000_000
+
+
+def ended(*, history: History | None = None, secrets: tuple[str, ...] = (), **said: Any) -> Any:
+    values: dict[str, Any] = {"index": 0, "started_ns": AT + 5, "finished_ns": AT + 9, "duration_ns": 4, "armed": True}
+    job = a_job(expect_status=(StatusRange(200, 299), StatusRange(404, 404)), target=HttpTarget(url="http://x/"))
+    finished = Finished(**{**values, **said})
+    return judge.judge(
+        a_due(job, fire_time_ns=AT), finished, executor="http-1@here", history=history or History(), secrets=secrets
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "reason"),
+    [
+        pytest.param({"status": 204}, Outcome.SUCCEEDED, None, id="a-class"),
+        pytest.param({"status": 404}, Outcome.SUCCEEDED, None, id="a-single-one"),
+        pytest.param({"status": 500}, Outcome.FAILED, "status: 500 instead of 2xx, 404", id="another"),
+        pytest.param(
+            {"status": 302},
+            Outcome.FAILED,
+            "status: 302 instead of 2xx, 404; redirects are not followed (http.redirects.follow)",
+            id="a-redirect",
+        ),
+        pytest.param({"cause": "timeout", "detail": "no answer"}, Outcome.TIMED_OUT, "timeout: no answer", id="too-slow"),
+        pytest.param(
+            {"cause": "connect", "detail": "refused", "started_ns": 0},
+            Outcome.FAILED,
+            "connect, not sent: refused",
+            id="not-sent",
+        ),
+        pytest.param({"cause": "died", "detail": "cut", "unknown": True}, Outcome.UNKNOWN, "died: cut", id="nobody-knows"),
+        pytest.param({"late": True}, Outcome.MISSED, "let go later than its misfire_grace_time", id="late"),
+    ],
+)
+def test_how_it_ended_and_why(said: dict[str, Any], outcome: Outcome, reason: str | None) -> None:
+    found = ended(**said)
+    assert (found.outcome, found.reason) == (outcome, reason)
+
+
+def test_what_was_let_go_too_late_has_made_no_attempt() -> None:
+    assert ended(late=True).attempts == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kept"),
+    [
+        (KeepBody.ON_FAILURE, 200, b""),
+        (KeepBody.ON_FAILURE, 500, b"answ"),
+        (KeepBody.ALWAYS, 200, b"answ"),
+        (KeepBody.NEVER, 500, b""),
+    ],
+)
+def test_as_much_of_the_answer_is_kept_as_was_asked_for(body: KeepBody, status: int, kept: bytes) -> None:
+    (attempt,) = ended(status=status, body=b"answer", history=History(body=body, max_body=4)).attempts
+    assert attempt.body == kept
+
+
+def test_a_reason_quotes_no_secret_whatever_its_case() -> None:
+    found = ended(cause="dns", detail="Hunter2.example.com could not be resolved", secrets=("hunter2", "hunter"))
+    assert found.reason == "dns: ***.example.com could not be resolved"
+    assert found.attempts[0].reason == found.reason

@@ -1,0 +1,92 @@
+"""The planner: what is due at the same T becomes one batch, closed its lead before T, in the order of T."""
+
+import queue
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from scheduler.clock import SystemClock
+from scheduler.daemon.planner import Planner
+from scheduler.instants import MS, SECOND
+from scheduler.model.batch import Due
+from scheduler.model.definitions import DaemonSettings, Definitions
+from scheduler.model.job import Every
+from scheduler.outcome import Origin
+from tests.support.values import a_due, a_job
+
+Launched = queue.SimpleQueue[tuple[int, int, Sequence[Due]]]
+
+CLOCK = SystemClock()
+
+
+def definitions(*, lead_ns: int | None = None, **schedules: Every) -> Definitions:
+    jobs = {name: a_job(name, schedule=(every,)) for name, every in schedules.items()}
+    settings = DaemonSettings(lead_ns=lead_ns)
+    return Definitions(paths=("jobs.yaml",), version="0123456789ab", text="", zone="UTC", daemon=settings, jobs=jobs)
+
+
+@pytest.fixture
+def launched() -> Launched:
+    """When each batch was closed, its T, its dues."""
+    return queue.SimpleQueue()
+
+
+@pytest.fixture
+def planner(launched: Launched) -> Iterator[Planner]:
+    """One that is started by its test."""
+    planner = Planner(
+        clock=CLOCK, launch=lambda at_ns, dues: launched.put((CLOCK.wall_ns(), at_ns, dues)), decided=lambda _: None
+    )
+    yield planner
+    planner.stop()
+
+
+def by_hand(name: str, planned_at_ns: int) -> Due:
+    return a_due(a_job(name), fire_time_ns=planned_at_ns, origin=Origin.MANUAL, is_written=True)
+
+
+def test_what_is_due_at_the_same_t_is_one_batch_closed_its_lead_before(planner: Planner, launched: Launched) -> None:
+    planner.start(definitions(lead_ns=1 * SECOND), {})
+    first, second = CLOCK.wall_ns() + 1500 * MS, CLOCK.wall_ns() + 1800 * MS
+    planner.add([by_hand("b", second), by_hand("a", first)])
+    planner.add([by_hand("c", first)])
+    for planned_at_ns, names in ((first, {"a", "c"}), (second, {"b"})):
+        closed_at_ns, at_ns, dues = launched.get(timeout=30)
+        assert (at_ns, {due.job.name for due in dues}) == (planned_at_ns, names)
+        assert closed_at_ns >= planned_at_ns - SECOND
+
+
+def test_a_t_that_is_nearer_than_the_lead_is_closed_at_once(planner: Planner, launched: Launched) -> None:
+    planner.start(definitions(lead_ns=10 * SECOND), {})
+    at_ns = CLOCK.wall_ns() + 5 * SECOND
+    planner.add([by_hand("a", at_ns)])
+    assert launched.get(timeout=4)[1] == at_ns
+
+
+def test_a_small_batch_before_a_large_one_is_closed_with_it_and_first(planner: Planner, launched: Launched) -> None:
+    planner.start(definitions(), {})
+    large = CLOCK.wall_ns() + 4 * SECOND
+    small = large - 200 * MS
+    planner.add([by_hand("small", small), *(by_hand(f"large_{index}", large) for index in range(1000))])
+    (closed_at_ns, first, _), (_, second, _) = launched.get(timeout=30), launched.get(timeout=30)
+    assert (first, second) == (small, large)
+    assert closed_at_ns < small - 1 * SECOND
+
+
+def test_what_a_schedule_says_comes_by_itself_each_fire_time_once(planner: Planner, launched: Launched) -> None:
+    now_ns = CLOCK.wall_ns()
+    planner.start(definitions(lead_ns=1 * SECOND, tick=Every(500 * MS), tock=Every(1 * SECOND)), {"tick": now_ns, "tock": now_ns})
+    batches = [launched.get(timeout=30) for _ in range(4)]
+    times = [at_ns for _, at_ns, _ in batches]
+    assert times == [times[0] + index * 500 * MS for index in range(4)]
+    assert all({due.job.name for due in dues} >= {"tick"} for _, _, dues in batches)
+    assert sum(due.job.name == "tock" for _, _, dues in batches for due in dues) == 2
+
+
+def test_other_definitions_take_over_what_is_not_closed(planner: Planner, launched: Launched) -> None:
+    planner.start(definitions(lead_ns=1 * SECOND, tick=Every(1 * SECOND)), {"tick": CLOCK.wall_ns()})
+    _, last, _ = launched.get(timeout=30)
+    planner.replan(definitions(lead_ns=1 * SECOND, tick=Every(1 * SECOND), tock=Every(1 * SECOND)), {"tick": 0, "tock": last})
+    for number in range(1, 3):
+        _, at_ns, dues = launched.get(timeout=30)
+        assert (at_ns, sorted(due.job.name for due in dues)) == (last + number * SECOND, ["tick", "tock"])

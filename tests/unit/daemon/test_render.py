@@ -1,0 +1,84 @@
+"""From a job as written to a finished request, or to a sentence that says why not and holds no secret."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.daemon.render import CannotRender, Renderer
+from scheduler.instants import parse_rfc3339
+from scheduler.jobsfile.references import References
+from scheduler.model.job import HttpTarget
+from tests.support.values import a_due, a_job
+
+AT = parse_rfc3339("2026-11-20T11:30:00Z")
+
+
+def render(folder: Path, target: HttpTarget, **params: Any) -> Any:
+    renderer = Renderer(References(str(folder), {"KEY": "hunter2"}), keep_body=100)
+    return renderer.request(a_due(a_job(target=target, params=params), fire_time_ns=AT), 7)
+
+
+def test_templates_and_secrets_are_put_in(tmp_path: Path) -> None:
+    request = render(tmp_path, HttpTarget(url="http://x/{{ params.day }}", query={"k": "${env:KEY}"}), day="today")
+    assert (request.index, request.url) == (7, "http://x/today?k=hunter2")
+    assert "X-Tminus-Occurrence: pay@2026-11-20T11:30:00Z" in request.headers
+    assert not any(header.startswith("Idempotency-Key") for header in request.headers)
+
+
+def test_a_method_that_changes_something_carries_the_key_under_which_it_is_known(tmp_path: Path) -> None:
+    request = render(tmp_path, HttpTarget(url="http://x/", method="POST"))
+    assert "Idempotency-Key: pay@2026-11-20T11:30:00Z" in request.headers
+
+
+def test_a_jobs_own_headers_win_whatever_their_case(tmp_path: Path) -> None:
+    request = render(tmp_path, HttpTarget(url="http://x/", headers={"user-agent": "mine", "X-Empty": ""}))
+    assert [header for header in request.headers if header.lower().startswith("user-agent")] == ["user-agent: mine"]
+    assert "X-Empty;" in request.headers
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "content_type"),
+    [
+        (HttpTarget(url="http://x/", json={"n": "{{ params.n }}"}, has_json=True), b'{"n":5}', "application/json"),
+        (HttpTarget(url="http://x/", form={"n": "{{ params.n }}"}), b"n=5", "application/x-www-form-urlencoded"),
+        (HttpTarget(url="http://x/", body="n is {{ params.n }}"), b"n is 5", "text/plain; charset=utf-8"),
+    ],
+    ids=["json", "form", "text"],
+)
+def test_a_body_and_its_type(tmp_path: Path, target: HttpTarget, body: bytes, content_type: str) -> None:
+    request = render(tmp_path, target, n=5)
+    assert (request.body, request.headers[-1]) == (body, f"Content-Type: {content_type}")
+
+
+HALF = "{{ params.half }}"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        pytest.param(HttpTarget(url="http://x/", body="{{ 1 // params.zero }}"), "{{ 1 // params.zero }}: ", id="expression"),
+        pytest.param(HttpTarget(url="http://x/", body="${env:NONE}"), "secret NONE not found", id="no-secret"),
+        pytest.param(HttpTarget(url="http://x/{{ params.space }}"), "http: url: illegal character at 10", id="url"),
+        pytest.param(HttpTarget(url="http://x/{{ params.space }}${env:KEY}"), "http: it renders to", id="url-with-a-secret"),
+        pytest.param(HttpTarget(url="http://x/", headers={"X": "{{ params.line }}"}), "http: ", id="two-headers-in-one"),
+        pytest.param(HttpTarget(url="http://x/", body=HALF), "http: it renders to", id="half-a-character-in-the-body"),
+        pytest.param(HttpTarget(url="http://x/", query={"q": HALF}), "http: it renders to", id="half-a-character-in-the-query"),
+        pytest.param(HttpTarget(url="http://x/", headers={"X": HALF}), "http: it renders to", id="half-a-character-in-a-header"),
+        pytest.param(
+            HttpTarget(url="http://x/", json={"q": HALF}, has_json=True), "http: it renders to", id="half-a-character-in-json"
+        ),
+        pytest.param(HttpTarget(url="http://x/", body_file="/nowhere"), "http.body_file: cannot read /nowhere", id="no-file"),
+    ],
+)
+def test_what_cannot_be_sent_is_said_in_a_sentence_without_secrets(tmp_path: Path, target: HttpTarget, message: str) -> None:
+    with pytest.raises(CannotRender) as refused:
+        render(tmp_path, target, zero=0, space=" ", line="a\nb", half="\ud800")
+    assert refused.value.message.startswith(message)
+    assert "hunter2" not in f"{refused.value.message} {refused.value.hint}"
+
+
+def test_the_secrets_of_a_request_are_known_so_that_no_reason_quotes_them(tmp_path: Path) -> None:
+    target = HttpTarget(url="http://${env:KEY}.example.com/", json={"deep": ["${env:KEY}"]}, has_json=True)
+    renderer = Renderer(References(str(tmp_path), {"KEY": "hunter2"}), keep_body=100)
+    assert renderer.secrets(a_due(a_job(target=target), fire_time_ns=AT)) == {"hunter2"}
