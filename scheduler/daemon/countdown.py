@@ -13,6 +13,7 @@ from typing import TypeVar
 import structlog
 
 from scheduler.daemon import judge
+from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.render import CannotRender
 from scheduler.daemon.station import Station
 from scheduler.daemon.supervisor import Lost, Shard, ShardEvent
@@ -68,7 +69,7 @@ class Countdown:
         self._longest_ns = max(due.job.timeouts.total_ns for due in dues)
         self._outstanding: dict[int, Due] = {}
         self._requests: dict[int, Request] = {}
-        self._secrets: dict[int, frozenset[str]] = {}
+        self._redactions: dict[int, Redaction] = {}
         self._shard, self._is_released = Shard(number=0), False
         self._shard_began_ns = self._commit_at_ns = self._hangs_at_ns = 0
         self._leave = threading.Event()
@@ -126,7 +127,7 @@ class Countdown:
         for index, due in enumerate(due for due in self._dues if due.id in release.claimed):
             try:
                 self._requests[index] = renderer.request(due, index)
-                self._secrets[index] = renderer.secrets(due)
+                self._redactions[index] = Redaction(renderer.secrets(due))
                 self._outstanding[index] = due
             except CannotRender as error:
                 self._put(judge.not_rendered(due, error.message, now_ns=self._clock.wall_ns()))
@@ -241,12 +242,11 @@ class Countdown:
 
     def _take_in(self, finished: Sequence[Finished]) -> None:
         for one in finished:
-            due = self._outstanding.pop(one.index, None)
-            if due is not None:
+            if due := self._outstanding.pop(one.index, None):
                 if one.started_ns:
                     self._offsets.append(one.started_ns - self.planned_at_ns)
-                executor, history, secrets = self._station.supervisor.name, self._settings.history, self._secrets[one.index]
-                self._put(judge.judge(due, one, executor=executor, history=history, secrets=secrets))
+                executor, history, redaction = self._station.supervisor.name, self._settings.history, self._redactions[one.index]
+                self._put(judge.judge(due, one, executor=executor, history=history, redaction=redaction))
 
     def _put(self, ended: Ended | Decided) -> None:
         self._outcomes[ended.outcome] += 1

@@ -1,8 +1,6 @@
 """The judge: what an executor reports of an attempt, against what the job expects."""
 
-import re
-from collections.abc import Collection
-
+from scheduler.daemon.redaction import Redaction
 from scheduler.executors.http.wire import Finished
 from scheduler.model.batch import Due, Ended
 from scheduler.model.definitions import History, KeepBody
@@ -11,11 +9,10 @@ from scheduler.model.occurrence import Attempt
 from scheduler.outcome import Cause, Outcome
 
 
-def judge(due: Due, finished: Finished, *, executor: str, history: History, secrets: Collection[str] = ()) -> Ended:
-    """How an occurrence ended, with its one attempt; the reason may quote a host or an address, but none of the secrets."""
+def judge(due: Due, finished: Finished, *, executor: str, history: History, redaction: Redaction) -> Ended:
+    """How an occurrence ended, with its one attempt; what is kept of the answer holds none of the secrets that went out."""
     outcome, reason = _verdict(due.job, finished)
-    if reason and secrets:
-        reason = re.sub("|".join(map(re.escape, sorted(secrets, key=len, reverse=True))), "***", reason, flags=re.IGNORECASE)
+    reason = redaction.text(reason) if reason else None
     keeps = history.body is KeepBody.ALWAYS or (history.body is KeepBody.ON_FAILURE and outcome is not Outcome.SUCCEEDED)
     attempt = Attempt(
         attempt=1,
@@ -26,8 +23,8 @@ def judge(due: Due, finished: Finished, *, executor: str, history: History, secr
         outcome=outcome,
         reason=reason,
         http_status=finished.status or None,
-        headers=tuple(finished.headers),
-        body=finished.body[: history.max_body] if keeps else b"",
+        headers=tuple(map(redaction.text, finished.headers)),
+        body=redaction.data(finished.body[: history.max_body]) if keeps else b"",
         body_size=finished.body_size,
     )
     attempts = () if finished.late else (attempt,)

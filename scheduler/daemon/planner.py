@@ -87,6 +87,8 @@ class Planner:
         with self._changed:
             for planned_at_ns, dues in list(self._open.items()):
                 self._open[planned_at_ns] = [due for due in dues if due.is_written]
+            for job in self._closed_until.keys() - _with_same_schedule(self._definitions, definitions):
+                del self._closed_until[job]  # that was another schedule
             known = {job: max(at, self._closed_until.get(job, at)) for job, at in after.items()}
         self._plan(definitions, known)
 
@@ -146,6 +148,7 @@ class Planner:
             self._changed.notify_all()
 
     def _plan(self, definitions: Definitions, after: Mapping[str, int]) -> None:
+        self._definitions = definitions
         self._lead.fixed_ns = definitions.daemon.lead_ns
         plug_in = _Collector(self, definitions)
         aps = BackgroundScheduler(timezone=UTC, jobstores={"default": MemoryJobStore()}, executors={"default": plug_in})
@@ -177,7 +180,7 @@ class Planner:
                     self._changed.wait(self._until_next_s())
             for planned_at_ns, dues in sorted(ripe.items()):
                 if dues:
-                    self._launch(planned_at_ns, dues)
+                    self._launch(planned_at_ns, _each_once(dues))
 
     def _ripe(self) -> list[int]:
         if self._stopping:
@@ -193,6 +196,15 @@ class Planner:
         now_ns = self._clock.wall_ns()
         waits = (at - self._lead.for_batch(len(dues)) - now_ns for at, dues in self._open.items())
         return min(max(min(waits, default=SECOND) / SECOND, 0.001), _LOOK_S)
+
+
+def _each_once(dues: Iterable[Due]) -> list[Due]:
+    """After a restart by another schedule the ledger may have what is planned anew: what is written stands."""
+    return list({due.id: due for due in sorted(dues, key=lambda due: due.is_written)}.values())
+
+
+def _with_same_schedule(before: Definitions, now: Definitions) -> set[str]:
+    return {name for name, job in before.jobs.items() if name in now.jobs and now.jobs[name].schedule == job.schedule}
 
 
 class _Collector(BaseExecutor):  # type: ignore[misc]  # APScheduler has no types

@@ -11,7 +11,7 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _HARMLESS = re.compile(r"[-_](url|uri|file|path|id|name|type|ttl|expiry|count)s?$|^max[-_]", re.IGNORECASE)
-_KEY = re.compile(r"""(?P<quote>["'])(?P<quoted>[^"']+)(?P=quote)\s*:\s*|(?P<plain>[\w.-]+)\s*:(?:\s+|$)""")
+_KEY = re.compile(r"""(?P<quote>["'])(?P<quoted>[^"']+)(?P=quote)\s*:\s*|(?<![\w.-])(?P<plain>[\w.-]++)\s*+:(?:\s+|$)""")
 _USERINFO = re.compile(r"(?<=://)[^/?#\s\"'@]+(?=@)")
 
 

@@ -21,6 +21,7 @@ jobs:
   odd: {{schedule: manual, http: {{url: "{url}/status/503", query: {{k: "${{env:CANARY}}"}}, json: {{k: "${{file:canary.txt}}"}}}}}}
   dead: {{schedule: manual, http: {{url: "http://127.0.0.1:1/${{env:CANARY}}", form: {{k: "${{file:canary.txt}}"}}}}}}
   lost: {{schedule: manual, http: {{url: "http://${{env:CANARY}}.invalid/"}}}}
+  echoed: {{schedule: manual, expect: {{status: 418}}, http: {{url: "{url}/echo/${{env:CANARY}}", body: "${{env:CANARY}}"}}}}
   cut: {{schedule: manual, http: {{url: "{url}/close", body: "${{env:CANARY}}"}}}}
   broken: {{schedule: manual, params: {{n: 0}}, http: {{url: "{url}/ok", body: "${{env:CANARY}} {{{{ 1 // params.n }}}}"}}}}
   unfit: {{schedule: manual, http: {{url: "{url}/ok/{{{{ ' ' }}}}${{env:CANARY}}"}}}}

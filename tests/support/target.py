@@ -53,7 +53,7 @@ class TargetServer:
     Serves each connection on a thread of its own, until the `with` block ends.
 
     `/ok` and anything unknown answer 200. `/status/503`, `/delay/250` (ms), `/bytes/1000`, `/redirect?to=URL&code=302` do what
-    they say; `/close`, `/reset`, `/garbage`, `/stall`, `/partial`, `/endless`, `/trickle`, `/headers/20000` misbehave, and
+    they say; `/echo` answers with all that it got; `/close`, `/reset`, `/garbage`, `/stall`, `/partial`, `/endless`, `/trickle`, `/headers/20000` misbehave, and
     `/raw/close?say=BYTES`, `/raw/reset`, `/raw/stall` (`raw`) say just that first.
 
     Args:
@@ -203,6 +203,9 @@ class TargetServer:
             case "delay":
                 self._stopping.wait(int(argument) / 1000)
                 return _send(connection, 200, b"late")
+            case "echo":
+                said = f"{arrival.path} {arrival.headers}".encode() + arrival.body
+                return _send(connection, 200, said, f"X-Echo: {arrival.headers.get('x-key', '')}\r\n")
             case "bytes":
                 return _send(connection, 200, b"x" * int(argument))
             case "redirect":

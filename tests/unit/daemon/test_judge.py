@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from scheduler.daemon import judge
+from scheduler.daemon.redaction import Redaction
 from scheduler.executors.http.wire import Finished
 from scheduler.model.definitions import History, KeepBody
 from scheduler.model.job import HttpTarget, StatusRange
@@ -19,7 +20,7 @@ def ended(*, history: History | None = None, secrets: tuple[str, ...] = (), **sa
     job = a_job(expect_status=(StatusRange(200, 299), StatusRange(404, 404)), target=HttpTarget(url="http://x/"))
     finished = Finished(**{**values, **said})
     return judge.judge(
-        a_due(job, fire_time_ns=AT), finished, executor="http-1@here", history=history or History(), secrets=secrets
+        a_due(job, fire_time_ns=AT), finished, executor="http-1@here", history=history or History(), redaction=Redaction(secrets)
     )
 
 

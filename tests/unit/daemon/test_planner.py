@@ -90,3 +90,22 @@ def test_other_definitions_take_over_what_is_not_closed(planner: Planner, launch
     for number in range(1, 3):
         _, at_ns, dues = launched.get(timeout=30)
         assert (at_ns, sorted(due.job.name for due in dues)) == (last + number * SECOND, ["tick", "tock"])
+
+
+def test_what_is_written_and_planned_anew_is_launched_once_as_it_is_written(planner: Planner, launched: Launched) -> None:
+    at_ns = CLOCK.wall_ns() + 3 * SECOND
+    planner.start(definitions(lead_ns=1 * SECOND), {})
+    planner.add([by_hand("a", at_ns), a_due(a_job("a"), fire_time_ns=at_ns)])
+    _, _, dues = launched.get(timeout=30)
+    assert [(due.job.name, due.is_written) for due in dues] == [("a", True)]
+
+
+def test_a_schedule_that_is_changed_owes_its_own_fire_times_from_then_on(planner: Planner, launched: Launched) -> None:
+    now_ns = CLOCK.wall_ns()
+    planner.start(definitions(lead_ns=10 * SECOND, tick=Every(4 * SECOND)), {"tick": now_ns})
+    launched.get(timeout=30)
+    changed_ns = CLOCK.wall_ns()
+    planner.replan(definitions(lead_ns=10 * SECOND, tick=Every(1 * SECOND)), {"tick": changed_ns})
+    first = -(-(changed_ns + 1) // SECOND) * SECOND
+    times = {launched.get(timeout=30)[1] for _ in range(8)}
+    assert times >= {first, first + SECOND, first + 2 * SECOND}

@@ -1,0 +1,41 @@
+"""Redaction: a secret that went out may come back, in an answer that echoes it or a reason that quotes it."""
+
+import json
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+#: A shorter one would be found everywhere, and hides nothing that could not be guessed.
+_SHORTEST = 4
+
+
+class Redaction:
+    """
+    Puts stars in the place of secrets, as they are and as they are written in URLs and JSON.
+
+    Args:
+        secrets: Their values. `repr` shows none.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
+        pattern = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+        self._text = re.compile(pattern, re.IGNORECASE) if forms else None
+        self._data = re.compile(pattern.encode(errors="surrogateescape"), re.IGNORECASE) if forms else None
+
+    def __repr__(self) -> str:
+        return "<Redaction>"
+
+    def text(self, text: str) -> str:
+        """The text without them."""
+        return self._text.sub("***", text) if self._text else text
+
+    def data(self, data: bytes) -> bytes:
+        """The bytes without them."""
+        return self._data.sub(b"***", data) if self._data else data
+
+
+def _forms(secret: str) -> Iterable[str]:
+    yield secret
+    with_escapes = (quote(secret, safe=""), quote(secret), quote_plus(secret), json.dumps(secret)[1:-1])
+    yield from (form for form in with_escapes if form != secret)
