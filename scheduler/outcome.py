@@ -52,5 +52,7 @@ class Cause(StrEnum):
     REDIRECT = "redirect"  #: a redirect that may not be followed
     PEER_PREEMPTED = "peer_preempted"  #: the server gave up on the waiting connection before the request came
     STATUS = "status"  #: an answer, but not the status that was expected
+    EXCEPTION = "exception"  #: the function raised
+    RESULT = "result"  #: the function returned what is not JSON
     EXECUTOR = "executor"  #: the executor process died
     OTHER = "other"  #: none of these; the reason has libcurl's own words

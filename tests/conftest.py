@@ -13,6 +13,11 @@ from tests.support.postgres import a_schema_of_its_own
 from tests.support.target import TargetServer
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Two a core: what takes long here waits for a T, not for a core."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_running() -> Iterator[None]:
     """A test that leaves a thread behind fails; threads that serve the whole process are named in the list."""

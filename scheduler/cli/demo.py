@@ -1,4 +1,4 @@
-"""The main job with nothing prepared: a target server, a hundred jobs due in a few seconds, a daemon, the picture."""
+"""The main job with nothing prepared: a target server, a Flask application, 120 jobs due in a few seconds, the picture."""
 
 import contextlib
 import http.client
@@ -9,7 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from scheduler.clock import Clock
 from scheduler.errors import TminusError
@@ -20,8 +20,10 @@ from scheduler.model.occurrence import Occurrence
 from scheduler.model.skew import Skew
 from scheduler.operations.skew import skew_of
 
-JOBS = 100
+HTTP_JOBS = 100
+FLASK_JOBS = 20
 ANSWER_AFTER_S = 0.1
+_APP = "scheduler.cli.demo_app:app"
 #: From here to T: a daemon is ready within two seconds on a slow machine.
 _AHEAD_NS = 6 * SECOND
 _PATIENCE_NS = 20 * SECOND
@@ -75,7 +77,7 @@ class Demo:
         with self._open_ledger() as ledger:
             while self._clock.wall_ns() < until_ns:
                 found = history.of_batch(ledger, self.planned_at_ns)
-                if len(found) == JOBS and all(one.outcome for one in found):
+                if len(found) == HTTP_JOBS + FLASK_JOBS and all(one.outcome for one in found):
                     return skew_of(ledger, self.planned_at_ns)
                 if self._daemon.poll() is not None:
                     break
@@ -85,7 +87,7 @@ class Demo:
     def one_by_one(self) -> Iterator[int]:
         """The same requests one after another: yields when each starts, nanoseconds from the first."""
         began_ns = self._clock.monotonic_ns()
-        for index in range(JOBS):
+        for index in range(HTTP_JOBS):
             yield self._clock.monotonic_ns() - began_ns
             connection = http.client.HTTPConnection(self._target)
             connection.request("GET", f"/report/{index}")
@@ -112,7 +114,10 @@ class Demo:
 def jobs_text(target: str, planned_at_ns: int) -> str:
     """The demo's jobs file: JSON is YAML, too."""
     job = {"schedule": {"at": rfc3339(planned_at_ns)}}
-    jobs = {f"report_{index:03}": {**job, "http": f"http://{target}/report/{index}"} for index in range(JOBS)}
+    jobs: dict[str, Any] = {f"http_{i:03}": {**job, "http": f"http://{target}/report/{i}"} for i in range(HTTP_JOBS)}
+    for i in range(FLASK_JOBS):
+        view = {"app": _APP, "endpoint": "report", "args": {"number": i}, "query": {"takes": str(ANSWER_AFTER_S)}}
+        jobs[f"flask_{i:02}"] = {**job, "flask": view}
     return json.dumps({"version": 1, "timezone": "UTC", "jobs": jobs}, indent=1)
 
 

@@ -9,15 +9,16 @@ from sqlalchemy.engine import Connection
 
 from scheduler.clock import Clock
 from scheduler.daemon.countdown import Countdown
+from scheduler.daemon.executors import Executors
 from scheduler.daemon.recorder import Recorder
 from scheduler.daemon.station import Station
-from scheduler.daemon.supervisor import Supervisor
 from scheduler.errors import TminusError
 from scheduler.ledger import instances, requests, upkeep
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Kind
 from scheduler.model.batch import Due
 from scheduler.model.definitions import Definitions
+from scheduler.model.job import Target
 from scheduler.model.occurrence import OccurrenceId
 from scheduler.operations.run_now import Wish, accept, check
 from scheduler.outcome import Outcome
@@ -49,7 +50,7 @@ def run_here(
         TminusError: the wish cannot be granted, the executor does not start, or an outcome could not be written.
     """
     check(wish, definitions, now_ns=clock.wall_ns())
-    with _station(ledger, definitions, clock) as station:
+    with _station(ledger, definitions, [definitions.jobs[name].target for name in wish.jobs], clock) as station:
         dues = _accept(station, wish)
         planned_at_ns = dues[0].planned_at_ns
         try:
@@ -87,25 +88,25 @@ def _lead(definitions: Definitions) -> Lead:
 
 
 @contextmanager
-def _station(ledger: Ledger, definitions: Definitions, clock: Clock) -> Iterator[Station]:
+def _station(ledger: Ledger, definitions: Definitions, targets: Sequence[Target], clock: Clock) -> Iterator[Station]:
     gate = Gate(clock)
     station = Station(
         clock=clock,
         ledger=ledger,
         instance=instances.register(ledger, kind="run-now", config_version=definitions.version, now_ns=clock.wall_ns()),
         definitions=definitions,
-        supervisor=Supervisor(clock),
+        executors=Executors(clock),
         recorder=Recorder(ledger, gate=gate, clock=clock),
         gate=gate,
     )
     upkeep.keep_config(ledger, definitions.version, definitions.text, now_ns=clock.wall_ns())
-    station.supervisor.start()
+    station.executors.start(definitions, targets)
     station.recorder.start()
     try:
         yield station
     finally:
         well = station.recorder.stop(_LAST_WRITES_S)
-        station.supervisor.stop()
+        station.executors.stop()
         instances.stopped(ledger, station.instance, clock.wall_ns())
         if not well:
             raise TminusError("the outcomes could not be written", hint="`tminus doctor` looks at the ledger")

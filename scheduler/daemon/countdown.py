@@ -6,24 +6,25 @@ Claim, arm, commit, release, drain: ARCHITECTURE.md tells why. Collecting comes 
 
 import queue
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import structlog
 
-from scheduler.daemon import judge
+from scheduler.daemon.channels import Times
+from scheduler.daemon.endings import Endings
+from scheduler.daemon.flight import HANGS_NS, Flight
 from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.render import CannotRender
 from scheduler.daemon.station import Station
-from scheduler.daemon.supervisor import Lost, Shard, ShardEvent
+from scheduler.daemon.supervisor import Broken, Lost, Shard, ShardEvent
 from scheduler.errors import LedgerError
-from scheduler.executors.http import wire
-from scheduler.executors.http.wire import Finished, Request
+from scheduler.executors.http import wire as http_wire
+from scheduler.executors.python import wire as python_wire
 from scheduler.instants import MS, SECOND, rfc3339
 from scheduler.ledger import claims
-from scheduler.model.batch import Decided, Due, Ended, Release
-from scheduler.model.occurrence import milliseconds
+from scheduler.model.batch import Decided, Due, Release
 from scheduler.outcome import Origin, Outcome
 from scheduler.policies.lead import commit_before
 
@@ -31,8 +32,6 @@ log = structlog.get_logger()
 
 Result = TypeVar("Result")
 
-#: An executor that has not armed, or not reported, this long after it must have hangs.
-_HANGS_NS = 2 * SECOND
 #: What a lane does between the end of arming and the barrier.
 _ARM_MARGIN_NS = 50 * MS
 _LEDGER_RETRY_S = 0.2
@@ -67,15 +66,12 @@ class Countdown:
         self._ended = ended
         self._last_start_ns = planned_at_ns + max(due.job.misfire_grace_ns for due in dues)
         self._longest_ns = max(due.job.timeouts.total_ns for due in dues)
-        self._outstanding: dict[int, Due] = {}
-        self._requests: dict[int, Request] = {}
-        self._redactions: dict[int, Redaction] = {}
-        self._shard, self._is_released = Shard(number=0), False
-        self._shard_began_ns = self._commit_at_ns = self._hangs_at_ns = 0
+        self._flights: dict[str, Flight] = {}
+        self._events: queue.SimpleQueue[tuple[Flight, Shard, ShardEvent]] = queue.SimpleQueue()
+        self._armed_from_ns = self._commit_at_ns = 0
         self._leave = threading.Event()
         self._abandon = threading.Event()
-        self._outcomes: Counter[str] = Counter()
-        self._offsets: list[int] = []
+        self._endings = Endings(station, planned_at_ns=planned_at_ns, history=self._settings.history)
         self._thread = threading.Thread(target=self._run, name=f"countdown {rfc3339(planned_at_ns)}", daemon=True)
 
     def __repr__(self) -> str:
@@ -101,16 +97,18 @@ class Countdown:
     def _run(self) -> None:
         try:
             began_ns = self._clock.monotonic_ns()
-            if (release := self._claim()) is not None:
+            release = self._claim()
+            if release is not None:
                 self._render(release)
-                if self._outstanding and self._hold(began_ns) and self._commit(release):
-                    self._drain()
+            if release is not None and self._outstanding and self._hold(began_ns) and self._commit(release):
+                self._drain()
         except Exception:
             log.exception("countdown broke", planned_at=rfc3339(self.planned_at_ns))
-            self._lose_all("the countdown broke")
+            for flight in self._flights.values():
+                self._endings.lost(flight, "the countdown broke")
         finally:
             self._station.gate.release(self)
-            self._say_how_it_went()
+            self._endings.say()
             self._ended(self)
 
     def _claim(self) -> Release | None:
@@ -118,7 +116,7 @@ class Countdown:
         ledger, instance = self._station.ledger, self._station.instance
         claim = self._insist(lambda: claims.claim(ledger, self._dues, planned_at_ns=self.planned_at_ns, instance=instance))
         if claim is None and not self._leave.is_set():
-            self._miss(self._dues, "the ledger could not be written in time")
+            self._endings.missed(self._dues, "the ledger could not be written in time")
         return claim
 
     def _render(self, release: Release) -> None:
@@ -126,61 +124,65 @@ class Countdown:
         renderer = self._station.renderer()
         for index, due in enumerate(due for due in self._dues if due.id in release.claimed):
             try:
-                self._requests[index] = renderer.request(due, index)
-                self._redactions[index] = Redaction(renderer.secrets(due))
-                self._outstanding[index] = due
+                work, redaction, flight = renderer.render(due, index), Redaction(renderer.secrets(due)), self._flight_for(due)
             except CannotRender as error:
-                self._put(judge.not_rendered(due, error.message, now_ns=self._clock.wall_ns()))
+                self._endings.not_sent(due, error.message)
+            else:
+                flight.works[index], flight.redactions[index], flight.outstanding[index] = work, redaction, due
+
+    def _flight_for(self, due: Due) -> Flight:
+        executor = partial(self._station.executors.of, due.job.target)
+        name = executor().name
+        if name not in self._flights:
+            self._flights[name] = Flight(executor, clock=self._clock, tell=self._hear)
+        return self._flights[name]
+
+    def _hear(self, flight: Flight, shard: Shard, event: ShardEvent) -> None:
+        self._events.put((flight, shard, event))
+
+    @property
+    def _outstanding(self) -> list[Due]:
+        return [due for flight in self._flights.values() for due in flight.outstanding.values()]
 
     def _hold(self, began_ns: int) -> bool:
-        """Arm, again where the executor dies, and wait for the commit; False where the process is to end before."""
-        self._arm()
-        armed = False
-        while not self._leave.is_set():
+        """Arm, again where an executor dies, and wait for the commit; False where the process is to end before."""
+        for flight in self._flights.values():
+            self._arm(flight)
+        while not self._leave.is_set() and self._outstanding:
             now_ns = self._clock.wall_ns()
+            armed = [flight for flight in self._flights.values() if flight.is_armed and flight.outstanding]
+            # Whoever is not ready by then follows as soon as it is: nobody waits for another executor.
             if (armed and now_ns >= self._commit_at_ns) or now_ns > self._last_start_ns:
                 return True
-            if not armed:
-                self._replace_if_it_hangs()
+            for flight in self._flights.values():
+                if not flight.is_armed:
+                    flight.replace_if_it_hangs()
             match self._next_event(self._commit_at_ns if armed else None):
-                case wire.Armed(took_ns=took_ns):
-                    armed = True
-                    self.claim_and_arm_ns = self._shard_began_ns - began_ns + took_ns
-                case Lost():
-                    armed = False
-                    self._arm()
-                case wire.Ended():
+                case flight, (http_wire.Armed() | python_wire.Armed()) as report:
+                    flight.is_armed = True
+                    if all(each.is_armed for each in self._flights.values()):
+                        self.claim_and_arm_ns = self._armed_from_ns - began_ns + report.took_ns
+                case flight, Lost():
+                    self._arm(flight)
+                case flight, Broken(why=why):
+                    self._endings.broken(flight, why)
+                case flight, (http_wire.Ended() | python_wire.Ended()):
                     return True  # sent home for want of a permit: the commit will find that it is too late
-        self._station.supervisor.withdraw(self._shard)
+        for flight in self._flights.values():
+            flight.withdraw()
         return False
 
-    def _arm(self) -> None:
+    def _arm(self, flight: Flight) -> None:
         now_ns = self._clock.wall_ns()
         left_ns = self.planned_at_ns - now_ns
         self._commit_at_ns = self.planned_at_ns - commit_before(left_ns)
-        deadline_ns = self._commit_at_ns - min(_ARM_MARGIN_NS, max(left_ns, 0) // 20)
-        self._is_released = False
-        self._shard_began_ns = self._clock.monotonic_ns()
-        self._shard = self._station.supervisor.arm(
-            [self._requests[index] for index in self._outstanding],
-            self._settings,
+        self._armed_from_ns = self._clock.monotonic_ns()
+        times = Times(
             t_ns=self.planned_at_ns,
-            deadline_ns=deadline_ns,
-            give_up_ns=max(self._last_start_ns, now_ns) + _HANGS_NS,
+            deadline_ns=self._commit_at_ns - min(_ARM_MARGIN_NS, max(left_ns, 0) // 20),
+            give_up_ns=max(self._last_start_ns, now_ns) + HANGS_NS,
         )
-        self._hangs_at_ns = self._clock.monotonic_ns() + max(deadline_ns - self._clock.wall_ns(), 0) + _HANGS_NS
-
-    def _release(self, withdrawn: Sequence[int]) -> None:
-        self._is_released = True
-        left_ns = max(self._last_start_ns - self._clock.wall_ns(), 0) + self._longest_ns
-        self._hangs_at_ns = self._clock.monotonic_ns() + left_ns + _HANGS_NS
-        self._station.supervisor.release(self._shard, withdrawn)
-
-    def _replace_if_it_hangs(self) -> None:
-        now_ns = self._clock.monotonic_ns()
-        if now_ns >= self._hangs_at_ns:
-            self._station.supervisor.replace(self._shard)
-            self._hangs_at_ns = now_ns + _HANGS_NS
+        flight.arm(times, self._settings)
 
     def _commit(self, release: Release) -> bool:
         """Here, and not before, it is decided who starts; False where nobody does."""
@@ -193,18 +195,23 @@ class Countdown:
         if may_start is None:
             self._send_home("it could not be written down in time that it starts")
             return False
-        gone = [index for index, due in self._outstanding.items() if due.id not in may_start]
         self._station.gate.shut_around(self, self.planned_at_ns)
-        self._release(gone)
-        for index in gone:
-            self._station.running.end(self._outstanding.pop(index).id)
-        self._outcomes.update(decided.outcome for decided in withdrawn)
+        for flight in self._flights.values():
+            for index in [index for index, due in flight.outstanding.items() if due.id not in may_start]:
+                self._station.running.end(flight.outstanding.pop(index).id)
+            if flight.is_armed:
+                self._release(flight)
+        self._endings.withdrawn(withdrawn)
         return bool(self._outstanding)
+
+    def _release(self, flight: Flight) -> None:
+        flight.release(ends_in_ns=max(self._last_start_ns - self._clock.wall_ns(), 0) + self._longest_ns)
 
     def _decide(self) -> list[Decided]:
         """Who of the outstanding is withdrawn, and why."""
-        deleted = [due for due in self._outstanding.values() if self._is_deleted(due)]
-        kept = [due for due in self._outstanding.values() if not self._is_deleted(due)]
+        outstanding = self._outstanding
+        deleted = [due for due in outstanding if self._is_deleted(due)]
+        kept = [due for due in outstanding if not self._is_deleted(due)]
         refused = self._station.running.admit(kept)
         decided = [due.ends(Outcome.CANCELLED, "the job was deleted from the jobs file") for due in deleted]
         for due in kept:
@@ -222,60 +229,51 @@ class Countdown:
             if self._clock.wall_ns() > self.planned_at_ns + _OUT_NS:
                 self._station.gate.release(self)
             if self._abandon.is_set():
-                self._lose_all("tminus was stopped before an answer came (shutdown_grace)")
-            self._replace_if_it_hangs()
+                for flight in self._flights.values():
+                    self._endings.lost(flight, "tminus was stopped before an answer came (shutdown_grace)")
+            for flight in self._flights.values():
+                if flight.outstanding:
+                    flight.replace_if_it_hangs()
             match self._next_event():
-                case wire.Results(finished=finished):
-                    self._take_in(finished)
-                case Lost() if not self._is_released and self._clock.wall_ns() > self._last_start_ns:
-                    self._miss(list(self._outstanding.values()), _TOO_LATE)
-                case Lost(at_ns=at_ns) if not self._is_released or at_ns < self.planned_at_ns:
-                    self._arm()  # nothing leaves before T, so nothing has left
-                case wire.Armed() if not self._is_released:
-                    self._release([])
-                case Lost():
-                    self._lose_all("the executor process died after the release")
-                case wire.Ended(released=False):
-                    self._miss(list(self._outstanding.values()), _TOO_LATE)
-                case wire.Ended():
-                    self._lose_all("the executor has not said how it went")
+                case flight, (http_wire.Results() | python_wire.Results()) as report:
+                    self._endings.finished(flight, report.finished)
+                case flight, Lost() as lost:
+                    self._go_on_after(flight, lost)
+                case flight, Broken(why=why):
+                    self._endings.broken(flight, why)
+                case flight, (http_wire.Armed() | python_wire.Armed()) if not flight.is_released:
+                    self._release(flight)
+                case flight, (http_wire.Ended(released=False) | python_wire.Ended(released=False)):
+                    self._endings.late(flight, _TOO_LATE)
+                case flight, (http_wire.Ended() | python_wire.Ended()):
+                    self._endings.lost(flight, "the executor has not said how it went")
 
-    def _take_in(self, finished: Sequence[Finished]) -> None:
-        for one in finished:
-            if due := self._outstanding.pop(one.index, None):
-                if one.started_ns:
-                    self._offsets.append(one.started_ns - self.planned_at_ns)
-                executor, history, redaction = self._station.supervisor.name, self._settings.history, self._redactions[one.index]
-                self._put(judge.judge(due, one, executor=executor, history=history, redaction=redaction))
-
-    def _put(self, ended: Ended | Decided) -> None:
-        self._outcomes[ended.outcome] += 1
-        self._station.running.end(ended.id)
-        self._station.recorder.put(ended)
+    def _go_on_after(self, flight: Flight, lost: Lost) -> None:
+        """An executor died: what it cannot have started goes to the fresh one, what it may have started is unknown."""
+        was_released = flight.is_released and lost.at_ns >= self.planned_at_ns  # nothing starts before T
+        if was_released:
+            why = f"the executor process died after the release ({lost.how})"
+            self._endings.lost(flight, why, lost.entered)
+        if flight.outstanding and self._clock.wall_ns() > self._last_start_ns:
+            self._endings.late(flight, _TOO_LATE)
+        elif flight.outstanding:
+            self._arm(flight)
 
     def _send_home(self, why: str) -> None:
         """Nobody starts: `missed`, or left to the next start where this process is to end."""
-        self._station.supervisor.withdraw(self._shard)
-        if not self._leave.is_set():
-            self._miss(list(self._outstanding.values()), why)
+        for flight in self._flights.values():
+            flight.withdraw()
+            if not self._leave.is_set():
+                self._endings.late(flight, why)
 
-    def _miss(self, dues: Sequence[Due], why: str) -> None:
-        self._outstanding.clear()
-        for due in dues:
-            self._put(due.ends(Outcome.MISSED, why))
-
-    def _lose_all(self, why: str) -> None:
-        now_ns = self._clock.wall_ns()
-        for due in [self._outstanding.pop(index) for index in list(self._outstanding)]:
-            self._put(judge.lost(due, why, executor=self._station.supervisor.name, now_ns=now_ns))
-
-    def _next_event(self, until_ns: int | None = None) -> ShardEvent | None:
-        """What the executor says next; None then, or after a while, for a look at the clock."""
+    def _next_event(self, until_ns: int | None = None) -> tuple[Flight, ShardEvent] | None:
+        """What an executor says next; None then, or after a while, for a look at the clock."""
         wait_ns = _SLICE_NS if until_ns is None else min(until_ns - self._clock.wall_ns(), _SLICE_NS)
         try:
-            return self._shard.events.get(timeout=max(wait_ns, 0) / SECOND)
+            flight, shard, event = self._events.get(timeout=max(wait_ns, 0) / SECOND)
         except queue.Empty:
             return None
+        return (flight, event) if flight.is_of(shard) else None
 
     def _insist(self, action: Callable[[], Result]) -> Result | None:
         """Do it on the ledger, again while there is time; None where it did not work until then."""
@@ -286,15 +284,3 @@ class Countdown:
                 log.error("the ledger does not work, trying again", planned_at=rfc3339(self.planned_at_ns), error=error.message)
                 if self._clock.wall_ns() > self._last_start_ns or self._leave.wait(_LEDGER_RETRY_S):
                     return None
-
-    def _say_how_it_went(self) -> None:
-        if self._outcomes:
-            offsets = sorted(self._offsets)
-            log.info(
-                "batch",
-                planned_at=rfc3339(self.planned_at_ns),
-                started=len(offsets),
-                first_ms=milliseconds(offsets[0]) if offsets else None,
-                last_ms=milliseconds(offsets[-1]) if offsets else None,
-                **dict(sorted(self._outcomes.items())),
-            )

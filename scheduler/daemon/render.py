@@ -1,8 +1,9 @@
-"""From a job as written to a finished request: templates and secrets are put in here, when the job is armed."""
+"""From a job as written to a finished request or call: templates and secrets are put in here, when the job is armed."""
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -13,20 +14,21 @@ import structlog
 from scheduler import __version__, templates
 from scheduler.errors import TminusError
 from scheduler.executors.http.wire import Request
+from scheduler.executors.python.wire import RequestContext, Work
 from scheduler.instants import MS
 from scheduler.jobsfile.faults import Wrong
 from scheduler.jobsfile.http_syntax import HEADER_VALUE
 from scheduler.jobsfile.references import References
 from scheduler.jobsfile.urls import URL
 from scheduler.model.batch import Due
-from scheduler.model.job import HttpTarget
+from scheduler.model.job import MAX_BODY, CallTarget, FlaskTarget, HttpTarget, Message, Target
 from scheduler.templates import as_text
 
 log = structlog.get_logger()
 
 _MAY_NOT_BE_SENT = "it renders to something that may not be sent"
-#: What may hold `{{ … }}` and `${…}`.
-_RENDERED = ("url", "query", "headers", "json", "form", "body")
+#: Puts in what `{{ … }}` and `${…}` stand for.
+_PutIn = Callable[[Any], Any]
 
 
 class CannotRender(TminusError):
@@ -35,7 +37,7 @@ class CannotRender(TminusError):
 
 class Renderer:
     """
-    Thread-safe; every secret is looked up anew for each request.
+    Thread-safe; every secret is looked up anew for each job.
 
     Args:
         references: What `${…}` stands for.
@@ -47,38 +49,28 @@ class Renderer:
         self._keep_body = keep_body
         self._authorities = _authorities()
 
-    def request(self, due: Due, index: int) -> Request:
+    def render(self, due: Due, index: int) -> Request | Work:
         """
+        What its executor is to do.
+
         Raises:
             CannotRender: a template fails, a secret is not there, a rendered value may not be sent.
         """
-        target, timeouts = due.job.target, due.job.timeouts
+        target = due.job.target
         try:
-            rendered = self._rendered(due)
-            body, content_type = _body(target, rendered)
-            return Request(
-                index=index,
-                method=target.method,
-                url=_url(rendered["url"], rendered["query"]),
-                headers=_headers(due, rendered["headers"], content_type),
-                body=body,
-                connect_ms=timeouts.connect_ns // MS,
-                first_byte_ms=timeouts.first_byte_ns // MS,
-                total_ms=timeouts.total_ns // MS,
-                latest_ns=due.planned_at_ns + due.job.misfire_grace_ns,
-                max_body=target.max_body,
-                keep_body=min(self._keep_body, target.max_body),
-                follow=target.follow,
-                http2=target.http_version == "2",
-                ca=target.tls.ca or self._authorities,
-                insecure=target.tls.insecure,
-            )
+            match target:
+                case HttpTarget():
+                    return self._request(due, target, index)
+                case FlaskTarget():
+                    return self._view(due, target, index)
+                case CallTarget():
+                    return self._call(due, target, index)
         except Wrong as error:
             # What is wrong with a rendered text may quote it: not where a secret is in it.
             words = _MAY_NOT_BE_SENT if _has_secrets(target) else str(error)
-            raise CannotRender(f"http: {words}", hint=error.faults[0].hint) from None
+            raise CannotRender(f"{_kind(target)}: {words}", hint=error.faults[0].hint) from None
         except ValueError:  # halves of characters, a host that is no name
-            raise CannotRender(f"http: {_MAY_NOT_BE_SENT}") from None
+            raise CannotRender(f"{_kind(target)}: {_MAY_NOT_BE_SENT}") from None
         except CannotRender:
             raise
         except TminusError as error:
@@ -89,21 +81,83 @@ class Renderer:
 
     def secrets(self, due: Due) -> frozenset[str]:
         """
-        What `${…}` stands for in this job's request: no text for people may hold it.
+        What `${…}` stands for in this job: no text for people may hold it.
 
         Raises:
-            CannotRender: as `request`.
+            CannotRender: as `render`.
         """
-        target = due.job.target
-        found = (reference for part in _RENDERED for reference in templates.references(getattr(target, part)))
+        found = (reference for value in asdict(due.job.target).values() for reference in templates.references(value))
         try:
             return frozenset(value for reference in found if (value := self._references.value_of(reference)))
         except TminusError as error:
             raise CannotRender(error.message, hint=error.hint) from None
 
-    def _rendered(self, due: Due) -> dict[str, Any]:
+    def _request(self, due: Due, target: HttpTarget, index: int) -> Request:
+        timeouts, put_in = due.job.timeouts, self._for(due)
+        body, content_type = _body(target, put_in)
+        if target.body_file is not None:
+            body, content_type = _file(target.body_file), "application/octet-stream"
+        headers = _headers(due, target, put_in, content_type)
+        # `Name;` is libcurl's way to write a header without a value, `Name:` to leave out one of its own: without a type it
+        # would call any body a form.
+        lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers]
+        if all(name.lower() != "content-type" for name, _ in headers):
+            lines.append("Content-Type:")
+        return Request(
+            index=index,
+            method=target.method,
+            url=_url(put_in(target.url), put_in(target.query)),
+            headers=lines,
+            body=body,
+            connect_ms=timeouts.connect_ns // MS,
+            first_byte_ms=timeouts.first_byte_ns // MS,
+            total_ms=timeouts.total_ns // MS,
+            latest_ns=due.planned_at_ns + due.job.misfire_grace_ns,
+            max_body=target.max_body,
+            keep_body=min(self._keep_body, target.max_body),
+            follow=target.follow,
+            http2=target.http_version == "2",
+            ca=target.tls.ca or self._authorities,
+            insecure=target.tls.insecure,
+        )
+
+    def _view(self, due: Due, target: FlaskTarget, index: int) -> Work:
+        put_in = self._for(due)
+        path = as_text(put_in(target.url)) if target.url is not None else None
+        context = self._context(due, target, put_in, path=path, endpoint=target.endpoint, args=put_in(target.args))
+        return self._work(due, index, ref=None, request=context, max_body=target.max_body)
+
+    def _call(self, due: Due, target: CallTarget, index: int) -> Work:
+        put_in = self._for(due)
+        context = self._context(due, target.request, put_in, path=as_text(put_in(target.request.path)))
+        args, kwargs = put_in(list(target.args)), put_in(target.kwargs)
+        return self._work(due, index, ref=target.ref, args=args, kwargs=kwargs, request=context, max_body=MAX_BODY)
+
+    def _context(self, due: Due, message: Message, put_in: _PutIn, *, path: str | None, **view: Any) -> RequestContext:
+        body, content_type = _body(message, put_in)
+        if path is not None and message.query:
+            path += ("&" if "?" in path else "?") + _encoded(put_in(message.query))
+        elif message.query:
+            view["args"] = {**view["args"], **put_in(message.query)}  # what a rule does not know, Flask puts into the query
+        headers = [list(pair) for pair in _headers(due, message, put_in, content_type)]
+        return RequestContext(method=message.method, path=path, headers=headers, body=body or b"", **view)
+
+    def _work(self, due: Due, index: int, **given: Any) -> Work:
+        return Work(
+            index=index,
+            job=due.job.name,
+            occurrence=str(due.id),
+            latest_ns=due.planned_at_ns + due.job.misfire_grace_ns,
+            total_ns=due.job.timeouts.total_ns,
+            kill_after_ns=due.job.timeouts.kill_after_ns,
+            keep_body=self._keep_body,
+            keep_output=self._keep_body,
+            **given,
+        )
+
+    def _for(self, due: Due) -> _PutIn:
         names = templates.context(due.job, due.id, planned_at_ns=due.planned_at_ns, params=due.params)
-        return {part: templates.render(getattr(due.job.target, part), names, self._references.value_of) for part in _RENDERED}
+        return lambda value: templates.render(value, names, self._references.value_of)
 
 
 def _url(rendered: Any, query: Mapping[str, Any]) -> str:
@@ -112,29 +166,34 @@ def _url(rendered: Any, query: Mapping[str, Any]) -> str:
     if not host.isascii():
         name, colon, port = host.partition(":")
         host = idna.encode(name, uts46=True).decode() + colon + port
-    added = urlencode({name: as_text(value) for name, value in query.items()})
+    added = _encoded(query)
     joined = "&".join(part for part in (parts.query, added) if part)
     return urlunsplit((parts.scheme.lower(), host, parts.path or "/", joined, ""))
 
 
-def _body(target: HttpTarget, rendered: Mapping[str, Any]) -> tuple[bytes | None, str]:
+def _encoded(query: Mapping[str, Any]) -> str:
+    return urlencode({name: as_text(value) for name, value in query.items()})
+
+
+def _body(message: Message, put_in: _PutIn) -> tuple[bytes | None, str]:
     """The body and its type."""
-    if target.has_json:
-        return json.dumps(rendered["json"], ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
-    if target.form is not None:
-        fields = {name: as_text(value) for name, value in rendered["form"].items()}
-        return urlencode(fields).encode(), "application/x-www-form-urlencoded"
-    if target.body is not None:
-        return as_text(rendered["body"]).encode(), "text/plain; charset=utf-8"
-    if target.body_file is not None:
-        try:
-            return Path(target.body_file).read_bytes(), "application/octet-stream"
-        except OSError as error:
-            raise CannotRender(f"http.body_file: cannot read {target.body_file}: {error.strerror}") from None
+    if message.has_json:
+        return json.dumps(put_in(message.json), ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
+    if message.form is not None:
+        return _encoded(put_in(message.form)).encode(), "application/x-www-form-urlencoded"
+    if message.body is not None:
+        return as_text(put_in(message.body)).encode(), "text/plain; charset=utf-8"
     return None, ""
 
 
-def _headers(due: Due, own: Mapping[str, Any], content_type: str) -> list[str]:
+def _file(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise CannotRender(f"http.body_file: cannot read {path}: {error.strerror}") from None
+
+
+def _headers(due: Due, message: Message, put_in: _PutIn, content_type: str) -> list[tuple[str, str]]:
     """All headers; a job's own win over ours."""
     headers = {
         "User-Agent": f"tminus/{__version__}",
@@ -142,22 +201,23 @@ def _headers(due: Due, own: Mapping[str, Any], content_type: str) -> list[str]:
         "X-Tminus-Occurrence": str(due.id),
         "X-Tminus-Attempt": "1",
     }
-    if not due.job.target.is_safe:
+    if not message.is_safe:
         headers["Idempotency-Key"] = str(due.id)
-    given = {name: HEADER_VALUE.parse(as_text(value)) for name, value in own.items()}
+    if content_type:
+        headers["Content-Type"] = content_type
+    given = {name: HEADER_VALUE.parse(as_text(value)) for name, value in put_in(message.headers).items()}
     taken = {name.lower() for name in given}
-    lines = [f"{name}: {value}" for name, value in headers.items() if name.lower() not in taken]
-    # `Name;` is libcurl's way to write a header without a value, `Name:` to leave out one of its own: without a type it
-    # would call any body a form.
-    lines += [f"{name}: {value}" if value else f"{name};" for name, value in given.items()]
-    if "content-type" not in taken:
-        lines.append(f"Content-Type: {content_type}" if content_type else "Content-Type:")
-    "".join(lines).encode()  # half a character would break the pipe to the executor for the whole batch
-    return lines
+    all_of_them = [*((name, value) for name, value in headers.items() if name.lower() not in taken), *given.items()]
+    "".join(value for _, value in all_of_them).encode()  # half a character would break the pipe for the whole batch
+    return all_of_them
 
 
-def _has_secrets(target: HttpTarget) -> bool:
-    return any(True for part in _RENDERED for _ in templates.references(getattr(target, part)))
+def _kind(target: Target) -> str:
+    return {HttpTarget: "http", FlaskTarget: "flask", CallTarget: "call"}[type(target)]
+
+
+def _has_secrets(target: Target) -> bool:
+    return any(True for value in asdict(target).values() for _ in templates.references(value))
 
 
 def _authorities() -> str | None:

@@ -10,18 +10,19 @@ from sqlalchemy.engine import Connection
 from scheduler.clock import Clock
 from scheduler.daemon.clock_watch import ClockWatch
 from scheduler.daemon.countdown import Countdown
+from scheduler.daemon.executors import Executors
 from scheduler.daemon.inbox import Inbox
 from scheduler.daemon.planner import Planner
 from scheduler.daemon.recorder import Recorder
 from scheduler.daemon.recovery import recover, wanted
 from scheduler.daemon.station import Station
-from scheduler.daemon.supervisor import Supervisor
 from scheduler.instants import SECOND
 from scheduler.ledger import instances, schedules, upkeep
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Request
 from scheduler.model.batch import Due
 from scheduler.model.definitions import Definitions
+from scheduler.model.job import Target
 from scheduler.operations.run_now import accept
 from scheduler.release.gate import Gate
 
@@ -47,7 +48,7 @@ class Service:
             ledger=ledger,
             instance=instance,
             definitions=definitions,
-            supervisor=Supervisor(clock),
+            executors=Executors(clock),
             recorder=Recorder(ledger, gate=gate, clock=clock),
             gate=gate,
         )
@@ -67,7 +68,7 @@ class Service:
             TminusError: the ledger does not work, or the executor does not start.
         """
         station = self.station
-        station.supervisor.start()
+        station.executors.start(station.definitions, _targets(station.definitions))
         station.recorder.start()
         now_ns = station.clock.wall_ns()
         upkeep.keep_config(station.ledger, station.definitions.version, station.definitions.text, now_ns=now_ns)
@@ -88,12 +89,13 @@ class Service:
         upkeep.keep_config(ledger, definitions.version, definitions.text, now_ns=now_ns)
         after = schedules.adopt(ledger, wanted(definitions), now_ns=now_ns)
         instances.configured(ledger, self.station.instance, version=definitions.version, error=None)
+        self.station.executors.adopt(definitions, _targets(definitions))
         self.station.definitions = definitions
         self._planner.replan(definitions, after)
 
     def is_well(self) -> bool:
         """Whether T will be met: batches are closed, and the executor takes them."""
-        has_executor = self.station.supervisor.is_well()
+        has_executor = self.station.executors.is_well()
         return self._stopping or (has_executor and self._planner.is_well())
 
     def status(self) -> str:
@@ -127,7 +129,7 @@ class Service:
             countdown.abandon()
             countdown.join()
         well = self.station.recorder.stop(_LAST_WRITES_S)
-        self.station.supervisor.stop()
+        self.station.executors.stop()
         return well
 
     def _launch(self, planned_at_ns: int, dues: Sequence[Due]) -> None:
@@ -150,3 +152,7 @@ class Service:
 
     def _taken(self, request: Request) -> None:
         self._planner.add(self._queued.pop(request.id))
+
+
+def _targets(definitions: Definitions) -> list[Target]:
+    return [job.target for job in definitions.jobs.values()]

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scheduler.clock import Clock
+from scheduler.daemon.executors import Executors
 from scheduler.daemon.recorder import Recorder
 from scheduler.daemon.render import Renderer
 from scheduler.daemon.running import Running
-from scheduler.daemon.supervisor import Supervisor
 from scheduler.jobsfile.references import References
 from scheduler.ledger.engine import Ledger
 from scheduler.model.definitions import Definitions
@@ -29,7 +29,7 @@ class Station:
     ledger: Ledger
     instance: str
     definitions: Definitions
-    supervisor: Supervisor
+    executors: Executors
     recorder: Recorder
     gate: Gate
     running: Running = field(default_factory=Running)

@@ -1,26 +1,21 @@
-"""The supervisor: starts the executor process, hands it shards, replaces it when it dies or hangs."""
+"""The supervisor: starts an executor process, hands it shards, replaces it when it dies or hangs."""
 
 import contextlib
-import itertools
-import os
-import queue
-import socket
+import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
-import scheduler
 from scheduler.clock import Clock
+from scheduler.daemon.channels import Channel
 from scheduler.errors import TminusError
-from scheduler.executors.http import wire
-from scheduler.executors.http.wire import Request
+from scheduler.executors.http import wire as http_wire
+from scheduler.executors.python import wire as python_wire
 from scheduler.instants import SECOND
-from scheduler.model.definitions import DaemonSettings, Priority
 
 log = structlog.get_logger()
 
@@ -29,96 +24,145 @@ _READY_S = 20
 _HANGS_NS = 5 * SECOND
 #: After a death this soon after its start, the next one waits a little.
 _TOO_SOON_NS = 2 * SECOND
-#: What the executor needs of our environment; secrets are not among it.
-_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "SYSTEMROOT")
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The executor died while it had the shard; what it has not reported it never will."""
+    """
+    The executor died while it had the shard; what it has not reported it never will.
 
-    at_ns: int  #: when that was noticed, wall clock
+    Attributes:
+        at_ns: When that was noticed, wall clock.
+        how: For people.
+        entered: Works that had begun, with the instants; None where nobody can tell.
+    """
+
+    at_ns: int
+    how: str
+    entered: Mapping[int, int] | None = None
 
 
-ShardEvent = wire.Armed | wire.Results | wire.Ended | Lost
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The executor cannot work, and has not got the shard."""
+
+    why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+#: What an executor reports of a shard, or one of the two above.
+ShardEvent = Any
+
+
 class Shard:
-    """The daemon's end of a shard: what the executor says of it, in order."""
+    """The daemon's end of a shard. What is said of it goes to `tell`, in order, on the supervisor's thread."""
 
-    number: int
-    events: "queue.SimpleQueue[ShardEvent]" = field(default_factory=queue.SimpleQueue)
+    def __init__(self, number: int, command: Any, tell: Callable[["Shard", ShardEvent], None]) -> None:
+        self.number = number
+        self.command = command
+        self.is_sent = False
+        self._tell = tell
+
+    def tell(self, event: ShardEvent) -> None:
+        """This has happened to it."""
+        self._tell(self, event)
 
 
 class Supervisor:
-    """Keeps one HTTP executor running. Thread-safe."""
+    """
+    Keeps one executor running. Thread-safe.
 
-    def __init__(self, clock: Clock) -> None:
-        self.name = f"http-1@{socket.gethostname()}"
+    Args:
+        channel: To its process.
+    """
+
+    def __init__(self, channel: Channel, *, clock: Clock) -> None:
+        self.channel = channel
+        self.name = channel.name
         self.may_be_realtime = False
         self._clock = clock
-        self._numbers = itertools.count(1)
+        self._number = 0
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._writing_since_ns = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._shards: dict[int, Shard] = {}
+        self._broken = ""
         self._ready = threading.Event()
+        self._known = threading.Event()  #: ready, or broken
+        self._wanted = threading.Event()
         self._stopping = threading.Event()
+        self._retiring = False
         self._reader: threading.Thread | None = None
 
     def start(self) -> None:
-        """
-        Start the executor, and a thread that reads its reports and replaces it.
+        """Start the executor, and a thread that reads its reports and replaces it; returns at once."""
+        self._reader = threading.Thread(target=self._supervise, name=f"supervisor {self.name}", daemon=True)
+        self._reader.start()
 
+    def wait_until_ready(self) -> None:
+        """
         Raises:
             TminusError: it does not come up.
         """
-        self._reader = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
-        self._reader.start()
-        if not self._ready.wait(_READY_S):
-            self.stop()
-            raise TminusError("the HTTP executor does not start", hint="try: python -m scheduler.executors.http < /dev/null")
+        if not self._known.wait(_READY_S) or self._broken:
+            raise TminusError(f"the executor {self.name} does not start", hint=self._broken or "look at what it says above")
 
     def stop(self) -> None:
         """End the executor; what it still runs is lost."""
         self._stopping.set()
-        process = self._process
-        if process is not None:
-            process.kill()
+        self._wanted.set()
+        if self._process is not None:
+            self._process.kill()
         if self._reader is not None:
             self._reader.join()
 
-    def arm(
-        self, requests: Sequence[Request], settings: DaemonSettings, *, t_ns: int, deadline_ns: int, give_up_ns: int
-    ) -> Shard:
-        """Hand over a shard to be armed; its `events` tell the rest. A dead executor shows as `Lost`."""
-        shard = Shard(number=next(self._numbers))
-        command = wire.Arm(
-            shard=shard.number,
-            t_ns=t_ns,
-            deadline_ns=deadline_ns,
-            give_up_ns=give_up_ns,
-            lanes=settings.lanes,
-            max_connections=settings.max_connections,
-            realtime=settings.priority is Priority.AUTO and self.may_be_realtime,
-            requests=list(requests),
-        )
-        self._ready.wait(_READY_S)
+    def retire(self) -> None:
+        """End the executor once it has no shard; there will be no other one. Returns at once."""
         with self._lock:
-            self._shards[shard.number] = shard
-        if not self._write(command):
-            shard.events.put(Lost(self._clock.wall_ns()))
+            self._retiring = True
+            is_idle = not self._shards
+        if is_idle:
+            self._end()
+
+    def arm(self, command_of: Callable[[int], Any], tell: Callable[[Shard, ShardEvent], None]) -> Shard:
+        """
+        Hand over a shard, as soon as the executor is ready for it.
+
+        Args:
+            command_of: The command to arm it, by the shard's number.
+            tell: Told what becomes of it.
+        """
+        with self._lock:
+            if self._stopping.is_set():
+                shard = Shard(0, None, tell)
+                shard.tell(Lost(self._clock.wall_ns(), "a fresh one has taken its place", {}))
+                return shard
+            self._number += 1
+            shard = self._shards[self._number] = Shard(self._number, command_of(self._number), tell)
+        self._wanted.set()
+        if self._ready.is_set():
+            self._send(shard)
         return shard
 
-    def release(self, shard: Shard, withdrawn: Sequence[int]) -> None:
-        """The commit is durable: let the shard go at its T, but for those."""
-        self._write(wire.Release(shard=shard.number, withdrawn=list(withdrawn)))
+    def forget(self, shard: Shard) -> bool:
+        """Hand it over no more; False where it has been."""
+        with self._lock:
+            return not shard.is_sent and self._shards.pop(shard.number, None) is not None
 
-    def withdraw(self, shard: Shard) -> None:
-        """Send the shard home."""
-        self._write(wire.Withdraw(shard=shard.number))
+    def write(self, command: Any) -> bool:
+        """Send a command; False where the executor is gone, of which its shards hear."""
+        with self._writing:
+            process = self._process
+            if process is None or process.stdin is None:
+                return False
+            self._writing_since_ns = self._clock.monotonic_ns()
+            try:
+                self.channel.write(process.stdin, command)  # type: ignore[arg-type]  # IO[bytes] is one
+            except (OSError, ValueError):
+                return False
+            finally:
+                self._writing_since_ns = 0
+            return True
 
     def is_well(self) -> bool:
         """Whether the executor is there and takes its commands; one that hangs is killed, and so replaced."""
@@ -130,7 +174,7 @@ class Supervisor:
 
     def replace(self, shard: Shard) -> None:
         """Kill the executor that has this shard and hangs: a fresh one follows, and all its shards are `Lost`."""
-        if shard.number in self._shards:
+        if shard.number in self._shards and shard.is_sent:
             self._kill()
 
     def _kill(self) -> None:
@@ -139,75 +183,105 @@ class Supervisor:
             log.warning("executor hangs, replacing it", executor=self.name, pid=process.pid)
             process.kill()
 
-    def _write(self, command: wire.Command) -> bool:
-        with self._writing:
-            process = self._process
-            if process is None or process.stdin is None:
-                return False
-            self._writing_since_ns = self._clock.monotonic_ns()
-            try:
-                wire.write(process.stdin, command)  # type: ignore[arg-type]  # IO[bytes] is one
-            except (OSError, ValueError):  # it has died; `_supervise` tells the shards that it had
-                return False
-            finally:
-                self._writing_since_ns = 0
-            return True
+    def _send(self, shard: Shard) -> None:
+        with self._lock:
+            if shard.is_sent or shard.number not in self._shards:
+                return
+            shard.is_sent = True
+        if not self.write(shard.command):
+            self._lose(shard, "it was gone")
 
     def _supervise(self) -> None:
         while not self._stopping.is_set():
             started_ns = self._clock.monotonic_ns()
+            self._wanted.clear()
             try:
-                process = self._process = _start_process()
+                process = self._process = self.channel.start()
             except OSError as error:
-                log.error("the executor cannot be started, trying again", executor=self.name, error=str(error))
+                self._is_broken(f"it cannot be started: {error.strerror or error}")
+            else:
+                if self._stopping.is_set():  # `stop` may have looked for the process a moment before it was there
+                    process.kill()
+                self._hear_all(process)
+            if self._broken:
+                self._wanted.wait()  # each shard is worth another try
+            elif self._clock.monotonic_ns() - started_ns < _TOO_SOON_NS:
                 self._stopping.wait(1)
-                continue
-            if self._stopping.is_set():  # `stop` may have looked for the process a moment before it was there
-                process.kill()
-            for report in wire.read_reports(process.stdout):  # type: ignore[arg-type]  # a pipe is there
-                self._hear(report)
-            status = process.wait()
-            self._ready.clear()
-            _close_pipes(process)
-            self._all_lost()
-            if not self._stopping.is_set():
-                log.error("executor died", executor=self.name, pid=process.pid, status=status)
-                if self._clock.monotonic_ns() - started_ns < _TOO_SOON_NS:
-                    self._stopping.wait(1)
 
-    def _hear(self, report: wire.Report) -> None:
+    def _hear_all(self, process: "subprocess.Popen[bytes]") -> None:
+        for report in self.channel.read(process.stdout):  # type: ignore[arg-type]  # a pipe is there
+            self._hear(report)
+        status = process.wait()
+        self._ready.clear()
+        _close_pipes(process)
+        with self._lock:
+            sent = [shard for shard in self._shards.values() if shard.is_sent]
+        for shard in sent:
+            self._lose(shard, _how(status))
+        if not self._stopping.is_set() and not self._broken and status != 0:
+            log.error("executor died", executor=self.name, pid=process.pid, status=status)
+
+    def _hear(self, report: Any) -> None:
         match report:
-            case wire.Hello():
-                self.may_be_realtime = report.realtime
-                self._ready.set()
-            case wire.Ended():
+            case http_wire.Hello() | python_wire.Hello():
+                self._greet(report)
+            case http_wire.Ended() | python_wire.Ended():
                 with self._lock:
                     shard = self._shards.pop(report.shard, None)
+                    is_over = self._retiring and not self._shards
                 if shard:
-                    shard.events.put(report)
-            case wire.Armed() | wire.Results():
+                    shard.tell(report)
+                if is_over:
+                    self._end()
+            case _:
                 if shard := self._shards.get(report.shard):
-                    shard.events.put(report)
+                    shard.tell(report)
 
-    def _all_lost(self) -> None:
-        lost = Lost(self._clock.wall_ns())
+    def _greet(self, hello: http_wire.Hello | python_wire.Hello) -> None:
+        if hello.error:
+            self._is_broken(hello.error)
+            return
+        self._broken = ""
+        self.may_be_realtime = hello.realtime
+        self._ready.set()
+        self._known.set()
         with self._lock:
-            shards = list(self._shards.values())
-            self._shards.clear()
-        for shard in shards:
-            shard.events.put(lost)
+            waiting = list(self._shards.values())
+        for shard in waiting:
+            self._send(shard)
+
+    def _is_broken(self, why: str) -> None:
+        if why != self._broken:
+            log.error("executor does not work", executor=self.name, error=why)
+        self._broken = why
+        self._known.set()
+        with self._lock:
+            waiting, self._shards = list(self._shards.values()), {}
+        for shard in waiting:
+            shard.tell(Broken(why))
+
+    def _lose(self, shard: Shard, how: str) -> None:
+        with self._lock:
+            if self._shards.pop(shard.number, None) is None:
+                return
+        shard.tell(Lost(self._clock.wall_ns(), how, self.channel.entered(shard.command)))
+
+    def _end(self) -> None:
+        """Let the process end by itself; nothing follows."""
+        with self._lock:
+            self._stopping.set()
+        self._wanted.set()
+        process = self._process
+        if process is not None and process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
 
 
-def _start_process() -> subprocess.Popen[bytes]:
-    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    # By its module, never by its path: that would put our own folders on its search path.
-    environment["PYTHONPATH"] = str(Path(scheduler.__file__).parent.parent)
-    environment["PYTHONSAFEPATH"] = "1"
-    command = [sys.executable, "-m", "scheduler.executors.http"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd="/")
+def _how(status: int) -> str:
+    return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
 
 
-def _close_pipes(process: subprocess.Popen[bytes]) -> None:
+def _close_pipes(process: "subprocess.Popen[bytes]") -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with contextlib.suppress(OSError):  # what is still in its buffer has nowhere to go

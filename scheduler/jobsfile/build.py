@@ -7,13 +7,13 @@ from typing import Any
 from scheduler.errors import nearest
 from scheduler.jobsfile import language, short_forms
 from scheduler.jobsfile.faults import Fault
-from scheduler.jobsfile.http_targets import http_faults, http_target
 from scheduler.jobsfile.merge import Layer, merged
 from scheduler.jobsfile.outside import Outside
 from scheduler.jobsfile.problems import Severity
 from scheduler.jobsfile.report import Report
 from scheduler.jobsfile.schedules import Scheduled, scheduled
 from scheduler.jobsfile.sections import Sections
+from scheduler.jobsfile.targets import call_faults, flask_faults, http_faults, target_of
 from scheduler.jobsfile.texts import text_faults
 from scheduler.jobsfile.validation import Validated, validated
 from scheduler.jobsfile.values import NAME, NAME_HINT
@@ -21,6 +21,8 @@ from scheduler.model.job import Job, Place
 from scheduler.policies.timeouts import Timeouts
 
 _NAME = re.compile(NAME)
+_TARGETS = ("http", "flask", "call")
+_APPS = (("app",), ("flask", "app"), ("call", "app"))
 _BUILT_IN: Any = language.Job.model_validate(language.BUILT_IN)
 
 
@@ -126,14 +128,50 @@ class Builder:
             yield Fault(words="an empty list never fires", path=("schedule",), hint=hint)
         elif job.schedule is None and not any(map(found.is_faulty, ("schedule", "group", "after"))):
             yield Fault(words="no schedule", hint=hint, on_key=True)
-        if job.http is None and not any(map(found.is_faulty, ("http", "flask", "call"))):
+        yield from self._target_faults(found)
+        yield from text_faults(value, self._outside)
+
+    def _target_faults(self, found: Validated[language.Job]) -> Iterator[Fault]:
+        job = found.model
+        kinds = [kind for kind in _TARGETS if getattr(job, kind) is not None]
+        if len(kinds) > 1:
+            words, hint = f"give {' or '.join(kinds)}, not both", "a job does one thing"
+            yield Fault(words=words, path=(kinds[1],), on_key=True, of_owner=True, hint=hint)
+        elif not kinds and not any(map(found.is_faulty, _TARGETS)):
             yield Fault(words="nothing to do", hint="give it http: with the URL to call", on_key=True)
-        elif job.http is not None:
+        if job.http is not None:
             if job.http.url is None and not found.is_faulty("http", "url"):
                 yield Fault(words="no url", path=("http",), hint="write url: https://HOST/PATH")
             knows_method = not found.is_faulty("http", "method")
             yield from (fault.under("http") for fault in http_faults(job.http, self._outside, knows_method=knows_method))
-        yield from text_faults(value, self._outside)
+        if job.flask is not None:
+            if not any(getattr(job.flask, key) or found.is_faulty("flask", key) for key in ("endpoint", "url")):
+                yield Fault(words="no view", path=("flask",), hint="write endpoint: reports.rebuild, or url: /reports/rebuild")
+            knows_method = not found.is_faulty("flask", "method")
+            faults = flask_faults(job.flask, has_app=_has_app(found, "flask"), knows_method=knows_method)
+            yield from (fault.under("flask") for fault in faults)
+        if job.call is not None:
+            if job.call.ref is None and not found.is_faulty("call", "ref"):
+                yield Fault(words="no ref", path=("call",), hint="write ref: module:function")
+            knows_method = not found.is_faulty("call", "request", "method")
+            faults = call_faults(job.call, has_app=_has_app(found, "call"), knows_method=knows_method)
+            yield from (fault.under("call") for fault in faults)
+        for where in _APPS:
+            name = _app_at(job, where)
+            if name and ":" not in name and name not in self._sections.apps:
+                near = nearest(name, self._sections.apps)
+                hint = f"did you mean {near}?" if near else "applications stand under apps: at the top of the file"
+                yield Fault(words=f"no app {name!r}", path=where, hint=hint)
+
+
+def _has_app(found: Validated[language.Job], target: str) -> bool:
+    """Whether a target has an application, right or wrong."""
+    return any(_app_at(found.model, where) or found.is_faulty(*where) for where in (("app",), (target, "app")))
+
+
+def _app_at(job: language.Job, where: tuple[str, ...]) -> str | None:
+    owner = job if len(where) == 1 else getattr(job, where[0])
+    return owner.app if owner else None
 
 
 def job_of(name: str, job: language.Job, when: Scheduled, outside: Outside, place: Place) -> Job:
@@ -142,7 +180,7 @@ def job_of(name: str, job: language.Job, when: Scheduled, outside: Outside, plac
     statuses = job.expect.status if job.expect else None
     return Job(
         name=name,
-        target=http_target(job.http or language.Http(), outside),
+        target=target_of(job, outside),
         schedule=when.schedule,
         schedule_text=when.text,
         zone=when.zone,
@@ -150,6 +188,7 @@ def job_of(name: str, job: language.Job, when: Scheduled, outside: Outside, plac
             connect_ns=_given(timeout.connect, _BUILT_IN.timeout.connect),
             first_byte_ns=_given(timeout.first_byte, _BUILT_IN.timeout.first_byte),
             total_ns=_given(timeout.total, _BUILT_IN.timeout.total),
+            kill_after_ns=_given(timeout.kill_after, _BUILT_IN.timeout.kill_after),
         ),
         misfire_grace_ns=_given(job.misfire_grace_time, _BUILT_IN.misfire_grace_time),
         coalesce=_given(job.coalesce, _BUILT_IN.coalesce),

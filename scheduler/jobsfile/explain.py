@@ -41,6 +41,8 @@ def explain(name: str, builder: Builder, sections: Sections) -> list[ValueOrigin
             where = f"{layer.name}, {place}" if layer.name else place
             found[path] = ValueOrigin(dotted(path), _shown(path, value, spot.node), where)
     for path, value in _leaves((), language.BUILT_IN):
+        if (path[0] == "http" and "http" not in merged) or (path[-1] == "kill_after" and "call" not in merged):
+            continue
         found.setdefault(path, ValueOrigin(dotted(path), _shown(path, value, None), "built in"))
     if layer := sections.settings.get("timezone"):
         spot = layer.document.spot(("timezone",))

@@ -13,6 +13,7 @@ WITHOUT_BODY = frozenset({"GET", "HEAD", "TRACE"})
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 _OURS = frozenset({"host", "content-length", "transfer-encoding"})
 _CLASS = re.compile(r"([1-5])xx")
 _WORD = word()
@@ -50,6 +51,17 @@ def _version(value: Any) -> str:
     raise must('be "1.1" or "2"', hint='write "1.1" or "2"')
 
 
+def _path(value: Any) -> str:
+    hint = "write a path such as /reports/daily?kind=short"
+    if not isinstance(value, str):
+        raise wrong_type("a path", value, hint=hint)
+    if not value.startswith("/") or value.startswith("//"):
+        raise must("be a path that begins with one /", hint=hint)
+    if match := _UNPRINTABLE.search(value):
+        raise Wrong(Fault(words=f"character U+{ord(match[0]):04X} in a path", hint="write it as %XX"))
+    return value
+
+
 def _status(value: Any) -> StatusRange:
     if isinstance(value, str) and (match := _CLASS.fullmatch(value)):
         first = int(match[1]) * 100
@@ -64,5 +76,6 @@ VERSION = Kind(_version, {"enum": ["1.1", "2", 1.1, 2]})
 STATUS = Kind(
     _status, {"anyOf": [{"type": "integer", "minimum": 100, "maximum": 599}, {"type": "string", "pattern": "^[1-5]xx$"}]}
 )
+PATH = Kind(_path, {"type": "string", "pattern": "^/"})
 HEADER_NAME = Kind(_header_name, {"type": "string"})
 HEADER_VALUE = Kind(_header_value, _WORD.schema)

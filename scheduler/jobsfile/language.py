@@ -12,20 +12,21 @@ from pydantic_core import CoreSchema, core_schema
 
 from scheduler.jobsfile import short_forms
 from scheduler.jobsfile.crons import CRON
-from scheduler.jobsfile.http_syntax import HEADER_NAME, HEADER_VALUE, METHOD, STATUS, VERSION
+from scheduler.jobsfile.http_syntax import HEADER_NAME, HEADER_VALUE, METHOD, PATH, STATUS, VERSION
+from scheduler.jobsfile.python_kinds import APP, APP_NAME, APPLICATION, REF
 from scheduler.jobsfile.setting_kinds import FILE_VERSION, LEAD, LEDGER, ONE_ATTEMPT, PARAM_NAME
 from scheduler.jobsfile.times import AT
 from scheduler.jobsfile.urls import URL
 from scheduler.jobsfile.values import NAME, NAME_HINT, Kind, auto_or, built_in_only, duration, integer, one_of, size, text, word
 from scheduler.jobsfile.zones import ZONE
 from scheduler.model.definitions import KeepBody, Priority, Reload
-from scheduler.model.job import StatusRange
+from scheduler.model.job import Isolate, StatusRange
 from scheduler.policies.coalesce import Coalesce
 from scheduler.policies.overlap import Overlap
 
 #: What a job has where nothing is written; in the words of the file.
 BUILT_IN: Mapping[str, Any] = {
-    "timeout": {"connect": "3s", "first_byte": "10s", "total": "30s"},
+    "timeout": {"connect": "3s", "first_byte": "10s", "total": "30s", "kill_after": "10s"},
     "misfire_grace_time": "30s",
     "coalesce": "latest",
     "max_instances": 1,
@@ -65,6 +66,7 @@ _COALESCE = one_of({"latest": Coalesce.LATEST}, later=("earliest", "all"))
 _OVERLAP = one_of({"skip": Overlap.SKIP, "allow_all": Overlap.ALLOW_ALL}, later=("buffer_one", "buffer_all", "cancel_other"))
 _KEEP_BODY = one_of({body.value: body for body in KeepBody})
 _PRIORITY = one_of({priority.value: priority for priority in Priority})
+_ISOLATE = one_of({isolate.value: isolate for isolate in Isolate})
 _RELOAD = one_of({reload.value: reload for reload in Reload})
 _TAG = text(NAME, f"match {NAME}", hint=NAME_HINT)
 _GROUP = text(r"[A-Za-z_][A-Za-z0-9_.-]*\$?", "be the name of a group", hint="`getent group` lists them")
@@ -101,10 +103,9 @@ class Tls(Map):
     warn_expiry: Annotated[Any, later(), Field(description="How long before its end a certificate is worth a warning.")] = None
 
 
-class Http(Map):
-    """One HTTP request. Texts may hold {{ … }} and ${…}."""
+class Message(Map):
+    """What a request says. Texts may hold {{ … }} and ${…}."""
 
-    url: Annotated[str | None, Of(URL), Field(description="Where to; http or https.")] = None
     method: Annotated[str | None, Of(METHOD), Field(description="Built in: GET.")] = None
     query: Annotated[Words, Field(description="Added to the URL, encoded.")] = None
     headers: Annotated[
@@ -113,6 +114,12 @@ class Http(Map):
     json_: Annotated[Any, Field(alias="json", description="The body, sent as JSON.")] = None
     form: Annotated[Words, Field(description="The body, sent as a form.")] = None
     body: Annotated[str | None, Field(description="The body, sent as it is.")] = None
+
+
+class Http(Message):
+    """One HTTP request."""
+
+    url: Annotated[str | None, Of(URL), Field(description="Where to; http or https.")] = None
     body_file: Annotated[str | None, Field(description="A file that is the body; relative to the jobs file.")] = None
     redirects: Annotated[Redirects | None, Field(description="What is done about a redirect.")] = None
     http_version: Annotated[str | None, Of(VERSION), Field(description="Built in: 1.1.")] = None
@@ -125,13 +132,49 @@ class Http(Map):
     cookies: Annotated[Any, later(), Field(description="A session kept between runs.")] = None
 
 
+class Flask(Message):
+    """A view of a Flask application, called through its whole WSGI stack."""
+
+    app: Annotated[str | None, Of(APP), Field(description="A name under apps, module:app or module:create_app().")] = None
+    endpoint: Annotated[str | None, Field(description="The view, as Flask names it.")] = None
+    args: Annotated[dict[str, Any] | None, Field(description="Of the endpoint.")] = None
+    url: Annotated[str | None, Of(PATH), Field(description="Path and query, instead of an endpoint.")] = None
+
+
+class Surroundings(Message):
+    """The request that a function finds around it."""
+
+    path: Annotated[str | None, Of(PATH), Field(description="Built in: /.")] = None
+
+
+class Call(Map):
+    """A Python function."""
+
+    ref: Annotated[str | None, Of(REF), Field(description="module:function.")] = None
+    args: Annotated[list[Any] | None, Field(description="Its positional arguments.")] = None
+    kwargs: Annotated[dict[str, Any] | None, Field(description="Its arguments by name.")] = None
+    app: Annotated[str | None, Of(APP), Field(description="The Flask application whose contexts surround it.")] = None
+    request: Annotated[Surroundings | None, Field(description="The request that it finds around it.")] = None
+    isolate: Annotated[Isolate | None, Of(_ISOLATE), Field(description="thread or process. Built in: thread.")] = None
+
+
+class App(Map):
+    """A Flask application, in a runner process of its own."""
+
+    app: Annotated[str | None, Of(APPLICATION), Field(description="module:app or module:create_app().")] = None
+    python: Annotated[str | None, Field(description="The interpreter of its environment. Built in: this one.")] = None
+    directory: Annotated[str | None, Field(description="Where it runs. Built in: beside the jobs file.")] = None
+    env_file: Annotated[str | None, Field(description="Lines of NAME=value.")] = None
+    background: Annotated[Any, later(32), Field(description="Background runs at once.")] = None
+
+
 class Timeout(Map):
     """How long each part of an attempt may take, from its start."""
 
     connect: Annotated[Span, Field(description="Until the connection stands. Built in: 3s.")] = None
     first_byte: Annotated[Span, Field(description="Until the first byte of the answer. Built in: 10s.")] = None
     total: Annotated[Span, Field(description="Until the last byte of the answer. Built in: 30s.")] = None
-    kill_after: Annotated[Any, later(), Field(description="From a timeout to the end of a process.")] = None
+    kill_after: Annotated[Span, Field(description="From a timeout to the end of an isolated process. Built in: 10s.")] = None
 
 
 class Times(Map):
@@ -201,6 +244,12 @@ class Job(Map):
         BeforeValidator(short_forms.http, json_schema_input_type=str | Http),
         Field(description="The request; a URL is its short form."),
     ] = None
+    flask: Annotated[Flask | None, Field(description="A view of a Flask application.")] = None
+    call: Annotated[
+        Call | None,
+        BeforeValidator(short_forms.call, json_schema_input_type=str | Call),
+        Field(description="A Python function; module:function is its short form."),
+    ] = None
     timeout: Annotated[
         Timeout | None,
         BeforeValidator(short_forms.timeout, json_schema_input_type=Span | Timeout),
@@ -221,9 +270,7 @@ class Job(Map):
     suspend: Annotated[bool | None, Field(description="Not due until this is taken away. Built in: false.")] = None
     group: Annotated[Any, later(), Field(description="The group that it belongs to.")] = None
     matrix: Annotated[Any, later(), Field(description="One job for each combination of values.")] = None
-    flask: Annotated[Any, later(), Field(description="A view of a Flask app.")] = None
-    call: Annotated[Any, later(), Field(description="A Python function.")] = None
-    app: Annotated[Any, later(), Field(description="The application whose Python it uses.")] = None
+    app: Annotated[str | None, Of(APP), Field(description="The application whose Python it uses; a name under apps.")] = None
     prepare: Annotated[Any, later(), Field(description="A function that may change the request.")] = None
     then: Annotated[Any, later(), Field(description="What follows a run.")] = None
     after: Annotated[Any, later(), Field(description="The jobs that it follows.")] = None
@@ -275,7 +322,9 @@ class Settings(Map):
     include: Annotated[list[str] | None, Field(description="Further files, relative to this one; * and ? match.")] = None
     ledger: Annotated[str | None, Of(LEDGER), Field(description="An SQLAlchemy URL.")] = None
     daemon: Annotated[Daemon | None, Field(description="How the daemon works.")] = None
-    apps: Annotated[Any, later(), Field(description="Flask applications.")] = None
+    apps: Annotated[
+        dict[Annotated[str, Of(APP_NAME)], App] | None, Field(description="Flask applications; each gets a process of its own.")
+    ] = None
     start_slo: Annotated[Any, later(), Field(description="How punctual a batch must be.")] = None
     calendars: Annotated[Any, later(), Field(description="Holidays and freezes.")] = None
     notify: Annotated[Any, later(), Field(description="Who is told, and how.")] = None

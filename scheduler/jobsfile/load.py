@@ -4,13 +4,15 @@ import gc
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scheduler.clock import SystemClock
+from scheduler.jobsfile.apps import app_faults, apps_of
 from scheduler.jobsfile.build import Builder
 from scheduler.jobsfile.explain import ValueOrigin, explain
+from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.include import Sources
 from scheduler.jobsfile.outside import Outside
 from scheduler.jobsfile.problems import Problem
@@ -37,6 +39,7 @@ class Loaded:
     warnings: tuple[Problem, ...]
     _builder: Builder = field(repr=False)
     _sections: Sections = field(repr=False)
+    _report: Report = field(repr=False)
 
     @property
     def zone(self) -> str:
@@ -47,6 +50,13 @@ class Loaded:
     def ledger(self) -> str | None:
         """The ledger that the file names, valid file or not."""
         return self._sections.ledger
+
+    def with_faults(self, faults: Iterable[tuple[str, Fault]]) -> "Loaded":
+        """The same, with what came out about some of its jobs elsewhere; each fault with the job's name."""
+        for name, fault in faults:
+            self._report.fault(self._builder.layers(name), fault, user=name)
+        errors = self._report.errors
+        return replace(self, definitions=None if errors else self.definitions, errors=errors, warnings=self._report.warnings)
 
     def explain(self, name: str) -> list[ValueOrigin]:
         """
@@ -81,15 +91,18 @@ def load(path: str | os.PathLike[str], *, now_ns: int | None = None, environ: Ma
         if sections.ledger is not None:
             for fault in ledger_faults(sections.ledger, outside):
                 report.fault([sections.settings["ledger"]], fault)
+        for named in sections.apps.values():
+            for fault in app_faults(named, outside):
+                report.fault([named.layer], fault)
         builder = Builder(sections, report, outside, SystemClock().wall_ns() if now_ns is None else now_ns)
         builder.build()
         errors = report.errors
         paths = tuple(document.path for document in sources.documents)
-        definitions = None if errors else _definitions(paths, sections, builder)
-        return Loaded(definitions, errors, report.warnings, builder, sections)
+        definitions = None if errors else _definitions(paths, sections, builder, outside)
+        return Loaded(definitions, errors, report.warnings, builder, sections, report)
 
 
-def _definitions(paths: tuple[str, ...], sections: Sections, builder: Builder) -> Definitions:
+def _definitions(paths: tuple[str, ...], sections: Sections, builder: Builder, outside: Outside) -> Definitions:
     zone = sections.timezone or "UTC"
     said = {"version": 1, "timezone": zone, "jobs": builder.merged}
     text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -100,6 +113,7 @@ def _definitions(paths: tuple[str, ...], sections: Sections, builder: Builder) -
         zone=zone,
         ledger=sections.ledger,
         daemon=daemon_settings(sections.daemon),
+        apps=apps_of(sections.apps, builder.jobs.values(), outside),
         jobs=builder.jobs,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 from scheduler.jobsfile import short_forms
 from scheduler.jobsfile.document import Document
 from scheduler.jobsfile.faults import Fault, type_name
-from scheduler.jobsfile.language import Daemon, Settings
+from scheduler.jobsfile.language import App, Daemon, Settings
 from scheduler.jobsfile.merge import Layer
 from scheduler.jobsfile.problems import Problem
 from scheduler.jobsfile.reader import Path
@@ -19,6 +19,20 @@ _OF_JOBS = ("defaults", "templates", "jobs")
 _ONCE = ("timezone", "ledger", "daemon")
 
 
+@dataclass(frozen=True, slots=True)
+class NamedApp:
+    """
+    An entry of `apps:`.
+
+    Attributes:
+        is_faulty: Its `app` was wrong, so that the model knows none.
+    """
+
+    model: App
+    layer: Layer
+    is_faulty: bool
+
+
 @dataclass(slots=True)
 class Sections:
     """What the files say, before anything is merged."""
@@ -27,6 +41,7 @@ class Sections:
     ledger: str | None = None
     daemon: Daemon | None = None
     settings: dict[str, Layer] = field(default_factory=dict)  #: where `timezone`, `ledger`, `daemon` stand
+    apps: dict[str, NamedApp] = field(default_factory=dict)
     defaults: Layer | None = None
     templates: dict[str, Layer] = field(default_factory=dict)
     jobs: dict[str, Layer] = field(default_factory=dict)
@@ -72,6 +87,13 @@ def _settings(sections: Sections, top: Layer, report: Report, *, is_first: bool)
         elif value is not None:
             sections.settings[key] = top
             setattr(sections, key, value)
+
+    for name, app in (found.model.apps or {}).items():
+        layer = Layer(top.document, ("apps", name), {})
+        if name in sections.apps:
+            _given_twice(f"app {name!r}", sections.apps[name].layer, top, ("apps", name), report)
+        elif app is not None:
+            sections.apps[name] = NamedApp(app, layer, is_faulty=found.is_faulty("apps", name, "app"))
 
 
 def _defaults(sections: Sections, top: Layer, report: Report) -> None:

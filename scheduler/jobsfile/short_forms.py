@@ -14,6 +14,11 @@ def http(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
+def call(value: Any) -> Any:
+    """A function without arguments."""
+    return {"ref": value} if isinstance(value, str) else value
+
+
 def timeout(value: Any) -> Any:
     """A duration is the total."""
     return value if value is None or isinstance(value, dict) else {"total": value}
@@ -31,4 +36,4 @@ def several(value: Any) -> Any:
     return value if value is None or isinstance(value, list) else [value]
 
 
-SHORT_FORMS = {"http": http, "timeout": timeout, "schedule": schedule}
+SHORT_FORMS = {"http": http, "call": call, "timeout": timeout, "schedule": schedule}

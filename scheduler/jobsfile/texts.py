@@ -11,7 +11,14 @@ from scheduler.jobsfile.problems import Severity
 from scheduler.jobsfile.reader import Path
 from scheduler.templates import check, has_parts, references
 
-_TEXTS = ("url", "query", "headers", "json", "form", "body")
+_MESSAGE = ("query", "headers", "json", "form", "body")
+#: What may hold `{{ … }}` and `${…}`.
+_TEXTS = (
+    *(("http", key) for key in ("url", *_MESSAGE)),
+    *(("flask", key) for key in ("url", "args", *_MESSAGE)),
+    *(("call", key) for key in ("args", "kwargs")),
+    *(("call", "request", key) for key in ("path", *_MESSAGE)),
+)
 
 
 def text_faults(job: Mapping[str, Any], outside: Outside) -> Iterator[Fault]:
@@ -22,9 +29,9 @@ def text_faults(job: Mapping[str, Any], outside: Outside) -> Iterator[Fault]:
         job: Merged, short forms written out.
         outside: Knows whether references stand for something.
     """
-    http, names = _map(job.get("http")), _map(job.get("params"))
-    for key in _TEXTS:
-        for path, value in _leaves(("http", key), http.get(key)):
+    names = _map(job.get("params"))
+    for where in _TEXTS:
+        for path, value in _leaves(where, _at(job, where)):
             if isinstance(value, str) and has_parts(value):
                 yield from _part_faults(path, value, names, outside)
             else:
@@ -65,6 +72,12 @@ def _plain_faults(path: Path, value: Any) -> Iterator[Fault]:
 def _plain_secret(path: Path) -> Fault:
     hint = "keep it outside, and write ${env:NAME} or ${file:PATH}"
     return Fault(words="a secret in plain text", path=path, hint=hint, severity=Severity.WARNING)
+
+
+def _at(job: Any, path: Path) -> Any:
+    for step in path:
+        job = _map(job).get(str(step))
+    return job
 
 
 def _map(value: Any) -> dict[str, Any]:

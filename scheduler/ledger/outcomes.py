@@ -96,4 +96,5 @@ def _attempt(occurrence: int, attempt: Attempt) -> dict[str, Any]:
         "headers": storable("\n".join(attempt.headers)),
         "body": attempt.body,
         "body_size": attempt.body_size,
+        "output": attempt.output,
     }

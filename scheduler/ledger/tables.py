@@ -26,7 +26,7 @@ metadata = MetaData()
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 #: The newest migration; a ledger that says otherwise is migrated, or refused where it is newer.
-SCHEMA = "0001"
+SCHEMA = "0002"
 
 #: Who has opened the ledger to run jobs: daemons, and `run-now` without one.
 instances = Table(
@@ -130,6 +130,7 @@ attempts = Table(
     Column("headers", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("body_size", BigInteger, nullable=False),
+    Column("output", LargeBinary, nullable=False, server_default=sa.text("''")),
     PrimaryKeyConstraint("occurrence", "attempt"),
 )
 

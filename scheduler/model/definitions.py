@@ -40,6 +40,26 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """
+    A Flask application, which a runner process of its own imports.
+
+    Args:
+        name: Under `apps`; or the text of an inline `app`.
+        app: `module:name` or `module:factory()`.
+        python: The interpreter of its environment; None for this one.
+        directory: Where it runs, and its modules are found first; absolute.
+        env_file: Lines of `NAME=value` for its environment; absolute.
+    """
+
+    name: str
+    app: str
+    python: str | None = None
+    directory: str
+    env_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
     """`daemon:`; None stands for `auto`."""
 
@@ -64,6 +84,7 @@ class Definitions:
         text: The merged jobs as JSON, `${…}` unexpanded: what the ledger keeps of each version.
         ledger: An SQLAlchemy URL, where the file names one.
         zone: The file's zone, an IANA name.
+        apps: By name; inline ones by their text.
         jobs: By name, in the file's order.
     """
 
@@ -73,4 +94,5 @@ class Definitions:
     zone: str
     ledger: str | None = None
     daemon: DaemonSettings = DaemonSettings()
+    apps: Mapping[str, App] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """A job: a named definition, with its target, its schedule and its policies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from scheduler.policies.coalesce import Coalesce
@@ -10,6 +11,9 @@ from scheduler.policies.timeouts import Timeouts
 
 #: Methods that RFC 9110, section 9.2.1, calls safe: to send them twice changes nothing.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+#: Bytes of an answer, or of a function's result, that are read.
+MAX_BODY = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +51,13 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HttpTarget:
+class Message:
     """
-    One HTTP request, as written: texts may hold `{{ … }}` and `${…}`, which are put in when the job is armed.
+    What a request says, as written: texts may hold `{{ … }}` and `${…}`, which are put in when the job is armed.
 
-    At most one of `json`, `form`, `body` and `body_file` is given; `has_json` tells a JSON null from no body.
+    At most one of `json`, `form` and `body` is given; `has_json` tells a JSON null from no body.
     """
 
-    url: str
     method: str = "GET"
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -62,15 +65,71 @@ class HttpTarget:
     has_json: bool = False
     form: Mapping[str, str] | None = None
     body: str | None = None
-    body_file: str | None = None  #: absolute path
-    follow: int = 0  #: redirects to follow
-    http_version: str = "1.1"
-    max_body: int = 16 << 20  #: bytes of an answer that are read
-    tls: Tls = Tls()
 
     @property
     def is_safe(self) -> bool:
         return self.method in SAFE_METHODS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpTarget(Message):
+    """One HTTP request. Where `body_file` is given, no other body is."""
+
+    url: str
+    body_file: str | None = None  #: absolute path
+    follow: int = 0  #: redirects to follow
+    http_version: str = "1.1"
+    max_body: int = MAX_BODY
+    tls: Tls = Tls()
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlaskTarget(Message):
+    """A view of a Flask application, called through its whole WSGI stack; by `endpoint` or by `url`."""
+
+    app: str  #: a name under `apps`
+    endpoint: str | None = None
+    args: Mapping[str, Any] = field(default_factory=dict)  #: of the endpoint
+    url: str | None = None  #: path and query
+    max_body: int = MAX_BODY
+
+    def __str__(self) -> str:
+        return f"flask {self.app} {self.endpoint or self.url}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings(Message):
+    """The request that a function finds around it."""
+
+    path: str = "/"
+
+
+class Isolate(StrEnum):
+    """What a function runs in: what it does to itself it does to all that share it."""
+
+    THREAD = "thread"
+    PROCESS = "process"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallTarget:
+    """A Python function; inside a Flask application where it names one."""
+
+    ref: str  #: `module:name`
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    app: str | None = None  #: a name under `apps`
+    request: Surroundings = Surroundings()
+    isolate: Isolate = Isolate.THREAD
+
+    def __str__(self) -> str:
+        return f"call {self.ref}"
+
+
+Target = HttpTarget | FlaskTarget | CallTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +159,7 @@ class Job:
     """A named definition: what to do, when, and by which policies."""
 
     name: str
-    target: HttpTarget
+    target: Target
     schedule: Schedule
     schedule_text: str  #: for people, as written
     zone: str  #: the IANA name in which its times are shown and rendered

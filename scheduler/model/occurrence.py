@@ -47,6 +47,7 @@ class Attempt:
     headers: tuple[str, ...] = ()  #: of the answer, a line each
     body: bytes = b""  #: what is kept of the answer
     body_size: int = 0  #: bytes of the answer that were read
+    output: bytes = b""  #: what a Python job printed and logged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,4 +9,5 @@ class Timeouts:
 
     connect_ns: int  #: until the connection stands, where it was not primed
     first_byte_ns: int  #: until the first byte of the answer
-    total_ns: int  #: until the last byte of the answer
+    total_ns: int  #: until the last byte of the answer, or the end of the function
+    kill_after_ns: int  #: from a timeout until the process of an isolated job is killed

@@ -64,6 +64,11 @@ class Party(ABC):
         if self._thread is not None:
             self._thread.join()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread still runs."""
+        return self._thread is not None and self._thread.is_alive()
+
     def _run(self, shard: Rendezvous, deadline_ns: int) -> None:
         try:
             if self._was_let_go(shard, deadline_ns):

@@ -13,7 +13,7 @@ from tests.support.jobs import job, jobs_file, many
 from tests.support.moments import wait_until
 from tests.support.target import TargetServer
 
-DIED = "executor: the executor process died after the release; whether the request arrived is not known"
+DIED = "executor: the executor process died after the release (SIGKILL); whether the request arrived is not known"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ _JOB: dict[str, Any] = {
     "schedule": (),
     "schedule_text": "manual",
     "zone": "UTC",
-    "timeouts": Timeouts(connect_ns=3 * SECOND, first_byte_ns=10 * SECOND, total_ns=30 * SECOND),
+    "timeouts": Timeouts(connect_ns=3 * SECOND, first_byte_ns=10 * SECOND, total_ns=30 * SECOND, kill_after_ns=10 * SECOND),
     "misfire_grace_ns": 30 * SECOND,
     "coalesce": Coalesce.LATEST,
     "max_instances": 1,

@@ -20,7 +20,7 @@ JOB = Job(
     schedule=(),
     schedule_text="manual",
     zone="Europe/Berlin",
-    timeouts=Timeouts(connect_ns=SECOND, first_byte_ns=SECOND, total_ns=SECOND),
+    timeouts=Timeouts(connect_ns=SECOND, first_byte_ns=SECOND, total_ns=SECOND, kill_after_ns=10 * SECOND),
     misfire_grace_ns=0,
     coalesce=Coalesce.LATEST,
     max_instances=1,

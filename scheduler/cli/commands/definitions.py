@@ -13,9 +13,11 @@ from scheduler.cli.output import offset
 from scheduler.cli.problems import print_problems, summary
 from scheduler.errors import LedgerError
 from scheduler.instants import rfc3339
+from scheduler.jobsfile.faults import Fault
 from scheduler.ledger import history
 from scheduler.model.definitions import Definitions
 from scheduler.model.occurrence import Occurrence
+from scheduler.operations.check_apps import check_apps
 from scheduler.operations.next_times import coming, next_of
 from scheduler.operations.select import select
 from scheduler.operations.times import local, span
@@ -33,6 +35,9 @@ def validate(invocation: Invocation, file: str | None) -> int:
     """
     invocation.config = file or invocation.config
     loaded, output = invocation.loaded, invocation.output
+    if loaded.definitions:
+        wrong = check_apps(loaded.definitions)
+        loaded = loaded.with_faults((one.job, Fault(words=one.message, path=one.key, hint=one.hint)) for one in wrong)
     if output.as_json:
         warnings, errors = ([problem.as_json() for problem in some] for some in (loaded.warnings, loaded.errors))
         output.json({"valid": not errors, "errors": errors, "warnings": warnings})
@@ -145,7 +150,7 @@ def _job_json(definitions: Definitions, name: str, coming_ns: int | None, last: 
     job = definitions.jobs[name]
     return {
         "job": name,
-        "target": _target(definitions, name),
+        "target": str(definitions.jobs[name].target),
         "schedule": job.schedule_text,
         "next": rfc3339(coming_ns) if coming_ns is not None else None,
         "paused": False,
@@ -160,12 +165,7 @@ def _job_row(invocation: Invocation, name: str, coming_ns: int | None, last: Occ
     definitions = invocation.definitions
     schedule = definitions.jobs[name].schedule_text
     coming_text = _next_text(definitions, name, coming_ns)
-    return name, _target(definitions, name), schedule, coming_text, _last_text(invocation, last)
-
-
-def _target(definitions: Definitions, name: str) -> str:
-    target = definitions.jobs[name].target
-    return f"{target.method} {target.url}"
+    return name, str(definitions.jobs[name].target), schedule, coming_text, _last_text(invocation, last)
 
 
 def _next_text(definitions: Definitions, name: str, coming_ns: int | None) -> str:

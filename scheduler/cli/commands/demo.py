@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from scheduler.cli.commands.past import print_skew
-from scheduler.cli.demo import ANSWER_AFTER_S, JOBS, Demo
+from scheduler.cli.demo import ANSWER_AFTER_S, FLASK_JOBS, HTTP_JOBS, Demo
 from scheduler.cli.invocation import Invocation
 from scheduler.cli.main import Command
 from scheduler.cli.output import duration
@@ -26,13 +26,13 @@ _USUAL_S = 2
 _SERVE_PORT = 8099
 
 
-@click.command(cls=Command, short_help="The main job with nothing prepared: 100 jobs at one T.")
+@click.command(cls=Command, short_help="The main job with nothing prepared: 100 jobs and 20 views at one T.")
 @click.option("--svg", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the picture there.")
 @click.option("--serve", is_flag=True, help=f"Only the target server, on port {_SERVE_PORT}: the shipped jobs.yaml aims at it.")
 def demo(invocation: Invocation, file: Path | None, serve: bool) -> int:
     """
-    A target server, a hundred jobs due in a few seconds, the countdown, the batch's picture; then the same hundred one after
-    another. Ends by itself within 40 s.
+    A target server and a Flask application, a hundred HTTP jobs and twenty Flask jobs due in a few seconds, the countdown, the
+    batch's picture; then the same hundred requests one after another. Ends by itself within 40 s.
 
     \b
     tminus demo
@@ -44,12 +44,12 @@ def demo(invocation: Invocation, file: Path | None, serve: bool) -> int:
     with Demo(invocation.clock) as running:
         planned_at_ns = running.start()
         due = local(planned_at_ns, invocation.zone)
-        output.say(f"{JOBS} jobs are due at {due}; a server here answers each after {ANSWER_AFTER_S:g} s")
+        output.say(f"{HTTP_JOBS} HTTP jobs and {FLASK_JOBS} Flask jobs are due at {due}; each takes {ANSWER_AFTER_S:g} s")
         _count_down(invocation, planned_at_ns)
         skew, occurrences = running.wait()
-        output.say("and now the same jobs one after another …")
+        output.say(f"and now the same {HTTP_JOBS} requests one after another …")
         one_by_one = []
-        with output.progress(JOBS) as advance:
+        with output.progress(HTTP_JOBS) as advance:
             for offset_ns in running.one_by_one():
                 one_by_one.append(offset_ns)
                 advance(len(one_by_one))
@@ -84,13 +84,15 @@ def _show(invocation: Invocation, skew: Skew, occurrences: list[Occurrence], one
     print_skew(invocation, skew, occurrences)
     last = one_by_one[-1]
     output.line()
-    output.line(f"the same {JOBS} one after another: the last started {duration(last)} after the first")
+    output.line(f"the same {HTTP_JOBS} requests one after another: the last started {duration(last)} after the first")
     scale = Scale.over([*(offset.offset_ns for offset in skew.offsets), *one_by_one])
-    output.line(strip("tminus", [offset.offset_ns for offset in skew.offsets], scale, unicode=output.is_unicode))
+    for kind in ("http", "flask"):
+        offsets = [offset.offset_ns for offset in skew.offsets if offset.id.startswith(kind)]
+        output.line(strip(kind, offsets, scale, unicode=output.is_unicode))
     output.line(strip("one by one", one_by_one, scale, unicode=output.is_unicode))
     output.line(axis(scale, unicode=output.is_unicode))
     output.line()
-    hundredth = _USUAL_S * (JOBS - 1)
+    hundredth = _USUAL_S * (HTTP_JOBS - 1)
     output.line(
-        f"arithmetic, not measured: at {_USUAL_S} s each, one after another, the {JOBS}th would start after {hundredth} s"
+        f"arithmetic, not measured: at {_USUAL_S} s each, one after another, the {HTTP_JOBS}th would start after {hundredth} s"
     )

@@ -72,7 +72,8 @@ def logs(invocation: Invocation, occurrence: str) -> int:
         raise NotFound(f"no occurrence {occurrence}", hint=f"tminus history {identity.job}")
     attempts = past.attempts_of(ledger, identity)
     if output.as_json:
-        text = attempts[-1].body.decode(errors="replace") if attempts else ""
+        last = attempts[-1] if attempts else None
+        text = ((last.output or last.body) if last else b"").decode(errors="replace")
         output.json({"occurrence": found[0].as_json(), "attempts": [_attempt_json(one) for one in attempts], "output": text})
         return 0
     _print_occurrence(invocation, found[0])
@@ -155,11 +156,11 @@ def _print_attempt(output: Output, attempt: Attempt) -> None:
         output.line(f"  {attempt.reason}")
     for header in attempt.headers:
         output.line(f"  {_printable(header)}")
-    if attempt.body:
+    for text in filter(None, (attempt.output, attempt.body)):
         output.line()
-        for line in attempt.body.decode(errors="replace").splitlines():
+        for line in text.decode(errors="replace").splitlines():
             output.line(f"  {_printable(line)}")
-    elif attempt.body_size:
+    if not attempt.body and attempt.body_size:
         output.line(f"  ({attempt.body_size} bytes of answer, not kept: see daemon.history.body)")
 
 
@@ -179,6 +180,7 @@ def _attempt_json(attempt: Attempt) -> dict[str, object]:
         "outcome": attempt.outcome.value,
         "reason": attempt.reason,
         "headers": list(attempt.headers),
+        "body": attempt.body.decode(errors="replace"),
         "body_size": attempt.body_size,
     }
 

@@ -78,6 +78,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     version: int
     pid: int
     realtime: bool  #: whether a real-time priority is allowed here
+    error: str = ""  #: why it cannot work
 
 
 class Armed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

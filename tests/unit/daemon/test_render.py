@@ -16,7 +16,7 @@ AT = parse_rfc3339("2026-11-20T11:30:00Z")
 
 def render(folder: Path, target: HttpTarget, **params: Any) -> Any:
     renderer = Renderer(References(str(folder), {"KEY": "hunter2"}), keep_body=100)
-    return renderer.request(a_due(a_job(target=target, params=params), fire_time_ns=AT), 7)
+    return renderer.render(a_due(a_job(target=target, params=params), fire_time_ns=AT), 7)
 
 
 def test_templates_and_secrets_are_put_in(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_the_smallest_file(tmp_path: Path) -> None:
         schedule=(Cron("30 11 * * *", "UTC"),),
         schedule_text="30 11 * * *",
         zone="UTC",
-        timeouts=Timeouts(connect_ns=3 * SECOND, first_byte_ns=10 * SECOND, total_ns=30 * SECOND),
+        timeouts=Timeouts(connect_ns=3 * SECOND, first_byte_ns=10 * SECOND, total_ns=30 * SECOND, kill_after_ns=10 * SECOND),
         misfire_grace_ns=30 * SECOND,
         coalesce=Coalesce.LATEST,
         max_instances=1,
@@ -159,7 +159,7 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
         ),
         schedule_text="30 11 * * mon-fri or every 5m or at 09:00, 17:30:15, 2026-12-31T23:59:00 and 1 more",
         zone="Europe/Berlin",
-        timeouts=Timeouts(connect_ns=2 * SECOND, first_byte_ns=250 * MS, total_ns=120 * SECOND),
+        timeouts=Timeouts(connect_ns=2 * SECOND, first_byte_ns=250 * MS, total_ns=120 * SECOND, kill_after_ns=10 * SECOND),
         misfire_grace_ns=45 * SECOND,
         coalesce=Coalesce.LATEST,
         max_instances=3,
@@ -303,6 +303,9 @@ def test_merge_order(tmp_path: Path) -> None:
     a, b, c = loaded.definitions.jobs.values()
     assert a.params == {"a": 1, "b": 2, "c": 3, "d": 4}
     assert (a.tags, a.max_instances) == (("one",), 5)
+    assert isinstance(a.target, HttpTarget)
+    assert isinstance(b.target, HttpTarget)
+    assert isinstance(c.target, HttpTarget)
     assert (a.target.headers, a.target.method) == ({"X": "two", "Y": "one"}, "PUT")
     assert (a.timeouts.connect_ns, a.timeouts.total_ns) == (1 * SECOND, 20 * SECOND)
     assert b.params == {"a": 1, "c": 2, "d": 2}
@@ -331,6 +334,8 @@ def test_of_keys_that_exclude_each_other_the_nearest_counts(tmp_path: Path) -> N
     assert loaded.definitions is not None
     a, b, c = loaded.definitions.jobs.values()
     assert (a.schedule, b.schedule, c.schedule) == ((Every(300 * SECOND),), (), (Cron("0 4 * * *", "Asia/Tokyo"),))
+    assert isinstance(b.target, HttpTarget)
+    assert isinstance(c.target, HttpTarget)
     assert (b.target.body, b.target.has_json, c.target.json) == ("text", False, {"a": 1, "b": 2})
 
 
@@ -426,7 +431,7 @@ def test_aliases_stand_for_what_they_name(tmp_path: Path) -> None:
         TOP + "jobs:\n  a: &a {schedule: manual, http: &url https://a.example}\n  b: {schedule: manual, http: *url}\n  c: *a\n",
     )
     assert loaded.definitions is not None
-    assert {job.target.url for job in loaded.definitions.jobs.values()} == {"https://a.example"}
+    assert {str(job.target) for job in loaded.definitions.jobs.values()} == {"GET https://a.example"}
     assert len(loaded.definitions.jobs) == 3
 
 
@@ -434,7 +439,9 @@ def test_a_body_from_a_file_is_named_by_its_whole_path(tmp_path: Path) -> None:
     (tmp_path / "a.json").touch()
     job = "{schedule: manual, http: {url: https://a.example, method: PUT, body_file: a.json}}"
     loaded = load_text(tmp_path, f"{TOP}jobs: {{a: {job}}}")
-    assert only_job(loaded.definitions).target.body_file == str(tmp_path / "a.json")
+    target = only_job(loaded.definitions).target
+    assert isinstance(target, HttpTarget)
+    assert target.body_file == str(tmp_path / "a.json")
 
 
 def test_load_takes_the_present_and_the_environment_where_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,162 @@
+"""How a kind of executor is started and spoken to: the lanes in msgpack, the runner of an application in JSON lines."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import scheduler
+from scheduler.executors.http import wire as http_wire
+from scheduler.executors.python import wire as python_wire
+from scheduler.executors.python.board import Board
+from scheduler.executors.python.launch import command_of, environment_of
+from scheduler.model.definitions import App, DaemonSettings, Priority
+
+_PACKAGE = Path(scheduler.__file__).resolve().parent
+#: What the lanes need of our environment; secrets are not among it.
+_FOR_LANES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "SYSTEMROOT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """
+    Of a shard; wall clock.
+
+    Attributes:
+        deadline_ns: Armed or not, all stand at the barrier by then.
+        give_up_ns: Without a release by then, all go home.
+    """
+
+    t_ns: int
+    deadline_ns: int
+    give_up_ns: int
+
+
+class Channel(Protocol):
+    """To an executor of one kind."""
+
+    name: str  #: for people, and in the ledger
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """
+        Start the process.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+
+    def write(self, stream: BinaryIO, command: Any) -> None:
+        """Send a command."""
+
+    def read(self, stream: BinaryIO) -> Iterator[Any]:
+        """Reports until it ends."""
+
+    def arm(self, shard: int, works: Sequence[Any], times: Times, settings: DaemonSettings, *, realtime: bool) -> Any:
+        """The command that gets a shard ready."""
+
+    def release(self, shard: int, withdrawn: Sequence[int]) -> Any:
+        """The command that lets it go."""
+
+    def withdraw(self, shard: int) -> Any:
+        """The command that sends it home."""
+
+    def entered(self, arm: Any) -> Mapping[int, int] | None:
+        """Which works of a shard have begun, and when; None where nobody can tell."""
+
+
+class Lanes:
+    """The HTTP executor."""
+
+    write = staticmethod(http_wire.write)
+    read = staticmethod(http_wire.read_reports)
+
+    def __init__(self, host: str) -> None:
+        self.name = f"http-1@{host}"
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        environment = {name: os.environ[name] for name in _FOR_LANES if name in os.environ}
+        # By its module, never by its path: that would put our own folders on its search path.
+        environment["PYTHONPATH"] = str(_PACKAGE.parent)
+        environment["PYTHONSAFEPATH"] = "1"
+        command = [sys.executable, "-m", "scheduler.executors.http"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd="/")
+
+    def arm(
+        self, shard: int, works: Sequence[http_wire.Request], times: Times, settings: DaemonSettings, *, realtime: bool
+    ) -> http_wire.Arm:
+        return http_wire.Arm(
+            shard=shard,
+            t_ns=times.t_ns,
+            deadline_ns=times.deadline_ns,
+            give_up_ns=times.give_up_ns,
+            lanes=settings.lanes,
+            max_connections=settings.max_connections,
+            realtime=settings.priority is Priority.AUTO and realtime,
+            requests=list(works),
+        )
+
+    def release(self, shard: int, withdrawn: Sequence[int]) -> http_wire.Release:
+        return http_wire.Release(shard=shard, withdrawn=list(withdrawn))
+
+    def withdraw(self, shard: int) -> http_wire.Withdraw:
+        return http_wire.Withdraw(shard=shard)
+
+    def entered(self, arm: http_wire.Arm) -> None:
+        """Lanes leave no trace."""
+
+
+class Runner:
+    """
+    The runner of one application, or of functions that need none.
+
+    Args:
+        app: None for those.
+        folder: That of the jobs file: where modules are found last.
+        isolates: A process for each job, not a thread.
+        board: Shared with all runners of this application, one after another.
+    """
+
+    write = staticmethod(python_wire.write)
+    read = staticmethod(python_wire.read_reports)
+
+    def __init__(self, app: App | None, *, folder: str, host: str, board: Board, isolates: bool = False) -> None:
+        self.name = f"python-{app.name if app else 'call'}{'-isolated' if isolates else ''}@{host}"
+        self.board = board
+        self._app = app
+        self._folder = folder
+        self._verb = "fork" if isolates else "serve"
+        self._lock = threading.Lock()
+        self._slots = 0
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            command_of(self._app, self._verb, str(self.board.descriptor)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[self.board.descriptor],
+            env=environment_of(self._app, self._folder),
+            cwd=self._app.directory if self._app else self._folder,
+        )
+
+    def arm(
+        self, shard: int, works: Sequence[python_wire.Work], times: Times, settings: DaemonSettings, *, realtime: bool
+    ) -> python_wire.Arm:
+        with self._lock:
+            first, self._slots = self._slots, self._slots + max(work.index for work in works) + 1
+        return python_wire.Arm(
+            shard=shard, t_ns=times.t_ns, deadline_ns=times.deadline_ns, give_up_ns=times.give_up_ns, slots=first, works=works
+        )
+
+    def release(self, shard: int, withdrawn: Sequence[int]) -> python_wire.Release:
+        return python_wire.Release(shard=shard, withdrawn=withdrawn)
+
+    def withdraw(self, shard: int) -> python_wire.Withdraw:
+        return python_wire.Withdraw(shard=shard)
+
+    def entered(self, arm: python_wire.Arm) -> Mapping[int, int]:
+        marks = {work.index: self.board.entered_ns(arm.slots + work.index) for work in arm.works}
+        return {index: entered_ns for index, entered_ns in marks.items() if entered_ns}

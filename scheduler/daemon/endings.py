@@ -1,0 +1,107 @@
+"""How the occurrences of one batch end: each is handed to the recorder once, and a line tells how the batch went."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import structlog
+
+from scheduler.daemon import judge
+from scheduler.daemon.flight import Flight
+from scheduler.daemon.station import Station
+from scheduler.instants import rfc3339
+from scheduler.model.batch import Decided, Due, Ended
+from scheduler.model.definitions import History
+from scheduler.model.occurrence import milliseconds
+from scheduler.outcome import Outcome
+
+log = structlog.get_logger()
+
+
+class Endings:
+    """
+    Belongs to the thread of its countdown.
+
+    Args:
+        planned_at_ns: T, wall clock.
+        history: What is kept of answers.
+    """
+
+    def __init__(self, station: Station, *, planned_at_ns: int, history: History) -> None:
+        self._station = station
+        self._planned_at_ns = planned_at_ns
+        self._history = history
+        self._outcomes: Counter[str] = Counter()
+        self._offsets: list[int] = []
+
+    def withdrawn(self, decided: Iterable[Decided]) -> None:
+        """The commit has written these."""
+        self._outcomes.update(one.outcome for one in decided)
+
+    def finished(self, flight: Flight, reports: Iterable[judge.Finished]) -> None:
+        """An executor reports."""
+        for one in reports:
+            due = flight.outstanding.pop(one.index, None)
+            if due is not None:
+                if one.started_ns:
+                    self._offsets.append(one.started_ns - self._planned_at_ns)
+                name, redaction = flight.supervisor.name, flight.redactions[one.index]
+                self._put(judge.judge(due, one, executor=name, history=self._history, redaction=redaction))
+
+    def not_sent(self, due: Due, why: str) -> None:
+        """It could not be made into something to do."""
+        self._put(judge.not_sent(due, why, now_ns=self._station.clock.wall_ns()))
+
+    def broken(self, flight: Flight, why: str) -> None:
+        """The executor of all these cannot work."""
+        for due in _taken(flight):
+            self.not_sent(due, why)
+
+    def late(self, flight: Flight, why: str) -> None:
+        """None of these has started."""
+        self.missed(_taken(flight), why)
+
+    def missed(self, dues: Sequence[Due], why: str) -> None:
+        """They have not started."""
+        for due in dues:
+            self._outcomes[Outcome.MISSED] += 1
+            self._station.running.end(due.id)
+            self._station.recorder.put(due.ends(Outcome.MISSED, why))
+
+    def lost(self, flight: Flight, why: str, entered: Mapping[int, int] | None = None) -> None:
+        """
+        Nobody can say what became of these.
+
+        Args:
+            flight: Of it those that had begun, or all.
+            why: For people.
+            entered: When they had begun, wall clock; None where that is not known, so that all may have.
+        """
+        now_ns = self._station.clock.wall_ns()
+        begun = dict.fromkeys(flight.outstanding, 0) if entered is None else entered
+        for index, started_ns in begun.items():
+            if due := flight.outstanding.pop(index, None):
+                name = flight.supervisor.name
+                self._put(judge.lost(due, why, executor=name, now_ns=now_ns, started_ns=started_ns))
+
+    def say(self) -> None:
+        """Log how the batch went."""
+        if self._outcomes:
+            offsets = sorted(self._offsets)
+            log.info(
+                "batch",
+                planned_at=rfc3339(self._planned_at_ns),
+                started=len(offsets),
+                first_ms=milliseconds(offsets[0]) if offsets else None,
+                last_ms=milliseconds(offsets[-1]) if offsets else None,
+                **dict(sorted(self._outcomes.items())),
+            )
+
+    def _put(self, ended: Ended) -> None:
+        self._outcomes[ended.outcome] += 1
+        self._station.running.end(ended.id)
+        self._station.recorder.put(ended)
+
+
+def _taken(flight: Flight) -> list[Due]:
+    dues, flight.outstanding = list(flight.outstanding.values()), {}
+    return dues

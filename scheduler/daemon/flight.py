@@ -1,0 +1,83 @@
+"""A flight: the part of a batch that one executor gets. Armed, again where the executor dies; let go; seen to its end."""
+
+from collections.abc import Callable
+from typing import Any
+
+from scheduler.clock import Clock
+from scheduler.daemon.channels import Times
+from scheduler.daemon.redaction import Redaction
+from scheduler.daemon.supervisor import Shard, ShardEvent, Supervisor
+from scheduler.instants import SECOND
+from scheduler.model.batch import Due
+from scheduler.model.definitions import DaemonSettings
+
+#: An executor that has not armed, or not reported, this long after it must have hangs.
+HANGS_NS = 2 * SECOND
+
+
+class Flight:
+    """
+    Belongs to the thread of its countdown.
+
+    Args:
+        executor: Who is to run it now: a reload brings another one.
+        tell: Told, on other threads, what becomes of its shards.
+    """
+
+    def __init__(
+        self, executor: Callable[[], Supervisor], *, clock: Clock, tell: Callable[["Flight", Shard, ShardEvent], None]
+    ) -> None:
+        self._executor = executor
+        self.supervisor = executor()
+        self.outstanding: dict[int, Due] = {}
+        self.works: dict[int, Any] = {}
+        self.redactions: dict[int, Redaction] = {}
+        self.is_armed = False
+        self.is_released = False
+        self._clock = clock
+        self._tell = tell
+        self._shard: Shard | None = None
+        self._in_shard: list[int] = []
+        self._hangs_at_ns = 0
+
+    def arm(self, times: Times, settings: DaemonSettings) -> None:
+        """Hand what is outstanding to the executor."""
+        self.is_armed = self.is_released = False
+        self.supervisor = self._executor()
+        self._in_shard = list(self.outstanding)
+        works = [self.works[index] for index in self._in_shard]
+        channel, realtime = self.supervisor.channel, self.supervisor.may_be_realtime
+        self._shard = self.supervisor.arm(
+            lambda number: channel.arm(number, works, times, settings, realtime=realtime),
+            lambda shard, event: self._tell(self, shard, event),
+        )
+        self._hangs_at_ns = self._clock.monotonic_ns() + max(times.deadline_ns - self._clock.wall_ns(), 0) + HANGS_NS
+
+    def release(self, *, ends_in_ns: int) -> None:
+        """
+        The commit is durable: let it go at T, but for what is outstanding no more.
+
+        Args:
+            ends_in_ns: By then all must have been reported.
+        """
+        if self._shard is not None:
+            self.is_released = True
+            self._hangs_at_ns = self._clock.monotonic_ns() + ends_in_ns + HANGS_NS
+            withdrawn = [index for index in self._in_shard if index not in self.outstanding]
+            self.supervisor.write(self.supervisor.channel.release(self._shard.number, withdrawn))
+
+    def withdraw(self) -> None:
+        """Send it home."""
+        if self._shard is not None and not self.supervisor.forget(self._shard):
+            self.supervisor.write(self.supervisor.channel.withdraw(self._shard.number))
+
+    def replace_if_it_hangs(self) -> None:
+        """Have an executor replaced that does not say what it must."""
+        now_ns = self._clock.monotonic_ns()
+        if self._shard is not None and now_ns >= self._hangs_at_ns:
+            self.supervisor.replace(self._shard)
+            self._hangs_at_ns = now_ns + HANGS_NS
+
+    def is_of(self, shard: Shard) -> bool:
+        """Whether a shard is the one that it has now, and not one that was lost."""
+        return shard is self._shard

@@ -1,0 +1,50 @@
+"""
+The board: which works have been entered, in memory that outlives the runner.
+
+A runner that dies by a segmentation fault says nothing any more; the daemon reads here what had begun. A mark is a store
+into memory: no system call, no lock, and nobody hands over the GIL for it at T.
+"""
+
+import mmap
+import os
+import struct
+import tempfile
+
+SLOTS = 1 << 16
+
+_SLOT = struct.Struct("=q")
+
+
+class Board:
+    """
+    Args:
+        descriptor: Of a file of the right size, shared by both processes.
+
+    Thread-safety:
+        A slot has one writer.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._memory = mmap.mmap(descriptor, SLOTS * _SLOT.size)
+
+    @classmethod
+    def make(cls) -> "Board":
+        """A board whose file has no name; the descriptor is for a child process."""
+        with tempfile.TemporaryFile() as file:
+            file.truncate(SLOTS * _SLOT.size)
+            return cls(os.dup(file.fileno()))
+
+    def mark(self, slot: int, instant_ns: int) -> None:
+        """Entered then; 0 is not yet."""
+        _SLOT.pack_into(self._memory, slot % SLOTS * _SLOT.size, instant_ns)
+
+    def entered_ns(self, slot: int) -> int:
+        """When it was entered, 0 where it was not."""
+        (instant_ns,) = _SLOT.unpack_from(self._memory, slot % SLOTS * _SLOT.size)
+        return int(instant_ns)
+
+    def close(self) -> None:
+        """Give up this process's part of it."""
+        self._memory.close()
+        os.close(self.descriptor)

@@ -1,0 +1,83 @@
+"""A function, with a fresh application and request context around it: both are pushed before T and popped whatever happens."""
+
+import asyncio
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from scheduler.executors.python import contexts
+from scheduler.executors.python.answer import Answer, Unfit
+from scheduler.executors.python.loading import CannotLoad, kind_of, load
+from scheduler.executors.python.wire import Work
+from scheduler.outcome import Cause
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+class Call:
+    """
+    One call of a function; all its methods belong to one thread, whose contexts these are.
+
+    Raises:
+        CannotLoad: there is no such function, or it wants other arguments.
+    """
+
+    def __init__(self, work: Work, ref: str, app: "Flask | None") -> None:
+        function = function_of(ref, work.args, work.kwargs)
+        self._function: Callable[[], Any] = lambda: function(*work.args, **work.kwargs)
+        self._max_body = work.max_body
+        self._ref = ref
+        self._loop: asyncio.Runner | None = None
+        if inspect.iscoroutinefunction(function):
+            self._loop = asyncio.Runner()
+            self._loop.get_loop()  # made now, not at T
+        self._context = contexts.around(app, work.request) if app else None
+        if self._context:
+            self._context.push()
+
+    def enter(self) -> Answer:
+        """Call it; its result as JSON."""
+        result = self._function()
+        if self._loop:
+            result = self._loop.run(result, context=copy_context())
+        return Answer(body=self._as_json(result))
+
+    def leave(self, error: BaseException | None) -> None:
+        """Pop the contexts: what the application tears down, it tears down now."""
+        try:
+            if self._loop:
+                self._loop.close()
+        finally:
+            if self._context:
+                self._context.pop(error)
+
+    def _as_json(self, result: Any) -> bytes:
+        try:
+            body = json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise Unfit(Cause.RESULT, f"what {self._ref} returned is not JSON: {error}") from None
+        if len(body) > self._max_body:
+            raise Unfit(Cause.TOO_LARGE, f"what {self._ref} returned is longer than max_body, {self._max_body} bytes")
+        return body
+
+
+def function_of(ref: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[..., Any]:
+    """
+    The function that `module:name` names, which may be called so.
+
+    Raises:
+        CannotLoad: there is none, or it wants other arguments.
+    """
+    function: Callable[..., Any] = load(ref)
+    if not callable(function):
+        raise CannotLoad(f"{ref} is {kind_of(function)}, not a function")
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        raise CannotLoad(f"{ref} cannot be called so: {error}") from None
+    except ValueError:  # one written in C tells no signature
+        pass
+    return function

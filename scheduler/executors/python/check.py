@@ -1,0 +1,46 @@
+"""Check: what the jobs of an application name is looked for, and nothing is called."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from scheduler.executors.python import contexts, output
+from scheduler.executors.python.call import function_of
+from scheduler.executors.python.loading import CannotLoad, load_app
+from scheduler.executors.python.wire import RequestContext, private_pipes
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+def check(app_name: str | None) -> None:
+    """
+    Read what is asked from stdin, and write what is wrong to stdout; both are one JSON document.
+
+    Asked: a list of `{"ref", "args", "kwargs"}` and of `{"endpoint", "args"}`. Answered:
+    `{"app": TEXT, "traceback": TEXT, "jobs": [TEXT …]}`, an empty text where nothing is wrong.
+    """
+    asked, answer_to = private_pipes()
+    output.capture()
+    questions = json.load(asked)
+    answer: dict[str, Any] = {"app": "", "traceback": "", "jobs": [""] * len(questions)}
+    try:
+        app = load_app(app_name) if app_name else None
+    except CannotLoad as error:
+        answer |= {"app": str(error), "traceback": error.traceback}
+    else:
+        answer["jobs"] = [_wrong(question, app) for question in questions]
+    answer_to.write(json.dumps(answer).encode())
+    answer_to.close()
+    sys.stdout.flush()
+
+
+def _wrong(question: dict[str, Any], app: "Flask | None") -> str:
+    try:
+        if "ref" in question:
+            function_of(question["ref"], question["args"], question["kwargs"])
+        elif "endpoint" in question and app is not None:
+            contexts.url_of(app, RequestContext(endpoint=question["endpoint"], args=question["args"]))
+    except CannotLoad as error:
+        return str(error)
+    return ""

@@ -1,0 +1,69 @@
+"""One isolated job: what happens in a process forked for it, from its preparation to its report."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING, NoReturn
+
+from scheduler.clock import Clock
+from scheduler.executors.python import wire
+from scheduler.executors.python.board import Board
+from scheduler.executors.python.job import Job
+from scheduler.executors.python.wire import Finished, Work
+from scheduler.instants import SECOND
+from scheduler.release.gate import Gate
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+#: What the server writes to a child's stdin.
+GO, HOME = b"g", b"h"
+
+
+class Child:
+    """
+    Args:
+        arm: Of its shard.
+        commands: GO or HOME comes here; its end means that the server has died.
+        reports: `armed` goes there, then the one report, a line each.
+    """
+
+    def __init__(self, work: Work, arm: wire.Arm, *, commands: int, reports: int) -> None:
+        self._work = work
+        self._arm = arm
+        self._commands = commands
+        self._reports = reports
+
+    def run(self, app: "Flask | None", *, board: Board, clock: Clock) -> NoReturn:
+        """Prepare, wait for the permit, hold until T, enter, report; then end the process."""
+        os.setpgid(0, 0)  # what the job starts ends with it
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM: its time is over (timeout.total)"))
+        arm, done = self._arm, list[Finished]()
+        slot = arm.slots + self._work.index
+        job = Job(self._work, app, slot=slot, board=board, clock=clock, gate=Gate(clock), shard=0, report=done.append)
+        job.arm(arm.deadline_ns)
+        self._say({"armed": job.is_armed})
+        left_ns = max(arm.give_up_ns - clock.wall_ns(), 0)
+        ready, _, _ = select.select([self._commands], [], [], left_ns / SECOND)
+        if ready and os.read(self._commands, 1) == GO:
+            # No spinning: there is a process for each job, and fewer cores.
+            clock.wait_until(arm.t_ns, threading.Event())
+            job.go(clock.wall_ns())
+            job.drain()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(Exception):  # a job may have closed it, or put anything in its place
+                    stream.flush()
+            self._say(asdict(done[0]))
+        else:
+            job.go_home()
+        os._exit(0)
+
+    def _say(self, what: dict[str, object]) -> None:
+        left = memoryview(json.dumps(what, default=wire.plain).encode() + b"\n")
+        while left:
+            left = left[os.write(self._reports, left) :]

@@ -1,0 +1,165 @@
+"""Runs the shards of a runner: a thread for each job, one Barrier for each shard; shards may overlap in time."""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from scheduler.clock import Clock
+from scheduler.executors.python import output, wire
+from scheduler.executors.python.board import Board
+from scheduler.executors.python.job import Job
+from scheduler.executors.python.wire import Finished
+from scheduler.instants import MS, SECOND
+from scheduler.release.gate import Gate
+from scheduler.release.shard import ShardRun
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+#: Between two looks at whose time is over.
+_LOOK_NS = 50 * MS
+#: Who was told to stop has so long to do it, until the runner is replaced for its sake.
+_TO_STOP_NS = 5 * SECOND
+
+
+class _Shard:
+    """What is still owed of one shard."""
+
+    def __init__(self, number: int, jobs: dict[int, Job]) -> None:
+        self.number = number
+        self.jobs = jobs
+        self.lock = threading.Lock()
+        self.owed = set(jobs)
+        self.run: ShardRun
+
+
+class Executor:
+    """
+    `obey` belongs to the thread that reads the commands.
+
+    Args:
+        app: None for functions that need none.
+        report: Takes reports, from any thread.
+        spent: Called once, when nothing is left but threads that do not stop though they were told to: this process
+            is to be replaced.
+    """
+
+    def __init__(
+        self,
+        app: "Flask | None",
+        *,
+        board: Board,
+        clock: Clock,
+        report: Callable[[wire.Report], None],
+        spent: Callable[[], None],
+    ) -> None:
+        self.gate = Gate(clock)
+        self._app = app
+        self._board = board
+        self._clock = clock
+        self._report = report
+        self._spent = spent
+        self._lock = threading.Lock()
+        self._shards: dict[int, _Shard] = {}
+        self._told: dict[Job, int] = {}
+        threading.Thread(target=self._watch, name="timeouts", daemon=True).start()
+
+    def obey(self, command: wire.Command) -> None:
+        """Do what the daemon asks; returns at once."""
+        match command:
+            case wire.Arm():
+                self._arm(command)
+            case wire.Release():
+                self._permit(command)
+            case wire.Withdraw():
+                if shard := self._shards.get(command.shard):
+                    shard.run.hold.withdraw()
+
+    def _arm(self, command: wire.Arm) -> None:
+        began_ns = self._clock.monotonic_ns()
+        number = command.shard
+        jobs = {
+            work.index: Job(
+                work,
+                self._app,
+                slot=command.slots + work.index,
+                board=self._board,
+                clock=self._clock,
+                gate=self.gate,
+                shard=number,
+                report=lambda finished: self._take(shard, finished),
+            )
+            for work in command.works
+        }
+        shard = _Shard(number, jobs)
+        for index in jobs:
+            self._board.mark(command.slots + index, 0)
+
+        def armed() -> None:
+            took_ns = self._clock.monotonic_ns() - began_ns
+            self._report(wire.Armed(shard=number, armed=sum(job.is_armed for job in jobs.values()), took_ns=took_ns))
+
+        def ended() -> None:
+            with self._lock:
+                for job in jobs.values():
+                    self._told.pop(job, None)
+            if shard.run.hold.released_at_ns is None:
+                self._end(shard, released=False)
+
+        shard.run = ShardRun(
+            t_ns=command.t_ns,
+            deadline_ns=command.deadline_ns,
+            give_up_ns=command.give_up_ns,
+            parties=list(jobs.values()),
+            clock=self._clock,
+            on_armed=armed,
+            on_out=lambda: self.gate.release(number),
+            on_ended=ended,
+        )
+        with self._lock:
+            self._shards[number] = shard
+        self.gate.shut_around(number, command.t_ns)
+        shard.run.start()
+
+    def _permit(self, command: wire.Release) -> None:
+        if shard := self._shards.get(command.shard):
+            for index in command.withdrawn:
+                shard.jobs[index].withdrawn = True
+            with shard.lock:
+                shard.owed.difference_update(command.withdrawn)
+            shard.run.hold.permit()
+
+    def _take(self, shard: _Shard, finished: Finished) -> None:
+        """The first report on a job counts; one that was written off may come to its end later."""
+        output.restore()
+        with shard.lock:
+            if finished.index not in shard.owed:
+                return
+            shard.owed.discard(finished.index)
+            is_last = not shard.owed
+        self._report(wire.Results(shard=shard.number, finished=[finished]))
+        if is_last:
+            self._end(shard, released=True)
+
+    def _end(self, shard: _Shard, *, released: bool) -> None:
+        with self._lock:
+            del self._shards[shard.number]
+        self._report(wire.Ended(shard=shard.number, released=released))
+
+    def _watch(self) -> None:
+        never = threading.Event()
+        while not never.wait(_LOOK_NS / SECOND):
+            now_ns = self._clock.monotonic_ns()
+            with self._lock:
+                jobs = [(shard, job) for shard in self._shards.values() for job in shard.jobs.values()]
+            for shard, job in jobs:
+                if job.work.index in shard.owed and job.ends_at_ns is not None and now_ns > job.ends_at_ns:
+                    with self._lock:
+                        self._told[job] = now_ns
+                    job.tell_to_stop()
+            with self._lock:
+                self._told = {job: at for job, at in self._told.items() if job.is_alive}
+                stuck = bool(self._told) and all(now_ns - at > _TO_STOP_NS for at in self._told.values())
+                if stuck and not self._shards:
+                    self._spent()
+                    return

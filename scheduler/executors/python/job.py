@@ -1,0 +1,205 @@
+"""The thread of one Python job: prepared before T, entered at T, and judged by nobody here."""
+
+import contextlib
+import ctypes
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from scheduler.clock import Clock
+from scheduler.executors.python import occurrence, output
+from scheduler.executors.python.answer import Answer, Unfit
+from scheduler.executors.python.board import Board
+from scheduler.executors.python.call import Call
+from scheduler.executors.python.loading import CannotLoad, own_frames
+from scheduler.executors.python.occurrence import Running
+from scheduler.executors.python.output import Output
+from scheduler.executors.python.view import View
+from scheduler.executors.python.wire import Finished, Work
+from scheduler.instants import SECOND
+from scheduler.outcome import Cause
+from scheduler.release.gate import Gate
+from scheduler.release.party import Party
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+#: unshare(2): a working directory and a umask of one's own.
+_CLONE_FS = 0x200
+
+
+class Prepared(Protocol):
+    """A piece of work that only has to be entered."""
+
+    def enter(self) -> Answer:
+        """At T."""
+
+    def leave(self, error: BaseException | None) -> None:
+        """Whatever happened."""
+
+
+class Job(Party):
+    """
+    Args:
+        slot: Its place on the board.
+        report: Takes the one report on it, from any thread.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        app: "Flask | None",
+        *,
+        slot: int,
+        board: Board,
+        clock: Clock,
+        gate: Gate,
+        shard: int,
+        report: Callable[[Finished], None],
+    ) -> None:
+        super().__init__(f"job {work.occurrence}")
+        self.work = work
+        self.withdrawn = False
+        self._app = app
+        self._slot = slot
+        self._board = board
+        self._clock = clock
+        self._gate = gate
+        self._shard = shard
+        self._report = report
+        self._running = Running(work.occurrence)
+        self._output = Output(work.keep_output)
+        self._prepared: Prepared | None = None
+        self._armed = False
+        self._may_start = False
+        self._started_ns = self._began_ns = 0
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether nothing is left to do but to enter it."""
+        return self._armed
+
+    @property
+    def ends_at_ns(self) -> int | None:
+        """When its time is over, by the monotonic clock; None where it was not entered."""
+        return self._began_ns + self.work.total_ns if self._began_ns else None
+
+    def arm(self, deadline_ns: int) -> None:
+        _unshare_folder()
+        output.current.set(self._output)
+        occurrence.enter(self._running)
+        if self._gate.wait_open(own=self._shard, deadline_ns=deadline_ns):
+            with contextlib.suppress(CannotLoad):  # it is tried again at T: arming never decides whether a job runs
+                self._prepared = self._prepare()
+                self._armed = True
+
+    def last_look(self) -> None:
+        """Nothing that was prepared goes bad."""
+
+    def go(self, released_at_ns: int) -> None:
+        self._may_start = not self.withdrawn and released_at_ns <= self.work.latest_ns
+
+    def drain(self) -> None:
+        if self._may_start:
+            self._run_it()
+        else:
+            self.go_home()
+            if not self.withdrawn:
+                self._finish(late=True)
+
+    def go_home(self) -> None:
+        if self._prepared is not None:
+            self._leave(None)
+
+    def give_up(self, error: BaseException) -> None:
+        self._finish(cause=Cause.EXECUTOR, detail=f"a bug in tminus: {error!r}", unknown=bool(self._started_ns))
+
+    def tell_to_stop(self) -> None:
+        """Its time is over: tell it, and write it off."""
+        self._running.tell_to_stop()
+        words = f"not done after {self.work.total_ns / SECOND:g} s (timeout.total); a thread cannot be stopped, it was told"
+        self._finish(cause=Cause.TIMEOUT, detail=words)
+
+    def _run_it(self) -> None:
+        error: BaseException | None = None
+        answer = Answer()
+        cause, detail = None, ""
+        try:
+            prepared = self._prepared or self._prepare()
+            self._began_ns = self._clock.monotonic_ns()
+            self._started_ns = self._clock.wall_ns()
+            self._board.mark(self._slot, self._started_ns)
+            answer = prepared.enter()
+        except CannotLoad as unready:
+            self._output.write(unready.traceback.encode(errors="backslashreplace"))
+            cause, detail = Cause.DEFINITION, str(unready)
+        except Unfit as unfit:
+            cause, detail = unfit.cause, str(unfit)
+        except SystemExit as exit_:
+            error, cause, detail = exit_, Cause.EXCEPTION, f"sys.exit({exit_.code!r}) ended the job"
+        except BaseException as raised:  # noqa: BLE001  whatever a job raises is the job's end, not the runner's
+            error, cause, detail = raised, Cause.EXCEPTION, _words(raised)
+            self._output.write(own_frames(raised).encode(errors="backslashreplace"))
+        finally:
+            self._leave(error)
+        self._finish(answer, cause=cause, detail=detail)
+
+    def _prepare(self) -> Prepared:
+        if self.work.ref is not None:
+            return Call(self.work, self.work.ref, self._app)
+        if self._app is None:
+            raise CannotLoad("a view needs an application")
+        return View(self.work, self._app)
+
+    def _leave(self, error: BaseException | None) -> None:
+        """A teardown that raises is a line in the output, never the end of somebody else."""
+        prepared, self._prepared = self._prepared, None
+        try:
+            if prepared is not None:
+                prepared.leave(error)
+        except BaseException as raised:  # noqa: BLE001  as above
+            self._output.write(f"while its contexts were torn down:\n{own_frames(raised)}".encode(errors="backslashreplace"))
+
+    def _finish(
+        self,
+        answer: Answer | None = None,
+        *,
+        cause: Cause | None = None,
+        detail: str = "",
+        unknown: bool = False,
+        late: bool = False,
+    ) -> None:
+        answer = answer or Answer()
+        ended_ns = self._clock.monotonic_ns()
+        self._report(
+            Finished(
+                index=self.work.index,
+                started_ns=self._started_ns,
+                finished_ns=self._clock.wall_ns(),
+                duration_ns=ended_ns - self._began_ns if self._began_ns else 0,
+                armed=self._armed,
+                status=answer.status,
+                cause=cause,
+                detail=detail,
+                unknown=unknown,
+                late=late,
+                headers=answer.headers,
+                body=answer.body[: self.work.keep_body],
+                body_size=len(answer.body),
+                output=self._output.value(),
+            )
+        )
+
+
+def _words(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  an exception whose own text raises
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _unshare_folder() -> None:
+    """A job that changes the directory changes it for itself alone. Linux only; elsewhere it is shared."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).unshare(_CLONE_FS)

@@ -1,0 +1,55 @@
+"""How a runner is started: in which interpreter, folder and environment. For the side that starts it."""
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import scheduler
+from scheduler.model.definitions import App
+
+_PACKAGE = Path(scheduler.__file__).resolve().parent
+#: What is between systemd and the daemon, and nobody else's.
+_OURS_ALONE = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "PYTHONHOME", "PYTHONPATH")
+
+
+def command_of(app: App | None, *words: str) -> list[str]:
+    """The command of a runner; None is for functions without an application."""
+    python = app.python if app and app.python else sys.executable
+    return [python, "-m", "scheduler.executors.python", *words, *([app.app] if app else [])]
+
+
+def environment_of(app: App | None, folder: str) -> dict[str, str]:
+    """
+    The environment of a runner: ours, that of its file, and a search path with nothing of ours but the package itself.
+
+    Raises:
+        OSError: its file cannot be read.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
+    own = _lines_of(app.env_file) if app and app.env_file else {}
+    paths = [_package_alone(), app.directory if app else "", own.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")), folder]
+    return environment | own | {"PYTHONPATH": os.pathsep.join(path for path in paths if path), "PYTHONSAFEPATH": "1"}
+
+
+@cache
+def _package_alone() -> str:
+    """A folder with one link in it: no library of ours may shadow one of the application's."""
+    folder = tempfile.mkdtemp(prefix="tminus-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    Path(folder, _PACKAGE.name).symlink_to(_PACKAGE)
+    return folder
+
+
+def _lines_of(file: str) -> dict[str, str]:
+    """`NAME=value` lines; empty lines and those that begin with # are none, quotes around a value are taken away."""
+    found: dict[str, str] = {}
+    for line in Path(file).read_text().splitlines():
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and not name.startswith("#"):
+            value = value.strip()
+            found[name.strip()] = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+    return found

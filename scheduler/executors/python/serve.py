@@ -1,0 +1,60 @@
+"""Serve: commands on stdin, reports on stdout, the application's code in between. Ends when stdin does."""
+
+import gc
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from typing import BinaryIO
+
+from scheduler.clock import Clock, SystemClock
+from scheduler.executors.python import loading, output, wire
+from scheduler.executors.python.board import Board
+from scheduler.executors.python.executor import Executor
+from scheduler.instants import SECOND
+
+#: A thread that enters its job waits for the GIL at most so long for one that computes.
+_SWITCH_S = 0.0005
+
+
+def serve(board: Board, app_name: str | None) -> None:
+    """Import the application once, then serve until the daemon closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon decides when this ends
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    commands, reports_to = wire.private_pipes()
+    output.capture()
+    reports: queue.SimpleQueue[wire.Report] = queue.SimpleQueue()
+    try:
+        app = loading.load_app(app_name) if app_name else None
+    except loading.CannotLoad as error:
+        if error.traceback:
+            sys.stderr.write(error.traceback)
+        wire.write(reports_to, wire.Hello(version=wire.VERSION, pid=os.getpid(), error=str(error)))
+        os._exit(1)
+    clock = SystemClock()
+    executor = Executor(app, board=board, clock=clock, report=reports.put, spent=lambda: os._exit(0))
+    threading.Thread(target=_write, args=(reports, reports_to, executor, clock), name="reports", daemon=True).start()
+    sys.setswitchinterval(_SWITCH_S)
+    gc.collect()
+    gc.freeze()
+    reports.put(wire.Hello(version=wire.VERSION, pid=os.getpid()))
+    for command in wire.read_commands(commands):
+        executor.obey(command)
+    os._exit(0)  # a job may run for as long as it likes
+
+
+def _write(reports: "queue.SimpleQueue[wire.Report]", to: BinaryIO, executor: Executor, clock: Clock) -> None:
+    try:
+        while True:
+            report = reports.get()
+            if isinstance(report, wire.Results):
+                # First all in, then report: JSON takes the GIL from those that are about to enter.
+                executor.gate.wait_open(own=None, deadline_ns=clock.wall_ns() + SECOND)
+            wire.write(to, report)
+    except OSError:
+        os._exit(1)  # the daemon is gone
+    except BaseException:  # noqa: BLE001  without reports the daemon waits for ever
+        traceback.print_exc()
+        os._exit(1)

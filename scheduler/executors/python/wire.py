@@ -1,0 +1,237 @@
+"""
+What crosses the pipes of a runner: a shard of Python jobs in, reports out. Plain, versioned values, a JSON object a line.
+
+A runner lives in the application's own environment, so this needs the standard library only. Bytes travel as base64.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, BinaryIO, TypeVar
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContext:
+    """
+    The request that a view is called with, or that a function finds around it.
+
+    Attributes:
+        path: With its query; None where `endpoint` is given.
+        endpoint: Of a view; its URL is built in the runner.
+        args: Of the endpoint.
+    """
+
+    method: str = "GET"
+    path: str | None = None
+    endpoint: str | None = None
+    args: Mapping[str, Any] = field(default_factory=dict)
+    headers: Sequence[Sequence[str]] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """
+    One finished piece of work: nothing is left to look up, render or decide. Durations in nanoseconds, sizes in bytes.
+
+    `repr` shows no more than the index: arguments, headers and body may hold secrets.
+
+    Attributes:
+        ref: The function, `module:name`; None for a view.
+        latest_ns: Started later than that (wall clock), it goes home instead.
+        total_ns: From its start; then it is told to stop, and written off.
+        kill_after_ns: After that, until the process of an isolated job is killed.
+        max_body: Of a view's answer, read.
+        keep_body: Of the answer or the result, sent back.
+        keep_output: Of what it printed and logged, sent back.
+    """
+
+    index: int
+    job: str
+    occurrence: str
+    ref: str | None
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    request: RequestContext = RequestContext()
+    latest_ns: int
+    total_ns: int
+    kill_after_ns: int = 10_000_000_000
+    max_body: int
+    keep_body: int
+    keep_output: int
+
+    def __repr__(self) -> str:
+        return f"<Work {self.index}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """Get a shard ready: it is held until `Release`, and let go at T."""
+
+    shard: int
+    t_ns: int
+    deadline_ns: int  #: armed or not, all stand at the barrier by then
+    give_up_ns: int  #: without a `Release` by then, all go home
+    slots: int  #: the first of its places on the board; a work's is that plus its index
+    works: Sequence[Work]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The commit is durable: let the shard go at T, but for those withdrawn."""
+
+    shard: int
+    withdrawn: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """Send the whole shard home."""
+
+    shard: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """The runner is ready for work, or says in a sentence why it cannot be."""
+
+    version: int
+    pid: int
+    realtime: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Armed:
+    """All threads stand at the barrier."""
+
+    shard: int
+    armed: int
+    took_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """
+    How one attempt went.
+
+    Attributes:
+        started_ns: When the function was entered, or the app called (wall clock); 0 where it never was.
+        cause: A word of `outcome.Cause` where it did not come to its end; None where it did.
+        detail: A sentence for people about the cause.
+        status: A view's; 0 for a function.
+        late: Not started: let go later than its `latest_ns`.
+        body: A view's answer, or a function's result as JSON.
+        output: What it printed and logged.
+    """
+
+    index: int
+    started_ns: int
+    finished_ns: int
+    duration_ns: int
+    armed: bool
+    status: int = 0
+    cause: str | None = None
+    detail: str = ""
+    unknown: bool = False
+    late: bool = False
+    headers: Sequence[str] = ()
+    body: bytes = b""
+    body_size: int = 0
+    output: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """Attempts that ended since the last such report."""
+
+    shard: int
+    finished: Sequence[Finished]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The shard is done: each of its works is in some `Results`, or the shard was sent home (`released` is False)."""
+
+    shard: int
+    released: bool
+
+
+Command = Arm | Release | Withdraw
+Report = Hello | Armed | Results | Ended
+
+_COMMANDS = {command.__name__: command for command in (Arm, Release, Withdraw)}
+_REPORTS = {report.__name__: report for report in (Hello, Armed, Results, Ended)}
+
+_Message = TypeVar("_Message")
+
+
+def write(stream: BinaryIO, message: Command | Report) -> None:
+    """
+    Write one line and flush it. Not thread-safe: a stream has one writer.
+
+    Raises:
+        OSError: the other end is gone.
+    """
+    stream.write(json.dumps({"is": type(message).__name__, **asdict(message)}, default=plain).encode() + b"\n")
+    stream.flush()
+
+
+def read_commands(stream: BinaryIO) -> Iterator[Command]:
+    """Commands until the other end closes."""
+    return commands_in(stream)
+
+
+def commands_in(lines: Iterable[bytes]) -> Iterator[Command]:
+    """The commands in these lines."""
+    for fields in _parsed(lines):
+        command = _COMMANDS[fields.pop("is")]
+        if command is Arm:
+            fields["works"] = [_work(work) for work in fields["works"]]
+        yield command(**fields)
+
+
+def read_reports(stream: BinaryIO) -> Iterator[Report]:
+    """Reports until the other end closes; a line cut short by a death is dropped."""
+    for fields in _parsed(line for line in stream if line.endswith(b"\n")):
+        report = _REPORTS[fields.pop("is")]
+        if report is Results:
+            fields["finished"] = [finished_of(finished) for finished in fields["finished"]]
+        yield report(**fields)
+
+
+def private_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Our two pipes, where no job finds them: what it reads is empty, what it prints is output."""
+    commands, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return commands, reports
+
+
+def _parsed(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        fields: dict[str, Any] = json.loads(line)
+        yield fields
+
+
+def plain(value: Any) -> Any:
+    """What JSON has no word for."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    raise TypeError(type(value).__name__)
+
+
+def _work(fields: dict[str, Any]) -> Work:
+    request = fields.pop("request")
+    return Work(**fields, request=RequestContext(**(request | {"body": base64.b64decode(request["body"])})))
+
+
+def finished_of(fields: dict[str, Any]) -> Finished:
+    """One report, from its fields as JSON has them."""
+    return Finished(**(fields | {name: base64.b64decode(fields[name]) for name in ("body", "output")}))

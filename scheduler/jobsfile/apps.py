@@ -1,0 +1,46 @@
+"""`apps:`, and the applications that jobs name without it."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+
+from scheduler.jobsfile import language
+from scheduler.jobsfile.faults import Fault
+from scheduler.jobsfile.outside import Outside
+from scheduler.jobsfile.sections import NamedApp
+from scheduler.model.definitions import App
+from scheduler.model.job import CallTarget, FlaskTarget, Job
+
+
+def apps_of(named: Mapping[str, NamedApp], jobs: Iterable[Job], outside: Outside) -> dict[str, App]:
+    """All applications: those under `apps:`, then inline ones by their text."""
+    apps = {name: _app(name, app.model, outside) for name, app in named.items()}
+    for job in jobs:
+        if isinstance(job.target, FlaskTarget | CallTarget) and job.target.app and job.target.app not in apps:
+            apps[job.target.app] = App(name=job.target.app, app=job.target.app, directory=outside.absolute("."))
+    return apps
+
+
+def app_faults(named: NamedApp, outside: Outside) -> Iterator[Fault]:
+    """What is wrong with an application, as far as it shows without starting it."""
+    app = named.model
+    if app.app is None and not named.is_faulty:
+        yield Fault(words="no app", hint="write app: module:app, or module:create_app()")
+    if app.directory is not None and not os.path.isdir(outside.absolute(app.directory)):
+        yield Fault(
+            words=f"{app.directory} is not a directory", path=("directory",), hint="the path is relative to the jobs file"
+        )
+    if app.python is not None and not os.access(outside.absolute(app.python), os.X_OK):
+        words = f"there is no interpreter {app.python}"
+        yield Fault(words=words, path=("python",), hint="such as /srv/backoffice/.venv/bin/python; relative to the jobs file")
+    if app.env_file is not None and (fault := outside.file_fault(app.env_file)):
+        yield fault.under("env_file")
+
+
+def _app(name: str, app: language.App, outside: Outside) -> App:
+    return App(
+        name=name,
+        app=app.app or "",
+        python=outside.absolute(app.python) if app.python else None,
+        directory=outside.absolute(app.directory or "."),
+        env_file=outside.absolute(app.env_file) if app.env_file else None,
+    )

@@ -1,0 +1,117 @@
+"""How runners end, and what becomes of what they had; and how an application may be wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.runner import a_call, runner, stopped
+
+_SHOP = """
+import ctypes, os, threading, time
+from flask import Flask
+from scheduler.executors.python.occurrence import current_occurrence
+app = Flask("shop")
+
+def ping():
+    return "pong"
+
+def until_told():
+    while not current_occurrence().should_stop:
+        threading.Event().wait(0.01)
+    return current_occurrence().id
+
+def for_ever():
+    threading.Event().wait()
+
+def dies():
+    os._exit(3)
+
+def crashes():
+    ctypes.string_at(0)
+
+def moves():
+    os.chdir("/")
+    return os.getcwd()
+
+def where():
+    return os.getcwd()
+"""
+
+
+def test_a_shard_that_is_withdrawn_goes_home_and_nothing_is_entered(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP) as process:
+        number = process.arm([a_call("shop:ping")])
+        process.wait_until_armed()
+        process.withdraw(number)
+        assert process.results() == {}
+        assert process.ended
+        assert not process.ended.released
+        assert process.entered_ns(0) == 0
+
+
+def test_one_that_is_withdrawn_goes_home_and_the_others_start(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP) as process:
+        done = process.run(a_call("shop:ping"), a_call("shop:ping", index=1), withdrawn=[0])
+        assert list(done) == [1]
+
+
+def test_a_job_whose_time_is_over_is_told_and_written_off(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP) as process:
+        done = process.run(a_call("shop:until_told", total_ns=200_000_000), a_call("shop:ping", index=1))
+        assert done[0].cause == "timeout"
+        assert done[0].detail == "not done after 0.2 s (timeout.total); a thread cannot be stopped, it was told"
+        assert done[1].body == b'"pong"'
+        assert process.run(a_call("shop:ping"))[0].body == b'"pong"'
+
+
+def test_a_runner_with_a_thread_that_does_not_stop_ends_once_nothing_else_runs(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP) as process:
+        assert process.run(a_call("shop:for_ever", total_ns=100_000_000))[0].cause == "timeout"
+        assert stopped(process.process) == 0
+
+
+@pytest.mark.parametrize(("function", "status"), [("dies", 3), ("crashes", -11)])
+def test_of_a_runner_that_dies_the_board_tells_what_had_been_entered(tmp_path: Path, function: str, status: int) -> None:
+    with runner(tmp_path, _SHOP) as process:
+        process.run(a_call(f"shop:{function}"))
+        assert stopped(process.process) == status
+        assert process.entered_ns(0) >= process.t_ns
+
+
+def test_a_runner_ends_when_the_daemon_does(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP) as process:
+        process.arm([a_call("shop:for_ever")])
+        assert process.process.stdin
+        process.process.stdin.close()
+        assert stopped(process.process) == 0
+
+
+def test_a_job_that_changes_the_directory_changes_it_for_itself_alone(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP) as process:
+        done = process.run(a_call("shop:moves"), *(a_call("shop:where", index=n) for n in range(1, 20)))
+        assert done[0].body == b'"/"'
+        assert {done[n].body.decode().strip('"') for n in range(1, 20)} == {str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("app", "code", "error"),
+    [
+        ("shop:ap", "app = 1", "shop:ap: module 'shop' has no 'ap'; did you mean app?"),
+        ("shop:app", "app = 1", "shop:app is an int, not a Flask application"),
+        ("shop:app", "import sys\nsys.exit(1)", "shop does not import: SystemExit: 1"),
+        ("shop:app", "1 +", "shop does not import: SyntaxError: invalid syntax"),
+        ("shop:app", "import no_such_module", "shop does not import: ModuleNotFoundError: No module named 'no_such_module'"),
+        (
+            "shop:make()",
+            "def make(config):\n  pass",
+            "the factory shop:make() wants arguments: missing a required argument: 'config'; it is called without any",
+        ),
+        ("shop:make()", "def make():\n  return 1/0", "the factory shop:make() raised ZeroDivisionError: division by zero"),
+        ("shop:make", "def make():\n  pass", "shop:make is a function, not a Flask application; shop:make() would call it"),
+        ("shop:app()", "from flask import Flask\napp = 1", "shop:app is an int: write shop:app without the brackets"),
+    ],
+)
+def test_an_application_that_cannot_be_had_is_said_in_a_sentence(tmp_path: Path, app: str, code: str, error: str) -> None:
+    with runner(tmp_path, code, app=app) as process:
+        assert process.hello.error == error
+        assert stopped(process.process) == 1

@@ -1,0 +1,153 @@
+"""Jobs that go wrong, each beside others that must not notice: in threads, and in processes of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon import eventually
+from tests.support.runner import a_call, runner, stopped
+
+_SHOP = """
+import ctypes, os, signal, sys, threading, time
+from flask import Flask, current_app, g
+
+app = Flask("shop")
+
+def well(n):
+    print("well", n)
+    g.n = n
+    return {"n": g.n, "app": current_app.name, "directory": os.getcwd()}
+
+def exits():
+    sys.exit(3)
+
+def exits_at_once():
+    print("on my way out")
+    os._exit(3)
+
+def crashes():
+    ctypes.string_at(0)
+
+def recursion():
+    return recursion()
+
+def asks_for_memory():
+    return len(bytearray(2 << 30))
+
+def prints_a_gigabyte():
+    line = "x" * (1 << 20)
+    for _ in range(1 << 10):
+        print(line)
+
+def closes_stdout():
+    os.close(1) if os.getpid() != int(os.environ.get("RUNNER", "0")) else None
+    sys.stdout.close()
+
+def moves_and_listens():
+    os.chdir("/")
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    except ValueError:
+        pass
+
+def loops():
+    while True:
+        pass
+
+def does_not_listen():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(0.1)
+
+def leaves_a_child():
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(1000)
+    return pid
+
+def raises():
+    raise ValueError("no such customer")
+"""
+
+#: Function, and what is said of it: in a process; the same in a thread, unless there is a second one.
+_BAD: dict[str, tuple[str | None, str]] = {
+    "exits": ("exception", "sys.exit(3) ended the job"),
+    "exits_at_once": ("exception", "its process ended with exit status 3 before it had said how it went"),
+    "crashes": ("exception", "its process was killed by SIGSEGV before it had said how it went"),
+    "recursion": ("exception", "RecursionError: maximum recursion depth exceeded"),
+    "asks_for_memory": (None, ""),
+    "prints_a_gigabyte": (None, ""),
+    "closes_stdout": (None, ""),
+    "moves_and_listens": (None, ""),
+    "raises": ("exception", "ValueError: no such customer"),
+}
+_NOT_IN_THREADS = ("exits_at_once", "crashes")
+
+
+@pytest.mark.parametrize("isolates", [False, True], ids=["threads", "processes"])
+def test_whatever_a_job_does_the_others_of_its_shard_do_not_notice(tmp_path: Path, isolates: bool) -> None:
+    bad = [name for name in _BAD if isolates or name not in _NOT_IN_THREADS]
+    works = [a_call(f"shop:{name}", index=index, keep_output=1 << 12, total_ns=60 * 10**9) for index, name in enumerate(bad)]
+    works += [a_call("shop:well", n, index=n) for n in range(100, 120)]
+    with runner(tmp_path, _SHOP, isolates=isolates) as process:
+        done = process.run(*works, lead_ns=3 * 10**9)
+        for n in range(100, 120):
+            assert done[n].body.decode() == f'{{"n": {n}, "app": "shop", "directory": "{tmp_path}"}}'
+            assert done[n].output.decode() == f"well {n}\n"
+            assert done[n].started_ns >= process.t_ns
+        said = {name: (done[index].cause, done[index].detail.partition(" in comparison")[0]) for index, name in enumerate(bad)}
+        assert said == {name: _BAD[name] for name in bad}
+        assert len(done[bad.index("prints_a_gigabyte")].output) < 1 << 13
+        assert process.run(a_call("shop:well", 1))[0].cause is None
+
+
+def test_what_a_process_printed_before_it_died_is_kept(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        assert process.run(a_call("shop:exits_at_once"))[0].output == b"on my way out\n"
+
+
+@pytest.mark.parametrize(
+    ("function", "how"), [("loops", "ended with exit status 0"), ("does_not_listen", "was killed by SIGKILL")]
+)
+def test_an_isolated_job_whose_time_is_over_is_ended_and_then_killed(tmp_path: Path, function: str, how: str) -> None:
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        work = a_call(f"shop:{function}", total_ns=300_000_000, kill_after_ns=300_000_000)
+        done = process.run(work, a_call("shop:well", 1, index=1))
+        assert (done[0].cause, done[0].detail) == ("timeout", f"not done after 0.3 s (timeout.total); its process {how}")
+        assert done[1].cause is None
+
+
+def test_what_an_isolated_job_has_started_ends_with_it(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        pid = int(process.run(a_call("shop:leaves_a_child"))[0].body)
+        eventually(lambda: not runs(pid), what="it has ended")
+
+
+def runs(pid: int) -> bool:
+    """A zombie, which nobody has reaped yet, runs no more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_of_isolated_jobs_too_one_may_be_withdrawn_and_all_may_be_sent_home(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        done = process.run(a_call("shop:well", 1), a_call("shop:well", 2, index=1), withdrawn=[0])
+        assert list(done) == [1]
+        number = process.arm([a_call("shop:well", 1)])
+        process.wait_until_armed()
+        process.withdraw(number)
+        assert process.results() == {}
+        assert process.ended
+        assert not process.ended.released
+
+
+def test_isolated_jobs_end_with_the_daemon(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        process.run(a_call("shop:well", 1))
+        process.arm([a_call("shop:loops")])
+        process.wait_until_armed()
+        assert process.process.stdin
+        process.process.stdin.close()
+        assert stopped(process.process) == 0

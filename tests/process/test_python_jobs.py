@@ -1,0 +1,245 @@
+"""Flask and call jobs under the daemon: together with HTTP jobs, and when their runner dies or never comes up."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.daemon import DaemonProcess, daemon, tminus, tminus_json
+from tests.support.target import TargetServer
+
+_SHOP = """
+import os, threading, time
+from flask import Flask, current_app, g, jsonify, request
+
+app = Flask("shop")
+folder = os.path.dirname(os.path.abspath(__file__))
+
+@app.route("/reports/<int:n>", methods=["GET", "POST"])
+def report(n):
+    print("report", n)
+    return jsonify(n=n, json=request.get_json(silent=True))
+
+@app.route("/broken")
+def broken():
+    raise ValueError("no such customer")
+
+def export(n):
+    current_app.logger.info("exporting %s", n)
+    return {"n": n, "path": request.path}
+
+def fails(token):
+    print("the token is", token)
+    raise ValueError(f"{token} is not accepted")
+
+def dies():
+    threading.Event().wait(0.3)
+    os._exit(3)
+
+def takes_long():
+    threading.Event().wait(2)
+    return "done"
+"""
+
+
+def a_shop(folder: Path, code: str = _SHOP) -> Path:
+    """A folder with an application in it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "shop.py").write_text(code)
+    return folder
+
+
+def jobs_file(jobs: dict[str, Any], **top: Any) -> str:
+    """JSON is YAML, too."""
+    return json.dumps({"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}, **top, "jobs": jobs})
+
+
+def run_now(folder: Path, jobs: dict[str, Any], **top: Any) -> dict[str, dict[str, Any]]:
+    """Run all of them once, without a daemon; by name."""
+    (a_shop(folder) / "jobs.yaml").write_text(
+        jobs_file({name: {"schedule": "manual", **job} for name, job in jobs.items()}, **top)
+    )
+    return {one["job"]: one for one in tminus_json("run-now", *jobs, cwd=folder)}
+
+
+def logs_of(folder: Path, occurrence: dict[str, Any]) -> Any:
+    """What `logs` says of it."""
+    return tminus_json("logs", occurrence["id"], cwd=folder)
+
+
+def test_jobs_of_every_kind_start_together_and_stand_in_one_batch(tmp_path: Path, target: TargetServer) -> None:
+    jobs: dict[str, Any] = {f"http_{n}": {"http": f"{target.url}/{n}"} for n in range(20)}
+    jobs |= {f"view_{n}": {"flask": {"app": "shop", "endpoint": "report", "args": {"n": n}}} for n in range(10)}
+    jobs |= {f"call_{n}": {"call": {"ref": "shop:export", "kwargs": {"n": n}, "app": "shop"}} for n in range(10)}
+    every = {name: {"schedule": {"every": "3s"}, **job} for name, job in jobs.items()}
+    with daemon(a_shop(tmp_path), jobs_file(every)) as running:
+        running.wait_until_said("batch")
+        assert running.stop() == 0
+    skew = running.json("skew")
+    assert (skew["jobs"], skew["started"]) == (40, 40)
+    assert all(one["ms"] >= 0 for one in skew["offsets"])
+    assert {one["outcome"] for one in running.json("history", "--limit", "40")} == {"succeeded"}
+
+
+def test_a_function_s_result_and_output_are_kept_and_logs_shows_them(tmp_path: Path) -> None:
+    call = {"ref": "shop:export", "kwargs": {"n": "{{ params.n }}"}, "app": "shop", "request": {"path": "/export"}}
+    done = run_now(tmp_path, {"export": {"params": {"n": 7}, "call": call}})
+    logs = logs_of(tmp_path, done["export"])
+    assert json.loads(logs["attempts"][0]["body"]) == {"n": 7, "path": "/export"}
+    assert logs["output"].endswith("INFO shop: exporting 7\n")
+
+
+def test_a_view_is_judged_by_expect_as_http_is(tmp_path: Path) -> None:
+    views = {
+        "good": {"url": "/reports/1"},
+        "bad": {"url": "/nowhere"},
+        "expected": {"url": "/nowhere"},
+        "broken": {"url": "/broken"},
+    }
+    jobs: dict[str, Any] = {name: {"flask": {"app": "shop", **view}} for name, view in views.items()}
+    jobs["expected"] |= {"expect": {"status": 404}}
+    done = run_now(tmp_path, jobs)
+    assert {name: (one["outcome"], one["http_status"]) for name, one in done.items()} == {
+        "good": ("succeeded", 200),
+        "bad": ("failed", 404),
+        "expected": ("succeeded", 404),
+        "broken": ("failed", 500),
+    }
+    assert "ValueError: no such customer" in logs_of(tmp_path, done["broken"])["output"]
+
+
+def test_a_function_without_an_application_is_found_beside_the_jobs_file(tmp_path: Path) -> None:
+    a_shop(tmp_path)
+    (tmp_path / "tasks.py").write_text("def double(n):\n    return 2 * n\n")
+    done = run_now(tmp_path, {"double": {"call": {"ref": "tasks:double", "kwargs": {"n": 21}}}})
+    assert logs_of(tmp_path, done["double"])["attempts"][0]["body"] == "42"
+
+
+def test_an_application_gets_its_directory_and_its_environment(tmp_path: Path) -> None:
+    elsewhere = a_shop(
+        tmp_path / "elsewhere",
+        "import os\nfrom flask import Flask\napp = Flask('x')\ndef look():\n    return [os.getcwd(), os.environ['SHOP_DB']]\n",
+    )
+    (tmp_path / "shop.env").write_text("# the shop\nSHOP_DB='made up'\n")
+    apps = {"x": {"app": "shop:app", "directory": "elsewhere", "env_file": "shop.env"}}
+    (tmp_path / "jobs.yaml").write_text(
+        jobs_file({"look": {"schedule": "manual", "call": {"ref": "shop:look", "app": "x"}}}, apps=apps)
+    )
+    (done,) = tminus_json("run-now", "look", cwd=tmp_path)
+    assert json.loads(logs_of(tmp_path, done)["attempts"][0]["body"]) == [str(elsewhere), "made up"]
+
+
+def test_an_application_that_does_not_import_fails_its_jobs_and_no_others(tmp_path: Path, target: TargetServer) -> None:
+    jobs = {
+        "http": {"schedule": {"every": "3s"}, "http": target.url},
+        "view": {"schedule": {"every": "3s"}, "flask": {"app": "shop", "url": "/"}},
+    }
+    with daemon(a_shop(tmp_path, "import no_such_module"), jobs_file(jobs)) as running:
+        running.wait_until_said("batch")
+        assert running.stop() == 0
+    last = {one["job"]: one for one in running.json("history", "--limit", "2")}
+    assert last["http"]["outcome"] == "succeeded"
+    assert last["view"]["outcome"] == "failed"
+    assert (
+        last["view"]["reason"]
+        == "definition, not sent: shop does not import: ModuleNotFoundError: No module named 'no_such_module'"
+    )
+
+
+def test_a_runner_that_dies_before_t_is_replaced_and_its_jobs_start_at_t(tmp_path: Path) -> None:
+    jobs = {
+        f"call_{n}": {"schedule": {"every": "5s"}, "call": {"ref": "shop:export", "args": [n], "app": "shop"}} for n in range(5)
+    }
+    with daemon(a_shop(tmp_path), jobs_file(jobs, daemon={"lead": "4s"})) as running:
+        running.wait_until_said("batch")
+        os.kill(runner_pid(running), signal.SIGKILL)
+        running.wait_until_said("executor died")
+        batch = running.wait_until_said("batch", times=2)
+        assert batch["succeeded"] == 5
+        assert running.stop() == 0
+
+
+def test_of_a_runner_that_dies_after_t_what_had_begun_is_unknown_and_the_others_runs_are_known(tmp_path: Path) -> None:
+    done = run_now(
+        tmp_path,
+        {
+            "dies": {"call": {"ref": "shop:dies", "app": "shop"}},
+            "export": {"call": {"ref": "shop:export", "args": [1], "app": "shop"}},
+        },
+    )
+    assert done["dies"]["outcome"] == "unknown"
+    assert (
+        done["dies"]["reason"]
+        == "executor: the executor process died after the release (exit status 3); how far it came is not known"
+    )
+    assert done["dies"]["start_offset_ms"] >= 0
+    assert done["export"]["outcome"] == "succeeded"
+
+
+def test_an_application_is_imported_anew_at_a_reload_and_what_runs_goes_on(tmp_path: Path) -> None:
+    jobs = {"long": {"schedule": "manual", "call": {"ref": "shop:takes_long", "app": "shop"}}}
+    jobs |= {"view": {"schedule": "manual", "flask": {"app": "shop", "url": "/new"}}}
+    with daemon(a_shop(tmp_path), jobs_file(jobs)) as running:
+        long = threading.Thread(target=running.tminus, args=("run-now", "long"))
+        long.start()
+        running.wait_for(job="long", state="running")
+        a_shop(tmp_path, _SHOP.replace('"/broken"', '"/new"').replace('raise ValueError("no such customer")', 'return "new"'))
+        running.signal(signal.SIGHUP)
+        running.wait_until_said("reloaded")
+        (done,) = running.json("run-now", "view")
+        assert done["outcome"] == "succeeded"
+        long.join()
+        assert running.json("history", "long")[0]["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        (
+            {"call": {"ref": "shop:exprt", "args": [1], "app": "shop"}},
+            "jobs.x.call.ref: shop:exprt: module 'shop' has no 'exprt'; did you mean export?",
+        ),
+        (
+            {"call": {"ref": "shop:export", "app": "shop"}},
+            "jobs.x.call.ref: shop:export cannot be called so: missing a required argument: 'n'",
+        ),
+        (
+            {"flask": {"app": "shop", "endpoint": "reports"}},
+            "jobs.x.flask.endpoint: the application has no endpoint 'reports'; did you mean report?",
+        ),
+        (
+            {"flask": {"app": "shop", "endpoint": "report"}},
+            "jobs.x.flask.endpoint: the view report needs n: give args: {n: …} (/reports/<int:n>)",
+        ),
+        ({"flask": {"app": "shop:ap", "url": "/"}}, "jobs.x.flask.app: shop:ap: module 'shop' has no 'ap'; did you mean app?"),
+    ],
+)
+def test_validate_asks_the_application(tmp_path: Path, job: dict[str, Any], said: str) -> None:
+    (a_shop(tmp_path) / "jobs.yaml").write_text(jobs_file({"x": {"schedule": "manual", **job}}))
+    done = tminus("validate", cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_validate_names_the_line_of_the_application_that_breaks_its_import(tmp_path: Path) -> None:
+    (a_shop(tmp_path, "from flask import Flask\n\napp = Flask(nme='x')\n") / "jobs.yaml").write_text(
+        jobs_file({"x": {"schedule": "manual", "flask": {"app": "shop", "url": "/"}}})
+    )
+    said = tminus("validate", cwd=tmp_path).stderr
+    assert "shop does not import: TypeError" in said
+    assert f"look at {tmp_path}/shop.py:3" in said
+
+
+def runner_pid(running: DaemonProcess) -> int:
+    """The process of the application."""
+    assert running.process is not None
+    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+    children += [
+        child for task in Path(f"/proc/{running.process.pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+    (pid,) = {int(child) for child in children if b"scheduler.executors.python" in Path(f"/proc/{child}/cmdline").read_bytes()}
+    return pid

@@ -1,0 +1,154 @@
+"""The runner of an application in a process of its own, driven as the daemon drives it: by what crosses its pipes."""
+
+import itertools
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scheduler.clock import SystemClock
+from scheduler.daemon.channels import Runner
+from scheduler.executors.python.board import Board
+from scheduler.executors.python.wire import (
+    Arm,
+    Armed,
+    Ended,
+    Finished,
+    Hello,
+    Release,
+    Report,
+    RequestContext,
+    Results,
+    Withdraw,
+    Work,
+)
+from scheduler.instants import MS, SECOND
+from scheduler.model.definitions import App
+
+LEAD_NS = 500 * MS
+
+
+def a_call(
+    ref: str,
+    *args: Any,
+    index: int = 0,
+    total_ns: int = 20 * SECOND,
+    kill_after_ns: int = 10 * SECOND,
+    keep_output: int = 1 << 16,
+    **kwargs: Any,
+) -> Work:
+    """A call of a function."""
+    limits = {"total_ns": total_ns, "kill_after_ns": kill_after_ns, "keep_output": keep_output}
+    return _work(index, ref=ref, args=args, kwargs=kwargs, **limits)
+
+
+def a_view(index: int = 0, **request: Any) -> Work:
+    """A call of a view."""
+    return _work(index, ref=None, request=RequestContext(**request))
+
+
+def _work(index: int, **given: Any) -> Work:
+    built_in: dict[str, Any] = {"total_ns": 20 * SECOND, "keep_output": 1 << 16, "latest_ns": 1 << 62}
+    sizes = {"max_body": 1 << 20, "keep_body": 1 << 16}
+    return Work(index=index, job=f"job_{index}", occurrence=f"job_{index}@2026-11-20T11:30:00Z", **(built_in | sizes | given))
+
+
+class RunnerProcess:
+    """A runner, and the pipes to it."""
+
+    def __init__(self, channel: Runner) -> None:
+        self._channel = channel
+        self._clock = SystemClock()
+        self._numbers = itertools.count(1)
+        self.process = channel.start()
+        assert self.process.stdout
+        self._reports: Iterator[Report] = channel.read(self.process.stdout)  # type: ignore[arg-type]
+        hello = next(self._reports)
+        assert isinstance(hello, Hello)
+        self.hello = hello
+        self.t_ns = 0
+        self.ended: Ended | None = None
+
+    def run(self, *works: Work, withdrawn: Sequence[int] = (), lead_ns: int = LEAD_NS) -> dict[int, Finished]:
+        """One shard, from its Arm to its end; what came of each."""
+        number = self.arm(works, lead_ns=lead_ns)
+        self.wait_until_armed()
+        self.send(Release(shard=number, withdrawn=list(withdrawn)))
+        return self.results()
+
+    def arm(self, works: Sequence[Work], *, lead_ns: int = LEAD_NS) -> int:
+        """Send an Arm; the shard's number."""
+        number = next(self._numbers)
+        now_ns = self._clock.wall_ns()
+        self.t_ns = now_ns + lead_ns
+        deadline_ns = self.t_ns - lead_ns // 4
+        give_up_ns = self.t_ns + 10 * SECOND
+        self.send(Arm(shard=number, t_ns=self.t_ns, deadline_ns=deadline_ns, give_up_ns=give_up_ns, slots=0, works=list(works)))
+        return number
+
+    def wait_until_armed(self) -> Armed:
+        """The next report, which is that."""
+        armed = next(self._reports)
+        assert isinstance(armed, Armed)
+        return armed
+
+    def results(self) -> dict[int, Finished]:
+        """What the shard reports until it has ended, or its runner has."""
+        found: dict[int, Finished] = {}
+        self.ended = None
+        for report in self._reports:
+            match report:
+                case Results(finished=finished):
+                    found |= {one.index: one for one in finished}
+                case Ended():
+                    self.ended = report
+                    break
+        return found
+
+    def withdraw(self, number: int) -> None:
+        """Send a shard home."""
+        self.send(Withdraw(shard=number))
+
+    def send(self, command: Any) -> None:
+        """Write a command."""
+        assert self.process.stdin
+        self._channel.write(self.process.stdin, command)  # type: ignore[arg-type]
+
+    def entered_ns(self, index: int) -> int:
+        """What the board says."""
+        return self._channel.board.entered_ns(index)
+
+
+@contextmanager
+def runner(
+    folder: Path, code: str | None = None, *, app: str | None = "shop:app", isolates: bool = False, **more: Any
+) -> Iterator[RunnerProcess]:
+    """
+    A runner whose application is in `shop.py`.
+
+    Args:
+        folder: Where it lies.
+        code: Of `shop.py`.
+        app: None for functions without one.
+        isolates: A process for each job.
+    """
+    if code is not None:
+        (folder / "shop.py").write_text(code)
+    board = Board.make()
+    named = App(name="shop", app=app, directory=str(folder), **more) if app else None
+    process = RunnerProcess(Runner(named, folder=str(folder), host="here", board=board, isolates=isolates))
+    try:
+        yield process
+    finally:
+        process.process.kill()
+        process.process.wait()
+        for pipe in (process.process.stdin, process.process.stdout):
+            assert pipe
+            pipe.close()
+        board.close()
+
+
+def stopped(process: subprocess.Popen[bytes], timeout_s: float = 30) -> int:
+    """Wait for its end."""
+    return process.wait(timeout_s)
