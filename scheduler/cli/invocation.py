@@ -9,6 +9,7 @@ from scheduler.cli.output import Output
 from scheduler.clock import Clock, SystemClock
 from scheduler.errors import LedgerError, UsageError
 from scheduler.jobsfile.load import Loaded, load
+from scheduler.jobsfile.problems import Severity
 from scheduler.ledger.engine import Ledger, open_ledger
 from scheduler.model.definitions import Definitions
 from scheduler.operations import where
@@ -26,12 +27,15 @@ class Invocation:
         config: `--config`.
         ledger_url: `--ledger`.
         started_ns: When this process started, wall clock.
+        needs_secrets: Whether the jobs file is not valid without them: for `validate` and the daemon, which puts them in. An
+            operator's shell may lack them.
     """
 
     config: str | None
     ledger_url: str | None
     output: Output
     started_ns: int
+    needs_secrets: bool = False
 
     @cached_property
     def clock(self) -> Clock:
@@ -47,7 +51,7 @@ class Invocation:
     @cached_property
     def loaded(self) -> Loaded:
         """The jobs file, valid or not."""
-        return load(self.path)
+        return load(self.path, secrets=Severity.ERROR if self.needs_secrets else Severity.WARNING)
 
     @cached_property
     def definitions(self) -> Definitions:
@@ -59,7 +63,7 @@ class Invocation:
             from scheduler.cli.problems import print_problems
 
             print_problems(self.output, self.loaded.errors)
-            raise InvalidFile(f"{self.path} is not valid", hint="`tminus validate` tells more")
+            raise InvalidFile(f"{self.path} is not valid", hint="mend what is said above, or name another file with -c")
         return self.loaded.definitions
 
     @property

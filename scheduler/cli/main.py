@@ -1,5 +1,6 @@
 """The way in: options before or after the command, exit codes, errors without a traceback."""
 
+import errno
 import importlib
 import os
 import sys
@@ -79,6 +80,11 @@ class Command(click.Command):
             status = error.exit_code
         except BrokenPipeError:
             status = _flushed(0)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            output.error(TminusError(f"cannot write what was found: {error.strerror}"))
+            status = _flushed(1)
         context.exit(int(status or 0))
 
 

@@ -87,8 +87,9 @@ class Output:
         from rich.table import Table  # only where it is drawn: it takes its time to import
 
         table = Table(box=None, pad_edge=False, header_style="bold" if self.color else "")
-        for name in columns:
-            table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        for name in columns[:-1]:
+            table.add_column(name, justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis")
+        table.add_column(columns[-1], justify="right" if columns[-1] in right else "left", overflow="fold", ratio=1)
         for row in rows:
             table.add_row(*row)
         self._console().print(table)

@@ -46,7 +46,11 @@ def run_now(invocation: Invocation, wish: Wish, *, wait: bool) -> int:
         if answer := _await_answer(invocation, ledger, request):
             said = answer.answer or {}
             ids = [OccurrenceId.parse(text) for text in said["occurrences"]]
-            follower.follow(ids, int(said["planned_at_ns"]))
+            try:
+                follower.follow(ids, int(said["planned_at_ns"]))
+            except KeyboardInterrupt:
+                invocation.output.say("what was asked for goes on in the daemon; tminus history shows it")
+                raise
             return follower.report()
     _take_lock_and_run(invocation, ledger, wish, follower)
     return follower.report()

@@ -17,6 +17,8 @@ def main() -> None:
     options = parser.parse_args()
     try:
         asyncio.run(_serve(options.port, options.delay))
+    except OSError as error:
+        sys.exit(f"error: cannot listen on port {options.port}: {error.strerror or error}")
     except KeyboardInterrupt:
         sys.exit(0)
 

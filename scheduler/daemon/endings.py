@@ -17,6 +17,10 @@ from scheduler.outcome import Outcome
 log = structlog.get_logger()
 
 
+#: Of one batch, in the log.
+_MOST_WARNINGS = 20
+
+
 class Endings:
     """
     Belongs to the thread of its countdown.
@@ -32,6 +36,7 @@ class Endings:
         self._history = history
         self._outcomes: Counter[str] = Counter()
         self._offsets: list[int] = []
+        self._warnings_left = _MOST_WARNINGS
 
     def withdrawn(self, decided: Iterable[Decided]) -> None:
         """The commit has written these."""
@@ -63,6 +68,7 @@ class Endings:
     def missed(self, dues: Sequence[Due], why: str) -> None:
         """They have not started."""
         for due in dues:
+            self._warn(str(due.id), Outcome.MISSED, why)
             self._outcomes[Outcome.MISSED] += 1
             self._station.running.end(due.id)
             self._station.recorder.put(due.ends(Outcome.MISSED, why))
@@ -97,9 +103,18 @@ class Endings:
             )
 
     def _put(self, ended: Ended) -> None:
+        self._warn(str(ended.id), ended.outcome, ended.reason)
         self._outcomes[ended.outcome] += 1
         self._station.running.end(ended.id)
         self._station.recorder.put(ended)
+
+    def _warn(self, occurrence: str, outcome: Outcome, reason: str | None) -> None:
+        """By name, but not ten thousand times: the ledger has them all."""
+        if outcome is not Outcome.SUCCEEDED and self._warnings_left:
+            self._warnings_left -= 1
+            log.warning(outcome.value, occurrence=occurrence, reason=reason)
+            if not self._warnings_left:
+                log.warning("further ones of this batch stand in the ledger", see="tminus history")
 
 
 def _taken(flight: Flight) -> list[Due]:

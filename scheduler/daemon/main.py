@@ -12,6 +12,7 @@ from scheduler.daemon.file_watch import FileWatch
 from scheduler.daemon.pulse import Pulse
 from scheduler.daemon.service import Service
 from scheduler.errors import LedgerError, TminusError
+from scheduler.instants import SECOND
 from scheduler.jobsfile.load import load
 from scheduler.jobsfile.problems import Problem
 from scheduler.ledger import instances
@@ -117,7 +118,8 @@ class Daemon:
             if wake is not None:
                 self._reload(service, is_asked_for=wake is _Wake.RELOAD)
         systemd.notify("STOPPING=1")
-        log.info("stopping", running=len(service.station.running))
+        grace = f"{service.station.definitions.daemon.shutdown_grace_ns / SECOND:g} s"
+        log.info("stopping", running=len(service.station.running), waits_up_to=grace, at_once="signal again")
         self._files.stop()
         well = service.stop()
         pulse.stop()
@@ -136,7 +138,7 @@ class Daemon:
                 log.error("jobs file", at=_place(problem), problem=problem.message, hint=problem.hint)
             self._is_broken = True
             self._remember(service, error=f"{_place(loaded.errors[0])}: {loaded.errors[0].message}")
-        elif loaded.definitions.version != before.version or loaded.definitions.daemon != before.daemon or is_asked_for:
+        elif is_asked_for or _differ(loaded.definitions, before):
             try:
                 service.reload(loaded.definitions)
             except LedgerError as error:
@@ -169,6 +171,10 @@ class Daemon:
             return self._wakes.get(timeout=timeout_s)
         except queue.Empty:
             return None
+
+
+def _differ(one: Definitions, other: Definitions) -> bool:
+    return (one.version, one.daemon, one.apps) != (other.version, other.daemon, other.apps)
 
 
 def _place(problem: Problem) -> str:

@@ -15,7 +15,7 @@ from scheduler.jobsfile.explain import ValueOrigin, explain
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.include import Sources
 from scheduler.jobsfile.outside import Outside
-from scheduler.jobsfile.problems import Problem
+from scheduler.jobsfile.problems import Problem, Severity
 from scheduler.jobsfile.report import Report
 from scheduler.jobsfile.sections import Sections, gather
 from scheduler.jobsfile.settings import daemon_settings
@@ -68,7 +68,13 @@ class Loaded:
         return explain(name, self._builder, self._sections)
 
 
-def load(path: str | os.PathLike[str], *, now_ns: int | None = None, environ: Mapping[str, str] | None = None) -> Loaded:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    now_ns: int | None = None,
+    environ: Mapping[str, str] | None = None,
+    secrets: Severity = Severity.ERROR,
+) -> Loaded:
     """
     Read a jobs file and what it includes; look at all of it.
 
@@ -76,6 +82,7 @@ def load(path: str | os.PathLike[str], *, now_ns: int | None = None, environ: Ma
         path: The jobs file. Problems name it, and what it includes, as it is given here.
         now_ns: Wall clock, nanoseconds since the Unix epoch; built in: now.
         environ: For `${env:…}`; built in: this process's.
+        secrets: How bad it is where one is not there: who only asks needs none.
 
     Raises:
         Nothing for anything that a file can hold.
@@ -85,7 +92,7 @@ def load(path: str | os.PathLike[str], *, now_ns: int | None = None, environ: Ma
     """
     file, report = os.fspath(path), Report()
     with _no_garbage_collection():
-        outside = Outside(os.path.dirname(os.path.abspath(file)), os.environ if environ is None else environ)
+        outside = Outside(os.path.dirname(os.path.abspath(file)), os.environ if environ is None else environ, secrets=secrets)
         sources = Sources(file, report)
         sections = gather(sources.documents, report)
         if sections.ledger is not None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.files import CannotRead, check_file
+from scheduler.jobsfile.problems import Severity
 from scheduler.jobsfile.references import References, Unresolved
 from scheduler.templates import Reference
 
@@ -16,10 +17,12 @@ class Outside:
     Args:
         folder: That of the jobs file.
         environ: The environment.
+        secrets: How bad it is where one is not there.
     """
 
-    def __init__(self, folder: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: str, environ: Mapping[str, str], *, secrets: Severity = Severity.ERROR) -> None:
         self._folder = folder
+        self._secrets = secrets
         self._references = References(folder, environ)
         self._reference_faults: dict[Reference, Fault | None] = {}
         self._file_faults: dict[str, Fault | None] = {}
@@ -35,7 +38,7 @@ class Outside:
                 self._references.value_of(reference)
                 self._reference_faults[reference] = None
             except Unresolved as error:
-                self._reference_faults[reference] = Fault(words=error.message, hint=error.hint)
+                self._reference_faults[reference] = Fault(words=error.message, hint=error.hint, severity=self._secrets)
         return self._reference_faults[reference]
 
     def file_fault(self, path: str) -> Fault | None:

@@ -1,6 +1,7 @@
 """The texts of a job: whether what is to be put in can be, and whether secrets stand there in plain text."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -57,9 +58,7 @@ def _part_faults(path: Path, text: str, params: Mapping[str, Any], outside: Outs
     for reference in references(text):
         if fault_there := outside.reference_fault(reference):
             written = str(reference)
-            yield Fault(
-                words=fault_there.words, path=path, hint=fault_there.hint, offset=max(text.find(written), 0), length=len(written)
-            )
+            yield replace(fault_there, path=path, offset=max(text.find(written), 0), length=len(written))
 
 
 def _plain_faults(path: Path, value: Any) -> Iterator[Fault]:

@@ -32,6 +32,7 @@ class Ledger:
 
     def __init__(self, url: URL, engine: Engine) -> None:
         self.url = url
+        self._file = files.identity(self.path)
         self._reader = engine
         self._writer = engine.execution_options(tminus_writes=True)
 
@@ -52,6 +53,10 @@ class Ledger:
             LedgerError: it could not be begun or committed. A commit that raised may be durable all the same: read by
                 key before deciding.
         """
+        if self.path is not None and files.identity(self.path) != self._file:
+            # What is written into a file that nobody finds any more is not written down.
+            hint = "put it back, or start again: then a new one is made"
+            raise LedgerError(f"the ledger {self.path} was removed or replaced", hint=hint)
         with in_our_words(self.url), self._writer.begin() as connection:
             yield connection
 

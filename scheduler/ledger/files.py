@@ -20,6 +20,14 @@ def path_of(url: URL) -> Path | None:
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
+def identity(path: Path | None) -> tuple[int, int] | None:
+    """Which file it is, by device and inode; None where there is none."""
+    with contextlib.suppress(OSError):
+        about = os.stat(path) if path is not None else None
+        return (about.st_dev, about.st_ino) if about else None
+    return None
+
+
 def lock_file(path: Path) -> Path:
     """The lock file beside a SQLite ledger."""
     return path.with_name(path.name + ".lock")

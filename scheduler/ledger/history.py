@@ -151,5 +151,5 @@ def _attempt(row: RowMapping) -> Attempt:
         headers=tuple(row["headers"].split("\n")) if row["headers"] else (),
         body=row["body"],
         body_size=row["body_size"],
-        output=row["output"],
+        output=row["output"] or b"",
     )

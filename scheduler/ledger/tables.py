@@ -130,7 +130,7 @@ attempts = Table(
     Column("headers", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("body_size", BigInteger, nullable=False),
-    Column("output", LargeBinary, nullable=False, server_default=sa.text("''")),
+    Column("output", LargeBinary),
     PrimaryKeyConstraint("occurrence", "attempt"),
 )
 

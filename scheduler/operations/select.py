@@ -51,5 +51,5 @@ def _found(word: str, definitions: Definitions) -> list[str]:
     else:
         raise JobNotFound(word, definitions.jobs)
     if not found:
-        raise NotFound(f"no job is meant by {word!r}", hint="`tminus jobs` lists them with their tags")
+        raise NotFound(f"no job is meant by {word!r}", hint="`tminus jobs --json` has their names and tags")
     return found

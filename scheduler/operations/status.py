@@ -15,8 +15,8 @@ from scheduler.operations.next_times import next_of
 from scheduler.outcome import Outcome, State
 
 _DAY_NS = 86_400 * SECOND
-#: What needs a look, for a day.
-_BAD = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.MISSED, Outcome.UNKNOWN)
+#: What needs a look here, for a day; what a target answers is the target's.
+_BAD = (Outcome.MISSED, Outcome.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class Status:
     Attributes:
         daemon: The one that runs, or ran last; None where there never was one.
         is_alive: It holds the ledger's lock and has given a sign of life of late.
+        is_stuck: It holds the ledger's lock and has not.
         next: The next fire time of all, and how many jobs are due then.
         running: Occurrences that are let go and have no outcome.
         outcomes: Of the last 24 hours.
@@ -33,6 +34,7 @@ class Status:
 
     daemon: Instance | None
     is_alive: bool
+    is_stuck: bool
     ledger: str
     next: tuple[int, int] | None
     running: int
@@ -83,6 +85,7 @@ def status(ledger: Ledger, definitions: Definitions | None, *, now_ns: int) -> S
     return Status(
         daemon=daemon,
         is_alive=alive is not None,
+        is_stuck=alive is None and daemon is not None and daemon.stopped_ns is None and is_held(ledger),
         ledger=repr(ledger.url),
         next=_next(definitions, now_ns) if definitions else None,
         running=running,

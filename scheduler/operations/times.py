@@ -1,5 +1,6 @@
-"""TIME as people write it: RFC 3339, `now`, `+90s`, `-90s`, `11:30`."""
+"""TIME as people write it: RFC 3339, without an offset in the file's zone; `now`, `+90s`, `-90s`, `11:30`."""
 
+import contextlib
 import re
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -8,6 +9,7 @@ from scheduler.errors import UsageError
 from scheduler.instants import LATEST_NS, parse_rfc3339, to_datetime, to_ns
 from scheduler.jobsfile.values import duration_ns
 
+_LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", re.ASCII)
 _CLOCK = re.compile(r"(\d\d):(\d\d)(?::(\d\d))?")
 
 
@@ -33,10 +35,14 @@ def parse_time(text: str, *, zone: ZoneInfo, now_ns: int, is_past: bool = False)
         return instant_ns
     if match := _CLOCK.fullmatch(text):
         return _nearest(match, zone, now_ns, is_past=is_past)
-    try:
+    with contextlib.suppress(ValueError):
         return parse_rfc3339(text)
+    try:
+        if not _LOCAL.fullmatch(text):
+            raise ValueError
+        return to_ns(datetime.fromisoformat(text).replace(tzinfo=zone))
     except ValueError:
-        hint = "2026-11-20T11:30:00Z, now, +90s, -90s, or 11:30 in the file's zone"
+        hint = "2026-11-20T11:30:00Z, now, +90s, -90s; 11:30, or 2026-11-20T11:30, in the file's zone"
         raise UsageError(f"{text!r} is not a time", hint=hint) from None
 
 

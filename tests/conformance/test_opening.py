@@ -12,7 +12,7 @@ from scheduler.errors import LedgerError
 from scheduler.ledger import history
 from scheduler.ledger.engine import Ledger, open_ledger
 from scheduler.ledger.tables import SCHEMA, metadata
-from tests.support.ledgers import full_url, open_it, opened, run_batch
+from tests.support.ledgers import T, full_url, open_it, opened, run_batch
 from tests.support.other_process import another_process
 from tests.support.postgres import a_schema_of_its_own
 
@@ -70,6 +70,32 @@ def test_what_is_in_a_ledger_is_there_when_it_is_opened_again(ledger: Ledger) ->
     ids = run_batch(ledger, [0.5, 0.7])
     with opened(full_url(ledger.url)) as again:
         assert {one.id for one in history.find(again)} == set(ids)
+
+
+def test_an_older_ledger_is_migrated_and_keeps_what_it_has(ledger: Ledger) -> None:
+    before = run_batch(ledger, [1.0, 2.0])
+    with ledger.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE attempts DROP COLUMN output")  # what 0002 has brought
+    declare(ledger, "0001")
+    with opened(full_url(ledger.url)) as migrated:
+        assert schema_of(migrated) == SCHEMA
+        with migrated.read() as connection:
+            assert (
+                compare_metadata(MigrationContext.configure(connection, opts={"version_table": "tminus_schema"}), metadata) == []
+            )
+        assert [one.id for one in history.of_ids(migrated, before)]
+        assert {attempt.output for identity in before for attempt in history.attempts_of(migrated, identity)} == {b""}
+
+
+def test_a_ledger_whose_file_has_gone_takes_nothing_more(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with opened(f"sqlite:///{path}") as ledger:
+        run_batch(ledger, [1.0])
+        path.rename(tmp_path / "elsewhere.db")
+        with pytest.raises(LedgerError, match="was removed or replaced"):
+            run_batch(ledger, [1.0])
+        (tmp_path / "elsewhere.db").rename(path)
+        run_batch(ledger, [1.0], planned_at_ns=T + 1)
 
 
 def test_a_newer_ledger_is_refused_and_left_alone(ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -45,6 +46,10 @@ ENV = {"SHOP_KEY": "hunter2"}
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ledger = f"sqlite:///{folder}/ledger/ledger.db"
     return tminus(*arguments, cwd=folder, env=ENV | {"TMINUS_LEDGER": ledger})
+
+
+def _json(folder: Path, *arguments: str) -> Any:
+    return json.loads(run(folder, *arguments, "--json").stdout)
 
 
 # --- the jobs file ---
@@ -236,9 +241,11 @@ def test_history_in_a_pipe_is_one_line_an_occurrence(folder: Path) -> None:
     run(folder, "run-now", "pay", "pack")
     said = run(folder, "history")
     header, *lines = said.stdout.splitlines()
-    assert header.split("\t") == ["PLANNED AT", "JOB", "ORIGIN", "OUTCOME", "OFFSET", "DURATION", "TRIES", "STATUS", "REASON"]
+    at, *columns = header.split("\t")
+    assert at in ("PLANNED AT (CET)", "PLANNED AT (CEST)")
+    assert columns == ["JOB", "OUTCOME", "OFFSET", "DURATION", "STATUS", "REASON"]
     assert len(lines) == 2
-    assert all(len(line.split("\t")) == 9 for line in lines)
+    assert all(len(line.split("\t")) == 7 for line in lines)
     assert "\x1b" not in said.stdout
 
 
@@ -256,8 +263,18 @@ def test_status_tells_running_from_stopped_by_its_exit_status(tmp_path: Path, ta
         assert status["next"]["jobs"] == 1
         running.tminus("run-now", "pay")
         failed = running.tminus("status", "--json")
-        assert (failed.returncode, json.loads(failed.stdout)["state"]) == (1, "degraded")
-        assert json.loads(failed.stdout)["problems"] == ["1 failed in 24 h"]
+        assert (failed.returncode, json.loads(failed.stdout)["outcomes_24h"]) == (0, {"failed": 1})
+        running.write("nonsense")
+        running.wait_until_said("the jobs file is not valid, the old one stays in force")
+        odd = eventually(lambda: problems if (problems := running.json("status")["problems"]) else None)
+        assert odd[0].startswith("the jobs file is not valid, an old one is in force: ")
+        assert running.tminus("status").returncode == 1
+        running.write(jobs)
+        running.wait_until_said("the jobs file is valid again")
+        running.signal(signal.SIGSTOP)
+        stuck = eventually(lambda: said if "holds the ledger" in (said := running.tminus("status").stdout) else None)
+        assert f"pid {running.process.pid} on " in stuck
+        running.signal(signal.SIGCONT)
         running.stop()
         stopped = running.tminus("status", "--json")
         assert (stopped.returncode, json.loads(stopped.stdout)["state"]) == (3, "stopped")
@@ -294,7 +311,7 @@ def test_doctor_proves_that_priming_works_here(folder: Path) -> None:
             ["run-now", "pay", "--set", "dai=1"], 2, "job 'pay' has no param 'dai'; did you mean 'day'?", id="unknown-param"
         ),
         pytest.param(["run-now", "pay", "--set", "day"], 2, "error: --set 'day' is not KEY=VALUE", id="no-pair"),
-        pytest.param(["logs", "pay"], 2, "error: 'pay' is not an occurrence", id="no-occurrence"),
+        pytest.param(["logs", "pay"], 1, "error: no ledger at ", id="no-ledger-for-a-job"),
         pytest.param(["logs", "pay@2026-01-01T00:00:00Z"], 1, "error: no ledger at ", id="no-ledger"),
         pytest.param(["-c", "nope.yaml", "validate"], 2, "cannot read nope.yaml", id="no-file"),
         pytest.param(["--ledger", "mysql://x/y", "history"], 2, "error: a ledger cannot lie in mysql", id="another-database"),
@@ -373,3 +390,49 @@ def test_completion_knows_the_jobs(folder: Path) -> None:
 def test_run_scheduler_is_the_same_program() -> None:
     said = subprocess.run([sys.executable, ROOT / "run_scheduler.py", "--version"], capture_output=True, text=True, check=True)
     assert said.stdout == tminus("--version").stdout
+
+
+def test_history_takes_tags_and_globs_and_refuses_what_is_no_job(folder: Path) -> None:
+    run(folder, "run-now", "pay", "pack")
+    assert {one["job"] for one in _json(folder, "history", "p*y")} == {"pay"}
+    said = run(folder, "history", "pai")
+    assert (said.returncode, "did you mean" in said.stderr) == (4, True)
+
+
+def test_a_job_that_has_gone_from_the_file_still_has_its_history(folder: Path) -> None:
+    run(folder, "run-now", "pay")
+    jobs_file = folder / "jobs.yaml"
+    jobs_file.write_text(jobs_file.read_text().replace("  pay:", "  paid:"))
+    assert [one["job"] for one in _json(folder, "history", "pay")] == ["pay"]
+
+
+def test_logs_of_a_job_are_those_of_its_last_run(folder: Path) -> None:
+    run(folder, "run-now", "pay")
+    (last,) = _json(folder, "run-now", "pay")
+    assert _json(folder, "logs", "pay")["occurrence"]["id"] == last["id"]
+
+
+def test_who_only_asks_needs_no_secrets(folder: Path) -> None:
+    jobs_file = folder / "jobs.yaml"
+    jobs_file.write_text(jobs_file.read_text() + "  secret: {schedule: manual, http: 'http://127.0.0.1:1/${env:NOT_THERE}'}\n")
+    assert run(folder, "validate").returncode == 2
+    assert run(folder, "daemon").returncode == 2
+    assert "secret" in {one["job"] for one in _json(folder, "jobs")}
+    (done,) = _json(folder, "run-now", "secret")
+    assert done["reason"] == "definition, not sent: secret NOT_THERE not found"
+
+
+def test_what_cannot_be_written_out_is_an_error_in_a_sentence(folder: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "scheduler.cli", "schema"]
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": os.getcwd()},
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "error: cannot write what was found: No space left on device"

@@ -19,6 +19,7 @@ def daemon(invocation: Invocation) -> int:
     """
     output = invocation.output
     logs.set_up(verbose=output.verbose, quiet=output.quiet, color=output.color)
+    invocation.needs_secrets = True
     definitions = invocation.definitions
     print_problems(output, invocation.loaded.warnings)
     ledger = invocation.open_ledger(create=True)

@@ -33,7 +33,7 @@ def validate(invocation: Invocation, file: str | None) -> int:
     tminus validate
     tminus validate jobs.d/crm.yaml
     """
-    invocation.config = file or invocation.config
+    invocation.config, invocation.needs_secrets = file or invocation.config, True
     loaded, output = invocation.loaded, invocation.output
     if loaded.definitions:
         wrong = check_apps(loaded.definitions)

@@ -13,6 +13,7 @@ from scheduler.cli.invocation import Invocation
 from scheduler.cli.main import Command
 from scheduler.cli.output import duration
 from scheduler.cli.strip import axis, strip
+from scheduler.errors import UsageError
 from scheduler.instants import SECOND
 from scheduler.model.occurrence import Occurrence, milliseconds
 from scheduler.model.skew import Skew
@@ -41,6 +42,8 @@ def demo(invocation: Invocation, file: Path | None, serve: bool) -> int:
     if serve:
         return subprocess.call([sys.executable, "-m", "scheduler.cli.target", "--port", str(_SERVE_PORT)])
     output = invocation.output
+    if file is not None and not file.parent.is_dir():
+        raise UsageError(f"cannot write {file}: there is no folder {file.parent}")
     with Demo(invocation.clock) as running:
         planned_at_ns = running.start()
         due = local(planned_at_ns, invocation.zone)

@@ -60,6 +60,9 @@ def _print(invocation: Invocation, found: Status, now_ns: int) -> None:
         since = span(now_ns - daemon.started_ns)
         output.line(f"{found.state} {since}, pid {daemon.pid} on {daemon.host}, tminus {daemon.version}")
         output.line(f"  config   {daemon.config_version}")
+    elif found.is_stuck and daemon:
+        silent = f"and does not answer, its last sign of life was {_ago(daemon.beat_ns, now_ns)}"
+        output.line(f"stopped: pid {daemon.pid} on {daemon.host} holds the ledger {silent}")
     else:
         last = f", the last one stopped {_ago(daemon.stopped_ns or daemon.beat_ns, now_ns)}" if daemon else ""
         output.line(f"stopped: no daemon on this ledger{last}")

@@ -1,6 +1,6 @@
 """What has run: `history`, `logs`, `skew`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -11,13 +11,16 @@ from scheduler.cli.main import Command
 from scheduler.cli.output import Output, duration, offset
 from scheduler.cli.strip import draw
 from scheduler.errors import NotFound, UsageError
+from scheduler.instants import to_datetime
 from scheduler.ledger import history as past
+from scheduler.ledger.engine import Ledger
 from scheduler.model.occurrence import Attempt, Occurrence, OccurrenceId, milliseconds, timestamp
 from scheduler.model.skew import Skew
 from scheduler.operations.picture import svg
+from scheduler.operations.select import select
 from scheduler.operations.skew import skew_of
 from scheduler.operations.times import local
-from scheduler.outcome import Outcome
+from scheduler.outcome import Outcome, State
 
 _MOST = 50
 
@@ -33,12 +36,13 @@ def history(invocation: Invocation, jobs: Sequence[str], since: str | None, outc
 
     \b
     tminus history crm_sync
+    tminus history 'crm_*' tag:nightly
     tminus history --outcome failed --since -24h
     """
     output, ledger = invocation.output, invocation.open_ledger()
     found = past.find(
         ledger,
-        jobs=jobs,
+        jobs=_names(invocation, jobs, past.last_of_each(ledger, jobs)),
         since_ns=invocation.time(since, is_past=True) if since else None,
         outcome=Outcome(outcome) if outcome else None,
         limit=limit,
@@ -46,31 +50,26 @@ def history(invocation: Invocation, jobs: Sequence[str], since: str | None, outc
     if output.as_json:
         output.json([one.as_json() for one in found])
         return 0
-    columns = "PLANNED AT", "JOB", "ORIGIN", "OUTCOME", "OFFSET", "DURATION", "TRIES", "STATUS", "REASON"
-    output.table(columns, [_row(invocation, one) for one in found], right=("OFFSET", "DURATION", "TRIES"))
+    columns = f"PLANNED AT ({_zone_name(invocation, found)})", "JOB", "OUTCOME", "OFFSET", "DURATION", "STATUS", "REASON"
+    output.table(columns, [_row(invocation, one) for one in found], right=("OFFSET", "DURATION"))
     if len(found) == limit:
         output.say(f"the newest {limit}; --limit shows more")
     return 0
 
 
 @click.command(cls=Command, short_help="One occurrence: attempts, answer, output.")
-@click.argument("occurrence")
+@click.argument("occurrence", shell_complete=complete_jobs)
 def logs(invocation: Invocation, occurrence: str) -> int:
     """
-    One occurrence with its attempts and what was kept of the answer.
+    One occurrence with its attempts and what was kept of the answer; of a job, the last one.
 
     \b
     tminus logs crm_sync@2026-11-20T10:30:00Z
+    tminus logs crm_sync
     """
-    try:
-        identity = OccurrenceId.parse(occurrence)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
     output, ledger = invocation.output, invocation.open_ledger()
-    found = past.of_ids(ledger, [identity])
-    if not found:
-        raise NotFound(f"no occurrence {occurrence}", hint=f"tminus history {identity.job}")
-    attempts = past.attempts_of(ledger, identity)
+    found = _meant(ledger, occurrence)
+    attempts = past.attempts_of(ledger, found[0].id)
     if output.as_json:
         last = attempts[-1] if attempts else None
         text = ((last.output or last.body) if last else b"").decode(errors="replace")
@@ -108,7 +107,9 @@ def skew(invocation: Invocation, batch: str | None, file: Path | None) -> int:
 def print_skew(invocation: Invocation, found: Skew, occurrences: Sequence[Occurrence]) -> None:
     """The figures and the picture of a batch."""
     output = invocation.output
-    output.line(f"{local(found.planned_at_ns, invocation.zone)}: {len(found.offsets)} of {found.jobs} started")
+    output.line(
+        f"{local(found.planned_at_ns, invocation.zone)}: {len(found.offsets)} of {found.jobs} started{_open_ones(occurrences)}"
+    )
     if found.offsets:
         figures = {
             "first": found.first_ns,
@@ -122,19 +123,52 @@ def print_skew(invocation: Invocation, found: Skew, occurrences: Sequence[Occurr
             output.line(line)
 
 
+def _names(invocation: Invocation, words: Sequence[str], known: Mapping[str, Occurrence]) -> Sequence[str]:
+    """A job that has gone from the file still has its history."""
+    definitions = invocation.loaded.definitions
+    gone = [word for word in words if word in known and not (definitions and word in definitions.jobs)]
+    rest = [word for word in words if word not in gone]
+    return [*gone, *(select(rest, invocation.definitions).names if rest else ())]
+
+
+def _meant(ledger: Ledger, word: str) -> Sequence[Occurrence]:
+    if "@" not in word:
+        if last := past.find(ledger, jobs=[word], limit=1):
+            return last
+        raise NotFound(f"no occurrence of {word}", hint="tminus history; tminus jobs")
+    try:
+        identity = OccurrenceId.parse(word)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if found := past.of_ids(ledger, [identity]):
+        return found
+    raise NotFound(f"no occurrence {word}", hint=f"tminus history {identity.job}")
+
+
+def _zone_name(invocation: Invocation, found: Sequence[Occurrence]) -> str:
+    """All their names, where the clocks have changed meanwhile."""
+    names = dict.fromkeys(f"{to_datetime(one.planned_at_ns, invocation.zone):%Z}" for one in found)
+    return "/".join(names) or str(invocation.zone)
+
+
 def _row(invocation: Invocation, one: Occurrence) -> tuple[str, ...]:
     state = one.outcome.value if one.outcome else one.state.value
     return (
-        local(one.planned_at_ns, invocation.zone),
+        f"{to_datetime(one.planned_at_ns, invocation.zone):%Y-%m-%d %H:%M:%S}",
         one.id.job,
-        one.origin.value,
         invocation.output.mark(state) + (f" ×{one.count}" if one.count > 1 else ""),
         offset(one.start_offset_ns),
         duration(one.duration_ns),
-        str(one.attempts),
         str(one.http_status or ""),
         one.reason or "",
     )
+
+
+def _open_ones(occurrences: Sequence[Occurrence]) -> str:
+    """Of whom nobody can say, or not yet, whether they have."""
+    unknown = sum(one.outcome is Outcome.UNKNOWN and one.started_at_ns is None for one in occurrences)
+    running = sum(one.outcome is None for one in occurrences)
+    return "".join(f", {count} {word}" for count, word in ((running, "not done yet"), (unknown, "unknown")) if count)
 
 
 def _print_occurrence(invocation: Invocation, one: Occurrence) -> None:
@@ -143,8 +177,10 @@ def _print_occurrence(invocation: Invocation, one: Occurrence) -> None:
     output.line(f"{one.id}  {output.mark(state)}")
     if one.reason:
         output.line(f"  {one.reason}")
-    output.line(f"  planned {local(one.planned_at_ns, invocation.zone)}, started {offset(one.start_offset_ns) or 'never'}")
-    output.line(f"  origin {one.origin.value}, by {one.executor or 'nobody'}, config {one.config_version}")
+    unknown = "not known" if one.outcome is Outcome.UNKNOWN or one.state is State.RUNNING else "never"
+    output.line(f"  planned {local(one.planned_at_ns, invocation.zone)}, started {offset(one.start_offset_ns) or unknown}")
+    by = f", by {one.executor}" if one.executor else ""
+    output.line(f"  origin {one.origin.value}{by}, config {one.config_version}")
     for key, value in one.params.items():
         output.line(f"  {key} = {value}")
 

@@ -40,7 +40,7 @@ def test_a_time_of_day_is_the_last_one_where_the_past_is_meant() -> None:
     assert parsed("12:00", is_past=True) == "2026-11-19T11:00:00Z"
 
 
-@pytest.mark.parametrize("text", ["", "noon", "25:00", "11:60", "+", "+soon", "2026-11-20", "2026-11-20T11:30:00"])
+@pytest.mark.parametrize("text", ["", "noon", "25:00", "11:60", "+", "+soon", "2026-11-20", "2026-11-31T11:30"])
 def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         parsed(text)
@@ -79,3 +79,14 @@ def test_the_next_time_of_day_comes_within_a_day_and_a_bit(now_ns: int, second: 
     text = f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
     at = parse_time(text, zone=BERLIN, now_ns=now_ns)
     assert now_ns < at <= now_ns + 26 * 3600 * SECOND
+
+
+def test_without_an_offset_it_is_meant_in_the_zone() -> None:
+    assert parse_time("2026-11-20T11:30", zone=BERLIN, now_ns=0) == parse_rfc3339("2026-11-20T11:30:00+01:00")
+    assert parse_time("2026-07-20 11:30:05", zone=BERLIN, now_ns=0) == parse_rfc3339("2026-07-20T11:30:05+02:00")
+
+
+@pytest.mark.parametrize("text", ["+300000d", "-90000d"])
+def test_what_no_ledger_can_hold_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="too far away"):
+        parse_time(text, zone=BERLIN, now_ns=NOW)

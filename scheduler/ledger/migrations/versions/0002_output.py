@@ -8,4 +8,4 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    op.add_column("attempts", sa.Column("output", sa.LargeBinary, nullable=False, server_default=sa.text("''")))
+    op.add_column("attempts", sa.Column("output", sa.LargeBinary))
