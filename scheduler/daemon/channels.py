@@ -67,6 +67,9 @@ class Channel(Protocol):
     def entered(self, arm: Any) -> Mapping[int, int] | None:
         """Which works of a shard have begun, and when; None where nobody can tell."""
 
+    def close(self) -> None:
+        """No other process will be started."""
+
 
 class Lanes:
     """The HTTP executor."""
@@ -107,6 +110,9 @@ class Lanes:
 
     def entered(self, arm: http_wire.Arm) -> None:
         """Lanes leave no trace."""
+
+    def close(self) -> None:
+        """Nothing is shared with them."""
 
 
 class Runner:
@@ -160,3 +166,6 @@ class Runner:
     def entered(self, arm: python_wire.Arm) -> Mapping[int, int]:
         marks = {work.index: self.board.entered_ns(arm.slots + work.index) for work in arm.works}
         return {index: entered_ns for index, entered_ns in marks.items() if entered_ns}
+
+    def close(self) -> None:
+        self.board.close()

@@ -50,7 +50,7 @@ class Executors:
             runner.start()
         with self._lock:
             before, self._runners = list(self._runners.values()), runners
-            self._retired += before
+            self._retired = [*(runner for runner in self._retired if not runner.is_over), *before]
         for runner in before:
             runner.retire()
 

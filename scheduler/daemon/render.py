@@ -131,6 +131,10 @@ class Renderer:
         put_in = self._for(due)
         context = self._context(due, target.request, put_in, path=as_text(put_in(target.request.path)))
         args, kwargs = put_in(list(target.args)), put_in(target.kwargs)
+        try:
+            json.dumps([args, kwargs])
+        except (TypeError, RecursionError) as error:
+            raise CannotRender(f"call: the arguments are not JSON: {error}") from None
         return self._work(due, index, ref=target.ref, args=args, kwargs=kwargs, request=context, max_body=MAX_BODY)
 
     def _context(self, due: Due, message: Message, put_in: _PutIn, *, path: str | None, **view: Any) -> RequestContext:

@@ -116,6 +116,11 @@ class Supervisor:
         if self._reader is not None:
             self._reader.join()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended for good."""
+        return self._reader is not None and not self._reader.is_alive()
+
     def retire(self) -> None:
         """End the executor once it has no shard; there will be no other one. Returns at once."""
         with self._lock:
@@ -207,10 +212,15 @@ class Supervisor:
                 self._wanted.wait()  # each shard is worth another try
             elif self._clock.monotonic_ns() - started_ns < _TOO_SOON_NS:
                 self._stopping.wait(1)
+        self.channel.close()
 
     def _hear_all(self, process: "subprocess.Popen[bytes]") -> None:
-        for report in self.channel.read(process.stdout):  # type: ignore[arg-type]  # a pipe is there
-            self._hear(report)
+        try:
+            for report in self.channel.read(process.stdout):  # type: ignore[arg-type]  # a pipe is there
+                self._hear(report)
+        except ValueError:  # what it says makes no sense any more
+            log.exception("executor cannot be understood, replacing it", executor=self.name, pid=process.pid)
+            process.kill()
         status = process.wait()
         self._ready.clear()
         _close_pipes(process)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scheduler.executors.python import contexts
 from scheduler.executors.python.answer import Answer, Unfit
-from scheduler.executors.python.loading import CannotLoad, kind_of, load
+from scheduler.executors.python.loading import CannotLoad, kind_of
 from scheduler.executors.python.wire import Work
 from scheduler.outcome import Cause
 
@@ -22,11 +22,11 @@ class Call:
     One call of a function; all its methods belong to one thread, whose contexts these are.
 
     Raises:
-        CannotLoad: there is no such function, or it wants other arguments.
+        CannotLoad: it is no function, or wants other arguments.
     """
 
-    def __init__(self, work: Work, ref: str, app: "Flask | None") -> None:
-        function = function_of(ref, work.args, work.kwargs)
+    def __init__(self, work: Work, ref: str, function: Any, app: "Flask | None") -> None:
+        function = checked(function, ref, work.args, work.kwargs)
         self._function: Callable[[], Any] = lambda: function(*work.args, **work.kwargs)
         self._max_body = work.max_body
         self._ref = ref
@@ -64,14 +64,13 @@ class Call:
         return body
 
 
-def function_of(ref: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[..., Any]:
+def checked(function: Any, ref: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[..., Any]:
     """
-    The function that `module:name` names, which may be called so.
+    What `module:name` names, if it is a function that may be called so.
 
     Raises:
-        CannotLoad: there is none, or it wants other arguments.
+        CannotLoad: it is none, or wants other arguments.
     """
-    function: Callable[..., Any] = load(ref)
     if not callable(function):
         raise CannotLoad(f"{ref} is {kind_of(function)}, not a function")
     try:
@@ -80,4 +79,5 @@ def function_of(ref: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Cal
         raise CannotLoad(f"{ref} cannot be called so: {error}") from None
     except ValueError:  # one written in C tells no signature
         pass
-    return function
+    found: Callable[..., Any] = function
+    return found

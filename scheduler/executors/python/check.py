@@ -5,8 +5,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from scheduler.executors.python import contexts, output
-from scheduler.executors.python.call import function_of
-from scheduler.executors.python.loading import CannotLoad, load_app
+from scheduler.executors.python.call import checked
+from scheduler.executors.python.loading import CannotLoad, load, load_app
 from scheduler.executors.python.wire import RequestContext, private_pipes
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def check(app_name: str | None) -> None:
 def _wrong(question: dict[str, Any], app: "Flask | None") -> str:
     try:
         if "ref" in question:
-            function_of(question["ref"], question["args"], question["kwargs"])
+            checked(load(question["ref"]), question["ref"], question["args"], question["kwargs"])
         elif "endpoint" in question and app is not None:
             contexts.url_of(app, RequestContext(endpoint=question["endpoint"], args=question["args"]))
     except CannotLoad as error:

@@ -14,6 +14,7 @@ from scheduler.clock import Clock
 from scheduler.executors.python import wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.job import Job
+from scheduler.executors.python.loading import Loader
 from scheduler.executors.python.wire import Finished, Work
 from scheduler.instants import SECOND
 from scheduler.release.gate import Gate
@@ -45,7 +46,9 @@ class Child:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM: its time is over (timeout.total)"))
         arm, done = self._arm, list[Finished]()
         slot = arm.slots + self._work.index
-        job = Job(self._work, app, slot=slot, board=board, clock=clock, gate=Gate(clock), shard=0, report=done.append)
+        job = Job(
+            self._work, app, slot=slot, board=board, clock=clock, gate=Gate(clock), loader=Loader(), shard=0, report=done.append
+        )
         job.arm(arm.deadline_ns)
         self._say({"armed": job.is_armed})
         left_ns = max(arm.give_up_ns - clock.wall_ns(), 0)

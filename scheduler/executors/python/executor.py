@@ -8,6 +8,7 @@ from scheduler.clock import Clock
 from scheduler.executors.python import output, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.job import Job
+from scheduler.executors.python.loading import Loader
 from scheduler.executors.python.wire import Finished
 from scheduler.instants import MS, SECOND
 from scheduler.release.gate import Gate
@@ -62,6 +63,7 @@ class Executor:
         self._lock = threading.Lock()
         self._shards: dict[int, _Shard] = {}
         self._told: dict[Job, int] = {}
+        self._loader = Loader()
         threading.Thread(target=self._watch, name="timeouts", daemon=True).start()
 
     def obey(self, command: wire.Command) -> None:
@@ -86,6 +88,7 @@ class Executor:
                 board=self._board,
                 clock=self._clock,
                 gate=self.gate,
+                loader=self._loader,
                 shard=number,
                 report=lambda finished: self._take(shard, finished),
             )
@@ -153,6 +156,10 @@ class Executor:
             with self._lock:
                 jobs = [(shard, job) for shard in self._shards.values() for job in shard.jobs.values()]
             for shard, job in jobs:
+                if job.work.index in shard.owed and job.is_waiting and self._clock.wall_ns() > job.work.latest_ns:
+                    with self._lock:
+                        self._told[job] = now_ns  # it may never come back
+                    job.too_late()
                 if job.work.index in shard.owed and job.ends_at_ns is not None and now_ns > job.ends_at_ns:
                     with self._lock:
                         self._told[job] = now_ns

@@ -11,7 +11,7 @@ from scheduler.executors.python import occurrence, output
 from scheduler.executors.python.answer import Answer, Unfit
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.call import Call
-from scheduler.executors.python.loading import CannotLoad, own_frames
+from scheduler.executors.python.loading import CannotLoad, Loader, own_frames
 from scheduler.executors.python.occurrence import Running
 from scheduler.executors.python.output import Output
 from scheduler.executors.python.view import View
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 #: unshare(2): a working directory and a umask of one's own.
 _CLONE_FS = 0x200
+
+
+class _TooLate(Exception):
+    """Ready, but later than its grace."""
 
 
 class Prepared(Protocol):
@@ -54,6 +58,7 @@ class Job(Party):
         board: Board,
         clock: Clock,
         gate: Gate,
+        loader: Loader,
         shard: int,
         report: Callable[[Finished], None],
     ) -> None:
@@ -65,6 +70,7 @@ class Job(Party):
         self._board = board
         self._clock = clock
         self._gate = gate
+        self._loader = loader
         self._shard = shard
         self._report = report
         self._running = Running(work.occurrence)
@@ -80,6 +86,11 @@ class Job(Party):
         return self._armed
 
     @property
+    def is_waiting(self) -> bool:
+        """Let go, and not entered yet: its import takes long."""
+        return self._may_start and not self._began_ns
+
+    @property
     def ends_at_ns(self) -> int | None:
         """When its time is over, by the monotonic clock; None where it was not entered."""
         return self._began_ns + self.work.total_ns if self._began_ns else None
@@ -89,8 +100,8 @@ class Job(Party):
         output.current.set(self._output)
         occurrence.enter(self._running)
         if self._gate.wait_open(own=self._shard, deadline_ns=deadline_ns):
-            with contextlib.suppress(CannotLoad):  # it is tried again at T: arming never decides whether a job runs
-                self._prepared = self._prepare()
+            with contextlib.suppress(Exception):  # it is tried again at T: arming never decides whether a job runs
+                self._prepared = self._prepare(max(deadline_ns - self._clock.wall_ns(), 0) / SECOND)
                 self._armed = True
 
     def last_look(self) -> None:
@@ -120,16 +131,25 @@ class Job(Party):
         words = f"not done after {self.work.total_ns / SECOND:g} s (timeout.total); a thread cannot be stopped, it was told"
         self._finish(cause=Cause.TIMEOUT, detail=words)
 
+    def too_late(self) -> None:
+        """Its import has taken longer than its grace: write it off."""
+        self._finish(late=True)
+
     def _run_it(self) -> None:
         error: BaseException | None = None
         answer = Answer()
         cause, detail = None, ""
         try:
-            prepared = self._prepared or self._prepare()
+            prepared = self._prepared = self._prepared or self._prepare()
+            if self._clock.wall_ns() > self.work.latest_ns:
+                raise _TooLate
             self._began_ns = self._clock.monotonic_ns()
             self._started_ns = self._clock.wall_ns()
             self._board.mark(self._slot, self._started_ns)
             answer = prepared.enter()
+        except _TooLate:
+            self._finish(late=True)
+            return
         except CannotLoad as unready:
             self._output.write(unready.traceback.encode(errors="backslashreplace"))
             cause, detail = Cause.DEFINITION, str(unready)
@@ -144,9 +164,10 @@ class Job(Party):
             self._leave(error)
         self._finish(answer, cause=cause, detail=detail)
 
-    def _prepare(self) -> Prepared:
+    def _prepare(self, import_s: float | None = None) -> Prepared:
         if self.work.ref is not None:
-            return Call(self.work, self.work.ref, self._app)
+            function = self._loader.load(self.work.ref, import_s)
+            return Call(self.work, self.work.ref, function, self._app)
         if self._app is None:
             raise CannotLoad("a view needs an application")
         return View(self.work, self._app)

@@ -4,7 +4,9 @@ import importlib
 import importlib.metadata
 import inspect
 import sys
+import threading
 import traceback
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,6 +45,36 @@ def load(ref: str) -> Any:
         return getattr(module, name)
     except AttributeError:
         raise CannotLoad(f"{ref}: module {module_name!r} has no {name!r}{_near(module, name)}") from None
+
+
+class Loader:
+    """Imports on threads of its own: a module that hangs while it is imported holds up those only that need it. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loads: dict[str, Future[Any]] = {}
+
+    def load(self, ref: str, timeout_s: float | None = None) -> Any:
+        """
+        As `load`; what was found once is not looked for again.
+
+        Raises:
+            CannotLoad: as `load`.
+            TimeoutError: not by then.
+        """
+        with self._lock:
+            future = self._loads.get(ref)
+            if future is None or (future.done() and future.exception()):
+                future = self._loads[ref] = Future()
+                threading.Thread(target=_load_into, args=(future, ref), name=f"import {ref}", daemon=True).start()
+        return future.result(timeout_s)
+
+
+def _load_into(future: "Future[Any]", ref: str) -> None:
+    try:
+        future.set_result(load(ref))
+    except CannotLoad as error:
+        future.set_exception(error)
 
 
 def load_app(text: str) -> "Flask":

@@ -1,5 +1,7 @@
 """How runners end, and what becomes of what they had; and how an application may be wrong."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,13 @@ def test_an_application_that_cannot_be_had_is_said_in_a_sentence(tmp_path: Path,
     with runner(tmp_path, code, app=app) as process:
         assert process.hello.error == error
         assert stopped(process.process) == 1
+
+
+def test_a_module_that_hangs_while_it_is_imported_holds_up_nobody_else(tmp_path: Path) -> None:
+    (tmp_path / "hangs.py").write_text("import threading\nthreading.Event().wait()\n")
+    with runner(tmp_path, _SHOP) as process:
+        late = replace(a_call("hangs:anything"), latest_ns=time.time_ns() + 2 * 10**9)
+        done = process.run(late, *(a_call("shop:ping", index=n) for n in range(1, 10)))
+        assert done[0].late
+        assert {done[n].body for n in range(1, 10)} == {b'"pong"'}
+        assert all(done[n].armed for n in range(1, 10))
