@@ -232,8 +232,12 @@ class Countdown:
                 for flight in self._flights.values():
                     self._endings.lost(flight, "tminus was stopped before an answer came (shutdown_grace)")
             for flight in self._flights.values():
+                if not flight.is_released:  # its executor has not come up until now
+                    self._endings.too_late(flight, _TOO_LATE)
                 if flight.outstanding:
                     flight.replace_if_it_hangs()
+                elif not flight.is_released:
+                    flight.withdraw()
             match self._next_event():
                 case flight, (http_wire.Results() | python_wire.Results()) as report:
                     self._endings.finished(flight, report.finished)

@@ -61,6 +61,12 @@ class Endings:
         for due in _taken(flight):
             self.not_sent(due, why)
 
+    def too_late(self, flight: Flight, why: str) -> None:
+        """Of these, those whose grace is over have not started."""
+        now_ns = self._station.clock.wall_ns()
+        over = [i for i, due in flight.outstanding.items() if now_ns > self._planned_at_ns + due.job.misfire_grace_ns]
+        self.missed([flight.outstanding.pop(index) for index in over], why)
+
     def late(self, flight: Flight, why: str) -> None:
         """None of these has started."""
         self.missed(_taken(flight), why)

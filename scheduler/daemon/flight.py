@@ -67,9 +67,10 @@ class Flight:
             self.supervisor.write(self.supervisor.channel.release(self._shard.number, withdrawn))
 
     def withdraw(self) -> None:
-        """Send it home."""
-        if self._shard is not None and not self.supervisor.forget(self._shard):
-            self.supervisor.write(self.supervisor.channel.withdraw(self._shard.number))
+        """Send it home; nothing more is heard of it."""
+        shard, self._shard = self._shard, None
+        if shard is not None and not self.supervisor.forget(shard):
+            self.supervisor.write(self.supervisor.channel.withdraw(shard.number))
 
     def replace_if_it_hangs(self) -> None:
         """Have an executor replaced that does not say what it must."""

@@ -20,6 +20,8 @@ from scheduler.instants import SECOND
 log = structlog.get_logger()
 
 _READY_S = 20
+#: An application that is not imported by then never will be.
+_IMPORT_NS = 60 * SECOND
 #: A process that does not take its commands for so long hangs.
 _HANGS_NS = 5 * SECOND
 #: After a death this soon after its start, the next one waits a little.
@@ -84,6 +86,7 @@ class Supervisor:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._writing_since_ns = 0
+        self._started_ns = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._shards: dict[int, Shard] = {}
         self._broken = ""
@@ -139,8 +142,7 @@ class Supervisor:
         """
         with self._lock:
             if self._stopping.is_set():
-                shard = Shard(0, None, tell)
-                shard.tell(Lost(self._clock.wall_ns(), "a fresh one has taken its place", {}))
+                tell(shard := Shard(0, None, tell), Lost(self._clock.wall_ns(), "a fresh one has taken its place", {}))
                 return shard
             self._number += 1
             shard = self._shards[self._number] = Shard(self._number, command_of(self._number), tell)
@@ -179,12 +181,12 @@ class Supervisor:
 
     def replace(self, shard: Shard) -> None:
         """Kill the executor that has this shard and hangs: a fresh one follows, and all its shards are `Lost`."""
-        if shard.number in self._shards and shard.is_sent:
+        is_starting = not self._ready.is_set() and self._clock.monotonic_ns() - self._started_ns < _IMPORT_NS
+        if shard.number in self._shards and not is_starting:
             self._kill()
 
     def _kill(self) -> None:
-        process = self._process
-        if process is not None:
+        if (process := self._process) is not None:
             log.warning("executor hangs, replacing it", executor=self.name, pid=process.pid)
             process.kill()
 
@@ -198,7 +200,7 @@ class Supervisor:
 
     def _supervise(self) -> None:
         while not self._stopping.is_set():
-            started_ns = self._clock.monotonic_ns()
+            self._started_ns = self._clock.monotonic_ns()
             self._wanted.clear()
             try:
                 process = self._process = self.channel.start()
@@ -210,7 +212,7 @@ class Supervisor:
                 self._hear_all(process)
             if self._broken:
                 self._wanted.wait()  # each shard is worth another try
-            elif self._clock.monotonic_ns() - started_ns < _TOO_SOON_NS:
+            elif self._clock.monotonic_ns() - self._started_ns < _TOO_SOON_NS:
                 self._stopping.wait(1)
         self.channel.close()
 

@@ -150,6 +150,21 @@ def test_an_application_that_does_not_import_fails_its_jobs_and_no_others(tmp_pa
     )
 
 
+def test_an_application_that_hangs_while_it_is_imported_makes_its_own_jobs_miss_and_no_others(
+    tmp_path: Path, target: TargetServer
+) -> None:
+    jobs: dict[str, Any] = {
+        "http": {"schedule": {"every": "4s"}, "http": target.url},
+        "view": {"schedule": {"every": "4s"}, "flask": {"app": "shop", "url": "/"}, "misfire_grace_time": "1s"},
+    }
+    with daemon(a_shop(tmp_path, "import threading\nthreading.Event().wait()"), jobs_file(jobs)) as running:
+        running.wait_until_said("batch")
+        assert running.stop() == 0
+    last = {one["job"]: one for one in running.json("history", "--limit", "2")}
+    assert last["http"]["outcome"] == "succeeded"
+    assert (last["view"]["outcome"], last["view"]["reason"]) == ("missed", "let go later than its misfire_grace_time")
+
+
 def test_a_runner_that_dies_before_t_is_replaced_and_its_jobs_start_at_t(tmp_path: Path) -> None:
     jobs = {
         f"call_{n}": {"schedule": {"every": "5s"}, "call": {"ref": "shop:export", "args": [n], "app": "shop"}} for n in range(5)

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -77,7 +78,8 @@ class Job(Party):
         self._output = Output(work.keep_output)
         self._prepared: Prepared | None = None
         self._armed = False
-        self._may_start = False
+        self._may_start = self._is_written_off = False
+        self._beginning = threading.Lock()
         self._started_ns = self._began_ns = 0
 
     @property
@@ -132,7 +134,11 @@ class Job(Party):
         self._finish(cause=Cause.TIMEOUT, detail=words)
 
     def too_late(self) -> None:
-        """Its import has taken longer than its grace: write it off."""
+        """Its import has taken longer than its grace: write it off, unless it has begun at this moment."""
+        with self._beginning:
+            if self._began_ns:
+                return
+            self._is_written_off = True
         self._finish(late=True)
 
     def _run_it(self) -> None:
@@ -141,11 +147,7 @@ class Job(Party):
         cause, detail = None, ""
         try:
             prepared = self._prepared = self._prepared or self._prepare()
-            if self._clock.wall_ns() > self.work.latest_ns:
-                raise _TooLate
-            self._began_ns = self._clock.monotonic_ns()
-            self._started_ns = self._clock.wall_ns()
-            self._board.mark(self._slot, self._started_ns)
+            self._begin()
             answer = prepared.enter()
         except _TooLate:
             self._finish(late=True)
@@ -163,6 +165,14 @@ class Job(Party):
         finally:
             self._leave(error)
         self._finish(answer, cause=cause, detail=detail)
+
+    def _begin(self) -> None:
+        with self._beginning:
+            if self._is_written_off or self._clock.wall_ns() > self.work.latest_ns:
+                raise _TooLate
+            self._began_ns = self._clock.monotonic_ns()
+        self._started_ns = self._clock.wall_ns()
+        self._board.mark(self._slot, self._started_ns)
 
     def _prepare(self, import_s: float | None = None) -> Prepared:
         if self.work.ref is not None:
