@@ -436,3 +436,9 @@ def test_what_cannot_be_written_out_is_an_error_in_a_sentence(folder: Path) -> N
         )
     assert done.returncode == 1
     assert done.stderr.splitlines()[0] == "error: cannot write what was found: No space left on device"
+
+
+def test_history_needs_no_jobs_file(folder: Path) -> None:
+    run(folder, "run-now", "pay")
+    (folder / "jobs.yaml").unlink()
+    assert [one["job"] for one in _json(folder, "history", "pay")] == ["pay"]

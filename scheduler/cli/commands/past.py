@@ -124,11 +124,16 @@ def print_skew(invocation: Invocation, found: Skew, occurrences: Sequence[Occurr
 
 
 def _names(invocation: Invocation, words: Sequence[str], known: Mapping[str, Occurrence]) -> Sequence[str]:
-    """A job that has gone from the file still has its history."""
-    definitions = invocation.loaded.definitions
-    gone = [word for word in words if word in known and not (definitions and word in definitions.jobs)]
+    """A job that has gone from the file still has its history, and so have all where there is no such file."""
+    try:
+        definitions = invocation.loaded.definitions
+    except UsageError:  # no file at all
+        definitions = None
+    if definitions is None:
+        return words
+    gone = [word for word in words if word in known and word not in definitions.jobs]
     rest = [word for word in words if word not in gone]
-    return [*gone, *(select(rest, invocation.definitions).names if rest else ())]
+    return [*gone, *(select(rest, definitions).names if rest else ())]
 
 
 def _meant(ledger: Ledger, word: str) -> Sequence[Occurrence]:
