@@ -1,5 +1,6 @@
 """Flask and call jobs under the daemon: together with HTTP jobs, and when their runner dies or never comes up."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.daemon import DaemonProcess, daemon, tminus, tminus_json
+from tests.support.daemon import DaemonProcess, daemon, eventually, tminus, tminus_json
 from tests.support.target import TargetServer
 
 _SHOP = """
@@ -251,10 +252,16 @@ def test_validate_names_the_line_of_the_application_that_breaks_its_import(tmp_p
 
 def runner_pid(running: DaemonProcess) -> int:
     """The process of the application."""
+    return int(eventually(lambda: _runner(running), what="the runner is there"))
+
+
+def _runner(running: DaemonProcess) -> int | None:
+    """None while processes come and go."""
     assert running.process is not None
-    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
-    children += [
-        child for task in Path(f"/proc/{running.process.pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    (pid,) = {int(child) for child in children if b"scheduler.executors.python" in Path(f"/proc/{child}/cmdline").read_bytes()}
-    return pid
+    found = set()
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{running.process.pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                if b"scheduler.executors.python" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.add(int(child))
+    return found.pop() if len(found) == 1 else None
