@@ -210,7 +210,7 @@ class Supervisor:
                 if self._stopping.is_set():  # `stop` may have looked for the process a moment before it was there
                     process.kill()
                 self._hear_all(process)
-            if self._broken:
+            if self._broken and not self._stopping.is_set():
                 self._wanted.wait()  # each shard is worth another try
             elif self._clock.monotonic_ns() - self._started_ns < _TOO_SOON_NS:
                 self._stopping.wait(1)

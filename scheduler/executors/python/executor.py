@@ -106,8 +106,7 @@ class Executor:
             with self._lock:
                 for job in jobs.values():
                     self._told.pop(job, None)
-            if shard.run.hold.released_at_ns is None:
-                self._end(shard, released=False)
+            self._end(shard, released=shard.run.hold.released_at_ns is not None)
 
         shard.run = ShardRun(
             t_ns=command.t_ns,
@@ -145,8 +144,10 @@ class Executor:
             self._end(shard, released=True)
 
     def _end(self, shard: _Shard, *, released: bool) -> None:
+        """Once: when all owed is reported, or when all its threads are done, who may all have been withdrawn."""
         with self._lock:
-            del self._shards[shard.number]
+            if self._shards.pop(shard.number, None) is None:
+                return
         self._report(wire.Ended(shard=shard.number, released=released))
 
     def _watch(self) -> None:

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from scheduler.clock import Clock, SystemClock
-from scheduler.executors.python import loading, output, wire
+from scheduler.executors.python import output, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.child import GO, HOME, Child
 from scheduler.executors.python.output import Output
+from scheduler.executors.python.serve import imported
 from scheduler.executors.python.wire import Finished, Work
 from scheduler.instants import SECOND
 from scheduler.outcome import Cause
@@ -271,12 +272,7 @@ def serve_forks(board: Board, app_name: str | None) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     output.log_to(logging.StreamHandler(sys.stderr))
-    try:
-        app = loading.load_app(app_name) if app_name else None
-    except loading.CannotLoad as error:
-        sys.stderr.write(error.traceback)
-        wire.write(reports_to, wire.Hello(version=wire.VERSION, pid=os.getpid(), error=str(error)))
-        os._exit(1)
+    app = imported(app_name, reports_to)
     gc.collect()
     gc.freeze()  # what the children share stays shared
 

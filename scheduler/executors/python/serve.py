@@ -7,13 +7,16 @@ import signal
 import sys
 import threading
 import traceback
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from scheduler.clock import Clock, SystemClock
 from scheduler.executors.python import loading, output, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.executor import Executor
 from scheduler.instants import SECOND
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 #: A thread that enters its job waits for the GIL at most so long for one that computes.
 _SWITCH_S = 0.0005
@@ -26,13 +29,7 @@ def serve(board: Board, app_name: str | None) -> None:
     commands, reports_to = wire.private_pipes()
     output.capture()
     reports: queue.SimpleQueue[wire.Report] = queue.SimpleQueue()
-    try:
-        app = loading.load_app(app_name) if app_name else None
-    except loading.CannotLoad as error:
-        if error.traceback:
-            sys.stderr.write(error.traceback)
-        wire.write(reports_to, wire.Hello(version=wire.VERSION, pid=os.getpid(), error=str(error)))
-        os._exit(1)
+    app = imported(app_name, reports_to)
     clock = SystemClock()
     executor = Executor(app, board=board, clock=clock, report=reports.put, spent=lambda: os._exit(0))
     threading.Thread(target=_write, args=(reports, reports_to, executor, clock), name="reports", daemon=True).start()
@@ -43,6 +40,16 @@ def serve(board: Board, app_name: str | None) -> None:
     for command in wire.read_commands(commands):
         executor.obey(command)
     os._exit(0)  # a job may run for as long as it likes
+
+
+def imported(app_name: str | None, reports_to: BinaryIO) -> "Flask | None":
+    """The application; where it cannot be had, that is reported, and the process ends."""
+    try:
+        return loading.load_app(app_name) if app_name else None
+    except loading.CannotLoad as error:
+        sys.stderr.write(error.traceback)
+        wire.write(reports_to, wire.Hello(version=wire.VERSION, pid=os.getpid(), error=str(error)))
+        os._exit(1)
 
 
 def _write(reports: "queue.SimpleQueue[wire.Report]", to: BinaryIO, executor: Executor, clock: Clock) -> None:

@@ -57,6 +57,14 @@ def test_one_that_is_withdrawn_goes_home_and_the_others_start(tmp_path: Path) ->
         assert list(done) == [1]
 
 
+@pytest.mark.parametrize("isolates", [False, True], ids=["threads", "processes"])
+def test_a_shard_of_which_all_are_withdrawn_ends_too(tmp_path: Path, isolates: bool) -> None:
+    with runner(tmp_path, _SHOP, isolates=isolates) as process:
+        assert process.run(a_call("shop:ping"), a_call("shop:ping", index=1), withdrawn=[0, 1]) == {}
+        assert process.ended
+        assert process.entered_ns(0) == process.entered_ns(1) == 0
+
+
 def test_a_job_whose_time_is_over_is_told_and_written_off(tmp_path: Path) -> None:
     with runner(tmp_path, _SHOP) as process:
         done = process.run(a_call("shop:until_told", total_ns=200_000_000), a_call("shop:ping", index=1))
