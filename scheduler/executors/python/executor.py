@@ -139,7 +139,8 @@ class Executor:
                 return
             shard.owed.discard(finished.index)
             is_last = not shard.owed
-        self._report(wire.Results(shard=shard.number, finished=[finished]))
+            # Under the lock: whoever is last says that all is said.
+            self._report(wire.Results(shard=shard.number, finished=[finished]))
         if is_last:
             self._end(shard, released=True)
 

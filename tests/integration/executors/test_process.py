@@ -103,7 +103,8 @@ def test_sixty_shards_leave_nothing_behind(own: ExecutorProcess, target: TargetS
             assert len(executor.collect(shard).finished) == 5
 
     with own as executor:
-        some_shards(20)
+        for _ in range(3):  # until every thread's share of the heap is there
+            some_shards(20)
         executor.wait_quiet()
         descriptors, threads, memory_kib = executor.descriptors(), len(executor.threads()), executor.resident_kib()
         for _ in range(3):
