@@ -18,7 +18,7 @@ from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Kind
 from scheduler.model.batch import Due
 from scheduler.model.definitions import Definitions
-from scheduler.model.job import Target
+from scheduler.model.job import Job
 from scheduler.model.occurrence import OccurrenceId
 from scheduler.operations.run_now import Wish, accept, check
 from scheduler.outcome import Outcome
@@ -50,7 +50,7 @@ def run_here(
         TminusError: the wish cannot be granted, the executor does not start, or an outcome could not be written.
     """
     check(wish, definitions, now_ns=clock.wall_ns())
-    with _station(ledger, definitions, [definitions.jobs[name].target for name in wish.jobs], clock) as station:
+    with _station(ledger, definitions, [definitions.jobs[name] for name in wish.jobs], clock) as station:
         dues = _accept(station, wish)
         planned_at_ns = dues[0].planned_at_ns
         try:
@@ -88,7 +88,7 @@ def _lead(definitions: Definitions) -> Lead:
 
 
 @contextmanager
-def _station(ledger: Ledger, definitions: Definitions, targets: Sequence[Target], clock: Clock) -> Iterator[Station]:
+def _station(ledger: Ledger, definitions: Definitions, jobs: Sequence[Job], clock: Clock) -> Iterator[Station]:
     gate = Gate(clock)
     station = Station(
         clock=clock,
@@ -100,7 +100,7 @@ def _station(ledger: Ledger, definitions: Definitions, targets: Sequence[Target]
         gate=gate,
     )
     upkeep.keep_config(ledger, definitions.version, definitions.text, now_ns=clock.wall_ns())
-    station.executors.start(definitions, targets)
+    station.executors.start(definitions, jobs)
     station.recorder.start()
     try:
         yield station

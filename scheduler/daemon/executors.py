@@ -11,10 +11,7 @@ from scheduler.daemon.render import CannotRender
 from scheduler.daemon.supervisor import Supervisor
 from scheduler.executors.python.board import Board
 from scheduler.model.definitions import Definitions
-from scheduler.model.job import CallTarget, FlaskTarget, HttpTarget, Isolate, Target
-
-#: The name of an application, and whether its jobs get a process each.
-_Key = tuple[str | None, bool]
+from scheduler.model.job import HttpTarget, Isolate, Job, RunnerKey, Target, runner_of
 
 
 class Executors:
@@ -25,28 +22,29 @@ class Executors:
         self._host = socket.gethostname()
         self._lanes = Supervisor(Lanes(self._host), clock=clock)
         self._lock = threading.Lock()
-        self._runners: dict[_Key, Supervisor] = {}
+        self._runners: dict[RunnerKey, Supervisor] = {}
         self._retired: list[Supervisor] = []
 
-    def start(self, definitions: Definitions, targets: Iterable[Target]) -> None:
+    def start(self, definitions: Definitions, jobs: Iterable[Job]) -> None:
         """
-        Start what these targets need. Runners import their applications meanwhile.
+        Start what these jobs need. Runners import their applications meanwhile.
 
         Raises:
             TminusError: the lanes do not start.
         """
         self._lanes.start()
-        self.adopt(definitions, targets)
+        self.adopt(definitions, jobs)
         self._lanes.wait_until_ready()
 
-    def adopt(self, definitions: Definitions, targets: Iterable[Target]) -> None:
-        """Fresh runners for these targets: an application is imported anew."""
+    def adopt(self, definitions: Definitions, jobs: Iterable[Job]) -> None:
+        """Fresh runners for these jobs: an application is imported anew."""
         folder = str(Path(definitions.paths[0]).resolve().parent)
-        runners: dict[_Key, Supervisor] = {}
-        for name, isolates in dict.fromkeys(_key(target) for target in targets if not isinstance(target, HttpTarget)):
-            app = definitions.apps[name] if name else None
+        runners: dict[RunnerKey, Supervisor] = {}
+        for key in dict.fromkeys(key for job in jobs for key in job.runners):
+            app = definitions.apps[key.app] if key.app else None
+            isolates = key.isolate is Isolate.PROCESS
             channel = Runner(app, folder=folder, host=self._host, board=Board.make(), isolates=isolates)
-            runner = runners[name, isolates] = Supervisor(channel, clock=self._clock)
+            runner = runners[key] = Supervisor(channel, clock=self._clock)
             runner.start()
         with self._lock:
             before, self._runners = list(self._runners.values()), runners
@@ -61,10 +59,17 @@ class Executors:
         Raises:
             CannotRender: nobody does any more.
         """
-        if isinstance(target, HttpTarget):
-            return self._lanes
+        return self._lanes if isinstance(target, HttpTarget) else self.runner(runner_of(target))
+
+    def runner(self, key: RunnerKey) -> Supervisor:
+        """
+        The runner of an application.
+
+        Raises:
+            CannotRender: no job needs it any more.
+        """
         with self._lock:
-            runner = self._runners.get(_key(target))
+            runner = self._runners.get(key)
         if runner is None:
             raise CannotRender("its application is in the jobs file no more", hint="the next start of the job is by the new file")
         return runner
@@ -79,7 +84,3 @@ class Executors:
             runners = [*self._runners.values(), *self._retired]
         for supervisor in (self._lanes, *runners):
             supervisor.stop()
-
-
-def _key(target: FlaskTarget | CallTarget) -> _Key:
-    return target.app, isinstance(target, CallTarget) and target.isolate is Isolate.PROCESS

@@ -22,7 +22,6 @@ from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Request
 from scheduler.model.batch import Due
 from scheduler.model.definitions import Definitions
-from scheduler.model.job import Target
 from scheduler.operations.run_now import accept
 from scheduler.release.gate import Gate
 
@@ -68,7 +67,7 @@ class Service:
             TminusError: the ledger does not work, or the executor does not start.
         """
         station = self.station
-        station.executors.start(station.definitions, _targets(station.definitions))
+        station.executors.start(station.definitions, station.definitions.jobs.values())
         station.recorder.start()
         now_ns = station.clock.wall_ns()
         upkeep.keep_config(station.ledger, station.definitions.version, station.definitions.text, now_ns=now_ns)
@@ -89,7 +88,7 @@ class Service:
         upkeep.keep_config(ledger, definitions.version, definitions.text, now_ns=now_ns)
         after = schedules.adopt(ledger, wanted(definitions), now_ns=now_ns)
         instances.configured(ledger, self.station.instance, version=definitions.version, error=None)
-        self.station.executors.adopt(definitions, _targets(definitions))
+        self.station.executors.adopt(definitions, definitions.jobs.values())
         self.station.definitions = definitions
         self._planner.replan(definitions, after)
 
@@ -152,7 +151,3 @@ class Service:
 
     def _taken(self, request: Request) -> None:
         self._planner.add(self._queued.pop(request.id))
-
-
-def _targets(definitions: Definitions) -> list[Target]:
-    return [job.target for job in definitions.jobs.values()]

@@ -8,15 +8,16 @@ from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.outside import Outside
 from scheduler.jobsfile.sections import NamedApp
 from scheduler.model.definitions import App
-from scheduler.model.job import CallTarget, FlaskTarget, Job
+from scheduler.model.job import Job
 
 
 def apps_of(named: Mapping[str, NamedApp], jobs: Iterable[Job], outside: Outside) -> dict[str, App]:
     """All applications: those under `apps:`, then inline ones by their text."""
     apps = {name: _app(name, app.model, outside) for name, app in named.items()}
     for job in jobs:
-        if isinstance(job.target, FlaskTarget | CallTarget) and job.target.app and job.target.app not in apps:
-            apps[job.target.app] = App(name=job.target.app, app=job.target.app, directory=outside.absolute("."))
+        for name, _ in job.runners:
+            if name and name not in apps:
+                apps[name] = App(name=name, app=name, directory=outside.absolute("."))
     return apps
 
 

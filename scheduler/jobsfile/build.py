@@ -6,10 +6,12 @@ from typing import Any
 
 from scheduler.errors import nearest
 from scheduler.jobsfile import language, short_forms
+from scheduler.jobsfile.chains import chain_faults, links_of, rings
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.merge import Layer, merged
 from scheduler.jobsfile.outside import Outside
 from scheduler.jobsfile.problems import Severity
+from scheduler.jobsfile.reader import Path
 from scheduler.jobsfile.report import Report
 from scheduler.jobsfile.schedules import Scheduled, scheduled
 from scheduler.jobsfile.sections import Sections
@@ -22,7 +24,6 @@ from scheduler.policies.timeouts import Timeouts
 
 _NAME = re.compile(NAME)
 _TARGETS = ("http", "flask", "call")
-_APPS = (("app",), ("flask", "app"), ("call", "app"))
 _BUILT_IN: Any = language.Job.model_validate(language.BUILT_IN)
 
 
@@ -57,6 +58,8 @@ class Builder:
         for name, layer in self._sections.jobs.items():
             self._check_name(name, layer)
             self._build(name, layer)
+        for name, fault in rings(self.jobs):
+            self._report.fault(self.layers(name), fault, user=name)
         if self._assuming_utc:
             many = len(self._assuming_utc)
             words = f"no timezone, so times are UTC ({many} job{'s' if many > 1 else ''})"
@@ -129,6 +132,8 @@ class Builder:
         elif job.schedule is None and not any(map(found.is_faulty, ("schedule", "group", "after"))):
             yield Fault(words="no schedule", hint=hint, on_key=True)
         yield from self._target_faults(found)
+        yield from chain_faults(found, self._sections.jobs)
+        yield from self._app_faults(job)
         yield from text_faults(value, self._outside)
 
     def _target_faults(self, found: Validated[language.Job]) -> Iterator[Fault]:
@@ -156,9 +161,13 @@ class Builder:
             knows_method = not found.is_faulty("call", "request", "method")
             faults = call_faults(job.call, has_app=_has_app(found, "call"), knows_method=knows_method)
             yield from (fault.under("call") for fault in faults)
-        for where in _APPS:
-            name = _app_at(job, where)
-            if name and ":" not in name and name not in self._sections.apps:
+        if job.prepare is not None and job.http is None and kinds:
+            hint = "leave it out; a function can do what it wants itself"
+            yield Fault(words="is for http", joint=" ", path=("prepare",), on_key=True, hint=hint)
+
+    def _app_faults(self, job: language.Job) -> Iterator[Fault]:
+        for where, name in _apps_named(job):
+            if ":" not in name and name not in self._sections.apps:
                 near = nearest(name, self._sections.apps)
                 hint = f"did you mean {near}?" if near else "applications stand under apps: at the top of the file"
                 yield Fault(words=f"no app {name!r}", path=where, hint=hint)
@@ -174,13 +183,22 @@ def _app_at(job: language.Job, where: tuple[str, ...]) -> str | None:
     return owner.app if owner else None
 
 
+def _apps_named(job: language.Job) -> Iterator[tuple[Path, str]]:
+    """Each application that a job names, and where."""
+    owners: list[tuple[Path, Any]] = [((), job), (("flask",), job.flask), (("call",), job.call)]
+    for index, link in enumerate(job.then or ()):
+        owners += [(("then", index, name), getattr(link, name)) for name in ("callback", "errback", "both")]
+    yield from (((*path, "app"), owner.app) for path, owner in owners if owner is not None and owner.app)
+
+
 def job_of(name: str, job: language.Job, when: Scheduled, outside: Outside, place: Place) -> Job:
     """The job that a model without faults describes."""
     timeout = job.timeout or language.Timeout()
     statuses = job.expect.status if job.expect else None
+    target = target_of(job, outside)
     return Job(
         name=name,
-        target=target_of(job, outside),
+        target=target,
         schedule=when.schedule,
         schedule_text=when.text,
         zone=when.zone,
@@ -195,6 +213,7 @@ def job_of(name: str, job: language.Job, when: Scheduled, outside: Outside, plac
         max_instances=_given(job.max_instances, _BUILT_IN.max_instances),
         overlap=_given(job.overlap, _BUILT_IN.overlap),
         expect_status=tuple(status for status in _given(statuses, _BUILT_IN.expect.status) if status),
+        then=links_of(job, target.app),
         params=job.params or {},
         tags=tuple(job.tags or ()),
         description=job.description,

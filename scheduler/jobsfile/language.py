@@ -168,6 +168,26 @@ class App(Map):
     background: Annotated[Any, later(32), Field(description="Background runs at once.")] = None
 
 
+class Handler(Map):
+    """What a link does with what flows: call a function, or run a job."""
+
+    call: Annotated[str | None, Of(REF), Field(description="module:function; it gets what flows.")] = None
+    kwargs: Annotated[dict[str, Any] | None, Field(description="Its arguments by name.")] = None
+    app: Annotated[str | None, Of(APP), Field(description="The application it runs in. Built in: the job's.")] = None
+    run: Annotated[str | None, Of(_TAG), Field(description="A job to start.")] = None
+
+
+_Handler = Annotated[Handler | None, BeforeValidator(short_forms.handler, json_schema_input_type=str | Handler)]
+
+
+class Link(Map):
+    """What follows a run: who takes its result, who its failure."""
+
+    callback: Annotated[_Handler, Field(description="Gets a result; passed over while that is a failure.")] = None
+    errback: Annotated[_Handler, Field(description="Gets a failure; passed over while that is a result.")] = None
+    both: Annotated[_Handler, Field(description="Gets either.")] = None
+
+
 class Timeout(Map):
     """How long each part of an attempt may take, from its start."""
 
@@ -271,8 +291,14 @@ class Job(Map):
     group: Annotated[Any, later(), Field(description="The group that it belongs to.")] = None
     matrix: Annotated[Any, later(), Field(description="One job for each combination of values.")] = None
     app: Annotated[str | None, Of(APP), Field(description="The application whose Python it uses; a name under apps.")] = None
-    prepare: Annotated[Any, later(), Field(description="A function that may change the request.")] = None
-    then: Annotated[Any, later(), Field(description="What follows a run.")] = None
+    prepare: Annotated[str | None, Of(REF), Field(description="module:function that may change the HTTP request before T.")] = (
+        None
+    )
+    then: Annotated[
+        list[Link] | None,
+        BeforeValidator(short_forms.several, json_schema_input_type=list[Link] | Link),
+        Field(description="What follows a run: a chain in the manner of deferreds."),
+    ] = None
     after: Annotated[Any, later(), Field(description="The jobs that it follows.")] = None
     save: Annotated[Any, later(), Field(description="Values to keep from the answer.")] = None
     poll: Annotated[Any, later(), Field(description="Where to ask for the end of a long run.")] = None

@@ -19,6 +19,11 @@ def call(value: Any) -> Any:
     return {"ref": value} if isinstance(value, str) else value
 
 
+def handler(value: Any) -> Any:
+    """A function without arguments but the one that flows."""
+    return {"call": value} if isinstance(value, str) else value
+
+
 def timeout(value: Any) -> Any:
     """A duration is the total."""
     return value if value is None or isinstance(value, dict) else {"total": value}

@@ -26,11 +26,11 @@ def target_of(job: language.Job, outside: Outside) -> Target:
         if job.call.request is not None:
             given["request"] = Surroundings(**_message(job.call.request), **_given(job.call.request, "path"))
         return CallTarget(**given, app=job.call.app or job.app)
-    return _http_target(job.http or Http(), outside)
+    return _http_target(job.http or Http(), outside, **_given(job, "app", "prepare"))
 
 
-def _http_target(http: Http, outside: Outside) -> HttpTarget:
-    given = _given(http, "url", "http_version", "max_body")
+def _http_target(http: Http, outside: Outside, **python: str) -> HttpTarget:
+    given = python | _given(http, "url", "http_version", "max_body")
     if http.body_file is not None:
         given["body_file"] = outside.absolute(http.body_file)
     if http.redirects and http.redirects.follow is not None:

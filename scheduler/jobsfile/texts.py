@@ -37,6 +37,9 @@ def text_faults(job: Mapping[str, Any], outside: Outside) -> Iterator[Fault]:
                 yield from _part_faults(path, value, names, outside)
             else:
                 yield from _plain_faults(path, value)
+    for path, value in _leaves(("then",), job.get("then")):
+        if isinstance(value, str) and "kwargs" in path:
+            yield from _part_faults(path, value, names, outside) if has_parts(value) else _plain_faults(path, value)
     for path, value in _leaves(("params",), names):
         if isinstance(value, str) and has_parts(value):
             hint = "write it where it is used; values under params: are shown, and put in as they are"

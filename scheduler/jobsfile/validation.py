@@ -65,7 +65,7 @@ def _faults(model: type[Map], error: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _without(value: Any, path: Path) -> Any:
-    """The value without what stands at a path; without the whole list where that is in a list."""
+    """The value without what stands at a path; without the whole list where that is an item of one."""
     if not path or not isinstance(value, Mapping):
         return {}
     first, *rest = path
@@ -75,4 +75,6 @@ def _without(value: Any, path: Path) -> Any:
     kept = {key: item for key, item in value.items() if key != first}
     if rest and isinstance(inner, Mapping):
         kept[str(first)] = _without(inner, tuple(rest))
+    elif len(rest) > 1 and isinstance(inner, list) and isinstance(item := inner[at := int(rest[0])], Mapping):
+        kept[str(first)] = [*inner[:at], _without(item, tuple(rest[1:])), *inner[at + 1 :]]
     return kept

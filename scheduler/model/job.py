@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
+from scheduler.model.chain import Function, Link
 from scheduler.policies.coalesce import Coalesce
 from scheduler.policies.overlap import Overlap
 from scheduler.policies.timeouts import Timeouts
@@ -73,9 +74,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpTarget(Message):
-    """One HTTP request. Where `body_file` is given, no other body is."""
+    """
+    One HTTP request. Where `body_file` is given, no other body is.
+
+    Its bytes leave from the lanes; the Python that it names runs in the runner of `app`.
+    """
 
     url: str
+    app: str | None = None  #: a name under `apps`
+    prepare: str | None = None  #: `module:name` of what may change the request before T
     body_file: str | None = None  #: absolute path
     follow: int = 0  #: redirects to follow
     http_version: str = "1.1"
@@ -132,6 +139,13 @@ class CallTarget:
 Target = HttpTarget | FlaskTarget | CallTarget
 
 
+class RunnerKey(NamedTuple):
+    """A runner process: of which application (None: of functions that need none), and whether each job gets a process."""
+
+    app: str | None
+    isolate: Isolate = Isolate.THREAD
+
+
 @dataclass(frozen=True, slots=True)
 class StatusRange:
     """Codes from `first` to `last`, as `2xx` or a single one."""
@@ -169,8 +183,24 @@ class Job:
     max_instances: int
     overlap: Overlap
     expect_status: tuple[StatusRange, ...]
+    then: tuple[Link, ...] = ()  #: what follows a run
     params: Mapping[str, Any]
     tags: tuple[str, ...]
     description: str | None
     suspended: bool
     place: Place
+
+    @property
+    def runners(self) -> frozenset[RunnerKey]:
+        """Where its Python runs."""
+        keys = {RunnerKey(handler.app) for link in self.then for handler in link.handlers if isinstance(handler, Function)}
+        if not isinstance(self.target, HttpTarget):
+            keys.add(runner_of(self.target))
+        elif self.target.prepare:
+            keys.add(RunnerKey(self.target.app))
+        return frozenset(keys)
+
+
+def runner_of(target: FlaskTarget | CallTarget) -> RunnerKey:
+    """Where a view or a function runs."""
+    return RunnerKey(target.app, target.isolate if isinstance(target, CallTarget) else Isolate.THREAD)

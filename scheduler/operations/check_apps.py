@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from scheduler.executors.python.launch import command_of, environment_of
+from scheduler.model.chain import Function
 from scheduler.model.definitions import App, Definitions
-from scheduler.model.job import CallTarget, FlaskTarget, Job
+from scheduler.model.job import CallTarget, FlaskTarget, HttpTarget, Job
 
 #: An import that takes longer hangs.
 _PATIENCE_S = 30
@@ -30,24 +31,35 @@ class Wrong:
     """
 
     job: str
-    key: tuple[str, ...]
+    key: tuple[str | int, ...]
     message: str
     hint: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Whether something that a job names is there; `key` is where it names it."""
+
+    job: str
+    key: tuple[str | int, ...]
+    asks: Mapping[str, Any]
+
+
 def check_apps(definitions: Definitions) -> Iterator[Wrong]:
     """Ask all of them, one after another; an application that does not answer within 30 s is wrong."""
-    by_app: dict[str | None, list[Job]] = defaultdict(list)
+    by_app: dict[str | None, list[_Question]] = defaultdict(list)
     for job in definitions.jobs.values():
-        if isinstance(job.target, FlaskTarget | CallTarget):
-            by_app[job.target.app].append(job)
+        for app, question in _questions(job):
+            by_app[app].append(question)
     folder = str(Path(definitions.paths[0]).resolve().parent)
-    for name, jobs in by_app.items():
-        answer = _ask(definitions.apps[name] if name else None, [_question(job) for job in jobs], folder)
+    for name, questions in by_app.items():
+        answer = _ask(definitions.apps[name] if name else None, [question.asks for question in questions], folder)
         if answer["app"]:
             at = ", ".join(f"{file}:{line}" for file, line in _FRAME.findall(answer.get("traceback", "")))
-            yield Wrong(jobs[0].name, _key_of_app(jobs[0]), answer["app"], f"look at {at}" if at else _HINT)
-        yield from (Wrong(job.name, _key(job), said, _HINT) for job, said in zip(jobs, answer["jobs"], strict=True) if said)
+            first = questions[0]
+            yield Wrong(first.job, (*first.key[:-1], "app"), answer["app"], f"look at {at}" if at else _HINT)
+        said = zip(questions, answer["jobs"], strict=True)
+        yield from (Wrong(question.job, question.key, wrong, _HINT) for question, wrong in said if wrong)
 
 
 def _ask(app: App | None, questions: Sequence[Mapping[str, Any]], folder: str) -> dict[str, Any]:
@@ -74,17 +86,19 @@ def _ask(app: App | None, questions: Sequence[Mapping[str, Any]], folder: str) -
     return said if "jobs" in said else {"app": said["error"], "jobs": nothing}
 
 
-def _question(job: Job) -> dict[str, Any]:
-    if isinstance(job.target, CallTarget):
-        return {"ref": job.target.ref, "args": job.target.args, "kwargs": job.target.kwargs}
-    if isinstance(job.target, FlaskTarget) and job.target.endpoint:
-        return {"endpoint": job.target.endpoint, "args": job.target.args}
-    return {}
-
-
-def _key(job: Job) -> tuple[str, ...]:
-    return ("call", "ref") if isinstance(job.target, CallTarget) else ("flask", "endpoint")
-
-
-def _key_of_app(job: Job) -> tuple[str, ...]:
-    return ("call", "app") if isinstance(job.target, CallTarget) else ("flask", "app")
+def _questions(job: Job) -> Iterator[tuple[str | None, _Question]]:
+    """What there is to ask about a job, each with the application that knows it."""
+    match job.target:
+        case CallTarget(ref=ref, args=args, kwargs=kwargs, app=app):
+            yield app, _Question(job.name, ("call", "ref"), {"ref": ref, "args": args, "kwargs": kwargs})
+        case FlaskTarget(endpoint=endpoint, args=args, app=app):
+            asks: dict[str, Any] = {"endpoint": endpoint, "args": args} if endpoint else {}
+            yield app, _Question(job.name, ("flask", "endpoint"), asks)
+        case HttpTarget(app=app, prepare=str(prepare)):
+            yield app, _Question(job.name, ("prepare",), {"ref": prepare, "args": [None], "kwargs": {}})
+    for index, link in enumerate(job.then):
+        for handler in link.handlers:
+            if isinstance(handler, Function):
+                name = "both" if link.callback == link.errback else "callback" if handler is link.callback else "errback"
+                wanted: dict[str, Any] = {"ref": handler.ref, "args": [None], "kwargs": handler.kwargs}
+                yield handler.app, _Question(job.name, ("then", index, name, "call"), wanted)

@@ -1,0 +1,112 @@
+"""What follows a run: a chain in the manner of deferreds, down which a value flows, the run's result or its failure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """
+    A Python function that gets what flows.
+
+    Args:
+        ref: `module:name`.
+        kwargs: Its arguments by name; texts may hold `{{ … }}` and `${…}`.
+        app: A name under `apps`; None where it is called outside of any application.
+    """
+
+    ref: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    app: str | None = None
+
+    def __str__(self) -> str:
+        return self.ref
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Starts a job, and hands on what it got."""
+
+    job: str
+
+    def __str__(self) -> str:
+        return f"run {self.job}"
+
+
+Handler = Function | Start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One link of a chain: who takes a result, and who a failure."""
+
+    callback: Handler | None = None
+    errback: Handler | None = None
+
+    def __str__(self) -> str:
+        if self.callback == self.errback:
+            return f"both {self.callback}"
+        names = (("callback", self.callback), ("errback", self.errback))
+        return ", ".join(f"{name} {handler}" for name, handler in names if handler)
+
+    @property
+    def handlers(self) -> tuple[Handler, ...]:
+        """Those that there are."""
+        errback = self.errback if self.errback != self.callback else None
+        return tuple(handler for handler in (self.callback, errback) if handler)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a function returned, as JSON has it."""
+
+    value: Any
+
+    def taken_by(self, link: Link) -> Handler | None:
+        """Which of a link's two handlers is for it."""
+        return link.callback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """
+    What a server or a view answered.
+
+    Args:
+        headers: A line each.
+    """
+
+    status: int
+    headers: tuple[str, ...]
+    text: str
+
+    def taken_by(self, link: Link) -> Handler | None:
+        """As of a result, which it is."""
+        return link.callback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """
+    Why a run, or a link, did not give a result.
+
+    Args:
+        outcome: The run's; `failed` where a link raised.
+        kind: Its cause, in a word.
+        message: For people.
+        traceback: The user's own frames, where something was raised.
+    """
+
+    outcome: str
+    kind: str
+    message: str
+    traceback: str | None = None
+
+    def taken_by(self, link: Link) -> Handler | None:
+        """Which of a link's two handlers is for it."""
+        return link.errback
+
+
+#: What flows down a chain.
+Value = Result | Answer | Failure
