@@ -58,9 +58,7 @@ def _handler_faults(handler: language.Handler, jobs: Collection[str]) -> Iterato
         words = "give call or run, not both" if handler.run else "nothing to do"
         yield Fault(words=words, hint="write module:function, or {run: JOB}")
     elif handler.run is not None and (extra := "kwargs" if handler.kwargs else "app" if handler.app else None):
-        yield Fault(
-            words=f"{extra} is for call", path=(extra,), on_key=True, of_owner=True, hint="the job itself has its own"
-        )
+        yield Fault(words=f"{extra} is for call", path=(extra,), on_key=True, of_owner=True, hint="the job itself has its own")
     if handler.run is not None and handler.run not in jobs:
         near = nearest(handler.run, jobs)
         hint = f"did you mean {near}?" if near else "it names a job of this file"

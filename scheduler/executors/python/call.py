@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from scheduler.executors.python import contexts
+from scheduler.executors.python import contexts, given
 from scheduler.executors.python.answer import Answer, Unfit
 from scheduler.executors.python.loading import CannotLoad, kind_of
 from scheduler.executors.python.wire import Work
@@ -26,8 +26,10 @@ class Call:
     """
 
     def __init__(self, work: Work, ref: str, function: Any, app: "Flask | None") -> None:
-        function = checked(function, ref, work.args, work.kwargs)
-        self._function: Callable[[], Any] = lambda: function(*work.args, **work.kwargs)
+        args = work.args if work.given is None else [given.object_of(work.given), *work.args]
+        function = checked(function, ref, args, work.kwargs)
+        self._function: Callable[[], Any] = lambda: function(*args, **work.kwargs)
+        self._gives_back = work.given is not None
         self._max_body = work.max_body
         self._ref = ref
         self._loop: asyncio.Runner | None = None
@@ -43,7 +45,7 @@ class Call:
         result = self._function()
         if self._loop:
             result = self._loop.run(result, context=copy_context())
-        return Answer(body=self._as_json(result))
+        return Answer(body=self._as_json(given.json_of(result) if self._gives_back else result))
 
     def leave(self, error: BaseException | None) -> None:
         """Pop the contexts: what the application tears down, it tears down now."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import json
 import sys
 import threading
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from scheduler.executors.python import occurrence, output
 from scheduler.executors.python.answer import Answer, Unfit
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.call import Call
+from scheduler.executors.python.given import Failure, json_of
 from scheduler.executors.python.loading import CannotLoad, Loader, own_frames
 from scheduler.executors.python.occurrence import Running
 from scheduler.executors.python.output import Output
@@ -144,7 +146,7 @@ class Job(Party):
     def _run_it(self) -> None:
         error: BaseException | None = None
         answer = Answer()
-        cause, detail = None, ""
+        cause, detail, frames = None, "", ""
         try:
             prepared = self._prepared = self._prepared or self._prepare()
             self._begin()
@@ -160,11 +162,13 @@ class Job(Party):
         except SystemExit as exit_:
             error, cause, detail = exit_, Cause.EXCEPTION, f"sys.exit({exit_.code!r}) ended the job"
         except BaseException as raised:  # noqa: BLE001  whatever a job raises is the job's end, not the runner's
-            error, cause, detail = raised, Cause.EXCEPTION, _words(raised)
-            self._output.write(own_frames(raised).encode(errors="backslashreplace"))
+            error, cause, detail, frames = raised, Cause.EXCEPTION, _words(raised), own_frames(raised)
+            self._output.write(frames.encode(errors="backslashreplace"))
+            if isinstance(raised, Failure):
+                answer = Answer(body=json.dumps(json_of(raised)).encode())
         finally:
             self._leave(error)
-        self._finish(answer, cause=cause, detail=detail)
+        self._finish(answer, cause=cause, detail=detail, frames=frames)
 
     def _begin(self) -> None:
         with self._beginning:
@@ -197,6 +201,7 @@ class Job(Party):
         *,
         cause: Cause | None = None,
         detail: str = "",
+        frames: str = "",
         unknown: bool = False,
         late: bool = False,
     ) -> None:
@@ -218,6 +223,7 @@ class Job(Party):
                 body=answer.body[: self.work.keep_body],
                 body_size=len(answer.body),
                 output=self._output.value(),
+                traceback=frames,
             )
         )
 

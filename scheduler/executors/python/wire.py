@@ -42,6 +42,7 @@ class Work:
 
     Attributes:
         ref: The function, `module:name`; None for a view.
+        given: What it gets before its other arguments, as `given` has it; None for nothing. Then its result is sent so, too.
         latest_ns: Started later than that (wall clock), it goes home instead.
         total_ns: From its start; then it is told to stop, and written off.
         kill_after_ns: After that, until the process of an isolated job is killed.
@@ -56,6 +57,7 @@ class Work:
     ref: str | None
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, Any] | None = None
     request: RequestContext = RequestContext()
     latest_ns: int
     total_ns: int
@@ -127,6 +129,7 @@ class Finished:
         late: Not started: let go later than its `latest_ns`.
         body: A view's answer, or a function's result as JSON.
         output: What it printed and logged.
+        traceback: The user's own frames, where it raised.
     """
 
     index: int
@@ -143,6 +146,7 @@ class Finished:
     body: bytes = b""
     body_size: int = 0
     output: bytes = b""
+    traceback: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

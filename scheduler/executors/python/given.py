@@ -1,0 +1,83 @@
+"""
+What a function is given that follows a run: the run's result, its answer, or its failure; and what it gives back.
+
+It crosses the pipe as JSON with one key that says which of them it is: `{"result": …}`, `{"answer": …}`, `{"failure": …}`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from email.message import Message
+from typing import Any
+
+
+class Answer:
+    """
+    What a server or a view answered.
+
+    Attributes:
+        status: Its HTTP status.
+        headers: By name, upper or lower case; `get_all` for those that stand there more than once.
+        text: The body, decoded.
+    """
+
+    def __init__(self, status: int, headers: list[str], text: str) -> None:
+        self.status = status
+        self.headers = Message()
+        for line in headers:
+            name, _, value = line.partition(":")
+            self.headers[name] = value.strip()
+        self.text = text
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status}>"
+
+    def json(self) -> Any:
+        """
+        The body as JSON.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return json.loads(self.text)
+
+
+class Failure(Exception):
+    """
+    Why a run, or a link before this one, gave no result. Raised or returned it goes on down the chain as it is.
+
+    Attributes:
+        outcome: The run's: failed, timed_out, missed or unknown; `failed` where a link raised.
+        kind: The cause in a word: `status`, `timeout`, `exception`, …
+        message: For people; the same as `str()` of it.
+        traceback: The frames of the code that raised, where it did.
+    """
+
+    def __init__(self, outcome: str, kind: str, message: str, traceback: str | None = None) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+        self.kind = kind
+        self.message = message
+        self.traceback = traceback
+
+
+def object_of(given: Mapping[str, Any]) -> Any:
+    """What a function gets."""
+    ((kind, value),) = given.items()
+    return _OBJECTS[kind](value)
+
+
+def json_of(given_back: Any) -> dict[str, Any]:
+    """What a function gives back, to be given to the next one."""
+    if isinstance(given_back, Failure):
+        return {"failure": {name: getattr(given_back, name) for name in ("outcome", "kind", "message", "traceback")}}
+    if isinstance(given_back, Answer):
+        headers = [f"{name}: {value}" for name, value in given_back.headers.items()]
+        return {"answer": {"status": given_back.status, "headers": headers, "text": given_back.text}}
+    return {"result": given_back}
+
+
+_OBJECTS: dict[str, Callable[[Any], Any]] = {
+    "result": lambda value: value,
+    "answer": lambda value: Answer(**value),
+    "failure": lambda value: Failure(**value),
+}
