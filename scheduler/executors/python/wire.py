@@ -99,12 +99,18 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """The runner is ready for work, or says in a sentence why it cannot be."""
+    """
+    The runner is ready for work, or says in a sentence why it cannot be.
+
+    Attributes:
+        jobs: Those that the application's code defines, as `registry.code_jobs` has them.
+    """
 
     version: int
     pid: int
     realtime: bool = False
     error: str = ""
+    jobs: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
