@@ -1,13 +1,14 @@
 """One invocation of the command line: its options, and what they lead to."""
 
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from scheduler.cli.output import Output
 from scheduler.clock import Clock, SystemClock
-from scheduler.errors import LedgerError, UsageError
+from scheduler.errors import LedgerError, TminusError, UsageError
 from scheduler.jobsfile.load import JobsFile, Loaded
 from scheduler.jobsfile.problems import Severity
 from scheduler.ledger.engine import Ledger, open_ledger
@@ -113,18 +114,19 @@ class Invocation:
             return ()
         known: tuple[CodeJob, ...] = ()
         try:
-            ledger = self.open_ledger()
-            known = known_code(ledger)
-            if daemon_of(ledger, self.clock.wall_ns()):
-                return known
-        except LedgerError as error:
+            with closing(self.open_ledger()) as ledger:
+                known = known_code(ledger)
+                if daemon_of(ledger, self.clock.wall_ns()):
+                    return known
+        except TminusError as error:  # whoever needs the ledger will say so
             self.output.detail(error.message)
         if not self.asks_apps:
             return known
         answers = ask_for_code(self.file.apps.values(), self.file.folder)
         for name, answer in answers.items():
             if answer.wrong:
-                self.output.say(f"warning: the jobs in the code of {name} may be others by now: {answer.wrong}")
+                which = "those that it had last" if any(job.app == name for job in known) else "not known"
+                self.output.say(f"warning: the jobs in the code of {name} are {which}: {answer.wrong}")
         return updated(known, {name: answer.code for name, answer in answers.items() if not answer.wrong})
 
     def _named_ledger(self) -> tuple[str | None, str | None, str | None]:
