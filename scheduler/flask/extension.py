@@ -20,9 +20,14 @@ class Scheduler:
     Args:
         flask_app: As for `init_app`.
         app: The application's name under `apps:` in the jobs file; None where the code is one application's only.
+
+    Raises:
+        TypeError: one of them stands in the place of the other.
     """
 
     def __init__(self, flask_app: "Flask | None" = None, *, app: str | None = None) -> None:
+        if isinstance(flask_app, str) or not isinstance(app, str | None):
+            raise TypeError("write Scheduler(flask_app), or Scheduler(app=NAME) with its name under apps: in the jobs file")
         self.app = app
         self._book = registry.a_book(app)
         if flask_app is not None:

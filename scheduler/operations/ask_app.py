@@ -5,7 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from scheduler.executors.python.launch import command_of, environment_of
@@ -28,12 +28,14 @@ class Answer:
         hint: Where to look then.
         jobs: To each question what is wrong, empty where nothing is.
         code: The jobs that its code defines.
+        others: Names of other applications, for which it defines jobs, too.
     """
 
     wrong: str = ""
     hint: str = HINT
     jobs: Sequence[str] = ()
-    code: Sequence[CodeJob] = field(default_factory=list)
+    code: Sequence[CodeJob] = ()
+    others: Sequence[str] = ()
 
 
 def ask(app: App | None, questions: Sequence[Mapping[str, Any]], folder: str) -> Answer:
@@ -68,7 +70,8 @@ def ask(app: App | None, questions: Sequence[Mapping[str, Any]], folder: str) ->
         return Answer(wrong=said["error"])
     at = ", ".join(f"{file}:{line}" for file, line in _FRAME.findall(said["traceback"]))
     code = said_by(app, said["code"]) if app else []
-    return Answer(wrong=said["app"], hint=f"look at {at}" if at else HINT, jobs=said["jobs"], code=code)
+    hint = f"look at {at}" if at else HINT
+    return Answer(wrong=said["app"], hint=hint, jobs=said["jobs"], code=code, others=said["others"])
 
 
 def ask_for_code(apps: Iterable[App], folder: str) -> dict[str, Answer]:

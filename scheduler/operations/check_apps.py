@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scheduler.errors import did_you_mean
+from scheduler.jobsfile.faults import Fault
+from scheduler.jobsfile.problems import Severity
 from scheduler.model.chain import Function
 from scheduler.model.definitions import Definitions
 from scheduler.model.job import CallTarget, FlaskTarget, HttpTarget, Job
-from scheduler.operations.ask_app import HINT, ask
+from scheduler.operations.ask_app import HINT, Answer, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,18 @@ def check_apps(definitions: Definitions, *, but_for: Collection[str] = ()) -> It
             yield Wrong(first.job, (*first.key[:-1], "app"), answer.wrong, answer.hint)
         said = zip(questions, answer.jobs, strict=False)
         yield from (Wrong(question.job, question.key, wrong, HINT) for question, wrong in said if wrong)
+
+
+def app_faults(answers: Mapping[str, Answer]) -> Iterator[tuple[str, Fault]]:
+    """What is wrong with the applications under `apps:` themselves, by what they have answered; each with the name of one."""
+    for name, answer in answers.items():
+        if answer.wrong:
+            yield name, Fault(words=answer.wrong, path=("app",), hint=answer.hint)
+        for other in answer.others:
+            if other not in answers:
+                words = f"its code defines jobs for an app {other!r}, which is not here{did_you_mean(other, answers)}"
+                hint = "Scheduler(app=…) takes a name under apps:"
+                yield name, Fault(words=words, hint=hint, on_key=True, severity=Severity.WARNING)
 
 
 def _questions(job: Job) -> Iterator[tuple[str | None, _Question]]:

@@ -112,6 +112,15 @@ def test_validate_says_that_an_application_that_no_job_names_does_not_import(tmp
     )
 
 
+def test_validate_warns_of_jobs_for_an_application_that_is_not_in_the_file(tmp_path: Path) -> None:
+    a_shop(tmp_path, _SHOP.replace('Scheduler(app="shop")', 'Scheduler(app="shp")'))
+    said = tminus_json("validate", cwd=tmp_path)
+    assert said["errors"] == []
+    (warning,) = said["warnings"]
+    assert warning["message"] == "apps.shop: its code defines jobs for an app 'shp', which is not here; did you mean 'shop'?"
+    assert warning["line"] == 5
+
+
 def test_without_a_daemon_an_application_that_does_not_import_is_a_warning(tmp_path: Path) -> None:
     a_shop(tmp_path, "import no_such_module", jobs_file({"ping": {"schedule": "manual", "http": "http://127.0.0.1:1/"}}))
     done = tminus("jobs", "--json", cwd=tmp_path)

@@ -18,7 +18,7 @@ from scheduler.ledger import history
 from scheduler.model.definitions import Definitions
 from scheduler.model.occurrence import Occurrence
 from scheduler.operations.ask_app import ask_for_code
-from scheduler.operations.check_apps import check_apps
+from scheduler.operations.check_apps import app_faults, check_apps
 from scheduler.operations.next_times import coming, next_of
 from scheduler.operations.select import select
 from scheduler.operations.times import local, span
@@ -40,8 +40,7 @@ def validate(invocation: Invocation, file: str | None) -> int:
     silent = {name: answer for name, answer in answers.items() if answer.wrong}
     wrong = list(check_apps(loaded.definitions, but_for=silent)) if loaded.definitions else []
     faults = [(one.job, Fault(words=one.message, path=one.key, hint=one.hint)) for one in wrong]
-    broken = [(name, Fault(words=one.wrong, path=("app",), hint=one.hint)) for name, one in silent.items()]
-    loaded = loaded.with_faults(faults, apps=broken)
+    loaded = loaded.with_faults(faults, apps=app_faults(answers))
     if output.as_json:
         warnings, errors = ([problem.as_json() for problem in some] for some in (loaded.warnings, loaded.errors))
         output.json({"valid": not errors, "errors": errors, "warnings": warnings})

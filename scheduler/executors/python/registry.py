@@ -33,11 +33,6 @@ class Defined:
     file: str
     line: int
 
-    def is_again(self, other: "Defined") -> bool:
-        """Whether the same lines have run once more. The same function defined twice under one name is no such thing."""
-        same = (self.name, self.file, self.line) == (other.name, other.file, other.line)
-        return same and self.function is not other.function
-
 
 @dataclass(slots=True, eq=False)
 class Book:
@@ -75,34 +70,40 @@ def code_jobs(app: "Flask | None", app_name: str) -> list[dict[str, Any]]:
     if app is None or not app_name:
         return []
     books = [book for book in _books if book.app in (None, app_name) and (not book.flask_apps or app in book.flask_apps)]
-    found: list[Defined] = []
+    found: dict[tuple[str, str, int], list[Defined]] = {}
     for one in (one for book in books for one in book.defined):
-        # A module that is imported twice, or a factory that is called twice, defines the same job again: the last one counts.
-        found = [other for other in found if not one.is_again(other)]
-        found.append(one)
-    return [_said(one, app, app_name) for one in found]
+        same = found.setdefault((one.name, one.file, one.line), [])
+        # A module that is imported twice, or a factory that is called twice, runs the same lines again: the last time counts. The
+        # same function defined twice under one name is no such thing.
+        same[:] = [other for other in same if other.function is one.function] + [one]
+    endpoints: dict[int, str] = {}
+    for endpoint, view in app.view_functions.items():
+        for function in _unwrapped(view):
+            endpoints.setdefault(id(function), endpoint)
+    return [_said(one, app, app_name, endpoints.get(id(one.function))) for same in found.values() for one in same]
 
 
-def _said(one: Defined, app: "Flask", app_name: str) -> dict[str, Any]:
+def other_apps(app_name: str) -> list[str]:
+    """The names of other applications, for which this code defines jobs, too."""
+    return sorted({book.app for book in _books if book.app and book.app != app_name and book.defined})
+
+
+def _said(one: Defined, app: "Flask", app_name: str, endpoint: str | None) -> dict[str, Any]:
     said = {"name": one.name, "file": os.path.abspath(one.file), "line": one.line, "error": ""}
-    endpoint = next((name for name, view in app.view_functions.items() if _leads_to(view, one.function)), None)
     if endpoint is not None:
         target = {"method": _method_of(app, endpoint), **one.target}
         if isinstance(target.get("request"), dict):
             target |= target.pop("request")
         return said | {"keys": {**one.keys, "flask": {**target, "endpoint": endpoint, "app": app_name}}}
     ref = f"{one.function.__module__}:{one.function.__name__}"
-    if not _leads_to(getattr(sys.modules.get(one.function.__module__), one.function.__name__, None), one.function):
+    found = getattr(sys.modules.get(one.function.__module__), one.function.__name__, None)
+    if not any(function is one.function for function in _unwrapped(found)):
         said["error"] = f"{one.function.__qualname__} is no view of the application, and not to be found as {ref}"
     return said | {"keys": {**one.keys, "call": {**one.target, "ref": ref, "app": app_name}}}
 
 
-def _leads_to(found: Any, function: Callable[..., Any]) -> bool:
-    """Whether that is the function, or a decorator's wrapper around it."""
-    return any(one is function for one in _unwrapped(found))
-
-
 def _unwrapped(found: Any) -> Iterator[Any]:
+    """What was found, and what it is a decorator's wrapper around."""
     seen: set[int] = set()
     while found is not None and id(found) not in seen:
         seen.add(id(found))

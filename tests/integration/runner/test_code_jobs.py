@@ -53,7 +53,7 @@ def test_the_runner_says_each_job_in_the_words_of_the_file_with_its_place(tmp_pa
 
 def test_of_a_factory_it_is_the_runner_s_own_application_that_counts(tmp_path: Path) -> None:
     with runner(tmp_path, _SHOP, app="shop:create_app()") as process:
-        assert [(job["name"], job["error"]) for job in process.hello.jobs] == [("pack", ""), ("nightly", "")]
+        assert [(job["name"], job["error"]) for job in process.hello.jobs] == [("nightly", ""), ("pack", "")]
 
 
 def test_the_processes_of_isolated_jobs_say_nothing_of_the_code(tmp_path: Path) -> None:

@@ -19,6 +19,10 @@ def nothing_defined_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_books", [])
 
 
+NAME: Any = "shop"
+FLASK_APP: Any = Flask(NAME)
+
+
 def sync() -> None:
     """A function of a module."""
 
@@ -109,6 +113,7 @@ def test_a_function_that_nobody_can_find_is_said_with_its_place() -> None:
 def test_the_jobs_of_another_application_are_not_this_one_s() -> None:
     Scheduler(app="shop").job(every="1h")(sync)
     assert registry.code_jobs(Flask("x"), "backoffice") == []
+    assert registry.other_apps("backoffice") == ["shop"]
 
 
 def test_a_scheduler_that_was_given_an_application_belongs_to_no_other() -> None:
@@ -171,3 +176,9 @@ def test_the_extension_is_where_flask_has_its_extensions() -> None:
     scheduler.init_app(app)
     assert app.extensions["scheduler"] is scheduler
     assert scheduler.app == "backoffice"
+
+
+@pytest.mark.parametrize("wrong", [lambda: Scheduler(NAME), lambda: Scheduler(app=FLASK_APP)])
+def test_the_application_and_its_name_are_not_taken_for_each_other(wrong: Callable[[], Scheduler]) -> None:
+    with pytest.raises(TypeError, match=r"write Scheduler\(flask_app\), or Scheduler\(app=NAME\) with its name under apps:"):
+        wrong()
