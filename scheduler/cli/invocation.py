@@ -15,9 +15,6 @@ from scheduler.ledger.engine import Ledger, open_ledger
 from scheduler.model.code import CodeJob, updated
 from scheduler.model.definitions import Definitions
 from scheduler.operations import where
-from scheduler.operations.ask_app import ask_for_code
-from scheduler.operations.known_code import known_code
-from scheduler.operations.status import daemon_of
 from scheduler.operations.times import parse_time
 
 
@@ -112,6 +109,11 @@ class Invocation:
         """
         if not self.file.apps:
             return ()
+        # With the ledger's history and processes: not for those who have no applications.
+        from scheduler.operations.ask_app import ask_for_code
+        from scheduler.operations.known_code import known_code
+        from scheduler.operations.status import daemon_of
+
         known: tuple[CodeJob, ...] = ()
         try:
             with closing(self.open_ledger()) as ledger:
