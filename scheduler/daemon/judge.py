@@ -111,8 +111,9 @@ def _flowing(job: Job, finished: Finished, redaction: Redaction, outcome: Outcom
         return Failure(outcome=outcome, kind=kind, message=detail, traceback=redaction.text(frames) or None)
     if isinstance(job.target, CallTarget):
         return Result(value=redaction.json(json.loads(finished.body)))
-    text = redaction.text(_decoded(finished.body, finished.headers))
-    return Answer(status=finished.status, headers=tuple(map(redaction.text, finished.headers)), text=text)
+    headers = [line for line in finished.headers if not line.startswith("HTTP/")]
+    text = redaction.text(_decoded(finished.body, headers))
+    return Answer(status=finished.status, headers=tuple(map(redaction.text, headers)), text=text)
 
 
 def _decoded(body: bytes, headers: Sequence[str]) -> str:
