@@ -93,9 +93,13 @@ class Chains:
         while not (self._idle.wait(_LOOK_S) and self._begun.empty()):
             pass
 
-    def stop(self, timeout_s: float) -> None:
-        """Begin nothing more, and wait for what was called, at most that long. The next start goes on from there."""
+    def leave(self) -> None:
+        """Begin nothing more: the next start goes on from there."""
         self._stopping.set()
+
+    def stop(self, timeout_s: float) -> None:
+        """Leave, and wait for what was called, at most that long."""
+        self.leave()
         self._wake.set()
         self._thread.join(timeout_s)
         self._abandoned.set()

@@ -119,6 +119,7 @@ class Service:
         self._stopping = True
         clock, grace_ns = self.station.clock, self.station.definitions.daemon.shutdown_grace_ns
         until_ns, monotonic_until_ns = clock.wall_ns() + grace_ns, clock.monotonic_ns() + grace_ns
+        self._chains.leave()
         self._inbox.stop()
         self._clock_watch.stop()
         self._planner.stop()
