@@ -127,9 +127,9 @@ class Chains:
         for returned in self._calls.returned():
             self._take(returned)
         called = self._advance()
-        self._write()
-        for key, chains_of_it in called.items():
-            self._call(key, chains_of_it)
+        if self._write():
+            for key, chains_of_it in called.items():
+                self._call(key, chains_of_it)
 
     def _load(self, ids: Sequence[OccurrenceId] | None) -> None:
         """Chains that are open in the ledger, by the definitions that their runs were claimed under."""
@@ -252,14 +252,17 @@ class Chains:
         if not state.is_open:
             chain.position += 1
 
-    def _write(self) -> None:
-        """Away from any T, as outcomes are."""
+    def _write(self) -> bool:
+        """Away from any T, as outcomes are. False where it could not be written: then nothing may follow from it."""
         steps, self._steps = self._steps, []
         ended, self._ended = self._ended, []
-        if steps or ended:
-            self._station.gate.wait_open(own=None, deadline_ns=self._clock.wall_ns() + SECOND)
-            if started := self._insist(lambda: chains.advance(self._station.ledger, steps, ended=ended)):
-                self._launch(started)
+        if not steps and not ended:
+            return True
+        self._station.gate.wait_open(own=None, deadline_ns=self._clock.wall_ns() + SECOND)
+        started = self._insist(lambda: chains.advance(self._station.ledger, steps, ended=ended))
+        if started:
+            self._launch(started)
+        return started is not None
 
     def _call(self, key: RunnerKey, called: Sequence[_Chain]) -> None:
         numbers = [chain.number for chain in called]
