@@ -24,6 +24,22 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"  #: let go, and nobody can say whether it arrived
 
 
+class LinkState(StrEnum):
+    """How a link of a chain stands. The last four are for good."""
+
+    WAITING = "waiting"  #: those before it have not ended
+    RUNNING = "running"  #: its function may have been called
+    SUCCEEDED = "succeeded"  #: it returned, or its job was started
+    FAILED = "failed"  #: it raised, or could not be called
+    PASSED_OVER = "passed_over"  #: a callback while a failure flowed, an errback while a result did
+    UNKNOWN = "unknown"  #: called, and nobody can say how far it came
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to end."""
+        return self in (LinkState.WAITING, LinkState.RUNNING)
+
+
 class Origin(StrEnum):
     """Where an occurrence came from."""
 

@@ -18,9 +18,11 @@ _MARKS = {
     "unknown": ("?", "?", "yellow"),
     "skipped": ("–", "-", "dim"),
     "cancelled": ("⊘", "/", "dim"),
+    "passed_over": ("–", "-", "dim"),
     "running": ("▶", ">", "cyan"),
     "claimed": ("◐", "c", "dim"),
     "queued": ("○", "q", "dim"),
+    "waiting": ("○", "w", "dim"),
 }
 
 

@@ -121,7 +121,7 @@ class _Follower:
         self._ended: list[Occurrence] = []
 
     def follow(self, ids: Sequence[OccurrenceId], planned_at_ns: int) -> None:
-        """Return when all of them have an outcome."""
+        """Return when all of them have an outcome, and what follows them has ended."""
         self._ids = ids
         jobs = f"{len(ids)} job{'' if len(ids) == 1 else 's'}"
         self._output.say(f"T {local(planned_at_ns, self._invocation.zone)}, {jobs}")
@@ -129,7 +129,7 @@ class _Follower:
             held_ns = self._invocation.clock.monotonic_ns()
             while len(self._ended) < len(ids):
                 threading.Event().wait(_LOOK_S)
-                self._ended = [one for one in history.of_ids(self._ledger, ids) if one.outcome is not None]
+                self._ended = [one for one in history.of_ids(self._ledger, ids) if one.is_over]
                 advance(len(self._ended))
                 now_ns = self._invocation.clock.monotonic_ns()
                 if is_held(self._ledger):

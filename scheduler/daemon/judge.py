@@ -1,9 +1,14 @@
 """The judge: what an executor reports of an attempt, against what the job expects."""
 
+import json
+from collections.abc import Sequence
+from email.message import Message
+
 from scheduler.daemon.redaction import Redaction
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.model.batch import Due, Ended
+from scheduler.model.chain import Answer, Failure, Result, Value
 from scheduler.model.definitions import History, KeepBody
 from scheduler.model.job import CallTarget, HttpTarget, Job
 from scheduler.model.occurrence import Attempt
@@ -15,8 +20,10 @@ Finished = http_wire.Finished | python_wire.Finished
 
 def judge(due: Due, finished: Finished, *, executor: str, history: History, redaction: Redaction) -> Ended:
     """How an occurrence ended, with its one attempt; what is kept of the answer holds none of the secrets that went out."""
-    outcome, reason = _verdict(due.job, finished)
-    reason = redaction.text(reason) if reason else None
+    outcome, kind, detail = _verdict(due.job, finished)
+    detail = redaction.text(detail)
+    not_sent = "" if finished.started_ns or finished.late else ", not sent"
+    reason = detail if finished.late else f"{kind}{not_sent}: {detail}" if kind else None
     is_wanted = outcome is not Outcome.SUCCEEDED or isinstance(due.job.target, CallTarget)
     keeps = history.body is KeepBody.ALWAYS or (history.body is KeepBody.ON_FAILURE and is_wanted)
     attempt = Attempt(
@@ -33,18 +40,25 @@ def judge(due: Due, finished: Finished, *, executor: str, history: History, reda
         body_size=finished.body_size,
         output=redaction.data(finished.output) if isinstance(finished, python_wire.Finished) else b"",
     )
-    attempts = () if finished.late else (attempt,)
     return Ended(
-        id=due.id, outcome=outcome, reason=reason, finished_at_ns=finished.finished_ns, executor=executor, attempts=attempts
+        id=due.id,
+        outcome=outcome,
+        reason=reason,
+        finished_at_ns=finished.finished_ns,
+        executor=executor,
+        attempts=() if finished.late else (attempt,),
+        chain=due.chain(_flowing(due.job, finished, redaction, outcome, kind, detail)) if due.job.then else None,
     )
 
 
 def not_sent(due: Due, message: str, *, now_ns: int) -> Ended:
     """An occurrence whose definition could not be made into something to do, or whose application does not work."""
-    return Ended(id=due.id, outcome=Outcome.FAILED, reason=f"{Cause.DEFINITION}, not sent: {message}", finished_at_ns=now_ns)
+    reason = f"{Cause.DEFINITION}, not sent: {message}"
+    failure = Failure(outcome=Outcome.FAILED, kind=Cause.DEFINITION, message=message)
+    return Ended(id=due.id, outcome=Outcome.FAILED, reason=reason, finished_at_ns=now_ns, chain=due.chain(failure))
 
 
-def lost(due: Due, why: str, *, executor: str, now_ns: int, started_ns: int = 0) -> Ended:
+def lost(due: Due, why: str, *, executor: str | None, now_ns: int, started_ns: int = 0) -> Ended:
     """
     An occurrence that was let go, and whose executor can no longer say what became of it.
 
@@ -52,7 +66,8 @@ def lost(due: Due, why: str, *, executor: str, now_ns: int, started_ns: int = 0)
         started_ns: When it started, wall clock; 0 where that is not known.
     """
     open_ = "whether the request arrived" if isinstance(due.job.target, HttpTarget) else "how far it came"
-    reason = f"{Cause.EXECUTOR}: {why}; {open_} is not known"
+    message = f"{why}; {open_} is not known"
+    reason = f"{Cause.EXECUTOR}: {message}"
     attempt = Attempt(
         attempt=1,
         started_at_ns=started_ns,
@@ -69,20 +84,43 @@ def lost(due: Due, why: str, *, executor: str, now_ns: int, started_ns: int = 0)
         finished_at_ns=now_ns,
         executor=executor,
         attempts=(attempt,) if started_ns else (),
+        chain=due.chain(Failure(outcome=Outcome.UNKNOWN, kind=Cause.EXECUTOR, message=message)),
     )
 
 
-def _verdict(job: Job, finished: Finished) -> tuple[Outcome, str | None]:
+def _verdict(job: Job, finished: Finished) -> tuple[Outcome, str, str]:
+    """The outcome, the cause in a word, and a sentence on it; both empty where all is well."""
     if finished.late:
-        return Outcome.MISSED, "let go later than its misfire_grace_time"
+        return Outcome.MISSED, Outcome.MISSED, "let go later than its misfire_grace_time"
     if finished.cause is not None:
         outcome = Outcome.TIMED_OUT if finished.cause == Cause.TIMEOUT else Outcome.FAILED
-        sent = "" if finished.started_ns else ", not sent"
-        return (Outcome.UNKNOWN if finished.unknown else outcome), f"{finished.cause}{sent}: {finished.detail}"
+        return (Outcome.UNKNOWN if finished.unknown else outcome), finished.cause, finished.detail
     if isinstance(job.target, CallTarget) or any(finished.status in expected for expected in job.expect_status):
-        return Outcome.SUCCEEDED, None
+        return Outcome.SUCCEEDED, "", ""
     expected = ", ".join(str(expected) for expected in job.expect_status)
-    reason = f"{Cause.STATUS}: {finished.status} instead of {expected}"
+    detail = f"{finished.status} instead of {expected}"
     if 300 <= finished.status < 400 and isinstance(job.target, HttpTarget) and not job.target.follow:
-        reason += "; redirects are not followed (http.redirects.follow)"
-    return Outcome.FAILED, reason
+        detail += "; redirects are not followed (http.redirects.follow)"
+    return Outcome.FAILED, Cause.STATUS, detail
+
+
+def _flowing(job: Job, finished: Finished, redaction: Redaction, outcome: Outcome, kind: str, detail: str) -> Value:
+    """What flows into the chain. It is stored until that ends, so it holds none of the secrets that went out either."""
+    if outcome is not Outcome.SUCCEEDED:
+        frames = finished.traceback if isinstance(finished, python_wire.Finished) else ""
+        return Failure(outcome=outcome, kind=kind, message=detail, traceback=redaction.text(frames) or None)
+    if isinstance(job.target, CallTarget):
+        return Result(value=redaction.json(json.loads(finished.body)))
+    headers = [line for line in finished.headers if not line.startswith("HTTP/")]
+    text = redaction.text(_decoded(finished.body, headers))
+    return Answer(status=finished.status, headers=tuple(map(redaction.text, headers)), text=text)
+
+
+def _decoded(body: bytes, headers: Sequence[str]) -> str:
+    """By the charset that the answer names; RFC 9110, section 8.3.2."""
+    message = Message()
+    message["Content-Type"] = next((line[13:] for line in headers if line.lower().startswith("content-type:")), "")
+    try:
+        return body.decode(message.get_content_charset("utf-8"), errors="replace")
+    except LookupError:
+        return body.decode(errors="replace")

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -12,6 +12,7 @@ from scheduler.instants import SECOND
 from scheduler.ledger import outcomes
 from scheduler.ledger.engine import Ledger
 from scheduler.model.batch import Decided, Ended
+from scheduler.model.occurrence import OccurrenceId
 from scheduler.release.gate import Gate
 
 log = structlog.get_logger()
@@ -28,9 +29,13 @@ class Recorder:
 
     Args:
         gate: Shut around each T: nothing is written then.
+
+    Attributes:
+        followed: Told, on the recorder's thread, of whom a chain has begun.
     """
 
     def __init__(self, ledger: Ledger, *, gate: Gate, clock: Clock) -> None:
+        self.followed: Callable[[Sequence[OccurrenceId]], None] = lambda _: None
         self._ledger = ledger
         self._gate = gate
         self._clock = clock
@@ -108,3 +113,4 @@ class Recorder:
             outcomes.record(self._ledger, ended)
         if decided:
             outcomes.decide(self._ledger, decided, now_ns=self._clock.wall_ns())
+        self.followed([item.id for item in group if item.chain])

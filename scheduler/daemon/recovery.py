@@ -6,18 +6,20 @@ from dataclasses import dataclass
 
 import structlog
 
+from scheduler.daemon import judge
 from scheduler.daemon.late import coalesced, missed, scheduled, settle_late
-from scheduler.jobsfile.rebuild import rebuild
+from scheduler.daemon.versions import Versions
 from scheduler.ledger import history, outcomes, schedules
 from scheduler.ledger.engine import Ledger
 from scheduler.model.batch import Decided, Due
 from scheduler.model.definitions import Definitions
-from scheduler.model.job import Job
 from scheduler.model.occurrence import Occurrence
-from scheduler.outcome import Origin, Outcome
+from scheduler.outcome import Origin, Outcome, State
 from scheduler.policies.misfire import is_misfire
 
 log = structlog.get_logger()
+
+_KILLED = "tminus was killed between the release and the answer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +44,10 @@ def recover(ledger: Ledger, definitions: Definitions, *, since_ns: int, now_ns: 
         since_ns: When this process started: a job that is new owes its instants from then on.
         now_ns: Wall clock.
     """
-    lost = "executor: tminus was killed between the release and the answer; whether the request arrived is not known"
-    unknown = outcomes.unknown_after_crash(ledger, now_ns=now_ns, reason=lost)
-    left = _left_behind(ledger, definitions)
+    versions = Versions(ledger, definitions)
+    unfinished = history.unfinished(ledger)
+    unknown = _lost(ledger, versions, unfinished, now_ns=now_ns)
+    left = _left_behind(versions, [one for one in unfinished if one.state is not State.RUNNING])
     late_ones: defaultdict[str, list[Due]] = defaultdict(list)
     dues: list[Due] = []
     decided = list(left.decided)
@@ -84,31 +87,25 @@ class _Left:
     decided: list[Decided]
 
 
-def _left_behind(ledger: Ledger, definitions: Definitions) -> _Left:
+def _left_behind(versions: Versions, unfinished: Sequence[Occurrence]) -> _Left:
     """What is queued, or claimed and not released: it was not sent, and runs by the definition that it was claimed under."""
     left = _Left([], [])
-    jobs_of: dict[str, dict[str, Job]] = {definitions.version: dict(definitions.jobs)}
-    for occurrence in history.unfinished(ledger):
-        version = occurrence.config_version
-        if version not in jobs_of:
-            text = history.config_text(ledger, version)
-            jobs_of[version] = rebuild(text, path=definitions.paths[0]) if text else {}
-        job = jobs_of[version].get(occurrence.id.job)
-        if job is None:
+    for occurrence in unfinished:
+        due = versions.due(occurrence)
+        if due is None:
             left.decided.append(_gone(occurrence))
         else:
-            left.dues.append(
-                Due(
-                    id=occurrence.id,
-                    job=job,
-                    planned_at_ns=occurrence.planned_at_ns,
-                    origin=occurrence.origin,
-                    config_version=version,
-                    params=occurrence.params,
-                    is_written=True,
-                )
-            )
+            left.dues.append(due)
     return left
+
+
+def _lost(ledger: Ledger, versions: Versions, unfinished: Sequence[Occurrence], *, now_ns: int) -> int:
+    """What was let go and has no outcome is unknown; what follows it hears of that. How many."""
+    released = [one for one in unfinished if one.state is State.RUNNING]
+    followed = [due for one in released if (due := versions.due(one)) and due.job.then]
+    outcomes.record(ledger, [judge.lost(due, _KILLED, executor=None, now_ns=now_ns) for due in followed])
+    outcomes.unknown_after_crash(ledger, now_ns=now_ns, reason=f"executor: {_KILLED}; whether the request arrived is not known")
+    return len(released)
 
 
 def _gone(occurrence: Occurrence) -> Decided:

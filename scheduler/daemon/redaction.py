@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 #: A shorter one would be found everywhere, and hides nothing that could not be guessed.
@@ -33,6 +34,22 @@ class Redaction:
     def data(self, data: bytes) -> bytes:
         """The bytes without them."""
         return self._data.sub(b"***", data) if self._data else data
+
+    def json(self, value: Any) -> Any:
+        """A value of JSON without them, in keys and numbers too."""
+        if self._text is None:
+            return value
+        match value:
+            case str():
+                return self.text(value)
+            case list():
+                return [self.json(item) for item in value]
+            case dict():
+                return {self.text(key): self.json(item) for key, item in value.items()}
+            case int() | float() if self._text.search(json.dumps(value)):
+                return "***"
+            case _:
+                return value
 
 
 def _forms(secret: str) -> Iterable[str]:

@@ -2,8 +2,9 @@
 
 import json
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -15,12 +16,13 @@ from scheduler import __version__, templates
 from scheduler.errors import TminusError
 from scheduler.executors.http.wire import Request
 from scheduler.executors.python.wire import RequestContext, Work
-from scheduler.instants import MS
+from scheduler.instants import LATEST_NS, MS
 from scheduler.jobsfile.faults import Wrong
 from scheduler.jobsfile.http_syntax import HEADER_VALUE
 from scheduler.jobsfile.references import References
 from scheduler.jobsfile.urls import URL
 from scheduler.model.batch import Due
+from scheduler.model.chain import Function, Value
 from scheduler.model.job import MAX_BODY, CallTarget, FlaskTarget, HttpTarget, Message, Target
 from scheduler.templates import as_text
 
@@ -56,28 +58,32 @@ class Renderer:
         Raises:
             CannotRender: a template fails, a secret is not there, a rendered value may not be sent.
         """
-        target = due.job.target
-        try:
-            match target:
-                case HttpTarget():
+        with _in_our_words(due):
+            match due.job.target:
+                case HttpTarget() as target:
                     return self._request(due, target, index)
-                case FlaskTarget():
+                case FlaskTarget() as target:
                     return self._view(due, target, index)
-                case CallTarget():
+                case CallTarget() as target:
                     return self._call(due, target, index)
-        except Wrong as error:
-            # What is wrong with a rendered text may quote it: not where a secret is in it.
-            words = _MAY_NOT_BE_SENT if _has_secrets(target) else str(error)
-            raise CannotRender(f"{_kind(target)}: {words}", hint=error.faults[0].hint) from None
-        except ValueError:  # halves of characters, a host that is no name
-            raise CannotRender(f"{_kind(target)}: {_MAY_NOT_BE_SENT}") from None
-        except CannotRender:
-            raise
-        except TminusError as error:
-            raise CannotRender(error.message, hint=error.hint) from None
-        except Exception as error:
-            log.exception("a job could not be rendered", occurrence=str(due.id))
-            raise CannotRender(f"rendering broke ({type(error).__name__})") from None
+
+    def link(self, due: Due, function: Function, value: Value, index: int) -> Work:
+        """
+        The call of a function that follows a run, with the run's request around it.
+
+        Args:
+            value: What it gets.
+
+        Raises:
+            CannotRender: as `render`.
+        """
+        with _in_our_words(due):
+            put_in = self._for(due)
+            kwargs = _as_json(put_in(function.kwargs), "the arguments are")
+            request = self._around(due, put_in) if function.app else RequestContext()
+            given = value.as_json()
+            work = self._work(due, index, ref=function.ref, kwargs=kwargs, given=given, request=request, max_body=MAX_BODY)
+            return replace(work, latest_ns=LATEST_NS, keep_body=MAX_BODY)  # it has no grace, and what it gives flows on
 
     def secrets(self, due: Due) -> frozenset[str]:
         """
@@ -86,7 +92,9 @@ class Renderer:
         Raises:
             CannotRender: as `render`.
         """
-        found = (reference for value in asdict(due.job.target).values() for reference in templates.references(value))
+        functions = (handler for link in due.job.then for handler in link.handlers if isinstance(handler, Function))
+        values = [*asdict(due.job.target).values(), *(function.kwargs for function in functions)]
+        found = (reference for value in values for reference in templates.references(value))
         try:
             return frozenset(value for reference in found if (value := self._references.value_of(reference)))
         except TminusError as error:
@@ -114,7 +122,7 @@ class Renderer:
             total_ms=timeouts.total_ns // MS,
             latest_ns=due.planned_at_ns + due.job.misfire_grace_ns,
             max_body=target.max_body,
-            keep_body=min(self._keep_body, target.max_body),
+            keep_body=target.max_body if due.job.then else min(self._keep_body, target.max_body),
             follow=target.follow,
             http2=target.http_version == "2",
             ca=target.tls.ca or self._authorities,
@@ -130,12 +138,21 @@ class Renderer:
     def _call(self, due: Due, target: CallTarget, index: int) -> Work:
         put_in = self._for(due)
         context = self._context(due, target.request, put_in, path=as_text(put_in(target.request.path)))
-        args, kwargs = put_in(list(target.args)), put_in(target.kwargs)
-        try:
-            json.dumps([args, kwargs])
-        except (TypeError, RecursionError) as error:
-            raise CannotRender(f"call: the arguments are not JSON: {error}") from None
+        args, kwargs = _as_json([put_in(list(target.args)), put_in(target.kwargs)], "call: the arguments are")
         return self._work(due, index, ref=target.ref, args=args, kwargs=kwargs, request=context, max_body=MAX_BODY)
+
+    def _around(self, due: Due, put_in: _PutIn) -> RequestContext:
+        """The request that is pushed for what follows a run: that of the run."""
+        match due.job.target:
+            case CallTarget(request=request):
+                return self._context(due, request, put_in, path=as_text(put_in(request.path)))
+            case FlaskTarget(url=None) as target:
+                return self._context(due, target, put_in, path=None, endpoint=target.endpoint, args=put_in(target.args))
+            case FlaskTarget(url=url) as target:
+                return self._context(due, target, put_in, path=as_text(put_in(url)))
+            case HttpTarget(url=url) as target:
+                parts = urlsplit(as_text(put_in(url)))
+                return self._context(due, target, put_in, path=urlunsplit(("", "", parts.path or "/", parts.query, "")))
 
     def _context(self, due: Due, message: Message, put_in: _PutIn, *, path: str | None, **view: Any) -> RequestContext:
         body, content_type = _body(message, put_in)
@@ -154,7 +171,7 @@ class Renderer:
             latest_ns=due.planned_at_ns + due.job.misfire_grace_ns,
             total_ns=due.job.timeouts.total_ns,
             kill_after_ns=due.job.timeouts.kill_after_ns,
-            keep_body=self._keep_body,
+            keep_body=MAX_BODY if due.job.then else self._keep_body,
             keep_output=self._keep_body,
             **given,
         )
@@ -162,6 +179,40 @@ class Renderer:
     def _for(self, due: Due) -> _PutIn:
         names = templates.context(due.job, due.id, planned_at_ns=due.planned_at_ns, params=due.params)
         return lambda value: templates.render(value, names, self._references.value_of)
+
+
+@contextmanager
+def _in_our_words(due: Due) -> Iterator[None]:
+    """
+    Whatever goes wrong while a job is rendered is a sentence that holds no secret.
+
+    Raises:
+        CannotRender: instead of all else.
+    """
+    target = due.job.target
+    try:
+        yield
+    except Wrong as error:
+        # What is wrong with a rendered text may quote it: not where a secret is in it.
+        words = _MAY_NOT_BE_SENT if _has_secrets(target) else str(error)
+        raise CannotRender(f"{_kind(target)}: {words}", hint=error.faults[0].hint) from None
+    except ValueError:  # halves of characters, a host that is no name
+        raise CannotRender(f"{_kind(target)}: {_MAY_NOT_BE_SENT}") from None
+    except CannotRender:
+        raise
+    except TminusError as error:
+        raise CannotRender(error.message, hint=error.hint) from None
+    except Exception as error:
+        log.exception("a job could not be rendered", occurrence=str(due.id))
+        raise CannotRender(f"rendering broke ({type(error).__name__})") from None
+
+
+def _as_json(value: Any, subject: str) -> Any:
+    try:
+        json.dumps(value)
+    except (TypeError, RecursionError) as error:
+        raise CannotRender(f"{subject} not JSON: {error}") from None
+    return value
 
 
 def _url(rendered: Any, query: Mapping[str, Any]) -> str:

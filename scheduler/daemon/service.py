@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from scheduler.clock import Clock
+from scheduler.daemon.chains import Chains
 from scheduler.daemon.clock_watch import ClockWatch
 from scheduler.daemon.countdown import Countdown
 from scheduler.daemon.executors import Executors, Runners
@@ -62,6 +63,8 @@ class Service:
             gate=gate,
         )
         self._planner = Planner(clock=clock, launch=self._launch, decided=self.station.recorder.put)
+        self._chains = Chains(self.station, launch=self._planner.add, lead_ns=self._planner.lead_ns)
+        self.station.recorder.followed = self._chains.follow
         self._inbox = Inbox(ledger, instance=instance, clock=clock, answer=self._answer, taken=self._taken)
         self._clock_watch = ClockWatch(clock, stepped=self._planner.wake)
         self._lock = threading.Lock()
@@ -87,6 +90,8 @@ class Service:
         recovered = recover(station.ledger, station.definitions, since_ns=self._since_ns, now_ns=station.clock.wall_ns())
         self._planner.start(station.definitions, recovered.after)
         self._planner.add(recovered.dues)
+        self._chains.start()
+        self._chains.resume()
         self._inbox.start()
         self._clock_watch.start()
 
@@ -130,6 +135,7 @@ class Service:
         self._stopping = True
         clock, grace_ns = self.station.clock, self.station.definitions.daemon.shutdown_grace_ns
         until_ns, monotonic_until_ns = clock.wall_ns() + grace_ns, clock.monotonic_ns() + grace_ns
+        self._chains.leave()
         self._inbox.stop()
         self._clock_watch.stop()
         self._planner.stop()
@@ -143,6 +149,7 @@ class Service:
         for countdown in countdowns:
             countdown.abandon()
             countdown.join()
+        self._chains.stop(max(monotonic_until_ns - clock.monotonic_ns(), 0) / SECOND)
         well = self.station.recorder.stop(_LAST_WRITES_S)
         self.station.executors.stop()
         return well

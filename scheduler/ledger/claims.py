@@ -56,7 +56,7 @@ def commit(ledger: Ledger, release: Release, *, withdrawn: Iterable[Decided], no
         return frozenset(identities(connection.execute(sa.select(*KEY).where(mine))))
 
 
-def queue(connection: Connection, dues: Sequence[Due], *, request: str) -> bool:
+def queue(connection: Connection, dues: Sequence[Due], *, request: str | None = None) -> bool:
     """
     Write occurrences that are to be claimed when their T is near, in the caller's transaction.
 

@@ -7,9 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
+from scheduler.ledger import chains
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.rows import OPEN, are
 from scheduler.ledger.tables import attempts, configs, occurrences, releases
+from scheduler.model.chain import LinkRun
 from scheduler.model.occurrence import Attempt, Occurrence, OccurrenceId
 from scheduler.outcome import Origin, Outcome, State
 
@@ -113,10 +115,12 @@ def _occurrences() -> sa.Select[Any]:
 
 def _read(ledger: Ledger, query: sa.Select[Any]) -> list[Occurrence]:
     with ledger.read() as connection:
-        return [_occurrence(row) for row in connection.execute(query).mappings()]
+        rows = connection.execute(query).mappings().all()
+        links = chains.of(connection, [row["id"] for row in rows])
+    return [_occurrence(row, links.get(row["id"], ())) for row in rows]
 
 
-def _occurrence(row: RowMapping) -> Occurrence:
+def _occurrence(row: RowMapping, chain: Sequence[LinkRun]) -> Occurrence:
     return Occurrence(
         id=OccurrenceId(job=row["job"], fire_time_ns=row["fire_time_ns"], run=row["run"]),
         planned_at_ns=row["planned_at_ns"],
@@ -135,6 +139,7 @@ def _occurrence(row: RowMapping) -> Occurrence:
         http_status=row["http_status"],
         executor=row["executor"],
         config_version=row["config_version"],
+        chain=tuple(chain),
     )
 
 

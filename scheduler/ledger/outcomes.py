@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from scheduler.ledger import chains
 from scheduler.ledger.engine import Ledger, insert_or_skip
 from scheduler.ledger.rows import KEY, OPEN, are, end_unstarted, ending, insert_new, key, new_row, storable, update_each
 from scheduler.ledger.schedules import mark
@@ -16,7 +17,7 @@ from scheduler.outcome import Outcome, State
 
 
 def record(ledger: Ledger, ended: Sequence[Ended]) -> None:
-    """Write how released occurrences ended, with their attempts, in one transaction."""
+    """Write how released occurrences ended, with their attempts, and begin what follows them, in one transaction."""
     first = {one.id: one for one in reversed(ended)}
     with ledger.write() as connection:
         numbers = _numbers_of_open(connection, list(first))
@@ -24,6 +25,7 @@ def record(ledger: Ledger, ended: Sequence[Ended]) -> None:
         rows = [_attempt(numbers[one.id], attempt) for one in ends for attempt in one.attempts]
         if rows:
             connection.execute(insert_or_skip(connection, attempts), rows)
+        chains.begin(connection, {numbers[one.id]: one.chain for one in ends if one.chain})
         update_each(connection, OPEN, [key(one.id) | _ending(one) for one in ends])
 
 
@@ -38,8 +40,13 @@ def decide(ledger: Ledger, decisions: Sequence[Decided], *, now_ns: int) -> None
     """
     with ledger.write() as connection:
         rows = [new_row(decided, **ending(decided, now_ns)) for decided in decisions]
+        followed = {one.id: one.chain for one in decisions if one.chain}
+        numbers = _numbers_of_open(connection, list(followed))
         there_before = {decided.id for decided in decisions} - insert_new(connection, rows)
         end_unstarted(connection, [decided for decided in decisions if decided.id in there_before], now_ns)
+        is_new = set(followed) - there_before
+        numbers |= _numbers(connection, list(is_new))
+        chains.begin(connection, {number: followed[identity] for identity, number in numbers.items()})
         mark(connection, [(decided.id.job, decided.covers_until_ns) for decided in decisions if decided.covers_until_ns])
 
 
@@ -59,9 +66,18 @@ def unknown_after_crash(ledger: Ledger, *, now_ns: int, reason: str) -> int:
 
 def _numbers_of_open(connection: Connection, ids: Sequence[OccurrenceId]) -> dict[OccurrenceId, int]:
     """The row numbers of those that have no outcome; they have none until this transaction ends."""
+    return _numbers(connection, ids, OPEN)
+
+
+def _numbers(
+    connection: Connection, ids: Sequence[OccurrenceId], condition: sa.ColumnElement[bool] | None = None
+) -> dict[OccurrenceId, int]:
     found: dict[OccurrenceId, int] = {}
     for is_one in are(ids):
-        rows = connection.execute(sa.select(*KEY, occurrences.c.id).where(is_one, OPEN).with_for_update())
+        query = sa.select(*KEY, occurrences.c.id).where(is_one)
+        if condition is not None:
+            query = query.where(condition).with_for_update()
+        rows = connection.execute(query)
         found |= {OccurrenceId(job=job, fire_time_ns=at, run=run): number for job, at, run, number in rows}
     return found
 

@@ -26,7 +26,7 @@ metadata = MetaData()
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 #: The newest migration; a ledger that says otherwise is migrated, or refused where it is newer.
-SCHEMA = "0002"
+SCHEMA = "0003"
 
 #: Who has opened the ledger to run jobs: daemons, and `run-now` without one.
 instances = Table(
@@ -132,6 +132,30 @@ attempts = Table(
     Column("body_size", BigInteger, nullable=False),
     Column("output", LargeBinary),
     PrimaryKeyConstraint("occurrence", "attempt"),
+)
+
+#: What follows a run, link by link.
+links = Table(
+    "links",
+    metadata,
+    Column("occurrence", _NUMBER, ForeignKey("occurrences.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("link", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("error", Text),
+    Column("started_at_ns", BigInteger),
+    Column("finished_at_ns", BigInteger),
+    Column("output", LargeBinary),
+    PrimaryKeyConstraint("occurrence", "position"),
+)
+
+#: The chains that have not ended: what flows into the next link, as JSON.
+chains = Table(
+    "chains",
+    metadata,
+    Column("occurrence", _NUMBER, ForeignKey("occurrences.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("failure", Boolean, nullable=False),
+    Column("value", Text, nullable=False),
 )
 
 #: What others ask of the daemon; one that no daemon took may be withdrawn by who asked.

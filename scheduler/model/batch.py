@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from scheduler.model.chain import Beginning, Failure, Value
 from scheduler.model.job import Job
 from scheduler.model.occurrence import Attempt, OccurrenceId
 from scheduler.outcome import Origin, Outcome
@@ -22,7 +23,8 @@ class Due:
     is_written: bool = False  #: the ledger has it already: queued, or claimed before a restart
 
     def ends(self, outcome: Outcome, reason: str, *, count: int = 1, covers_until_ns: int | None = None) -> "Decided":
-        """The same occurrence, ended without having been started."""
+        """The same occurrence, ended without having been started. Being missed is a failure that its chain hears of."""
+        failure = Failure(outcome=outcome, kind=outcome, message=reason)
         return Decided(
             id=self.id,
             planned_at_ns=self.planned_at_ns,
@@ -32,7 +34,12 @@ class Due:
             reason=reason,
             count=count,
             covers_until_ns=covers_until_ns,
+            chain=self.chain(failure) if outcome is Outcome.MISSED else None,
         )
+
+    def chain(self, value: Value) -> Beginning | None:
+        """What follows when this flows from it; None where nothing does."""
+        return Beginning(links=tuple(map(str, self.job.then)), value=value) if self.job.then else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +50,7 @@ class Decided:
     Attributes:
         count: How many fire times the row stands for; it is at the first of them.
         covers_until_ns: The last of them.
+        chain: What follows.
     """
 
     id: OccurrenceId
@@ -53,11 +61,12 @@ class Decided:
     reason: str
     count: int = 1
     covers_until_ns: int | None = None
+    chain: Beginning | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a claimed occurrence ended, with the attempts that were made."""
+    """How a claimed occurrence ended, with the attempts that were made, and what follows."""
 
     id: OccurrenceId
     outcome: Outcome
@@ -65,6 +74,7 @@ class Ended:
     finished_at_ns: int
     executor: str | None = None
     attempts: Sequence[Attempt] = ()
+    chain: Beginning | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

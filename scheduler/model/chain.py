@@ -1,8 +1,10 @@
 """What follows a run: a chain in the manner of deferreds, down which a value flows, the run's result or its failure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from scheduler.outcome import LinkState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,10 @@ class Link:
         names = (("callback", self.callback), ("errback", self.errback))
         return ", ".join(f"{name} {handler}" for name, handler in names if handler)
 
+    def taken_by(self, *, failure: bool) -> Handler | None:
+        """Who gets what flows; None where it is passed over."""
+        return self.errback if failure else self.callback
+
     @property
     def handlers(self) -> tuple[Handler, ...]:
         """Those that there are."""
@@ -63,9 +69,9 @@ class Result:
 
     value: Any
 
-    def taken_by(self, link: Link) -> Handler | None:
-        """Which of a link's two handlers is for it."""
-        return link.callback
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored, and sent to a function."""
+        return {"result": self.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +87,9 @@ class Answer:
     headers: tuple[str, ...]
     text: str
 
-    def taken_by(self, link: Link) -> Handler | None:
-        """As of a result, which it is."""
-        return link.callback
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored, and sent to a function."""
+        return {"answer": asdict(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +109,45 @@ class Failure:
     message: str
     traceback: str | None = None
 
-    def taken_by(self, link: Link) -> Handler | None:
-        """Which of a link's two handlers is for it."""
-        return link.errback
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored, and sent to a function."""
+        return {"failure": asdict(self)}
 
 
 #: What flows down a chain.
 Value = Result | Answer | Failure
+
+
+def value_of(said: Mapping[str, Any]) -> Value:
+    """The value that `as_json` was of."""
+    match said:
+        case {"failure": fields}:
+            return Failure(**fields)
+        case {"answer": fields}:
+            return Answer(**fields | {"headers": tuple(fields["headers"])})
+        case _:
+            return Result(value=said["result"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """A chain as it begins: its links, as text for people, and what flows into the first."""
+
+    links: tuple[str, ...]
+    value: Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRun:
+    """How a link went, or stands."""
+
+    link: str
+    state: LinkState
+    error: str | None = None
+    started_at_ns: int | None = None
+    finished_at_ns: int | None = None
+    output: bytes = b""
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape that the contract fixes."""
+        return {"link": self.link, "state": self.state.value, "error": self.error}

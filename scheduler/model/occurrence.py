@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from scheduler.instants import MS, parse_rfc3339, rfc3339
+from scheduler.model.chain import LinkRun
 from scheduler.outcome import Origin, Outcome, State
 
 
@@ -71,11 +72,17 @@ class Occurrence:
     http_status: int | None = None
     executor: str | None = None
     config_version: str = ""
+    chain: tuple[LinkRun, ...] = ()
 
     @property
     def start_offset_ns(self) -> int | None:
         """When it really started, minus when it was to start."""
         return None if self.started_at_ns is None else self.started_at_ns - self.planned_at_ns
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen: it has its outcome, and what follows it has ended."""
+        return self.outcome is not None and not any(link.state.is_open for link in self.chain)
 
     def as_json(self) -> dict[str, Any]:
         """The shape that the contract fixes."""
@@ -99,7 +106,7 @@ class Occurrence:
             "duration_ms": milliseconds(self.duration_ns),
             "attempts": self.attempts,
             "http_status": self.http_status,
-            "chain": [],
+            "chain": [link.as_json() for link in self.chain],
             "executor": self.executor,
             "config_version": self.config_version,
         }

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scheduler.clock import SystemClock
 from scheduler.daemon.channels import Runner
 from scheduler.executors.python.board import Board
@@ -137,7 +139,10 @@ def runner(
         (folder / "shop.py").write_text(code)
     board = Board.make()
     named = App(name="shop", app=app, directory=str(folder), **more) if app else None
-    process = RunnerProcess(Runner(named, folder=str(folder), host="here", board=board, isolates=isolates))
+    with pytest.MonkeyPatch.context() as patch:
+        # What is deprecated in Flask, Werkzeug or Python is an error in all that a runner does.
+        patch.setenv("PYTHONWARNINGS", "error::DeprecationWarning,error::PendingDeprecationWarning")
+        process = RunnerProcess(Runner(named, folder=str(folder), host="here", board=board, isolates=isolates))
     try:
         yield process
     finally:

@@ -14,6 +14,7 @@ from scheduler.errors import NotFound, UsageError
 from scheduler.instants import to_datetime
 from scheduler.ledger import history as past
 from scheduler.ledger.engine import Ledger
+from scheduler.model.chain import LinkRun
 from scheduler.model.occurrence import Attempt, Occurrence, OccurrenceId, milliseconds, timestamp
 from scheduler.model.skew import Skew
 from scheduler.operations.picture import svg
@@ -73,11 +74,15 @@ def logs(invocation: Invocation, occurrence: str) -> int:
     if output.as_json:
         last = attempts[-1] if attempts else None
         text = ((last.output or last.body) if last else b"").decode(errors="replace")
-        output.json({"occurrence": found[0].as_json(), "attempts": [_attempt_json(one) for one in attempts], "output": text})
+        links = [_link_json(one) for one in found[0].chain]
+        attempts_json = [_attempt_json(one) for one in attempts]
+        output.json({"occurrence": found[0].as_json(), "attempts": attempts_json, "output": text, "links": links})
         return 0
     _print_occurrence(invocation, found[0])
     for attempt in attempts:
         _print_attempt(output, attempt)
+    for link in found[0].chain:
+        _print_link(output, link)
     return 0
 
 
@@ -198,11 +203,23 @@ def _print_attempt(output: Output, attempt: Attempt) -> None:
     for header in attempt.headers:
         output.line(f"  {_printable(header)}")
     for text in filter(None, (attempt.output, attempt.body)):
-        output.line()
-        for line in text.decode(errors="replace").splitlines():
-            output.line(f"  {_printable(line)}")
+        _print_text(output, text)
     if not attempt.body and attempt.body_size:
         output.line(f"  ({attempt.body_size} bytes of answer, not kept: see daemon.history.body)")
+
+
+def _print_link(output: Output, link: LinkRun) -> None:
+    output.line(f"then {link.link}: {output.mark(link.state.value)}")
+    if link.error:
+        output.line(f"  {_printable(link.error)}")
+    if link.output:
+        _print_text(output, link.output)
+
+
+def _print_text(output: Output, text: bytes) -> None:
+    output.line()
+    for line in text.decode(errors="replace").splitlines():
+        output.line(f"  {_printable(line)}")
 
 
 def _printable(text: str) -> str:
@@ -224,6 +241,11 @@ def _attempt_json(attempt: Attempt) -> dict[str, object]:
         "body": attempt.body.decode(errors="replace"),
         "body_size": attempt.body_size,
     }
+
+
+def _link_json(link: LinkRun) -> dict[str, object]:
+    times = {"started_at": timestamp(link.started_at_ns), "finished_at": timestamp(link.finished_at_ns)}
+    return {**link.as_json(), **times, "output": link.output.decode(errors="replace")}
 
 
 def _write(file: Path, text: str) -> None:

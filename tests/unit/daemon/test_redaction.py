@@ -24,6 +24,11 @@ def test_of_secrets_that_begin_alike_the_longest_goes_whole() -> None:
     assert Redaction(["secret", "secret-of-mine"]).text("a secret-of-mine") == "a ***"
 
 
+def test_in_a_value_of_json_it_is_found_in_keys_texts_and_numbers_and_the_rest_stays() -> None:
+    value = {"pin 123456": [123456, 7, None, True, "it is 123456"], "a": {"b": 1.5}}
+    assert Redaction(["123456"]).json(value) == {"pin ***": ["***", 7, None, True, "it is ***"], "a": {"b": 1.5}}
+
+
 def test_one_that_is_too_short_to_hide_anything_is_left_alone() -> None:
     assert Redaction(["abc", ""]).text("abcdef") == "abcdef"
 

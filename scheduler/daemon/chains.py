@@ -1,0 +1,285 @@
+"""
+What follows a run: link by link, each durable before the next, each at most once.
+
+One thread. Whatever has happened since its last pass is written in one transaction: what has come back, which links are
+passed over, which jobs are started, which functions are about to be called. Only then are they called. So a link that
+stands as running after a crash may have run, and one that waits has not.
+"""
+
+import queue
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from scheduler.daemon.calls import MOST, Call, Calls, Returned
+from scheduler.daemon.station import Station
+from scheduler.daemon.versions import Versions
+from scheduler.errors import LedgerError
+from scheduler.instants import SECOND
+from scheduler.ledger import chains, history
+from scheduler.ledger.chains import OpenChain, Step
+from scheduler.model.batch import Due
+from scheduler.model.chain import Failure, Function, Start, Value
+from scheduler.model.job import RunnerKey
+from scheduler.model.occurrence import OccurrenceId
+from scheduler.outcome import Cause, LinkState, Origin, Outcome
+
+log = structlog.get_logger()
+
+Found = TypeVar("Found")
+
+_LOOK_S = 0.1
+_RETRY_S = 0.5
+_KILLED = "tminus was killed while it ran; how far it came is not known"
+
+
+@dataclass(slots=True)
+class _Chain:
+    """One that has not ended. Its next link is at `position`."""
+
+    number: int
+    due: Due
+    position: int
+    failure: bool
+
+
+class Chains:
+    """
+    Thread-safe.
+
+    Args:
+        launch: Takes the occurrences that chains start; they are in the ledger.
+        lead_ns: The lead that so many jobs need.
+    """
+
+    def __init__(self, station: Station, *, launch: Callable[[Sequence[Due]], None], lead_ns: Callable[[int], int]) -> None:
+        self._station = station
+        self._clock = station.clock
+        self._launch = launch
+        self._lead_ns = lead_ns
+        self._begun: queue.SimpleQueue[Sequence[OccurrenceId] | None] = queue.SimpleQueue()
+        self._wake = threading.Event()
+        self._calls = Calls(station, wake=self._wake.set)
+        self._open: dict[int, _Chain] = {}
+        self._ready: deque[_Chain] = deque()
+        self._steps: list[Step] = []
+        self._ended: list[int] = []
+        self._accepted_ns = 0
+        self._idle = threading.Event()
+        self._stopping = threading.Event()
+        self._abandoned = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="chains", daemon=True)
+
+    def start(self) -> None:
+        """Start following."""
+        self._thread.start()
+
+    def resume(self) -> None:
+        """Go on with all that an earlier process has left open."""
+        self._begin(None)
+
+    def follow(self, ids: Sequence[OccurrenceId]) -> None:
+        """The chains of these have begun: that is durable."""
+        if ids:
+            self._begin(ids)
+
+    def wait_until_idle(self) -> None:
+        """Wait until all that has begun has ended."""
+        while not (self._idle.wait(_LOOK_S) and self._begun.empty()):
+            pass
+
+    def leave(self) -> None:
+        """Begin nothing more: the next start goes on from there."""
+        self._stopping.set()
+
+    def stop(self, timeout_s: float) -> None:
+        """Leave, and wait for what was called, at most that long."""
+        self.leave()
+        self._wake.set()
+        self._thread.join(timeout_s)
+        self._abandoned.set()
+        self._thread.join()
+
+    def _begin(self, ids: Sequence[OccurrenceId] | None) -> None:
+        self._begun.put(ids)
+        self._idle.clear()
+        self._wake.set()
+
+    def _run(self) -> None:
+        while not self._abandoned.is_set() and not (self._stopping.is_set() and not self._calls):
+            self._wake.wait(_LOOK_S)
+            self._wake.clear()
+            try:
+                self._pass()
+            except Exception:
+                log.exception("chains broke; the next start goes on with them")
+            if not self._open and self._begun.empty():
+                self._idle.set()
+
+    def _pass(self) -> None:
+        while not self._begun.empty():
+            self._load(self._begun.get())
+        for returned in self._calls.returned():
+            self._take(returned)
+        called = self._advance()
+        if self._write():
+            for key, chains_of_it in called.items():
+                self._call(key, chains_of_it)
+
+    def _load(self, ids: Sequence[OccurrenceId] | None) -> None:
+        """Chains that are open in the ledger, by the definitions that their runs were claimed under."""
+        ledger = self._station.ledger
+        found = [one for one in self._insist(lambda: chains.find(ledger, ids)) or () if one.occurrence not in self._open]
+        occurrences = self._insist(lambda: history.of_ids(ledger, [one.id for one in found])) or []
+        versions = Versions(ledger, self._station.definitions)
+        dues = {one.id: self._insist(partial(versions.due, one)) for one in occurrences}
+        for one in found:
+            due = dues.get(one.id)
+            if due is None or len(due.job.then) != len(one.states):
+                self._give_up(one)
+                continue
+            position = next((at for at, state in enumerate(one.states) if state.is_open), len(one.states))
+            chain = self._open[one.occurrence] = _Chain(one.occurrence, due, position, one.failure)
+            if position < len(one.states) and one.states[position] is LinkState.RUNNING:
+                killed = Failure(outcome=Outcome.UNKNOWN, kind=Cause.EXECUTOR, message=_KILLED)
+                self._take(Returned(chain=chain.number, state=LinkState.UNKNOWN, value=killed))
+            else:
+                self._ready.append(chain)
+
+    def _give_up(self, one: OpenChain) -> None:
+        why = "its definition is not in the ledger any more"
+        log.error("a chain cannot go on", occurrence=str(one.id), error=why)
+        for position in [at for at, state in enumerate(one.states) if state.is_open]:
+            self._steps.append(
+                Step(occurrence=one.occurrence, position=position, state=LinkState.FAILED, at_ns=self._clock.wall_ns(), error=why)
+            )
+        self._ended.append(one.occurrence)
+
+    def _take(self, returned: Returned) -> None:
+        """A function has ended, as far as it came; what it gave flows on."""
+        chain, value = self._open[returned.chain], returned.value
+        error = None
+        if isinstance(value, Failure) and returned.state is not LinkState.SUCCEEDED:
+            error = value.message
+            link = str(chain.due.job.then[chain.position])
+            log.warning("link", occurrence=str(chain.due.id), link=link, state=returned.state.value, error=error)
+        self._step(chain, returned.state, error=error, output=returned.output, value=value)
+        self._ready.append(chain)
+
+    def _advance(self) -> dict[RunnerKey, list[_Chain]]:
+        """Each chain up to the next function that it calls; those that call one, by where."""
+        if self._stopping.is_set():
+            return {}
+        running, called = self._calls.running(), defaultdict[RunnerKey, list[_Chain]](list)
+        planned_at_ns = self._clock.wall_ns() + self._lead_ns(len(self._ready))
+        for _ in range(len(self._ready)):
+            chain = self._ready.popleft()
+            function = self._next_function(chain, planned_at_ns)
+            if function is None:
+                self._ended.append(chain.number)
+                del self._open[chain.number]
+                continue
+            key = RunnerKey(function.app)
+            if running[key] < MOST:
+                running[key] += 1
+                called[key].append(chain)
+                self._step(chain, LinkState.RUNNING)
+            else:
+                self._ready.append(chain)
+        return called
+
+    def _next_function(self, chain: _Chain, planned_at_ns: int) -> Function | None:
+        """Pass links over, start jobs, up to a function; None where the chain has ended."""
+        while chain.position < len(chain.due.job.then):
+            match chain.due.job.then[chain.position].taken_by(failure=chain.failure):
+                case Function() as function:
+                    return function
+                case Start(job=name):
+                    self._start(chain, name, planned_at_ns)
+                case None:
+                    self._step(chain, LinkState.PASSED_OVER)
+        return None
+
+    def _start(self, chain: _Chain, name: str, planned_at_ns: int) -> None:
+        definitions = self._station.definitions
+        job = definitions.jobs.get(name)
+        if job is None:
+            why = f"there is no job {name!r} any more"
+            failure = Failure(outcome=Outcome.FAILED, kind=Cause.DEFINITION, message=why)
+            self._step(chain, LinkState.FAILED, error=why, value=failure)
+            return
+        self._accepted_ns = max(self._clock.wall_ns(), self._accepted_ns + 1)
+        due = Due(
+            id=OccurrenceId(job=name, fire_time_ns=self._accepted_ns),
+            job=job,
+            planned_at_ns=planned_at_ns,
+            origin=Origin.CHAIN,
+            config_version=definitions.version,
+            params=job.params,
+            is_written=True,
+        )
+        self._step(chain, LinkState.SUCCEEDED, starts=due)
+
+    def _step(
+        self,
+        chain: _Chain,
+        state: LinkState,
+        *,
+        error: str | None = None,
+        output: bytes = b"",
+        value: Value | None = None,
+        starts: Due | None = None,
+    ) -> None:
+        """Note what has become of the next link; where it has ended, the one after it is next."""
+        step = Step(
+            occurrence=chain.number,
+            position=chain.position,
+            state=state,
+            at_ns=self._clock.wall_ns(),
+            error=error,
+            output=output,
+            value=value,
+            starts=starts,
+        )
+        self._steps.append(step)
+        if value is not None:
+            chain.failure = isinstance(value, Failure)
+        if not state.is_open:
+            chain.position += 1
+
+    def _write(self) -> bool:
+        """Away from any T, as outcomes are. False where it could not be written: then nothing may follow from it."""
+        steps, self._steps = self._steps, []
+        ended, self._ended = self._ended, []
+        if not steps and not ended:
+            return True
+        self._station.gate.wait_open(own=None, deadline_ns=self._clock.wall_ns() + SECOND)
+        started = self._insist(lambda: chains.advance(self._station.ledger, steps, ended=ended))
+        if started:
+            self._launch(started)
+        return started is not None
+
+    def _call(self, key: RunnerKey, called: Sequence[_Chain]) -> None:
+        numbers = [chain.number for chain in called]
+        values = self._insist(lambda: chains.values(self._station.ledger, numbers)) or {}
+        calls = []
+        for chain in called:
+            function = chain.due.job.then[chain.position].taken_by(failure=chain.failure)
+            if isinstance(function, Function) and chain.number in values:
+                calls.append(Call(chain=chain.number, due=chain.due, function=function, value=values[chain.number]))
+        self._calls.begin(key, calls)
+
+    def _insist(self, action: Callable[[], Found]) -> Found | None:
+        """Do it on the ledger, again until it works; None where this is to end before."""
+        while True:
+            try:
+                return action()
+            except LedgerError as error:
+                log.error("the ledger does not work, chains wait", error=error.message)
+                if self._abandoned.wait(_RETRY_S):
+                    return None

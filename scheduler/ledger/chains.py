@@ -1,0 +1,157 @@
+"""Chains: what follows a run. They begin in the transaction of its outcome, and each step is durable before what follows it."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from scheduler.ledger.claims import queue
+from scheduler.ledger.engine import Ledger, insert_or_skip
+from scheduler.ledger.rows import CHUNK, are, storable
+from scheduler.ledger.tables import chains, links, occurrences
+from scheduler.model.batch import Due
+from scheduler.model.chain import Beginning, Failure, LinkRun, Value, value_of
+from scheduler.model.occurrence import OccurrenceId
+from scheduler.outcome import LinkState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenChain:
+    """
+    A chain that has not ended.
+
+    Attributes:
+        occurrence: Its row number.
+        states: Of its links, first to last.
+        failure: Whether a failure flows into the next one.
+    """
+
+    occurrence: int
+    id: OccurrenceId
+    states: tuple[LinkState, ...]
+    failure: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """
+    What is to be written of one link.
+
+    Attributes:
+        value: What flows from it; None: what flowed into it.
+        starts: The occurrence that it starts, by its definition; written in the same transaction, so once.
+    """
+
+    occurrence: int
+    position: int
+    state: LinkState
+    at_ns: int
+    error: str | None = None
+    output: bytes = b""
+    value: Value | None = None
+    starts: Due | None = None
+
+
+def begin(connection: Connection, beginnings: Mapping[int, Beginning]) -> None:
+    """Write chains that begin, by the row numbers of their occurrences, in the caller's transaction."""
+    if not beginnings:
+        return
+    flows = [{"occurrence": number, **_flow(one.value)} for number, one in beginnings.items()]
+    connection.execute(insert_or_skip(connection, chains), flows)
+    rows = [
+        {"occurrence": number, "position": position, "link": storable(link), "state": LinkState.WAITING.value}
+        for number, one in beginnings.items()
+        for position, link in enumerate(one.links)
+    ]
+    connection.execute(insert_or_skip(connection, links), rows)
+
+
+def find(ledger: Ledger, ids: Sequence[OccurrenceId] | None = None) -> list[OpenChain]:
+    """The chains that have not ended, of these occurrences or of all."""
+    columns = (occurrences.c.job, occurrences.c.fire_time_ns, occurrences.c.run, occurrences.c.id)
+    query = sa.select(*columns, chains.c.failure).join(chains).order_by(occurrences.c.id)
+    found: list[OpenChain] = []
+    with ledger.read() as connection:
+        for condition in [sa.true()] if ids is None else are(ids):
+            rows = connection.execute(query.where(condition)).all()
+            runs = of(connection, [row.id for row in rows])
+            found += [
+                OpenChain(
+                    occurrence=row.id,
+                    id=OccurrenceId(job=row.job, fire_time_ns=row.fire_time_ns, run=row.run),
+                    states=tuple(run.state for run in runs[row.id]),
+                    failure=row.failure,
+                )
+                for row in rows
+            ]
+    return found
+
+
+def of(connection: Connection, numbers: Sequence[int]) -> dict[int, list[LinkRun]]:
+    """The links of occurrences, by the row number; those without any are left out."""
+    found: dict[int, list[LinkRun]] = {}
+    for start in range(0, len(numbers), CHUNK):
+        theirs = links.c.occurrence.in_(numbers[start : start + CHUNK])
+        for row in connection.execute(sa.select(links).where(theirs).order_by(links.c.occurrence, links.c.position)):
+            run = LinkRun(
+                link=row.link,
+                state=LinkState(row.state),
+                error=row.error,
+                started_at_ns=row.started_at_ns,
+                finished_at_ns=row.finished_at_ns,
+                output=row.output or b"",
+            )
+            found.setdefault(row.occurrence, []).append(run)
+    return found
+
+
+def values(ledger: Ledger, numbers: Sequence[int]) -> dict[int, Value]:
+    """What flows into the next links of these chains."""
+    found: dict[int, Value] = {}
+    with ledger.read() as connection:
+        for start in range(0, len(numbers), CHUNK):
+            query = sa.select(chains).where(chains.c.occurrence.in_(numbers[start : start + CHUNK]))
+            found |= {row.occurrence: value_of(json.loads(row.value)) for row in connection.execute(query)}
+    return found
+
+
+def advance(ledger: Ledger, steps: Iterable[Step], *, ended: Sequence[int]) -> list[Due]:
+    """
+    Write what has become of links, in one transaction. A link that has ended stays as it is.
+
+    Args:
+        ledger: The open ledger.
+        steps: In their order.
+        ended: Chains that have no further link: what flowed from the last one is let go.
+
+    Returns:
+        The occurrences that were started.
+    """
+    with ledger.write() as connection:
+        started = [due for step in steps if (due := _take(connection, step))]
+        for start in range(0, len(ended), CHUNK):
+            connection.execute(chains.delete().where(chains.c.occurrence.in_(ended[start : start + CHUNK])))
+    return started
+
+
+def _take(connection: Connection, step: Step) -> Due | None:
+    states = [state.value for state in LinkState if state.is_open]
+    it = sa.and_(links.c.occurrence == step.occurrence, links.c.position == step.position, links.c.state.in_(states))
+    when: dict[str, Any] = {"started_at_ns": step.at_ns} if step.state is LinkState.RUNNING else {"finished_at_ns": step.at_ns}
+    changes = {"state": step.state.value, "error": storable(step.error), "output": step.output or None, **when}
+    if connection.execute(links.update().where(it).values(changes)).rowcount == 0:
+        return step.starts  # a commit that raised was durable
+    if step.value is not None:
+        flows = chains.update().where(chains.c.occurrence == step.occurrence)
+        connection.execute(flows.values(_flow(step.value)))
+    due = step.starts
+    while due is not None and not queue(connection, [due]):  # two in one nanosecond: the second takes the next
+        due = replace(due, id=replace(due.id, fire_time_ns=due.id.fire_time_ns + 1))
+    return due
+
+
+def _flow(value: Value) -> dict[str, Any]:
+    return {"failure": isinstance(value, Failure), "value": json.dumps(value.as_json())}

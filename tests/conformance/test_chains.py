@@ -1,0 +1,143 @@
+"""What follows a run, as the ledger keeps it: begun with its outcome, each step once."""
+
+import pytest
+
+from scheduler.ledger import chains, history, outcomes
+from scheduler.ledger.chains import Step
+from scheduler.ledger.engine import Ledger
+from scheduler.ledger.tables import chains as open_chains
+from scheduler.ledger.tables import links
+from scheduler.ledger.upkeep import prune
+from scheduler.model.batch import Due, Ended
+from scheduler.model.chain import Answer, Failure, Function, Link, LinkRun, Result, Start, Value
+from scheduler.model.occurrence import OccurrenceId
+from scheduler.outcome import LinkState, Origin, Outcome
+from tests.support.ledgers import T, claim, commit, count
+from tests.support.values import a_due, a_job, an_ending
+
+THEN = (Link(callback=Function(ref="hooks:done")), Link(errback=Start("page")))
+VALUES: list[Value] = [
+    Result(value={"a": [1, None, "ä\0\ud800"]}),
+    Answer(status=200, headers=("Content-Type: text/plain",), text="fine"),
+    Failure(outcome="failed", kind="status", message="500 instead of 2xx", traceback="frames"),
+]
+
+
+def let_go(ledger: Ledger, name: str = "pay") -> Due:
+    """A run of a job with a chain."""
+    due = a_due(a_job(name, then=THEN), fire_time_ns=T)
+    commit(ledger, claim(ledger, [due]))
+    return due
+
+
+def ending(due: Due, value: Value) -> Ended:
+    """Its end, with what flows into its chain."""
+    return an_ending(due, chain=due.chain(value))
+
+
+def begun(ledger: Ledger, value: Value = VALUES[0]) -> chains.OpenChain:
+    """A chain that has begun."""
+    outcomes.record(ledger, [ending(let_go(ledger), value)])
+    (found,) = chains.find(ledger)
+    return found
+
+
+def runs(ledger: Ledger) -> list[LinkRun]:
+    """The links of the one occurrence with a chain."""
+    (found,) = history.find(ledger, jobs=["pay"])
+    return list(found.chain)
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_it_begins_with_the_outcome_and_keeps_what_flows(ledger: Ledger, value: Value) -> None:
+    found = begun(ledger, value)
+    assert (found.states, found.failure) == ((LinkState.WAITING, LinkState.WAITING), isinstance(value, Failure))
+    assert chains.values(ledger, [found.occurrence]) == {found.occurrence: value}
+    assert [run.link for run in runs(ledger)] == ["callback hooks:done", "errback run page"]
+
+
+def test_a_second_outcome_begins_no_second_chain(ledger: Ledger) -> None:
+    due = let_go(ledger)
+    outcomes.record(ledger, [ending(due, VALUES[0])])
+    outcomes.record(ledger, [ending(due, VALUES[2])])
+    (found,) = chains.find(ledger)
+    assert not found.failure
+    assert count(ledger, links) == 2
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_what_is_missed_begins_its_chain_in_the_same_transaction(ledger: Ledger, *, is_written: bool) -> None:
+    due = a_due(a_job(then=THEN), fire_time_ns=T)
+    if is_written:
+        claim(ledger, [due])
+    outcomes.decide(ledger, [due.ends(Outcome.MISSED, "too late"), a_due(fire_time_ns=T + 1).ends(Outcome.MISSED, "x")], now_ns=T)
+    outcomes.decide(ledger, [due.ends(Outcome.MISSED, "again")], now_ns=T)
+    (found,) = chains.find(ledger)
+    assert chains.values(ledger, [found.occurrence])[found.occurrence] == Failure(
+        outcome="missed", kind="missed", message="too late"
+    )
+
+
+def test_what_is_skipped_or_cancelled_was_no_run_and_begins_none(ledger: Ledger) -> None:
+    due = a_due(a_job(then=THEN), fire_time_ns=T)
+    outcomes.decide(ledger, [due.ends(Outcome.SKIPPED, "overlap")], now_ns=T)
+    assert chains.find(ledger) == []
+
+
+def test_of_a_link_its_end_is_kept_with_what_it_gave(ledger: Ledger) -> None:
+    found = begun(ledger)
+    step = Step(occurrence=found.occurrence, position=0, state=LinkState.RUNNING, at_ns=T)
+    chains.advance(ledger, [step], ended=[])
+    failure = Failure(outcome="failed", kind="exception", message="boom")
+    step = Step(
+        occurrence=found.occurrence, position=0, state=LinkState.FAILED, at_ns=T + 5, error="boom", output=b"said", value=failure
+    )
+    chains.advance(ledger, [step], ended=[])
+    assert runs(ledger)[0] == LinkRun(
+        link="callback hooks:done", state=LinkState.FAILED, error="boom", started_at_ns=T, finished_at_ns=T + 5, output=b"said"
+    )
+    (now,) = chains.find(ledger)
+    assert (now.states, now.failure) == ((LinkState.FAILED, LinkState.WAITING), True)
+
+
+def test_a_link_that_has_ended_stays_as_it_is_and_starts_its_job_once(ledger: Ledger) -> None:
+    found = begun(ledger)
+    page = a_due(a_job("page"), fire_time_ns=T + 7, origin=Origin.CHAIN, is_written=True)
+    step = Step(occurrence=found.occurrence, position=1, state=LinkState.SUCCEEDED, at_ns=T, starts=page)
+    for _ in range(2):  # a commit that raised, and was durable
+        assert [due.id for due in chains.advance(ledger, [step], ended=[])] == [page.id]
+    (started,) = history.find(ledger, jobs=["page"])
+    assert (started.id, started.origin, started.state.value) == (page.id, Origin.CHAIN, "queued")
+
+
+def test_two_starts_of_a_job_in_one_nanosecond_are_two_occurrences(ledger: Ledger) -> None:
+    outcomes.record(ledger, [ending(let_go(ledger, name), VALUES[0]) for name in ("pay", "sync")])
+    page = a_due(a_job("page"), fire_time_ns=T + 7, origin=Origin.CHAIN, is_written=True)
+    steps = [
+        Step(occurrence=one.occurrence, position=1, state=LinkState.SUCCEEDED, at_ns=T, starts=page)
+        for one in chains.find(ledger)
+    ]
+    started = chains.advance(ledger, steps, ended=[])
+    assert [due.id for due in started] == [page.id, OccurrenceId(job="page", fire_time_ns=T + 8)]
+    assert {one.id for one in history.find(ledger, jobs=["page"])} == {due.id for due in started}
+
+
+def test_what_flowed_is_let_go_when_the_chain_ends_and_the_links_stay(ledger: Ledger) -> None:
+    found = begun(ledger)
+    chains.advance(ledger, [], ended=[found.occurrence])
+    assert chains.find(ledger) == []
+    assert count(ledger, open_chains) == 0
+    assert len(runs(ledger)) == 2
+
+
+def test_old_history_goes_with_its_links(ledger: Ledger) -> None:
+    begun(ledger)
+    prune(ledger, before_ns=T + 1)
+    assert (count(ledger, links), count(ledger, open_chains)) == (0, 0)
+
+
+def test_the_chains_of_some_occurrences_are_found_among_many(ledger: Ledger) -> None:
+    dues = [let_go(ledger, f"job_{number}") for number in range(5)]
+    outcomes.record(ledger, [ending(due, VALUES[0]) for due in dues])
+    assert [one.id for one in chains.find(ledger, [dues[3].id, dues[1].id])] == [dues[1].id, dues[3].id]
+    assert chains.find(ledger, []) == []

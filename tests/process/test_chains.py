@@ -1,0 +1,262 @@
+"""`then:` under the program: what follows runs of every kind, what it is given, and what is shown of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.instants import SECOND, parse_rfc3339
+from tests.support.daemon import daemon, eventually, tminus, tminus_json
+from tests.support.moments import wait_until
+from tests.support.target import TargetServer, raw
+
+_SHOP = """
+import json, os, threading
+from flask import Flask, current_app, jsonify, request
+
+app = Flask("shop")
+app.config["NAME"] = "the shop"
+folder = os.path.dirname(os.path.abspath(__file__))
+
+@app.post("/reports/<int:n>")
+def report(n):
+    return jsonify(n=n)
+
+@app.get("/broken")
+def broken():
+    raise ValueError("no such customer")
+
+def export(n=1):
+    return {"n": n}
+
+def fails():
+    raise ValueError("nothing to export")
+
+def note(value, **more):
+    said = value
+    if isinstance(value, Exception):
+        said = {name: getattr(value, name) for name in ("outcome", "kind", "message", "traceback")} | {"text": str(value)}
+    elif hasattr(value, "status"):
+        said = {"status": value.status, "type": value.headers["content-TYPE"], "text": value.text, "json": value.json()}
+    more["app"] = current_app.config["NAME"] if current_app else None
+    more["request"] = [request.method, request.full_path] if request else None
+    print("noted for", request.path if request else "nobody")
+    with open(os.path.join(folder, "notes"), "a") as file:
+        file.write(json.dumps([said, more]) + "\\n")
+    return {"noted": True}
+
+def breaks(value):
+    raise KeyError("customer")
+
+def no_json(value):
+    return object()
+
+def dies(value):
+    with open(os.path.join(folder, "deaths"), "a") as file:
+        file.write("died\\n")
+    os._exit(3)
+"""
+NOTE = {"call": "shop:note", "app": "shop"}
+
+
+def a_file(folder: Path, jobs: dict[str, Any], **top: Any) -> str:
+    """A jobs file with the shop beside it."""
+    (folder / "shop.py").write_text(_SHOP)
+    every = {name: {"schedule": "manual", **job} for name, job in jobs.items()}
+    return json.dumps({"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}, **top, "jobs": every})
+
+
+def run_now(folder: Path, jobs: dict[str, Any], *names: str, **top: Any) -> dict[str, Any]:
+    """Run jobs once, without a daemon; by name."""
+    (folder / "jobs.yaml").write_text(a_file(folder, jobs, **top))
+    ledger = f"sqlite:///{folder}/ledger.db"
+    return {one["job"]: one for one in tminus_json("--ledger", ledger, "run-now", *(names or jobs), cwd=folder)}
+
+
+def notes(folder: Path) -> list[Any]:
+    """What the chains have been given, each with what was around it."""
+    return [json.loads(line) for line in (folder / "notes").read_text().splitlines()]
+
+
+def states(occurrence: dict[str, Any]) -> list[str]:
+    """Of its links."""
+    return [link["state"] for link in occurrence["chain"]]
+
+
+def test_a_callback_of_an_http_job_gets_the_answer_with_both_contexts_around_it(tmp_path: Path, target: TargetServer) -> None:
+    path = raw(b'HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=latin-1\r\nContent-Length: 7\r\n\r\n["\xe4 b"]')
+    job = {"http": {"url": target.url + path, "method": "POST"}, "app": "shop", "then": [{"callback": "shop:note"}]}
+    done = run_now(tmp_path, {"sync": job})
+    assert states(done["sync"]) == ["succeeded"]
+    ((said, around),) = notes(tmp_path)
+    assert said == {"status": 200, "type": "application/json; charset=latin-1", "text": '["ä b"]', "json": ["ä b"]}
+    assert around["app"] == "the shop"
+    assert around["request"][0] == "POST"
+    assert around["request"][1].startswith("/raw/close?say=HTTP")
+
+
+def test_a_callback_of_a_view_gets_its_answer_and_finds_its_request(tmp_path: Path) -> None:
+    view = {"app": "shop", "endpoint": "report", "args": {"n": 7}, "method": "POST"}
+    run_now(tmp_path, {"view": {"flask": view, "then": [{"callback": "shop:note"}]}})
+    ((said, around),) = notes(tmp_path)
+    assert (said["status"], said["json"]) == (200, {"n": 7})
+    assert around == {"app": "the shop", "request": ["POST", "/reports/7?"]}
+
+
+def test_a_callback_of_a_function_gets_what_it_returned_and_its_own_kwargs(tmp_path: Path) -> None:
+    call = {"ref": "shop:export", "kwargs": {"n": 3}, "app": "shop", "request": {"path": "/export", "method": "PUT"}}
+    note = NOTE | {"kwargs": {"run": "{{ occurrence.id }}", "day": "{{ params.day }}"}}
+    done = run_now(tmp_path, {"export": {"call": call, "params": {"day": "today"}, "then": [{"callback": note}]}})
+    around = {"app": "the shop", "request": ["PUT", "/export?"], "run": done["export"]["id"], "day": "today"}
+    assert notes(tmp_path) == [[{"n": 3}, around]]
+
+
+@pytest.mark.parametrize(
+    ("job", "failure"),
+    [
+        (
+            {"http": {"url": "{target}/status/500"}},
+            {"outcome": "failed", "kind": "status", "message": "500 instead of 2xx", "traceback": None},
+        ),
+        (
+            {"http": {"url": "{target}/stall"}, "timeout": "0.3s"},
+            {"outcome": "timed_out", "kind": "timeout"},
+        ),
+        ({"flask": {"app": "shop", "url": "/broken"}}, {"outcome": "failed", "kind": "status", "message": "500 instead of 2xx"}),
+        (
+            {"call": {"ref": "shop:fails", "app": "shop"}},
+            {"outcome": "failed", "kind": "exception", "message": "ValueError: nothing to export"},
+        ),
+    ],
+)
+def test_an_errback_gets_the_failure_of_every_kind_of_run(
+    tmp_path: Path, target: TargetServer, job: dict[str, Any], failure: dict[str, Any]
+) -> None:
+    job = json.loads(json.dumps(job).replace("{target}", target.url))
+    then = [{"callback": "shop:breaks"}, {"errback": NOTE}, {"callback": NOTE}]
+    done = run_now(tmp_path, {"job": {**job, "then": then}})["job"]
+    assert (done["outcome"], states(done)) == (failure["outcome"], ["passed_over", "succeeded", "succeeded"])
+    (said, _), (handled, _) = notes(tmp_path)
+    assert {name: said[name] for name in failure} == failure
+    assert said["text"] == said["message"]
+    assert handled == {"noted": True}
+
+
+def test_a_failure_brings_the_frames_of_the_code_that_raised_and_no_others(tmp_path: Path) -> None:
+    run_now(tmp_path, {"job": {"call": {"ref": "shop:fails", "app": "shop"}, "then": [{"errback": NOTE}]}})
+    ((said, _),) = notes(tmp_path)
+    assert said["traceback"].count("File ") == 1
+    assert "in fails" in said["traceback"]
+
+
+def test_the_outcome_stays_what_the_run_did_whatever_its_chain_does(tmp_path: Path) -> None:
+    then = [{"callback": "shop:breaks"}, {"both": NOTE}, {"callback": "shop:no_json"}, {"errback": NOTE}]
+    done = run_now(tmp_path, {"job": {"call": {"ref": "shop:export", "app": "shop"}, "then": then}})["job"]
+    assert done["outcome"] == "succeeded"
+    assert done["chain"] == [
+        {"link": "callback shop:breaks", "state": "failed", "error": "KeyError: 'customer'"},
+        {"link": "both shop:note", "state": "succeeded", "error": None},
+        {
+            "link": "callback shop:no_json",
+            "state": "failed",
+            "error": "what shop:no_json returned is not JSON: Object of type object is not JSON serializable",
+        },
+        {"link": "errback shop:note", "state": "succeeded", "error": None},
+    ]
+
+
+def test_logs_shows_each_link_with_what_it_printed(tmp_path: Path) -> None:
+    then = [{"callback": NOTE}, {"errback": NOTE}, {"callback": "shop:breaks"}]
+    done = run_now(tmp_path, {"job": {"call": {"ref": "shop:export", "app": "shop"}, "then": then}})["job"]
+    ledger = f"sqlite:///{tmp_path}/ledger.db"
+    said = tminus("--ledger", ledger, "logs", done["id"], cwd=tmp_path).stdout
+    assert "then callback shop:note: ● succeeded\n\n  noted for /\n" in said
+    assert "then errback shop:note: – passed over\n" in said
+    assert "then callback shop:breaks: ✕ failed\n  KeyError: 'customer'\n" in said
+    links = tminus_json("--ledger", ledger, "logs", done["id"], cwd=tmp_path)["links"]
+    assert [link["output"].splitlines()[:1] for link in links] == [["noted for /"], [], ["Traceback (most recent call last):"]]
+
+
+def test_run_starts_a_job_with_origin_chain_and_hands_on_what_it_got(tmp_path: Path, target: TargetServer) -> None:
+    jobs = {
+        "job": {"call": {"ref": "shop:export", "app": "shop"}, "then": [{"callback": {"run": "page"}}, {"callback": NOTE}]},
+        "page": {"http": f"{target.url}/page", "then": [{"both": {"run": "last"}}]},
+        "last": {"http": f"{target.url}/last"},
+    }
+    run_now(tmp_path, jobs, "job")
+    assert [arrival.path for arrival in target.arrivals] == ["/page", "/last"]
+    assert notes(tmp_path)[0][0] == {"n": 1}
+    history = tminus_json("--ledger", f"sqlite:///{tmp_path}/ledger.db", "history", cwd=tmp_path)
+    assert {one["job"]: (one["origin"], one["outcome"]) for one in history} == {
+        "job": ("manual", "succeeded"),
+        "page": ("chain", "succeeded"),
+        "last": ("chain", "succeeded"),
+    }
+
+
+def test_a_link_whose_runner_dies_is_unknown_and_not_called_again_and_an_errback_hears_of_it(tmp_path: Path) -> None:
+    then = [{"callback": "shop:dies"}, {"errback": NOTE}]
+    done = run_now(tmp_path, {"job": {"call": {"ref": "shop:export", "app": "shop"}, "then": then}})["job"]
+    assert states(done) == ["unknown", "succeeded"]
+    assert (tmp_path / "deaths").read_text() == "died\n"
+    ((said, _),) = notes(tmp_path)
+    assert (said["outcome"], said["kind"]) == ("unknown", "executor")
+
+
+def test_a_link_without_its_application_fails_with_the_reason(tmp_path: Path, target: TargetServer) -> None:
+    then = [{"callback": {"call": "shop:note", "app": "gone"}}, {"errback": NOTE}]
+    apps = {"shop": {"app": "shop:app"}, "gone": {"app": "no_such_module:app"}}
+    done = run_now(tmp_path, {"job": {"http": target.url, "then": then}}, apps=apps)["job"]
+    assert states(done) == ["failed", "succeeded"]
+    assert "there is no module 'no_such_module'" in done["chain"][0]["error"]
+
+
+def test_the_example_of_the_documents_does_what_they_say(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "chains.md").read_text()
+    for kind, name in (("yaml", "jobs.yaml"), ("python", "hooks.py")):
+        (tmp_path / name).write_text(text.partition(f"```{kind}\n")[2].partition("```")[0])
+    ledger = f"sqlite:///{tmp_path}/ledger.db"
+    assert tminus("--ledger", ledger, "run-now", "export", cwd=tmp_path).returncode == 1
+    said = tminus("--ledger", ledger, "logs", "export", cwd=tmp_path).stdout.splitlines()
+    links = text.partition("```text\n")[2].partition("```")[0].splitlines()
+    assert [line for line in said if line.startswith("then")] == links
+    assert "  no export: ConnectionError: the warehouse does not answer" in said
+    (page,) = tminus_json("--ledger", ledger, "history", "page_oncall", cwd=tmp_path)
+    assert (page["origin"], page["outcome"]) == ("chain", "succeeded")
+
+
+def test_a_missed_run_is_a_failure_that_its_chain_hears_of(tmp_path: Path, target: TargetServer) -> None:
+    job = {"schedule": {"every": "1s"}, "http": target.url, "misfire_grace_time": "0.2s", "then": [{"errback": NOTE}]}
+    with daemon(tmp_path, a_file(tmp_path, {"job": job})) as running:
+        last = running.wait_for(job="job", outcome="succeeded")[0]
+        running.kill()
+        wait_until(parse_rfc3339(last["fire_time"]) + 3 * SECOND)
+        running.start()
+        missed = running.wait_for(job="job", outcome="missed")[0]
+        eventually(lambda: states(running.wait_for(id=missed["id"])[0]) == ["succeeded"])
+    (said, _), *_ = notes(tmp_path)
+    assert (said["outcome"], said["kind"]) == ("missed", "missed")
+
+
+def test_a_secret_in_a_link_is_put_in_and_shown_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY", "canary-0123456789")
+    then = [
+        {"callback": NOTE | {"kwargs": {"token": "${env:CANARY}"}}},
+        {"callback": {"call": "shop:echo", "kwargs": {"t": "${env:CANARY}"}, "app": "shop"}},
+    ]
+    (tmp_path / "more").mkdir()
+    job = {"call": {"ref": "shop:export", "app": "shop"}, "then": then}
+    (tmp_path / "jobs.yaml").write_text(a_file(tmp_path, {"job": job}))
+    with (tmp_path / "shop.py").open("a") as code:
+        code.write("\ndef echo(value, t):\n    print('the token is', t)\n    raise ValueError(t)\n")
+    ledger = f"sqlite:///{tmp_path}/ledger.db"
+    done = tminus("--ledger", ledger, "run-now", "job", "--json", cwd=tmp_path)
+    (one,) = json.loads(done.stdout)
+    said = tminus("--ledger", ledger, "logs", one["id"], cwd=tmp_path).stdout
+    assert one["chain"][1]["error"] == "ValueError: ***"
+    assert "the token is ***" in said
+    assert notes(tmp_path)[0][1]["token"] == "canary-0123456789"
+    everything = done.stdout + done.stderr + said
+    assert "canary" not in everything
+    assert all(b"canary" not in file.read_bytes() for file in tmp_path.glob("ledger.db*"))
