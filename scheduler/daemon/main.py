@@ -172,7 +172,8 @@ class Daemon:
         """Take what the runners have said since of the jobs in their applications' code, where that is something new."""
         known = service.station.definitions.code
         code = updated(known, service.station.executors.code())
-        if code not in (known, self._rejected):
+        file_is_broken = self._is_broken and self._rejected is None  # then nothing new comes into force, and status says why
+        if code not in (known, self._rejected) and not file_is_broken:
             self._adopt(service, self._file.load(code), code, None)
 
     def _adopt(self, service: Service, loaded: Loaded, code: Sequence[CodeJob], fresh: Runners | None) -> bool:
