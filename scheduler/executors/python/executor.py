@@ -124,6 +124,7 @@ class Executor:
             on_armed=armed,
             on_out=out,
             on_ended=ended,
+            realtime=command.realtime,
         )
         with self._lock:
             self._shards[number] = shard
