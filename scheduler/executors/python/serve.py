@@ -14,6 +14,7 @@ from scheduler.executors.python import loading, output, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.executor import Executor
 from scheduler.instants import SECOND
+from scheduler.release import priority
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -36,7 +37,8 @@ def serve(board: Board, app_name: str | None) -> None:
     sys.setswitchinterval(_SWITCH_S)
     gc.collect()
     gc.freeze()
-    reports.put(wire.Hello(version=wire.VERSION, pid=os.getpid()))
+    # Only where the lanes may have the one above.
+    reports.put(wire.Hello(version=wire.VERSION, pid=os.getpid(), realtime=priority.is_allowed(priority.LANES)))
     for command in wire.read_commands(commands):
         executor.obey(command)
     os._exit(0)  # a job may run for as long as it likes
