@@ -182,7 +182,13 @@ class Runner:
         with self._lock:
             first, self._slots = self._slots, self._slots + max(work.index for work in works) + 1
         return python_wire.Arm(
-            shard=shard, t_ns=times.t_ns, deadline_ns=times.deadline_ns, give_up_ns=times.give_up_ns, slots=first, works=works
+            shard=shard,
+            t_ns=times.t_ns,
+            deadline_ns=times.deadline_ns,
+            give_up_ns=times.give_up_ns,
+            realtime=settings.priority is Priority.AUTO and realtime,
+            slots=first,
+            works=works,
         )
 
     def release(self, shard: int, withdrawn: Sequence[int]) -> python_wire.Release:

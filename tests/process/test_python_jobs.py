@@ -140,15 +140,10 @@ def test_an_application_that_does_not_import_fails_its_jobs_and_no_others(tmp_pa
         "view": {"schedule": {"every": "3s"}, "flask": {"app": "shop", "url": "/"}},
     }
     with daemon(a_shop(tmp_path, "import no_such_module"), jobs_file(jobs)) as running:
-        running.wait_until_said("batch")
+        running.wait_for(job="http", outcome="succeeded")
+        (failed, *_) = running.wait_for(job="view", outcome="failed")
         assert running.stop() == 0
-    last = {one["job"]: one for one in running.json("history", "--limit", "2")}
-    assert last["http"]["outcome"] == "succeeded"
-    assert last["view"]["outcome"] == "failed"
-    assert (
-        last["view"]["reason"]
-        == "definition, not sent: shop does not import: ModuleNotFoundError: No module named 'no_such_module'"
-    )
+    assert failed["reason"] == "definition, not sent: shop does not import: ModuleNotFoundError: No module named 'no_such_module'"
 
 
 def test_an_application_that_hangs_while_it_is_imported_makes_its_own_jobs_miss_and_no_others(

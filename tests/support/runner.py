@@ -85,8 +85,8 @@ class RunnerProcess:
         now_ns = self._clock.wall_ns()
         self.t_ns = now_ns + lead_ns
         deadline_ns = self.t_ns - lead_ns // 4
-        give_up_ns = self.t_ns + 10 * SECOND
-        self.send(Arm(shard=number, t_ns=self.t_ns, deadline_ns=deadline_ns, give_up_ns=give_up_ns, slots=0, works=list(works)))
+        times = {"t_ns": self.t_ns, "deadline_ns": deadline_ns, "give_up_ns": self.t_ns + 10 * SECOND}
+        self.send(Arm(shard=number, **times, realtime=self.hello.realtime, slots=0, works=list(works)))
         return number
 
     def wait_until_armed(self) -> Armed:

@@ -40,11 +40,15 @@ class Call:
         if self._context:
             self._context.push()
 
-    def enter(self) -> Answer:
-        """Call it; its result as JSON."""
+    def enter(self) -> Any:
+        """Call it."""
         result = self._function()
         if self._loop:
             result = self._loop.run(result, context=copy_context())
+        return result
+
+    def answer(self, result: Any) -> Answer:
+        """Its result as JSON."""
         return Answer(body=self._as_json(given.json_of(result) if self._gives_back else result))
 
     def leave(self, error: BaseException | None) -> None:

@@ -78,6 +78,7 @@ class Arm:
     t_ns: int
     deadline_ns: int  #: armed or not, all stand at the barrier by then
     give_up_ns: int  #: without a `Release` by then, all go home
+    realtime: bool  #: the thread that holds takes a real-time priority, where that is allowed
     slots: int  #: the first of its places on the board; a work's is that plus its index
     works: Sequence[Work]
 
