@@ -63,6 +63,9 @@ def waits(request):
     while not (folder / "go").exists():
         threading.Event().wait(0.01)
 
+def note(failure):
+    (folder / "note").write_text(f"{failure.outcome} {failure.kind}: {failure}")
+
 def takes_long(request):
     threading.Event().wait(1.5)
 
@@ -176,6 +179,12 @@ def test_no_secret_of_the_job_comes_out_of_it(tmp_path: Path, target: TargetServ
     done = run_prepared(tmp_path, {"x": prepared(target, "tells", "/${env:SHOP_KEY}")})
     assert done["x"]["reason"] == f"definition, not sent: prepare shop:tells raised ValueError: {target.url}/***"
     assert "hunter2" not in str(logs_of(tmp_path, done["x"]))
+
+
+def test_what_follows_the_run_hears_of_its_failure(tmp_path: Path, target: TargetServer) -> None:
+    done = run_prepared(tmp_path, {"x": {**prepared(target, "fails"), "then": [{"errback": "shop:note"}]}})
+    assert done["x"]["chain"][0]["state"] == "succeeded"
+    assert (tmp_path / "note").read_text() == "failed definition: prepare shop:fails raised ValueError: no such key"
 
 
 def test_an_application_that_does_not_import_fails_what_it_prepares_and_no_others(tmp_path: Path, target: TargetServer) -> None:
