@@ -158,7 +158,7 @@ class Preparation:
         redaction, ref = flight.redactions[one.index], flight.works[one.index].ref
         try:
             if one.cause is not None:
-                raise CannotRender(f"prepare {ref} raised {one.detail}" if one.traceback else f"prepare: {one.detail}")
+                raise CannotRender(prepare.why(ref, one))
             request = prepare.changed(ref, self._requests[one.index], one.body, redaction)
         except CannotRender as error:
             failed = replace(one, started_ns=0, duration_ns=0, cause=Cause.DEFINITION, detail=error.message, body=b"")

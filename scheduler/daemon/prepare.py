@@ -10,10 +10,11 @@ from scheduler.daemon import header_lines
 from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.render import CannotRender, url_of
 from scheduler.executors.http.wire import Request
-from scheduler.executors.python.wire import RequestContext, Work
+from scheduler.executors.python.wire import Finished, RequestContext, Work
 from scheduler.jobsfile.faults import Fault, Wrong
 from scheduler.jobsfile.http_syntax import HEADER_NAME, HEADER_VALUE, WITHOUT_BODY
 from scheduler.model.batch import Due
+from scheduler.outcome import Cause
 from scheduler.templates import has_parts
 
 #: Of what comes back, as JSON.
@@ -59,6 +60,13 @@ def changed(ref: str, request: Request, given_back: bytes, redaction: Redaction)
         raise CannotRender(f"prepare {ref} made what may not be sent: {words}", hint=error.faults[0].hint) from None
     except ValueError:  # halves of characters, a host that is no name
         raise CannotRender(f"prepare {ref} made what may not be sent") from None
+
+
+def why(ref: str, finished: Finished) -> str:
+    """Why nothing came back, in words."""
+    if finished.cause == Cause.TOO_LARGE:
+        return f"prepare {ref} made a request that is longer than {_MOST >> 20} MiB on its way back"
+    return f"prepare {ref} raised {finished.detail}" if finished.traceback else f"prepare: {finished.detail}"
 
 
 def _url(url: str) -> str:

@@ -118,11 +118,11 @@ def test_without_an_application_it_is_found_beside_the_jobs_file(tmp_path: Path,
 
 
 def test_prepared_requests_are_armed_and_start_with_the_others_of_their_batch(tmp_path: Path, target: TargetServer) -> None:
-    at = {"schedule": {"at": coming(6)}}
+    at = {"schedule": {"at": coming(14)}}
     jobs = {f"plain_{n}": {**at, "http": f"{target.url}/{n}"} for n in range(50)}
     jobs |= {f"signed_{n}": {**at, **prepared(target, "sign", f"/{n}", method="POST", body=str(n))} for n in range(50)}
     (tmp_path / "shop.py").write_text(_SHOP)
-    with daemon(tmp_path, jobs_file(jobs)) as running:
+    with daemon(tmp_path, jobs_file(jobs, daemon={"lead": "6s"})) as running:
         running.wait_until_said("batch")
         running.assert_all_is_well(target)
     ended = running.json("history", "--limit", "100")
@@ -211,7 +211,7 @@ def test_one_that_hangs_makes_its_own_job_miss_and_the_others_start_armed(tmp_pa
 
 
 def test_one_that_is_late_starts_late_and_holds_up_nobody(tmp_path: Path, target: TargetServer) -> None:
-    at = {"schedule": {"at": coming(4)}}
+    at = {"schedule": {"at": coming(6)}}
     (tmp_path / "shop.py").write_text(_SHOP)
     with daemon(
         tmp_path, jobs_file({"late": {**at, **prepared(target, "waits")}, "plain": {**at, "http": target.url}})
@@ -239,23 +239,24 @@ def test_what_dies_with_its_runner_again_has_failed_and_was_not_sent(tmp_path: P
 
 
 def test_a_job_that_is_deleted_while_it_is_prepared_is_not_sent(tmp_path: Path, target: TargetServer) -> None:
-    at = {"schedule": {"at": coming(6)}}
-    jobs = {"x": {**at, **prepared(target, "waits")}, "y": {**at, "http": target.url}}
+    def file(jobs: dict[str, Any]) -> str:
+        return jobs_file(jobs, daemon={"reload": "sighup"})
+
+    idle = {"idle": {"schedule": "manual", "http": target.url}}
     (tmp_path / "shop.py").write_text(_SHOP)
-    with daemon(tmp_path, jobs_file(jobs, daemon={"lead": "4s", "reload": "sighup"})) as running:
+    with daemon(tmp_path, file(idle | {"x": {"schedule": {"at": coming(6)}, **prepared(target, "waits")}})) as running:
         eventually(lambda: [*tmp_path.glob("*.waits")], what="it is being prepared")
-        running.reload(jobs_file({"y": jobs["y"]}, daemon={"lead": "4s", "reload": "sighup"}))
-        (deleted,) = running.wait_for(job="x", state="finished")
+        running.reload(file(idle))
         (tmp_path / "go").touch()
-        running.wait_for(job="y", outcome="succeeded")
+        (deleted,) = running.wait_for(job="x", state="finished")
         running.assert_all_is_well(target)
-    assert deleted["reason"] == "the job was deleted from the jobs file"
+    assert (deleted["outcome"], deleted["reason"]) == ("cancelled", "the job was deleted from the jobs file")
 
 
 def test_killed_while_it_is_prepared_it_starts_once_after_the_next_start(tmp_path: Path, target: TargetServer) -> None:
     at = {"schedule": {"at": coming(6)}}
     (tmp_path / "shop.py").write_text(_SHOP)
-    with daemon(tmp_path, jobs_file({"x": {**at, **prepared(target, "waits")}}, daemon={"lead": "4s"})) as running:
+    with daemon(tmp_path, jobs_file({"x": {**at, **prepared(target, "waits")}})) as running:
         eventually(lambda: [*tmp_path.glob("*.waits")], what="it is being prepared")
         running.kill()
         assert [one["state"] for one in running.occurrences()] == ["claimed"]
@@ -274,7 +275,7 @@ def test_one_that_takes_longer_than_the_lead_is_begun_earlier_the_next_time(tmp_
 
 
 def test_what_is_still_prepared_when_a_stop_waits_no_longer_was_not_sent(tmp_path: Path, target: TargetServer) -> None:
-    at = {"schedule": {"at": coming(4)}}
+    at = {"schedule": {"at": coming(6)}}
     jobs = {"x": {**at, **prepared(target, "waits")}, "y": {**at, "http": target.url}}
     (tmp_path / "shop.py").write_text(_SHOP)
     with daemon(tmp_path, jobs_file(jobs, daemon={"shutdown_grace": "300ms"})) as running:
