@@ -59,9 +59,9 @@ def jobs_file(jobs: dict[str, Any], **top: Any) -> str:
     return json.dumps({"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}, **top, "jobs": jobs})
 
 
-def run_now(folder: Path, jobs: dict[str, Any], **top: Any) -> dict[str, dict[str, Any]]:
+def run_now(folder: Path, jobs: dict[str, Any], *, code: str = _SHOP, **top: Any) -> dict[str, dict[str, Any]]:
     """Run all of them once, without a daemon; by name."""
-    (a_shop(folder) / "jobs.yaml").write_text(
+    (a_shop(folder, code) / "jobs.yaml").write_text(
         jobs_file({name: {"schedule": "manual", **job} for name, job in jobs.items()}, **top)
     )
     return {one["job"]: one for one in tminus_json("run-now", *jobs, cwd=folder)}
