@@ -1,7 +1,6 @@
 """
-One batch, from its claim to its last outcome, on a thread of its own. It knows the order of the phases and nothing else.
-
-Claim, arm, commit, release, drain: ARCHITECTURE.md tells why. Collecting comes before (planner), recording after (recorder).
+One batch, from its claim to its last outcome, on a thread of its own. It knows the order of the phases and nothing else:
+claim, arm, commit, release, drain: ARCHITECTURE.md tells why. Collecting comes before (planner), recording after (recorder).
 """
 
 import queue
@@ -200,7 +199,10 @@ class Countdown:
             deadline_ns=commit_at_ns - min(_ARM_MARGIN_NS, max(left_ns, 0) // 20),
             give_up_ns=max(self._last_start_ns, now_ns) + HANGS_NS,
         )
-        flight.arm(times, self._settings)
+        try:
+            flight.arm(times, self._settings)
+        except CannotRender as error:  # a reload has taken its application away
+            self._endings.broken(flight, error.message)
 
     def _commit(self, release: Release) -> bool:
         """Here, and not before, it is decided who starts; False where nobody does."""

@@ -137,8 +137,6 @@ class Daemon:
             else:
                 self._hear(service)
         systemd.notify("STOPPING=1")
-        grace = f"{service.station.definitions.daemon.shutdown_grace_ns / SECOND:g} s"
-        log.info("stopping", running=len(service.station.running), waits_up_to=grace, at_once="signal again")
         self._files.stop()
         well = service.stop()
         pulse.stop()

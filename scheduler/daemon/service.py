@@ -136,6 +136,7 @@ class Service:
         clock, grace_ns = self.station.clock, self.station.definitions.daemon.shutdown_grace_ns
         until_ns, monotonic_until_ns = clock.wall_ns() + grace_ns, clock.monotonic_ns() + grace_ns
         self._chains.leave()
+        log.info("stopping", running=len(self.station.running), waits_up_to=f"{grace_ns / SECOND:g} s", at_once="signal again")
         self._inbox.stop()
         self._clock_watch.stop()
         self._planner.stop()

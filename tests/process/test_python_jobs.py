@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.daemon import DaemonProcess, daemon, eventually, tminus, tminus_json
+from tests.support.daemon import DaemonProcess, coming, daemon, eventually, tminus, tminus_json
 from tests.support.target import TargetServer
 
 _SHOP = """
@@ -172,6 +172,22 @@ def test_a_runner_that_dies_before_t_is_replaced_and_its_jobs_start_at_t(tmp_pat
         batch = running.wait_until_said("batch", times=2)
         assert batch["succeeded"] == 5
         assert running.stop() == 0
+
+
+def test_a_runner_that_dies_before_t_after_its_application_was_taken_out_of_the_file_fails_its_jobs_alone(
+    tmp_path: Path, target: TargetServer
+) -> None:
+    jobs: dict[str, Any] = {"http": {"schedule": {"at": coming(7)}, "http": target.url}}
+    call = {"schedule": jobs["http"]["schedule"], "call": {"ref": "shop:export", "args": [1], "app": "shop"}}
+    with daemon(a_shop(tmp_path), jobs_file(jobs | {"call": call}, daemon={"lead": "6s"})) as running:
+        running.wait_for(job="call", state="claimed")
+        runner = runner_pid(running)
+        running.reload(json.dumps({"version": 1, "timezone": "UTC", "daemon": {"lead": "6s"}, "jobs": jobs}))
+        os.kill(runner, signal.SIGKILL)
+        (failed,) = running.wait_for(job="call", outcome="failed")
+        assert failed["reason"] == "definition, not sent: its application is in the jobs file no more"
+        assert running.wait_for(job="http", state="finished")[0]["outcome"] == "succeeded"
+        assert not running.said("countdown broke")
 
 
 def test_of_a_runner_that_dies_after_t_what_had_begun_is_unknown_and_the_others_runs_are_known(tmp_path: Path) -> None:
