@@ -1,6 +1,7 @@
 """run-now beside a daemon, without one, and where either dies on the way."""
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,10 +116,15 @@ def test_killed_without_a_daemon_what_it_had_sent_is_unknown_after_the_next_star
 
 def test_a_second_one_waits_for_the_first_and_then_runs(running: DaemonProcess, target: TargetServer) -> None:
     running.stop()
-    first = subprocess.Popen(running.command("run-now", "pack", "--at", coming(8)), env=running.environment())
+    first = subprocess.Popen(running.command("run-now", "pack", "--at", coming(60)), env=running.environment())
     eventually(lambda: running.occurrences("pack"), what="the first holds the ledger")
-    said = running.tminus("run-now", "pay")
-    assert (said.returncode, f"waiting for the run-now with pid {first.pid}" in said.stderr) == (0, True)
-    assert first.wait() == 0
+    command = running.command("run-now", "pay")
+    with subprocess.Popen(command, env=running.environment(), stderr=subprocess.PIPE, text=True) as second:
+        assert second.stderr
+        assert f"waiting for the run-now with pid {first.pid}" in second.stderr.readline()
+        first.send_signal(signal.SIGINT)
+        assert first.wait() == 130
+        second.stderr.read()
+    assert second.returncode == 0
     running.start()
     running.assert_all_is_well(target)
