@@ -1,10 +1,9 @@
 """Functions that follow runs, called in the runners of their applications: at once, several together, each reported once."""
 
-import json
 import queue
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from scheduler.daemon.channels import Times
@@ -16,7 +15,7 @@ from scheduler.daemon.supervisor import Broken, Lost, Shard, ShardEvent
 from scheduler.executors.python.wire import Armed, Ended, Finished, Results
 from scheduler.instants import SECOND
 from scheduler.model.batch import Due
-from scheduler.model.chain import Failure, Function, Value, value_of
+from scheduler.model.chain import Answer, Failure, Function, Result, Value, value_of
 from scheduler.model.job import RunnerKey
 from scheduler.outcome import Cause, LinkState, Outcome
 
@@ -24,6 +23,8 @@ from scheduler.outcome import Cause, LinkState, Outcome
 MOST = 64
 #: A function whose import takes longer is called without that it was prepared.
 _ARM_NS = 2 * SECOND
+#: Of failures; a function may say others.
+_WORDS = {*Outcome, *Cause}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,15 +169,34 @@ class Calls:
 
 def _judged(call: Call, finished: Finished, redaction: Redaction) -> Returned:
     """What it gave flows on, without the secrets that went out: it is stored."""
-    output = redaction.data(finished.output)
-    given: Value | None = value_of(redaction.json(json.loads(finished.body))) if finished.body else None
-    if finished.cause is None and given is not None:
+    output, given, cause, detail = redaction.data(finished.output), None, finished.cause, finished.detail
+    try:
+        given = _without_secrets(value_of(finished.body.decode()), redaction) if finished.body else None
+    except ValueError as error:
+        cause, detail = Cause.RESULT, f"what {call.function} returned cannot be handed on: {error}"
+    if cause is None and given is not None:
         return Returned(chain=call.chain, state=LinkState.SUCCEEDED, value=given, output=output)
     failure = Failure(
-        outcome=Outcome.TIMED_OUT if finished.cause == Cause.TIMEOUT else Outcome.FAILED,
-        kind=finished.cause or Cause.OTHER,
-        message=redaction.text(finished.detail),
+        outcome=Outcome.TIMED_OUT if cause == Cause.TIMEOUT else Outcome.FAILED,
+        kind=cause or Cause.OTHER,
+        message=redaction.text(detail),
         traceback=redaction.text(finished.traceback) or None,
     )
     raised = given if isinstance(given, Failure) else failure  # one that was raised again goes on as it is
     return Returned(chain=call.chain, state=LinkState.FAILED, value=raised, output=output)
+
+
+def _without_secrets(value: Value, redaction: Redaction) -> Value:
+    """
+    Raises:
+        ValueError: it cannot be searched.
+    """
+    match value:
+        case Result(text=text):
+            return Result(text=redaction.json_text(text))
+        case Answer(headers=headers, text=text):
+            return replace(value, headers=tuple(map(redaction.text, headers)), text=redaction.text(text))
+        case Failure(outcome=outcome, kind=kind, message=message, traceback=frames):
+            outcome, kind = (word if word in _WORDS else redaction.text(word) for word in (outcome, kind))
+            frames = frames and redaction.text(frames)
+            return Failure(outcome=outcome, kind=kind, message=redaction.text(message), traceback=frames)

@@ -17,9 +17,10 @@ from tests.support.values import a_due, a_job, an_ending
 
 THEN = (Link(callback=Function(ref="hooks:done")), Link(errback=Start("page")))
 VALUES: list[Value] = [
-    Result(value={"a": [1, None, "ä\0\ud800"]}),
+    Result(text='{"a": [1, null, "ä\\u0000\\ud800"]}'),
     Answer(status=200, headers=("Content-Type: text/plain",), text="fine"),
     Failure(outcome="failed", kind="status", message="500 instead of 2xx", traceback="frames"),
+    Result(text="[" * 5_000 + "]" * 5_000),
 ]
 
 

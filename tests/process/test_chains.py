@@ -260,3 +260,71 @@ def test_a_secret_in_a_link_is_put_in_and_shown_nowhere(tmp_path: Path, monkeypa
     everything = done.stdout + done.stderr + said
     assert "canary" not in everything
     assert all(b"canary" not in file.read_bytes() for file in tmp_path.glob("ledger.db*"))
+
+
+_ODD = """
+import sys
+from scheduler.executors.python.given import Answer, Failure
+
+class Own(Failure):
+    def __init__(self, more):
+        self.more = more
+
+def nested(value, **more):
+    for _ in range(900):
+        value = [value]
+    return value
+
+def huge_number(value):
+    sys.set_int_max_str_digits(0)
+    return 10**6000
+
+def answer(value, **more):
+    return Answer(200, ["A: b"], 5)
+
+def no_text(value):
+    raise Failure("failed", "odd", {"a": object})
+
+def too_long(value):
+    raise Failure("failed", "odd", "m" * (17 << 20))
+
+def own(value):
+    raise Own("mine")
+
+def not_raised(value):
+    return Own("mine")
+
+def look(value, **more):
+    return None
+"""
+_SECRET = {"token": "${env:CANARY}"}
+_NESTED = "what shop:nested returned cannot be handed on: it is nested too deeply to be searched for secrets"
+
+
+def test_whatever_a_function_gives_its_chain_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is written down is `{"result": …}`: a secret of that name is none of it.
+    monkeypatch.setenv("CANARY", "result")
+    odd: dict[str, tuple[Any, str | None]] = {
+        "nested": ("shop:nested", None),
+        "nested_beside_a_secret": ({"call": "shop:nested", "kwargs": _SECRET}, _NESTED),
+        "huge_number": ("shop:huge_number", None),
+        "answer": ({"call": "shop:answer", "kwargs": _SECRET}, None),
+        "named_like_a_secret": ({"call": "shop:look", "kwargs": _SECRET}, None),
+        "no_text": ("shop:no_text", "{'a': <class 'object'>}"),
+        "too_long": ("shop:too_long", "m" * (1 << 18)),
+        "own": ("shop:own", "mine"),
+        "not_raised": ("shop:not_raised", None),
+    }
+    jobs: dict[str, Any] = {
+        name: {"call": "shop:export", "then": [{"callback": call}, {"both": "shop:look"}]} for name, (call, _) in odd.items()
+    }
+    jobs["job"] = {"call": {"ref": "shop:nested", "kwargs": {"value": 1} | _SECRET}, "then": [{"errback": "shop:look"}]}
+    (tmp_path / "jobs.yaml").write_text(a_file(tmp_path, jobs))
+    (tmp_path / "shop.py").write_text(_SHOP + _ODD)
+    ended = tminus_json("--ledger", f"sqlite:///{tmp_path}/ledger.db", "run-now", *jobs, cwd=tmp_path)
+    done = {one["job"]: one["chain"] for one in ended}
+    for name, (_, error) in odd.items():
+        first, second = done[name]
+        assert (name, first["state"], first["error"]) == (name, "failed" if error else "succeeded", error)
+        assert (name, second["state"]) == (name, "succeeded")
+    assert [link["state"] for link in done["job"]] == ["succeeded"]

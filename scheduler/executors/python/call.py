@@ -26,7 +26,7 @@ class Call:
     """
 
     def __init__(self, work: Work, ref: str, function: Any, app: "Flask | None") -> None:
-        args = work.args if work.given is None else [given.object_of(work.given), *work.args]
+        args = work.args if work.given is None else [given.object_of(json.loads(work.given)), *work.args]
         function = checked(function, ref, args, work.kwargs)
         self._function: Callable[[], Any] = lambda: function(*args, **work.kwargs)
         self._gives_back = work.given is not None
