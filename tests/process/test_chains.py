@@ -328,3 +328,29 @@ def test_whatever_a_function_gives_its_chain_goes_on(tmp_path: Path, monkeypatch
         assert (name, first["state"], first["error"]) == (name, "failed" if error else "succeeded", error)
         assert (name, second["state"]) == (name, "succeeded")
     assert [link["state"] for link in done["job"]] == ["succeeded"]
+
+
+def test_an_import_that_takes_longer_than_the_jobs_time_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "heavy.py").write_text("import threading\nthreading.Event().wait(6)\ndef look(value):\n    return value\n")
+    jobs = {"job": {"call": "shop:export", "timeout": "300ms", "then": [{"callback": "heavy:look"}]}}
+    assert states(run_now(tmp_path, jobs)["job"]) == ["succeeded"]
+
+
+def test_a_link_whose_application_a_reload_has_taken_away_fails_and_its_chain_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import os, threading\n"
+        "def waits(value):\n"
+        "    open('waits', 'w').close()\n"
+        "    while not os.path.exists('go'):\n"
+        "        threading.Event().wait(0.01)\n"
+    )
+    look: dict[str, Any] = {"call": {"ref": "shop:export"}, "then": [{"callback": "slow:waits"}]}
+    job = {**look, "then": [{"callback": "slow:waits"}, {"callback": NOTE}, {"errback": {"call": "shop:note", "app": None}}]}
+    with daemon(tmp_path, a_file(tmp_path, {"job": job, "other": look})) as running:
+        running.tminus("run-now", "job", "--no-wait")
+        eventually((tmp_path / "waits").exists)
+        running.reload(a_file(tmp_path, {"other": look}))
+        (tmp_path / "go").touch()
+        ended = eventually(lambda: states(one := running.occurrences("job")[0])[-1] == "succeeded" and one)
+    assert states(ended) == ["succeeded", "failed", "succeeded"]
+    assert ended["chain"][1]["error"] == "its application is in the jobs file no more"
