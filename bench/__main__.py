@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench import distance, loopback, overlap, publish
+from bench import calls, distance, loopback, mixed, overlap, publish
 from bench.installed import install_in_ci
 from bench.interrupt import leave_in_order
 from bench.machine import ROOT, describe, heading, most_files
@@ -19,6 +19,8 @@ from bench.table import Table
 _OUT = ROOT / "bench" / "run"
 _ENOUGH = 3
 _BATCHES = 20
+#: A hundred threads that take turns scatter more than a lane does.
+_ENOUGH_OF_PYTHON = 9
 
 
 def main(words: Sequence[str]) -> int:
@@ -76,6 +78,19 @@ def _overlap(folder: Path, options: argparse.Namespace) -> Table:
         return overlap.measure(server, witness, batches=3 if options.quick else _BATCHES, repeat=options.repeat)
 
 
+def _calls(_: Path, options: argparse.Namespace) -> Table:
+    return calls.measure(repeat=_repeat_python(options))
+
+
+def _mixed(folder: Path, options: argparse.Namespace) -> Table:
+    with _witnessed(folder) as (server, witness):
+        return mixed.measure(server, witness, sizes=options.n, repeat=_repeat_python(options))
+
+
+def _repeat_python(options: argparse.Namespace) -> int:
+    return 1 if options.quick else max(_ENOUGH_OF_PYTHON, options.repeat)
+
+
 @contextlib.contextmanager
 def _witnessed(folder: Path) -> Iterator[tuple[Server, Witness]]:
     """A server on loopback that writes a log only where packets may not be captured."""
@@ -88,6 +103,8 @@ TABLES: dict[str, Callable[[Path, argparse.Namespace], Table]] = {
     "loopback": _loopback,
     "distance": _distance,
     "overlap": _overlap,
+    "calls": _calls,
+    "mixed": _mixed,
 }
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Start:
         armed: Of tminus: attempts with `armed: true`.
         own_last_ms: Of tminus: the last start offset as it tells it itself.
         pss_mb: Of tminus: daemon and executors half a second before T.
+        off_by_ms: Of tminus and functions: how far its start offsets are from what they have noted, the 99th of a hundred.
         collected_s: Of tminus: from LEAD_S before T until the ledger has all as claimed; None where the daemon came later.
         note: What its own words say against it; empty is well.
     """
@@ -46,6 +47,7 @@ class Start:
     armed: int | None = None
     own_last_ms: float | None = None
     pss_mb: float | None = None
+    off_by_ms: float | None = None
     collected_s: float | None = None
     note: str = ""
 
@@ -75,7 +77,7 @@ def limit(folder: Path) -> Contestant:
 
     def run(n: int, course: Course) -> Start:
         t_ns = whole_second(2 + n / 2000)
-        _finish([*command, str(n), str(t_ns), course.host, str(course.port), course.prefix], n, course)
+        _finished([*command, str(n), str(t_ns), course.host, str(course.port), course.prefix], inside=course.inside)
         return Start(t_ns=t_ns)
 
     return Contestant("limit", title, run)
@@ -109,20 +111,33 @@ def _peer(module: str, n: int, course: Course) -> Start:
     t_ns = whole_second(2.5 + n / 800)
     words = ["--at", str(t_ns), "--n", str(n), "--url", course.url]
     words += ["--ca", str(course.ca)] if course.ca else []
-    said = _finish([sys.executable, "-m", module, *words], n, course)
+    said = finish(module, words, inside=course.inside)
     waiting = said.get("waiting_at_t", n)
     return Start(t_ns=t_ns, note="" if waiting == n else f"only {waiting} threads were at the barrier at T")
 
 
-def _finish(command: Sequence[str], n: int, course: Course) -> dict[str, Any]:
-    """Run one to its end; what it says of itself."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+def finish(
+    module: str, words: Sequence[str], *, inside: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """
+    Run a peer in Python to its end; what it says of itself.
+
+    Args:
+        inside: The command that puts another into the right network namespace.
+        environment: What it is to find in its environment beside ours.
+
+    Raises:
+        LeftOut: it fails, or takes too long.
+    """
+    return _finished([sys.executable, "-m", module, *words], inside=inside, environment=environment)
+
+
+def _finished(command: Sequence[str], *, inside: Sequence[str], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    whole = os.environ | {"PYTHONPATH": str(ROOT)} | dict(environment or {})
     try:
-        done = subprocess.run(
-            [*course.inside, *command], capture_output=True, text=True, check=False, env=environment, timeout=_PATIENCE_S
-        )
+        done = subprocess.run([*inside, *command], capture_output=True, text=True, check=False, env=whole, timeout=_PATIENCE_S)
     except subprocess.TimeoutExpired:
-        raise LeftOut(f"not done after {_PATIENCE_S:.0f} s with {n}") from None
+        raise LeftOut(f"not done after {_PATIENCE_S:.0f} s") from None
     if done.returncode:
         raise LeftOut((done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1])
     said: dict[str, Any] = json.loads(done.stdout)
@@ -130,19 +145,36 @@ def _finish(command: Sequence[str], n: int, course: Course) -> dict[str, Any]:
 
 
 def _tminus(priority: str, n: int, course: Course) -> Start:
+    urls = [f"{course.url}{index}" for index in range(n)]
     try:
-        return _in_time(priority, n, course)
+        return in_time(
+            lambda t_ns: jobs_text(urls, {"at": at(t_ns)}, priority=priority, ca=course.ca),
+            lambda one, t_ns: one_batch(one, t_ns, n),
+            n=n,
+            inside=course.inside,
+        )
     except DaemonFailed as error:
         raise LeftOut(str(error)) from None
 
 
-def _in_time(priority: str, n: int, course: Course) -> Start:
+def in_time(jobs: Callable[[int], str], run: Callable[[Daemon, int], Start], *, n: int, inside: Sequence[str] = ()) -> Start:
+    """
+    Start a daemon so early that it is ready before it has to arm.
+
+    Args:
+        jobs: The jobs file for a T.
+        run: What to do with the daemon then.
+        n: Jobs in the batch.
+        inside: The command that puts another into the right network namespace.
+
+    Raises:
+        DaemonFailed: it is never ready.
+    """
     lead_s = Lead().for_batch(n) / SECOND + 0.5
     ready_s = 2.5
-    urls = [f"{course.url}{index}" for index in range(n)]
     while True:
         t_ns = whole_second(lead_s + ready_s)
-        with daemon(jobs_text(urls, {"at": at(t_ns)}, priority=priority, ca=course.ca), inside=course.inside) as one:
+        with daemon(jobs(t_ns), inside=inside) as one:
             try:
                 one.start(timeout_s=(t_ns - time.time_ns()) / SECOND - lead_s)
             except TooSlow:
@@ -152,10 +184,11 @@ def _in_time(priority: str, n: int, course: Course) -> Start:
                 if ready_s > _PATIENCE_S:
                     raise
             else:
-                return _one_batch(one, t_ns, n)
+                return run(one, t_ns)
 
 
-def _one_batch(one: Daemon, t_ns: int, n: int) -> Start:
+def one_batch(one: Daemon, t_ns: int, n: int) -> Start:
+    """What a daemon that is ready says of its only batch; it is stopped afterwards."""
     collected_s = _collected_s(one, t_ns, n)
     wait_until(t_ns - SECOND // 2)
     memory = pss_mb(one.pid)

@@ -19,7 +19,7 @@ def interleaved(entries: Sequence[Entry], *, sizes: Sequence[int], repeat: int) 
         for n in sizes:
             for contestant, ways, witness in entries:
                 runs.append(run(contestant, n, next(ways), witness))
-                _say(runs[-1])
+                say(runs[-1])
     return runs
 
 
@@ -78,6 +78,7 @@ def all_armed(summary: Summary) -> Verdict:
     return Verdict(summary.fewest_armed == summary.n, f"{summary}: at least {fewest} of {summary.n} attempts armed, to reach all")
 
 
-def _say(one: Run) -> None:
+def say(one: Run) -> None:
+    """A line while it goes on."""
     result = f"left out: {one.left_out}" if one.figures is None else f"last {one.figures.last_ms:.2f} ms"
     print(f"  N={one.n:<6} {one.title:40} {result}", flush=True)

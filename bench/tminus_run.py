@@ -149,12 +149,34 @@ def daemon(jobs: str, *, inside: Sequence[str] = ()) -> Iterator[Daemon]:
 
 
 def jobs_text(
-    urls: Sequence[str], schedule: Mapping[str, object], *, priority: str = "auto", ca: Path | None = None, **more: object
+    urls: Sequence[str],
+    schedule: Mapping[str, object],
+    *,
+    priority: str = "auto",
+    ca: Path | None = None,
+    apps: Mapping[str, object] | None = None,
+    others: Mapping[str, object] | None = None,
+    **more: object,
 ) -> str:
-    """A jobs file with a job for each URL, all on one schedule. JSON is YAML, too."""
+    """
+    A jobs file with a job for each URL, all on one schedule. JSON is YAML, too.
+
+    Args:
+        ca: The authority to trust.
+        apps: As in the file.
+        others: Jobs beside those.
+        more: What each job for a URL has beside its schedule and target.
+    """
     http: dict[str, object] = {"tls": {"ca": str(ca)}} if ca else {}
     jobs = {f"job_{index}": {"schedule": dict(schedule), "http": {"url": url, **http}, **more} for index, url in enumerate(urls)}
-    return json.dumps({"version": 1, "timezone": "UTC", "daemon": {"priority": priority}, "jobs": jobs}, indent=1)
+    file = {
+        "version": 1,
+        "timezone": "UTC",
+        "daemon": {"priority": priority},
+        "apps": apps or {},
+        "jobs": jobs | dict(others or {}),
+    }
+    return json.dumps(file, indent=1)
 
 
 def at(t_ns: int) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import scheduler.flask
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "scheduler"
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -39,6 +41,17 @@ def test_the_lanes_process_has_nothing_in_it_but_lanes() -> None:
     command = [sys.executable, "-c", "import scheduler.executors.http.__main__, sys; print('\\n'.join(sys.modules))"]
     loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert [name for name in loaded if name.partition(".")[0] in _NOT_WITH_LANES] == []
+
+
+def test_the_public_names_are_these() -> None:
+    assert scheduler.flask.__all__ == ["Answer", "Failure", "Scheduler", "current_occurrence"]
+
+
+def test_what_an_application_imports_of_us_needs_nothing_but_the_standard_library() -> None:
+    command = [sys.executable, "-c", "import scheduler.flask, sys; print('\\n'.join(sys.modules))"]
+    loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    known = {"scheduler", "__main__", *sys.stdlib_module_names}
+    assert [name for name in loaded if name.partition(".")[0] not in known and not name.startswith("_")] == []
 
 
 def test_importing_the_package_costs_nothing() -> None:

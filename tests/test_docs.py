@@ -2,8 +2,10 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask import Flask
 
 from scheduler.jobsfile.load import load
 from tests.support.daemon import tminus
@@ -25,6 +27,13 @@ def test_every_jobs_file_in_the_documents_is_valid(block: str, tmp_path: Path) -
     (tmp_path / "jobs.yaml").write_text(block)
     loaded = load(tmp_path / "jobs.yaml", environ={"PGPASSWORD": "hunter2"})
     assert [str(error) for error in loaded.errors] == []
+
+
+@pytest.mark.parametrize("block", [pytest.param(text, id=name) for name, text in _blocks("python") if "scheduler.flask" in text])
+def test_every_job_in_code_in_the_documents_can_be_defined(block: str) -> None:
+    around: dict[str, Any] = {"__name__": "documents", "app": Flask("shop"), "mail_report": _blocks}
+    exec(block, around)  # noqa: S102  ours
+    assert around["scheduler"].app == "backoffice"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)

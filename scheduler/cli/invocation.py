@@ -1,16 +1,18 @@
 """One invocation of the command line: its options, and what they lead to."""
 
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from scheduler.cli.output import Output
 from scheduler.clock import Clock, SystemClock
-from scheduler.errors import LedgerError, UsageError
-from scheduler.jobsfile.load import Loaded, load
+from scheduler.errors import LedgerError, TminusError, UsageError
+from scheduler.jobsfile.load import JobsFile, Loaded
 from scheduler.jobsfile.problems import Severity
 from scheduler.ledger.engine import Ledger, open_ledger
+from scheduler.model.code import CodeJob, updated
 from scheduler.model.definitions import Definitions
 from scheduler.operations import where
 from scheduler.operations.times import parse_time
@@ -29,6 +31,8 @@ class Invocation:
         started_ns: When this process started, wall clock.
         needs_secrets: Whether the jobs file is not valid without them: for `validate` and the daemon, which puts them in. An
             operator's shell may lack them.
+        asks_apps: Whether the applications are asked for the jobs in their code, where no daemon runs that has asked them. That
+            starts them; without it the ledger is believed.
     """
 
     config: str | None
@@ -36,6 +40,7 @@ class Invocation:
     output: Output
     started_ns: int
     needs_secrets: bool = False
+    asks_apps: bool = False
 
     @cached_property
     def clock(self) -> Clock:
@@ -49,9 +54,14 @@ class Invocation:
         return place.value
 
     @cached_property
+    def file(self) -> JobsFile:
+        """The jobs file by itself."""
+        return JobsFile(self.path, secrets=Severity.ERROR if self.needs_secrets else Severity.WARNING)
+
+    @cached_property
     def loaded(self) -> Loaded:
-        """The jobs file, valid or not."""
-        return load(self.path, secrets=Severity.ERROR if self.needs_secrets else Severity.WARNING)
+        """The jobs file, valid or not, with the jobs in its applications' code."""
+        return self.file.load(self._code())
 
     @cached_property
     def definitions(self) -> Definitions:
@@ -70,7 +80,7 @@ class Invocation:
     def zone(self) -> ZoneInfo:
         """The file's zone; UTC where there is no file."""
         try:
-            return ZoneInfo(self.loaded.zone)
+            return ZoneInfo(self.file.zone)
         except UsageError:
             return ZoneInfo("UTC")
 
@@ -92,10 +102,38 @@ class Invocation:
         """
         return parse_time(text, zone=self.zone, now_ns=self.clock.wall_ns(), is_past=is_past)
 
+    def _code(self) -> tuple[CodeJob, ...]:
+        """
+        A daemon that runs knows what is in force. Without one it is what the applications say now; one that says nothing keeps
+        what it said last.
+        """
+        if not self.file.apps:
+            return ()
+        # With the ledger's history and processes: not for those who have no applications.
+        from scheduler.operations.ask_app import ask_for_code
+        from scheduler.operations.known_code import known_code
+        from scheduler.operations.status import daemon_of
+
+        known: tuple[CodeJob, ...] = ()
+        try:
+            with closing(self.open_ledger()) as ledger:
+                known = known_code(ledger)
+                if daemon_of(ledger, self.clock.wall_ns()):
+                    return known
+        except TminusError as error:  # whoever needs the ledger will say so
+            self.output.detail(error.message)
+        if not self.asks_apps:
+            return known
+        answers = ask_for_code(self.file.apps.values(), self.file.folder)
+        for name, answer in answers.items():
+            if answer.wrong:
+                which = "those that it had last" if any(job.app == name for job in known) else "not known"
+                self.output.say(f"warning: the jobs in the code of {name} are {which}: {answer.wrong}")
+        return updated(known, {name: answer.code for name, answer in answers.items() if not answer.wrong})
+
     def _named_ledger(self) -> tuple[str | None, str | None, str | None]:
         try:
-            definitions = self.loaded.definitions
-            return self.loaded.ledger, self.path, definitions.daemon.ledger_group if definitions else None
+            return self.file.ledger, self.path, self.file.settings.ledger_group
         except UsageError:
             return None, None, None  # no jobs file: the ledger may be named all the same
 

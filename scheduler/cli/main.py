@@ -36,7 +36,7 @@ _COMMANDS = {
 }
 
 
-def _options() -> list[click.Option]:
+def common_options() -> list[click.Option]:
     """What every command takes, before or after its name."""
     return [
         click.Option(
@@ -55,14 +55,14 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self.params.extend(_options())
+        self.params.extend(common_options())
 
     def invoke(self, context: click.Context) -> Any:
         from scheduler.cli.invocation import Invocation  # with SQL and YAML: not for --version and --help
 
         before = context.parent.params if context.parent else {}
         common = {
-            option.name: context.params.pop(str(option.name), None) or before.get(str(option.name)) for option in _options()
+            option.name: context.params.pop(str(option.name), None) or before.get(str(option.name)) for option in common_options()
         }
         output = Output(
             as_json=bool(common["as_json"]),
@@ -70,9 +70,7 @@ class Command(click.Command):
             quiet=bool(common["quiet"]),
             verbose=bool(common["verbose"]),
         )
-        invocation = Invocation(
-            config=common["config"], ledger_url=common["ledger"], output=output, started_ns=context.find_root().obj
-        )
+        invocation = Invocation(config=common["config"], ledger_url=common["ledger"], output=output, started_ns=context.obj)
         try:
             status = context.invoke(self.callback, invocation, **context.params) if self.callback else 0
         except TminusError as error:
@@ -109,7 +107,7 @@ class _Program(click.Group):
 
 program = _Program(
     name="tminus",
-    params=_options(),
+    params=common_options(),
     help="A concurrent batch scheduler daemon: all your 11:30 jobs start at 11:30.",
     epilog="Exit status: 0 done, 1 the answer is bad, 2 wrong usage or file, 3 no daemon, 4 no such thing, 130 interrupted.",
 )

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -14,6 +14,7 @@ from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.launch import command_of, environment_of
+from scheduler.model.code import CodeJob, said_by
 from scheduler.model.definitions import App, DaemonSettings, Priority
 
 _PACKAGE = Path(scheduler.__file__).resolve().parent
@@ -124,14 +125,26 @@ class Runner:
         folder: That of the jobs file: where modules are found last.
         isolates: A process for each job, not a thread.
         board: Shared with all runners of this application, one after another.
+        heard: Called when one has said which jobs the application's code defines, which are in `code` then.
     """
 
     write = staticmethod(python_wire.write)
-    read = staticmethod(python_wire.read_reports)
 
-    def __init__(self, app: App | None, *, folder: str, host: str, board: Board, isolates: bool = False) -> None:
+    def __init__(
+        self,
+        app: App | None,
+        *,
+        folder: str,
+        host: str,
+        board: Board,
+        isolates: bool = False,
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = f"python-{app.name if app else 'call'}{'-isolated' if isolates else ''}@{host}"
         self.board = board
+        self.code: Sequence[CodeJob] | None = None  #: None until one has said it
+        self.has_spoken = threading.Event()  #: so, or that it cannot
+        self._heard = heard
         self._app = app
         self._folder = folder
         self._verb = "fork" if isolates else "serve"
@@ -139,14 +152,29 @@ class Runner:
         self._slots = 0
 
     def start(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            command_of(self._app, self._verb, str(self.board.descriptor)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=[self.board.descriptor],
-            env=environment_of(self._app, self._folder),
-            cwd=self._app.directory if self._app else self._folder,
-        )
+        try:
+            return subprocess.Popen(
+                command_of(self._app, self._verb, str(self.board.descriptor)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[self.board.descriptor],
+                env=environment_of(self._app, self._folder),
+                cwd=self._app.directory if self._app else self._folder,
+            )
+        except OSError:
+            self.has_spoken.set()
+            raise
+
+    def read(self, stream: BinaryIO) -> Iterator[python_wire.Report]:
+        try:
+            for report in python_wire.read_reports(stream):
+                if isinstance(report, python_wire.Hello) and not report.error and self._app:
+                    self.code = said_by(self._app, report.jobs)
+                    self._heard()
+                self.has_spoken.set()
+                yield report
+        finally:
+            self.has_spoken.set()
 
     def arm(
         self, shard: int, works: Sequence[python_wire.Work], times: Times, settings: DaemonSettings, *, realtime: bool
@@ -154,7 +182,13 @@ class Runner:
         with self._lock:
             first, self._slots = self._slots, self._slots + max(work.index for work in works) + 1
         return python_wire.Arm(
-            shard=shard, t_ns=times.t_ns, deadline_ns=times.deadline_ns, give_up_ns=times.give_up_ns, slots=first, works=works
+            shard=shard,
+            t_ns=times.t_ns,
+            deadline_ns=times.deadline_ns,
+            give_up_ns=times.give_up_ns,
+            realtime=settings.priority is Priority.AUTO and realtime,
+            slots=first,
+            works=works,
         )
 
     def release(self, shard: int, withdrawn: Sequence[int]) -> python_wire.Release:

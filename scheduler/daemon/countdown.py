@@ -12,9 +12,11 @@ from typing import TypeVar
 
 import structlog
 
+from scheduler.daemon.admission import withdrawn
 from scheduler.daemon.channels import Times
 from scheduler.daemon.endings import Endings
-from scheduler.daemon.flight import HANGS_NS, Flight
+from scheduler.daemon.flight import HANGS_NS, Flight, joined
+from scheduler.daemon.preparation import Preparation
 from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.render import CannotRender
 from scheduler.daemon.station import Station
@@ -24,8 +26,7 @@ from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.instants import MS, SECOND, rfc3339
 from scheduler.ledger import claims
-from scheduler.model.batch import Decided, Due, Release
-from scheduler.outcome import Origin, Outcome
+from scheduler.model.batch import Due, Release
 from scheduler.policies.lead import commit_before
 
 log = structlog.get_logger()
@@ -66,12 +67,15 @@ class Countdown:
         self._ended = ended
         self._last_start_ns = planned_at_ns + max(due.job.misfire_grace_ns for due in dues)
         self._longest_ns = max(due.job.timeouts.total_ns for due in dues)
-        self._flights: dict[str, Flight] = {}
+        self._flights: list[Flight] = []
         self._events: queue.SimpleQueue[tuple[Flight, Shard, ShardEvent]] = queue.SimpleQueue()
-        self._armed_from_ns = self._commit_at_ns = 0
+        self._began_ns = self._armed_from_ns = self._commit_at_ns = 0
         self._leave = threading.Event()
         self._abandon = threading.Event()
         self._endings = Endings(station, planned_at_ns=planned_at_ns, history=self._settings.history)
+        self._preparation = Preparation(
+            station, self._endings, planned_at_ns=planned_at_ns, last_start_ns=self._last_start_ns, tell=self._hear
+        )
         self._thread = threading.Thread(target=self._run, name=f"countdown {rfc3339(planned_at_ns)}", daemon=True)
 
     def __repr__(self) -> str:
@@ -96,15 +100,15 @@ class Countdown:
 
     def _run(self) -> None:
         try:
-            began_ns = self._clock.monotonic_ns()
+            self._began_ns = self._clock.monotonic_ns()
             release = self._claim()
             if release is not None:
                 self._render(release)
-            if release is not None and self._outstanding and self._hold(began_ns) and self._commit(release):
+            if release is not None and self._outstanding and self._hold() and self._commit(release):
                 self._drain()
         except Exception:
             log.exception("countdown broke", planned_at=rfc3339(self.planned_at_ns))
-            for flight in self._flights.values():
+            for flight in self._all_flights:
                 self._endings.lost(flight, "the countdown broke")
         finally:
             self._station.gate.release(self)
@@ -124,62 +128,76 @@ class Countdown:
         renderer = self._station.renderer()
         for index, due in enumerate(due for due in self._dues if due.id in release.claimed):
             try:
-                work, redaction, flight = renderer.render(due, index), Redaction(renderer.secrets(due)), self._flight_for(due)
+                work, redaction = renderer.render(due, index), Redaction(renderer.secrets(due))
+                if not self._preparation.takes(due, work, redaction):
+                    executor = partial(self._station.executors.of, due.job.target)
+                    joined(self._flights, executor, clock=self._clock, tell=self._hear).add(index, due, work, redaction)
             except CannotRender as error:
                 self._endings.not_sent(due, error.message)
-            else:
-                flight.works[index], flight.redactions[index], flight.outstanding[index] = work, redaction, due
-
-    def _flight_for(self, due: Due) -> Flight:
-        executor = partial(self._station.executors.of, due.job.target)
-        name = executor().name
-        if name not in self._flights:
-            self._flights[name] = Flight(executor, clock=self._clock, tell=self._hear)
-        return self._flights[name]
 
     def _hear(self, flight: Flight, shard: Shard, event: ShardEvent) -> None:
         self._events.put((flight, shard, event))
 
     @property
-    def _outstanding(self) -> list[Due]:
-        return [due for flight in self._flights.values() for due in flight.outstanding.values()]
+    def _all_flights(self) -> list[Flight]:
+        return [*self._flights, *self._preparation.flights]
 
-    def _hold(self, began_ns: int) -> bool:
+    @property
+    def _outstanding(self) -> list[Due]:
+        return [due for flight in self._all_flights for due in flight.outstanding.values()]
+
+    def _hold(self) -> bool:
         """Arm, again where an executor dies, and wait for the commit; False where the process is to end before."""
-        for flight in self._flights.values():
+        self._commit_at_ns = self._commit_by(self._clock.wall_ns())
+        self._preparation.start(self._commit_at_ns)
+        for flight in self._flights:
             self._arm(flight)
         while not self._leave.is_set() and self._outstanding:
+            self._see_to_preparation()
             now_ns = self._clock.wall_ns()
-            armed = [flight for flight in self._flights.values() if flight.is_armed and flight.outstanding]
+            armed = [flight for flight in self._flights if flight.is_armed and flight.outstanding]
             # Whoever is not ready by then follows as soon as it is: nobody waits for another executor.
             if (armed and now_ns >= self._commit_at_ns) or now_ns > self._last_start_ns:
                 return True
-            for flight in self._flights.values():
+            for flight in self._flights:
                 if not flight.is_armed:
                     flight.replace_if_it_hangs()
             match self._next_event(self._commit_at_ns if armed else None):
                 case flight, (http_wire.Armed() | python_wire.Armed()) as report:
                     flight.is_armed = True
-                    if all(each.is_armed for each in self._flights.values()):
-                        self.claim_and_arm_ns = self._armed_from_ns - began_ns + report.took_ns
+                    if all(each.is_armed for each in self._all_flights if each.outstanding):
+                        self.claim_and_arm_ns = self._armed_from_ns - self._began_ns + report.took_ns
                 case flight, Lost():
+                    self._commit_at_ns = self._commit_by(self._clock.wall_ns())
                     self._arm(flight)
                 case flight, Broken(why=why):
                     self._endings.broken(flight, why)
                 case flight, (http_wire.Ended() | python_wire.Ended()):
                     return True  # sent home for want of a permit: the commit will find that it is too late
-        for flight in self._flights.values():
+        for flight in self._all_flights:
             flight.withdraw()
         return False
+
+    def _commit_by(self, now_ns: int) -> int:
+        """When to commit, by the time that is left."""
+        return self.planned_at_ns - commit_before(self.planned_at_ns - now_ns)
+
+    def _see_to_preparation(self) -> None:
+        """What Python has prepared is armed, together where it is in time; nobody else waits for a slow one."""
+        self._preparation.look()
+        if self._events.empty() and (flight := self._preparation.take()):
+            self._flights.append(flight)
+            self._arm(flight)
+            self.claim_and_arm_ns = self._armed_from_ns - self._began_ns  # the next lead leaves time for it
 
     def _arm(self, flight: Flight) -> None:
         now_ns = self._clock.wall_ns()
         left_ns = self.planned_at_ns - now_ns
-        self._commit_at_ns = self.planned_at_ns - commit_before(left_ns)
+        commit_at_ns = self._commit_at_ns if now_ns < self._commit_at_ns else self._commit_by(now_ns)
         self._armed_from_ns = self._clock.monotonic_ns()
         times = Times(
             t_ns=self.planned_at_ns,
-            deadline_ns=self._commit_at_ns - min(_ARM_MARGIN_NS, max(left_ns, 0) // 20),
+            deadline_ns=commit_at_ns - min(_ARM_MARGIN_NS, max(left_ns, 0) // 20),
             give_up_ns=max(self._last_start_ns, now_ns) + HANGS_NS,
         )
         flight.arm(times, self._settings)
@@ -189,39 +207,23 @@ class Countdown:
         if self._clock.wall_ns() > self._last_start_ns:
             self._send_home(_TOO_LATE)
             return False
-        withdrawn = self._decide()
+        decided = withdrawn(self._station, self._outstanding)
         ledger, now_ns = self._station.ledger, self._clock.wall_ns
-        may_start = self._insist(lambda: claims.commit(ledger, release, withdrawn=withdrawn, now_ns=now_ns()))
+        may_start = self._insist(lambda: claims.commit(ledger, release, withdrawn=decided, now_ns=now_ns()))
         if may_start is None:
             self._send_home("it could not be written down in time that it starts")
             return False
         self._station.gate.shut_around(self, self.planned_at_ns)
-        for flight in self._flights.values():
+        for flight in self._all_flights:
             for index in [index for index, due in flight.outstanding.items() if due.id not in may_start]:
                 self._station.running.end(flight.outstanding.pop(index).id)
             if flight.is_armed:
                 self._release(flight)
-        self._endings.withdrawn(withdrawn)
+        self._endings.withdrawn(decided)
         return bool(self._outstanding)
 
     def _release(self, flight: Flight) -> None:
         flight.release(ends_in_ns=max(self._last_start_ns - self._clock.wall_ns(), 0) + self._longest_ns)
-
-    def _decide(self) -> list[Decided]:
-        """Who of the outstanding is withdrawn, and why."""
-        outstanding = self._outstanding
-        deleted = [due for due in outstanding if self._is_deleted(due)]
-        kept = [due for due in outstanding if not self._is_deleted(due)]
-        refused = self._station.running.admit(kept)
-        decided = [due.ends(Outcome.CANCELLED, "the job was deleted from the jobs file") for due in deleted]
-        for due in kept:
-            if due.id in refused:
-                limit = f"max_instances {due.job.max_instances}"
-                decided.append(due.ends(Outcome.SKIPPED, f"overlap: {refused[due.id]} is still running ({limit})"))
-        return decided
-
-    def _is_deleted(self, due: Due) -> bool:
-        return due.origin is Origin.SCHEDULE and due.job.name not in self._station.definitions.jobs
 
     def _drain(self) -> None:
         """Take in what comes back, until all have an outcome."""
@@ -229,9 +231,11 @@ class Countdown:
             if self._clock.wall_ns() > self.planned_at_ns + _OUT_NS:
                 self._station.gate.release(self)
             if self._abandon.is_set():
-                for flight in self._flights.values():
+                self._preparation.abandon()
+                for flight in self._flights:
                     self._endings.lost(flight, "tminus was stopped before an answer came (shutdown_grace)")
-            for flight in self._flights.values():
+            self._see_to_preparation()
+            for flight in self._flights:
                 if not flight.is_released:  # its executor has not come up until now
                     self._endings.too_late(flight, _TOO_LATE)
                 if flight.outstanding:
@@ -265,19 +269,23 @@ class Countdown:
 
     def _send_home(self, why: str) -> None:
         """Nobody starts: `missed`, or left to the next start where this process is to end."""
-        for flight in self._flights.values():
+        self._preparation.look()
+        for flight in self._all_flights:
             flight.withdraw()
             if not self._leave.is_set():
                 self._endings.late(flight, why)
 
     def _next_event(self, until_ns: int | None = None) -> tuple[Flight, ShardEvent] | None:
         """What an executor says next; None then, or after a while, for a look at the clock."""
-        wait_ns = _SLICE_NS if until_ns is None else min(until_ns - self._clock.wall_ns(), _SLICE_NS)
+        untils = (until_ns, self._preparation.take_at_ns)
+        wait_ns = min([_SLICE_NS, *(until - self._clock.wall_ns() for until in untils if until is not None)])
         try:
             flight, shard, event = self._events.get(timeout=max(wait_ns, 0) / SECOND)
         except queue.Empty:
             return None
-        return (flight, event) if flight.is_of(shard) else None
+        if not flight.is_of(shard) or self._preparation.hear(flight, event):
+            return None
+        return flight, event
 
     def _insist(self, action: Callable[[], Result]) -> Result | None:
         """Do it on the ledger, again while there is time; None where it did not work until then."""

@@ -49,8 +49,8 @@ class Endings:
             if due is not None:
                 if one.started_ns:
                     self._offsets.append(one.started_ns - self._planned_at_ns)
-                name, redaction = flight.supervisor.name, flight.redactions[one.index]
-                self._put(judge.judge(due, one, executor=name, history=self._history, redaction=redaction))
+                name, redaction, printed = flight.supervisor.name, flight.redactions[one.index], flight.printed[one.index]
+                self._put(judge.judge(due, one, executor=name, history=self._history, redaction=redaction, printed=printed))
 
     def not_sent(self, due: Due, why: str) -> None:
         """It could not be made into something to do."""

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from scheduler.clock import Clock
@@ -10,47 +10,101 @@ from scheduler.daemon.channels import Lanes, Runner
 from scheduler.daemon.render import CannotRender
 from scheduler.daemon.supervisor import Supervisor
 from scheduler.executors.python.board import Board
-from scheduler.model.definitions import Definitions
+from scheduler.instants import SECOND
+from scheduler.model.code import CodeJob
+from scheduler.model.definitions import App, Definitions
 from scheduler.model.job import HttpTarget, Isolate, Job, RunnerKey, Target, runner_of
+
+#: The runner of each application that is imported, or of functions that need none.
+Runners = Mapping[RunnerKey, Supervisor]
 
 
 class Executors:
-    """Thread-safe. Those of an earlier version of the definitions end once they have nothing left to do."""
+    """
+    Thread-safe. Those of an earlier version of the definitions end once they have nothing left to do.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        heard: Called when a runner has said which jobs its application's code defines.
+    """
+
+    def __init__(self, clock: Clock, *, heard: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
+        self._heard = heard
         self._host = socket.gethostname()
         self._lanes = Supervisor(Lanes(self._host), clock=clock)
         self._lock = threading.Lock()
-        self._runners: dict[RunnerKey, Supervisor] = {}
+        self._runners: Runners = {}
         self._retired: list[Supervisor] = []
 
-    def start(self, definitions: Definitions, jobs: Iterable[Job]) -> None:
+    def start(self, definitions: Definitions, jobs: Iterable[Job], fresh: Runners | None = None) -> None:
         """
         Start what these jobs need. Runners import their applications meanwhile.
+
+        Args:
+            fresh: Those that have been started already.
 
         Raises:
             TminusError: the lanes do not start.
         """
         self._lanes.start()
-        self.adopt(definitions, jobs)
+        self.adopt(definitions, jobs, fresh or {})
         self._lanes.wait_until_ready()
 
-    def adopt(self, definitions: Definitions, jobs: Iterable[Job]) -> None:
-        """Fresh runners for these jobs: an application is imported anew."""
+    def fresh(self, apps: Iterable[App], folder: str) -> Runners:
+        """Runners for these applications, each imported anew, that are nobody's yet: to `adopt`, or to `discard`."""
+        return {(key := RunnerKey(app.name)): self._start(key, app, folder) for app in apps}
+
+    def discard(self, runners: Runners) -> None:
+        """End them; nobody has given them anything to do."""
+        for runner in runners.values():
+            runner.stop()
+
+    def adopt(self, definitions: Definitions, jobs: Iterable[Job], having: Runners | None = None) -> None:
+        """
+        Take runners for these jobs.
+
+        Args:
+            having: Started before; what the jobs need besides is started now. None: those that are there.
+        """
         folder = str(Path(definitions.paths[0]).resolve().parent)
-        runners: dict[RunnerKey, Supervisor] = {}
-        for key in dict.fromkeys(key for job in jobs for key in job.runners):
-            app = definitions.apps[key.app] if key.app else None
-            isolates = key.isolate is Isolate.PROCESS
-            channel = Runner(app, folder=folder, host=self._host, board=Board.make(), isolates=isolates)
-            runner = runners[key] = Supervisor(channel, clock=self._clock)
-            runner.start()
         with self._lock:
-            before, self._runners = list(self._runners.values()), runners
-            self._retired = [*(runner for runner in self._retired if not runner.is_over), *before]
-        for runner in before:
+            before = self._runners
+        runners = dict(before if having is None else having)
+        for key in dict.fromkeys(key for job in jobs for key in job.runners if key not in runners):
+            runners[key] = self._start(key, definitions.apps[key.app] if key.app else None, folder)
+        gone = [runner for key, runner in before.items() if runners.get(key) is not runner]
+        with self._lock:
+            self._runners = runners
+            self._retired = [*(runner for runner in self._retired if not runner.is_over), *gone]
+        for runner in gone:
             runner.retire()
+
+    def code(self, runners: Runners | None = None) -> dict[str, Sequence[CodeJob]]:
+        """What these runners, or those in use, have said of the jobs in their application's code; by application."""
+        with self._lock:
+            runners = self._runners if runners is None else runners
+        channels = {key.app: runner.channel for key, runner in runners.items() if key.isolate is Isolate.THREAD}
+        return {
+            app: channel.code
+            for app, channel in channels.items()
+            if app and isinstance(channel, Runner) and channel.code is not None
+        }
+
+    def has_spoken(self, runners: Runners, timeout_s: float) -> bool:
+        """Whether each of them has said by then what it has to say, be it that its application does not import."""
+        until_ns = self._clock.monotonic_ns() + round(timeout_s * SECOND)
+        return all(
+            runner.channel.has_spoken.wait(max(until_ns - self._clock.monotonic_ns(), 0) / SECOND)
+            for runner in runners.values()
+            if isinstance(runner.channel, Runner)
+        )
+
+    def _start(self, key: RunnerKey, app: App | None, folder: str) -> Supervisor:
+        isolates = key.isolate is Isolate.PROCESS
+        channel = Runner(app, folder=folder, host=self._host, board=Board.make(), isolates=isolates, heard=self._heard)
+        runner = Supervisor(channel, clock=self._clock)
+        runner.start()
+        return runner
 
     def of(self, target: Target) -> Supervisor:
         """
@@ -75,7 +129,11 @@ class Executors:
         return runner
 
     def is_well(self) -> bool:
-        """Whether the lanes are there. An application that does not import is its jobs' trouble alone."""
+        """Whether the lanes are there. An application that does not import, or hangs, is its jobs' trouble alone."""
+        with self._lock:
+            runners = [*self._runners.values(), *self._retired]
+        for runner in runners:
+            runner.is_well()  # who writes to it, and waits, hears that it is replaced
         return self._lanes.is_well()
 
     def stop(self) -> None:

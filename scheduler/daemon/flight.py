@@ -1,4 +1,4 @@
-"""A flight: the part of a batch that one executor gets. Armed, again where the executor dies; let go; seen to its end."""
+"""A flight: a part of a batch that one executor gets. Armed, again where the executor dies; let go; seen to its end."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,6 +32,7 @@ class Flight:
         self.outstanding: dict[int, Due] = {}
         self.works: dict[int, Any] = {}
         self.redactions: dict[int, Redaction] = {}
+        self.printed: dict[int, bytes] = {}
         self.is_armed = False
         self.is_released = False
         self._clock = clock
@@ -39,6 +40,15 @@ class Flight:
         self._shard: Shard | None = None
         self._in_shard: list[int] = []
         self._hangs_at_ns = 0
+
+    def add(self, index: int, due: Due, work: Any, redaction: Redaction, *, printed: bytes = b"") -> None:
+        """
+        One more, before it is armed.
+
+        Args:
+            printed: What its `prepare` printed and logged.
+        """
+        self.outstanding[index], self.works[index], self.redactions[index], self.printed[index] = due, work, redaction, printed
 
     def arm(self, times: Times, settings: DaemonSettings) -> None:
         """Hand what is outstanding to the executor."""
@@ -82,3 +92,18 @@ class Flight:
     def is_of(self, shard: Shard) -> bool:
         """Whether a shard is the one that it has now, and not one that was lost."""
         return shard is self._shard
+
+
+def joined(
+    flights: list[Flight],
+    executor: Callable[[], Supervisor],
+    *,
+    clock: Clock,
+    tell: Callable[[Flight, Shard, ShardEvent], None],
+) -> Flight:
+    """Of these the one for that executor, which is made where there is none yet; as for `Flight`."""
+    name = executor().name
+    flight = next((flight for flight in flights if flight.supervisor.name == name), None)
+    if flight is None:
+        flights.append(flight := Flight(executor, clock=clock, tell=tell))
+    return flight

@@ -17,8 +17,13 @@ from scheduler.outcome import Cause, Outcome
 Finished = http_wire.Finished | python_wire.Finished
 
 
-def judge(due: Due, finished: Finished, *, executor: str, history: History, redaction: Redaction) -> Ended:
-    """How an occurrence ended, with its one attempt; what is kept of the answer holds none of the secrets that went out."""
+def judge(due: Due, finished: Finished, *, executor: str, history: History, redaction: Redaction, printed: bytes = b"") -> Ended:
+    """
+    How an occurrence ended, with its one attempt; what is kept of the answer holds none of the secrets that went out.
+
+    Args:
+        printed: By its `prepare`.
+    """
     outcome, kind, detail = _verdict(due.job, finished)
     detail = redaction.text(detail)
     not_sent = "" if finished.started_ns or finished.late else ", not sent"
@@ -37,7 +42,7 @@ def judge(due: Due, finished: Finished, *, executor: str, history: History, reda
         headers=tuple(map(redaction.text, finished.headers)),
         body=redaction.data(finished.body[: history.max_body]) if keeps else b"",
         body_size=finished.body_size,
-        output=redaction.data(finished.output) if isinstance(finished, python_wire.Finished) else b"",
+        output=redaction.data(finished.output if isinstance(finished, python_wire.Finished) else printed),
     )
     return Ended(
         id=due.id,

@@ -1,28 +1,36 @@
 """The daemon: the order of start, ready, reload and stop; signals."""
 
+import functools
 import queue
 import signal
+from collections.abc import Sequence
 from enum import Enum, auto
 
 import structlog
 
 from scheduler.clock import Clock
 from scheduler.daemon import systemd
+from scheduler.daemon.executors import Runners
 from scheduler.daemon.file_watch import FileWatch
 from scheduler.daemon.pulse import Pulse
 from scheduler.daemon.service import Service
 from scheduler.errors import LedgerError, TminusError
 from scheduler.instants import SECOND
-from scheduler.jobsfile.load import load
+from scheduler.jobsfile.load import JobsFile, Loaded
 from scheduler.jobsfile.problems import Problem
 from scheduler.ledger import instances
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.lock import Lock, lock_of
+from scheduler.model.code import CodeJob, updated
 from scheduler.model.definitions import Definitions, Reload
 
 log = structlog.get_logger()
 
 _WAIT_S = 1.0
+_LOOK_S = 0.1
+#: Ready means that `run-now` knows the jobs in the code, too; it waits as long itself for its request to be taken. An import that
+#: takes longer makes nobody wait: its jobs come when it is done.
+_CODE_NS = 5 * SECOND
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -33,6 +41,7 @@ class Locked(TminusError):
 class _Wake(Enum):
     RELOAD = auto()  #: asked for
     CHANGED = auto()  #: a file has changed
+    HEARD = auto()  #: a runner has said which jobs its application's code defines
     STOP = auto()
 
 
@@ -41,20 +50,22 @@ class Daemon:
     Runs until SIGTERM or SIGINT; SIGHUP reads the jobs file again. Belongs to the main thread, and sets its signal handlers.
 
     Args:
-        path: The jobs file.
-        definitions: What it says.
+        file: The jobs file.
+        definitions: What it says, with what is known of the jobs in its applications' code.
         ledger: Open.
         since_ns: When this process started, wall clock.
     """
 
-    def __init__(self, path: str, definitions: Definitions, ledger: Ledger, *, clock: Clock, since_ns: int) -> None:
-        self._path = path
+    def __init__(self, file: JobsFile, definitions: Definitions, ledger: Ledger, *, clock: Clock, since_ns: int) -> None:
+        self._file = file
         self._definitions = definitions
         self._ledger = ledger
         self._clock = clock
         self._since_ns = since_ns
         self._wakes: queue.SimpleQueue[_Wake] = queue.SimpleQueue()
+        self._stopping = False
         self._is_broken = False
+        self._rejected: Sequence[CodeJob] | None = None  #: said by runners, and not valid
         self._files = FileWatch(lambda: self._wakes.put(_Wake.CHANGED))
 
     def run(self) -> int:
@@ -79,6 +90,7 @@ class Daemon:
             # A second one, of either kind, means: now. The ledger bears it, as it bears kill -9.
             for number in _STOPS:
                 signal.signal(number, signal.SIG_DFL)
+            self._stopping = True
             self._wakes.put(_Wake.STOP)
 
         for number in _STOPS:
@@ -107,16 +119,23 @@ class Daemon:
     def _serve(self) -> int:
         ledger, clock, version = self._ledger, self._clock, self._definitions.version
         instance = instances.register(ledger, kind="daemon", config_version=version, now_ns=clock.wall_ns())
-        service = Service(ledger, self._definitions, clock=clock, instance=instance, since_ns=self._since_ns)
-        service.start()
+        heard = functools.partial(self._wakes.put, _Wake.HEARD)
+        service = Service(ledger, self._definitions, clock=clock, instance=instance, since_ns=self._since_ns, heard=heard)
+        fresh = service.station.executors.fresh(self._file.apps.values(), self._file.folder)
+        service.start(fresh)
         pulse = Pulse(service)
         pulse.start()
-        self._watch_files()
+        self._watch_files(service)
+        self._await_code(service, fresh)
+        self._hear(service)
         systemd.notify("READY=1", f"STATUS={service.status()}")
-        log.info("ready", jobs=len(self._definitions.jobs), config_version=version, ledger=repr(ledger.url))
+        definitions = service.station.definitions
+        log.info("ready", jobs=len(definitions.jobs), config_version=definitions.version, ledger=repr(ledger.url))
         while (wake := self._next_wake(_WAIT_S)) is not _Wake.STOP:
-            if wake is not None:
+            if wake in (_Wake.RELOAD, _Wake.CHANGED):
                 self._reload(service, is_asked_for=wake is _Wake.RELOAD)
+            else:
+                self._hear(service)
         systemd.notify("STOPPING=1")
         grace = f"{service.station.definitions.daemon.shutdown_grace_ns / SECOND:g} s"
         log.info("stopping", running=len(service.station.running), waits_up_to=grace, at_once="signal again")
@@ -128,30 +147,58 @@ class Daemon:
         return 0 if well else 1
 
     def _reload(self, service: Service, *, is_asked_for: bool) -> None:
-        """Take the jobs file as it is now; a bad one keeps the old one running, and says why."""
+        """Take the jobs file and the applications' code as they are now; a bad one keeps the old ones running, and says why."""
         systemd.reloading(self._clock.monotonic_ns())
-        loaded = load(self._path)
-        before = service.station.definitions
-        if loaded.definitions is None:
-            log.error("the jobs file is not valid, the old one stays in force", errors=len(loaded.errors))
-            for problem in loaded.errors:
-                log.error("jobs file", at=_place(problem), problem=problem.message, hint=problem.hint)
-            self._is_broken = True
-            self._remember(service, error=f"{_place(loaded.errors[0])}: {loaded.errors[0].message}")
-        elif is_asked_for or _differ(loaded.definitions, before):
-            try:
-                service.reload(loaded.definitions)
-            except LedgerError as error:
-                log.error("the ledger does not work, the old jobs file stays in force", error=error.message)
+        file, before, executors = JobsFile(self._file.path), service.station.definitions, service.station.executors
+        loaded = file.load(before.code)
+        if is_asked_for or self._rejected is not None or loaded.definitions is None or _differ(loaded.definitions, before):
+            fresh = executors.fresh(file.apps.values(), file.folder)
+            self._await_code(service, fresh)
+            code = updated(before.code, executors.code(fresh))
+            if code != before.code:
+                loaded = file.load(code)
+            if self._adopt(service, loaded, code, fresh):
+                self._file = file
+                self._watch_files(service)
             else:
-                log.info("reloaded", jobs=len(loaded.definitions.jobs), config_version=loaded.definitions.version)
-                self._definitions, self._is_broken = loaded.definitions, False
-                self._watch_files()
+                executors.discard(fresh)
         elif self._is_broken:
             log.info("the jobs file is valid again", config_version=before.version)
             self._is_broken = False
             self._remember(service, error=None)
         systemd.notify("READY=1", f"STATUS={service.status()}")
+
+    def _hear(self, service: Service) -> None:
+        """Take what the runners have said since of the jobs in their applications' code, where that is something new."""
+        known = service.station.definitions.code
+        code = updated(known, service.station.executors.code())
+        file_is_broken = self._is_broken and self._rejected is None  # then nothing new comes into force, and status says why
+        if code not in (known, self._rejected) and not file_is_broken:
+            self._adopt(service, self._file.load(code), code, None)
+
+    def _adopt(self, service: Service, loaded: Loaded, code: Sequence[CodeJob], fresh: Runners | None) -> bool:
+        if loaded.definitions is None:
+            log.error("the jobs file is not valid, the old one stays in force", errors=len(loaded.errors))
+            for problem in loaded.errors:
+                log.error("jobs file", at=_place(problem), problem=problem.message, hint=problem.hint)
+            self._is_broken, self._rejected = True, code if code != service.station.definitions.code else None
+            self._remember(service, error=f"{_place(loaded.errors[0])}: {loaded.errors[0].message}")
+            return False
+        try:
+            service.reload(loaded.definitions, fresh)
+        except LedgerError as error:
+            log.error("the ledger does not work, the old jobs file stays in force", error=error.message)
+            return False
+        log.info("reloaded", jobs=len(loaded.definitions.jobs), config_version=loaded.definitions.version)
+        self._is_broken, self._rejected = False, None
+        return True
+
+    def _await_code(self, service: Service, runners: Runners) -> None:
+        """Meanwhile all jobs that are known run. What has not been said by then is heard later."""
+        until_ns = self._clock.monotonic_ns() + _CODE_NS
+        while not self._stopping and self._clock.monotonic_ns() < until_ns:
+            if service.station.executors.has_spoken(runners, _LOOK_S):
+                return
 
     def _remember(self, service: Service, *, error: str | None) -> None:
         try:
@@ -159,9 +206,10 @@ class Daemon:
         except LedgerError as failure:
             log.error("the ledger does not work", error=failure.message)
 
-    def _watch_files(self) -> None:
-        if self._definitions.daemon.reload is Reload.WATCH:
-            self._files.start(self._definitions.paths)
+    def _watch_files(self, service: Service) -> None:
+        definitions = service.station.definitions
+        if definitions.daemon.reload is Reload.WATCH:
+            self._files.start(definitions.paths)
         else:
             self._files.stop()
 

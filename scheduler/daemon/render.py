@@ -13,6 +13,7 @@ import idna
 import structlog
 
 from scheduler import __version__, templates
+from scheduler.daemon import header_lines
 from scheduler.errors import TminusError
 from scheduler.executors.http.wire import Request
 from scheduler.executors.python.wire import RequestContext, Work
@@ -105,17 +106,11 @@ class Renderer:
         body, content_type = _body(target, put_in)
         if target.body_file is not None:
             body, content_type = _file(target.body_file), "application/octet-stream"
-        headers = _headers(due, target, put_in, content_type)
-        # `Name;` is libcurl's way to write a header without a value, `Name:` to leave out one of its own: without a type it
-        # would call any body a form.
-        lines = [f"{name}: {value}" if value else f"{name};" for name, value in headers]
-        if all(name.lower() != "content-type" for name, _ in headers):
-            lines.append("Content-Type:")
         return Request(
             index=index,
             method=target.method,
-            url=_url(put_in(target.url), put_in(target.query)),
-            headers=lines,
+            url=url_of(put_in(target.url), put_in(target.query)),
+            headers=header_lines.of(_headers(due, target, put_in, content_type)),
             body=body,
             connect_ms=timeouts.connect_ns // MS,
             first_byte_ms=timeouts.first_byte_ns // MS,
@@ -215,7 +210,13 @@ def _as_json(value: Any, subject: str) -> Any:
     return value
 
 
-def _url(rendered: Any, query: Mapping[str, Any]) -> str:
+def url_of(rendered: Any, query: Mapping[str, Any]) -> str:
+    """
+    A URL as libcurl takes it.
+
+    Raises:
+        ValueError: it is none; `Wrong` where a sentence says why.
+    """
     parts = urlsplit(str(URL.parse(as_text(rendered))))
     host = parts.netloc
     if not host.isascii():

@@ -1,7 +1,7 @@
 """The service: what runs between start and stop, and how both are done in order."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -11,7 +11,7 @@ from scheduler.clock import Clock
 from scheduler.daemon.chains import Chains
 from scheduler.daemon.clock_watch import ClockWatch
 from scheduler.daemon.countdown import Countdown
-from scheduler.daemon.executors import Executors
+from scheduler.daemon.executors import Executors, Runners
 from scheduler.daemon.inbox import Inbox
 from scheduler.daemon.planner import Planner
 from scheduler.daemon.recorder import Recorder
@@ -38,9 +38,19 @@ class Service:
 
     Args:
         since_ns: When this process started, wall clock.
+        heard: Called when a runner has said which jobs its application's code defines.
     """
 
-    def __init__(self, ledger: Ledger, definitions: Definitions, *, clock: Clock, instance: str, since_ns: int) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        definitions: Definitions,
+        *,
+        clock: Clock,
+        instance: str,
+        since_ns: int,
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:
         gate = Gate(clock)
         self._since_ns = since_ns
         self.station = Station(
@@ -48,7 +58,7 @@ class Service:
             ledger=ledger,
             instance=instance,
             definitions=definitions,
-            executors=Executors(clock),
+            executors=Executors(clock, heard=heard),
             recorder=Recorder(ledger, gate=gate, clock=clock),
             gate=gate,
         )
@@ -62,15 +72,18 @@ class Service:
         self._queued: dict[str, Sequence[Due]] = {}
         self._stopping = False
 
-    def start(self) -> None:
+    def start(self, fresh: Runners) -> None:
         """
         Recover, then plan. When this returns, the service is ready.
+
+        Args:
+            fresh: Runners to start with.
 
         Raises:
             TminusError: the ledger does not work, or the executor does not start.
         """
         station = self.station
-        station.executors.start(station.definitions, station.definitions.jobs.values())
+        station.executors.start(station.definitions, station.definitions.jobs.values(), fresh)
         station.recorder.start()
         now_ns = station.clock.wall_ns()
         upkeep.keep_config(station.ledger, station.definitions.version, station.definitions.text, now_ns=now_ns)
@@ -82,9 +95,12 @@ class Service:
         self._inbox.start()
         self._clock_watch.start()
 
-    def reload(self, definitions: Definitions) -> None:
+    def reload(self, definitions: Definitions, fresh: Runners | None) -> None:
         """
         Take other definitions between two batches; what is claimed keeps those that it was claimed under.
+
+        Args:
+            fresh: Runners to go on with; None: with those that are there.
 
         Raises:
             LedgerError: it could not be written down; the old ones stay in force.
@@ -93,7 +109,7 @@ class Service:
         upkeep.keep_config(ledger, definitions.version, definitions.text, now_ns=now_ns)
         after = schedules.adopt(ledger, wanted(definitions), now_ns=now_ns)
         instances.configured(ledger, self.station.instance, version=definitions.version, error=None)
-        self.station.executors.adopt(definitions, definitions.jobs.values())
+        self.station.executors.adopt(definitions, definitions.jobs.values(), fresh)
         self.station.definitions = definitions
         self._planner.replan(definitions, after)
 

@@ -109,7 +109,7 @@ class Builder:
         if when.assumes_utc and "timezone" not in self._sections.settings:
             self._assuming_utc.append(layer)
         if not any(fault.severity is Severity.ERROR for fault in faults):
-            place = Place(layer.document.path, layer.document.spot(layer.base, on_key=True).line)
+            place = layer.document.place(layer.document.spot(layer.base, on_key=True))
             self.jobs[name] = job_of(name, found.model, when, self._outside, place)
 
     def _when(self, found: Validated[language.Job], value: Mapping[str, Any]) -> Scheduled:

@@ -10,6 +10,7 @@ from scheduler.jobsfile.decode import LINE_BREAK, Complaint, Mark, Unreadable, d
 from scheduler.jobsfile.masking import mask_line
 from scheduler.jobsfile.problems import Problem
 from scheduler.jobsfile.reader import Build, Node, Part, Path, Tree
+from scheduler.model.job import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Document:
         path: The file, as it was asked for.
         data: Its bytes.
     """
+
+    app: str | None = None  #: whose code the file is of
 
     def __init__(self, path: str, data: bytes) -> None:
         self.path = path
@@ -89,6 +92,10 @@ class Document:
             column = text + min(offset, len(at.text))
             end = min(column + length, text + len(at.text))
         return Spot(at.start.line + 1, column + 1, max(end - column, 1), taken, node)
+
+    def place(self, spot: Spot) -> Place:
+        """Of a spot, for people."""
+        return Place(self.path, spot.line, self.app)
 
     def _problem(self, complaint: Complaint) -> Problem:
         number = min(complaint.at.line, len(self._lines) - 1)

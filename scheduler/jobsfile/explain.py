@@ -37,7 +37,7 @@ def explain(name: str, builder: Builder, sections: Sections) -> list[ValueOrigin
     for path, value in _leaves((), merged):
         if layer := origin(layers, path):
             spot = layer.document.spot((*layer.base, *path))
-            place = f"{layer.document.path}:{spot.line}"
+            place = str(layer.document.place(spot))
             where = f"{layer.name}, {place}" if layer.name else place
             found[path] = ValueOrigin(dotted(path), _shown(path, value, spot.node), where)
     for path, value in _leaves((), language.BUILT_IN):

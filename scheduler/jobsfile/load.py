@@ -7,20 +7,23 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from scheduler.clock import SystemClock
 from scheduler.jobsfile.apps import app_faults, apps_of
 from scheduler.jobsfile.build import Builder
+from scheduler.jobsfile.code import as_said
 from scheduler.jobsfile.explain import ValueOrigin, explain
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.include import Sources
 from scheduler.jobsfile.outside import Outside
 from scheduler.jobsfile.problems import Problem, Severity
 from scheduler.jobsfile.report import Report
-from scheduler.jobsfile.sections import Sections, gather
+from scheduler.jobsfile.sections import NamedApp, Sections, gather, with_code
 from scheduler.jobsfile.settings import daemon_settings
 from scheduler.jobsfile.texts import ledger_faults
-from scheduler.model.definitions import Definitions
+from scheduler.model.code import CodeJob
+from scheduler.model.definitions import DaemonSettings, Definitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +44,12 @@ class Loaded:
     _sections: Sections = field(repr=False)
     _report: Report = field(repr=False)
 
-    @property
-    def zone(self) -> str:
-        """The file's zone, valid file or not."""
-        return self._sections.timezone or "UTC"
-
-    @property
-    def ledger(self) -> str | None:
-        """The ledger that the file names, valid file or not."""
-        return self._sections.ledger
-
-    def with_faults(self, faults: Iterable[tuple[str, Fault]]) -> "Loaded":
-        """The same, with what came out about some of its jobs elsewhere; each fault with the job's name."""
+    def with_faults(self, faults: Iterable[tuple[str, Fault]], apps: Iterable[tuple[str, Fault]] = ()) -> "Loaded":
+        """The same, with what came out elsewhere about some of its jobs, or its applications; each fault with the name of it."""
         for name, fault in faults:
             self._report.fault(self._builder.layers(name), fault, user=name)
+        for name, fault in apps:
+            self._report.fault([self._sections.apps[name].layer], fault)
         errors = self._report.errors
         return replace(self, definitions=None if errors else self.definitions, errors=errors, warnings=self._report.warnings)
 
@@ -68,6 +63,105 @@ class Loaded:
         return explain(name, self._builder, self._sections)
 
 
+class JobsFile:
+    """
+    A jobs file that was read, with what it includes. Its jobs are built as often as is asked for. Not thread-safe.
+
+    Args:
+        path: The jobs file. Problems name it, and what it includes, as it is given here.
+        environ: For `${env:…}`; built in: this process's.
+        secrets: How bad it is where one is not there: who only asks needs none.
+
+    Raises:
+        Nothing for anything that a file can hold.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None, secrets: Severity = Severity.ERROR
+    ) -> None:
+        self.path = os.fspath(path)
+        self._environ = os.environ if environ is None else environ
+        self._secrets = secrets
+        self._report = Report()
+        outside = self._outside()
+        with _no_garbage_collection():
+            sources = Sources(self.path, self._report)
+            self._paths = tuple(document.path for document in sources.documents)
+            self._sections = gather(sources.documents, self._report)
+        if self._sections.ledger is not None:
+            for fault in ledger_faults(self._sections.ledger, outside):
+                self._report.fault([self._sections.settings["ledger"]], fault)
+        sound = {name: app for name, app in self._sections.apps.items() if not self._app_faults(app, outside)}
+        self.apps = apps_of(sound, (), outside)  #: those under `apps:` that may be started
+
+    @property
+    def folder(self) -> str:
+        """Where modules are found last."""
+        return os.path.dirname(os.path.realpath(self.path))
+
+    @property
+    def zone(self) -> str:
+        """The file's zone, valid file or not."""
+        return self._sections.timezone or "UTC"
+
+    @property
+    def ledger(self) -> str | None:
+        """The ledger that the file names, valid file or not."""
+        return self._sections.ledger
+
+    @property
+    def settings(self) -> DaemonSettings:
+        """`daemon:`, without what is wrong there."""
+        return daemon_settings(self._sections.daemon)
+
+    def load(self, code: Iterable[CodeJob] = (), *, now_ns: int | None = None) -> Loaded:
+        """
+        Build the jobs; look at all of it.
+
+        Args:
+            code: What the code of its applications defines; of others it is left out.
+            now_ns: Wall clock, nanoseconds since the Unix epoch; built in: now.
+
+        Thread-safety:
+            Stops the garbage collector of the process while it runs.
+        """
+        with _no_garbage_collection():
+            report, outside, code = self._report.copy(), self._outside(), tuple(code)
+            sections = with_code(self._sections, code, report)
+            builder = Builder(sections, report, outside, SystemClock().wall_ns() if now_ns is None else now_ns)
+            builder.build()
+            errors = report.errors
+            definitions = None if errors else self._definitions(code, builder, outside)
+            return Loaded(definitions, errors, report.warnings, builder, sections, report)
+
+    def _definitions(self, code: Iterable[CodeJob], builder: Builder, outside: Outside) -> Definitions:
+        code = tuple(job for job in code if job.app in self._sections.apps)
+        said: dict[str, Any] = {"version": 1, "timezone": self.zone, "jobs": builder.merged}
+        if code:
+            said["code"] = [as_said(job) for job in code]
+        text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return Definitions(
+            paths=self._paths,
+            version=hashlib.sha256(text.encode()).hexdigest()[:12],
+            text=text,
+            zone=self.zone,
+            ledger=self.ledger,
+            daemon=self.settings,
+            apps=apps_of(self._sections.apps, builder.jobs.values(), outside),
+            code=code,
+            jobs=builder.jobs,
+        )
+
+    def _app_faults(self, app: NamedApp, outside: Outside) -> bool:
+        faults = list(app_faults(app, outside))
+        for fault in faults:
+            self._report.fault([app.layer], fault)
+        return bool(faults) or app.is_faulty
+
+    def _outside(self) -> Outside:
+        return Outside(os.path.dirname(os.path.abspath(self.path)), self._environ, secrets=self._secrets)
+
+
 def load(
     path: str | os.PathLike[str],
     *,
@@ -75,54 +169,8 @@ def load(
     environ: Mapping[str, str] | None = None,
     secrets: Severity = Severity.ERROR,
 ) -> Loaded:
-    """
-    Read a jobs file and what it includes; look at all of it.
-
-    Args:
-        path: The jobs file. Problems name it, and what it includes, as it is given here.
-        now_ns: Wall clock, nanoseconds since the Unix epoch; built in: now.
-        environ: For `${env:…}`; built in: this process's.
-        secrets: How bad it is where one is not there: who only asks needs none.
-
-    Raises:
-        Nothing for anything that a file can hold.
-
-    Thread-safety:
-        Stops the garbage collector of the process while it runs.
-    """
-    file, report = os.fspath(path), Report()
-    with _no_garbage_collection():
-        outside = Outside(os.path.dirname(os.path.abspath(file)), os.environ if environ is None else environ, secrets=secrets)
-        sources = Sources(file, report)
-        sections = gather(sources.documents, report)
-        if sections.ledger is not None:
-            for fault in ledger_faults(sections.ledger, outside):
-                report.fault([sections.settings["ledger"]], fault)
-        for named in sections.apps.values():
-            for fault in app_faults(named, outside):
-                report.fault([named.layer], fault)
-        builder = Builder(sections, report, outside, SystemClock().wall_ns() if now_ns is None else now_ns)
-        builder.build()
-        errors = report.errors
-        paths = tuple(document.path for document in sources.documents)
-        definitions = None if errors else _definitions(paths, sections, builder, outside)
-        return Loaded(definitions, errors, report.warnings, builder, sections, report)
-
-
-def _definitions(paths: tuple[str, ...], sections: Sections, builder: Builder, outside: Outside) -> Definitions:
-    zone = sections.timezone or "UTC"
-    said = {"version": 1, "timezone": zone, "jobs": builder.merged}
-    text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return Definitions(
-        paths=paths,
-        version=hashlib.sha256(text.encode()).hexdigest()[:12],
-        text=text,
-        zone=zone,
-        ledger=sections.ledger,
-        daemon=daemon_settings(sections.daemon),
-        apps=apps_of(sections.apps, builder.jobs.values(), outside),
-        jobs=builder.jobs,
-    )
+    """The jobs file by itself, as `JobsFile` has it."""
+    return JobsFile(path, environ=environ, secrets=secrets).load(now_ns=now_ns)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Self
 
 from scheduler.jobsfile.document import Document, Spot
 from scheduler.jobsfile.faults import Fault, dotted
@@ -21,6 +22,13 @@ class Report:
     def __init__(self) -> None:
         self._files: dict[str, int] = {}
         self._users: dict[Problem, set[str]] = defaultdict(set)
+
+    def copy(self) -> Self:
+        """The same so far, to be gone on with by itself."""
+        other = type(self)()
+        other._files |= self._files
+        other._users |= {problem: set(users) for problem, users in self._users.items()}
+        return other
 
     def file(self, document: Document) -> None:
         """A file that was read, with what is wrong in it as YAML; problems are shown in the order of the files."""

@@ -1,10 +1,11 @@
 """The sections of all files together: settings once, every template and every job once."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scheduler.jobsfile import short_forms
+from scheduler.jobsfile.code import CodeDocument
 from scheduler.jobsfile.document import Document
 from scheduler.jobsfile.faults import Fault, type_name
 from scheduler.jobsfile.language import App, Daemon, Settings
@@ -13,6 +14,7 @@ from scheduler.jobsfile.problems import Problem
 from scheduler.jobsfile.reader import Path
 from scheduler.jobsfile.report import Report
 from scheduler.jobsfile.validation import validated
+from scheduler.model.code import CodeJob
 
 _FIRST_JOB = 'jobs: {NAME: {schedule: "30 11 * * *", http: https://HOST/PATH}}'
 _OF_JOBS = ("defaults", "templates", "jobs")
@@ -66,7 +68,7 @@ def gather(documents: Sequence[Document], report: Report) -> Sections:
             _defaults(sections, top, report)
             _named(sections.templates, "template", top, report)
             _named(sections.jobs, "job", top, report)
-    if documents and not sections.jobs and not report.errors:
+    if documents and not sections.jobs and not sections.apps and not report.errors:
         report.add(Problem(path=documents[0].path, message="no jobs defined (add a 'jobs:' mapping)", hint=_FIRST_JOB))
     return sections
 
@@ -130,12 +132,37 @@ def _map_at(top: Layer, path: Path, report: Report) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _given_twice(what: str, first: Layer, top: Layer, path: Path, report: Report) -> None:
-    places = f"{_place(first.document, first.base or path)} and {_place(top.document, path)}"
+def with_code(sections: Sections, code: Iterable[CodeJob], report: Report) -> Sections:
+    """
+    The same, and the jobs that the code of its applications defines behind those of the files.
+
+    Args:
+        report: Gets what two places define.
+    """
+    jobs = dict(sections.jobs)
+    for job in code:
+        if job.app not in sections.apps:
+            continue
+        document = CodeDocument(job)
+        report.file(document)
+        layer = Layer(document, ("jobs", job.name), short_forms.job(dict(job.keys)))
+        if job.error:
+            hint = "define it at the top of a module, or let it be a view"
+            report.fault([layer], Fault(words=job.error, on_key=True, hint=hint))
+        if job.name in jobs:
+            _given_twice(f"job {job.name!r}", jobs[job.name], layer, ("jobs", job.name), report)
+        else:
+            jobs[job.name] = layer
+    return replace(sections, jobs=jobs)
+
+
+def _given_twice(what: str, first: Layer, second: Layer, path: Path, report: Report) -> None:
+    places = f"{_place(first.document, first.base or path)} and {_place(second.document, path)}"
+    top = Layer(second.document, (), {})
     report.fault(
         [top], Fault(words=f"{what} defined in {places}", path=path, on_key=True, of_owner=True, hint="keep one of them")
     )
 
 
 def _place(document: Document, path: Path) -> str:
-    return f"{document.path}:{document.spot(path, on_key=True).line}"
+    return str(document.place(document.spot(path, on_key=True)))

@@ -1,10 +1,11 @@
 """All that a jobs file says, once it is known to be right."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from scheduler.instants import SECOND
+from scheduler.model.code import CodeJob
 from scheduler.model.job import Job
 
 
@@ -58,6 +59,11 @@ class App:
     directory: str
     env_file: str | None = None
 
+    @property
+    def is_named(self) -> bool:
+        """Whether it stands under `apps`. Only then does its code define jobs: who would import it to hear of them?"""
+        return ":" not in self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
@@ -81,11 +87,12 @@ class Definitions:
     Args:
         paths: The files it was read from, the jobs file first.
         version: First 12 hex digits of the SHA-256 of `text`.
-        text: The merged jobs as JSON, `${…}` unexpanded: what the ledger keeps of each version.
+        text: The merged jobs as JSON, `${…}` unexpanded: what the ledger keeps of each version. Where there is `code`, with that.
         ledger: An SQLAlchemy URL, where the file names one.
         zone: The file's zone, an IANA name.
         apps: By name; inline ones by their text.
-        jobs: By name, in the file's order.
+        code: What the applications' code defines, not merged yet.
+        jobs: By name, in the file's order, then those of `code`.
     """
 
     paths: tuple[str, ...]
@@ -95,4 +102,5 @@ class Definitions:
     ledger: str | None = None
     daemon: DaemonSettings = DaemonSettings()
     apps: Mapping[str, App] = field(default_factory=dict)
+    code: Sequence[CodeJob] = ()
     jobs: Mapping[str, Job] = field(default_factory=dict)

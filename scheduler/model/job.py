@@ -162,10 +162,14 @@ class StatusRange:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in which file a definition stands."""
+    """Where in which file a definition stands; `app` is the application whose code that file is of."""
 
     path: str
     line: int
+    app: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" + (f" (app {self.app})" if self.app else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,23 +1,18 @@
 """Whether the applications import, and have what the jobs name: each asked in its own environment, nothing called."""
 
-import json
-import re
-import subprocess
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scheduler.executors.python.launch import command_of, environment_of
+from scheduler.errors import did_you_mean
+from scheduler.jobsfile.faults import Fault
+from scheduler.jobsfile.problems import Severity
 from scheduler.model.chain import Function
-from scheduler.model.definitions import App, Definitions
+from scheduler.model.definitions import Definitions
 from scheduler.model.job import CallTarget, FlaskTarget, HttpTarget, Job
-
-#: An import that takes longer hangs.
-_PATIENCE_S = 30
-_HINT = "it is looked for in the application's own environment, then beside the jobs file"
-_FRAME = re.compile(r'File "(.+?)", line (\d+)')
+from scheduler.operations.ask_app import HINT, Answer, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +40,34 @@ class _Question:
     asks: Mapping[str, Any]
 
 
-def check_apps(definitions: Definitions) -> Iterator[Wrong]:
-    """Ask all of them, one after another; an application that does not answer within 30 s is wrong."""
+def check_apps(definitions: Definitions, *, but_for: Collection[str] = ()) -> Iterator[Wrong]:
+    """Ask all of them, one after another, but for some of which it is known that they do not import."""
     by_app: dict[str | None, list[_Question]] = defaultdict(list)
     for job in definitions.jobs.values():
         for app, question in _questions(job):
             by_app[app].append(question)
     folder = str(Path(definitions.paths[0]).resolve().parent)
     for name, questions in by_app.items():
-        answer = _ask(definitions.apps[name] if name else None, [question.asks for question in questions], folder)
-        if answer["app"]:
-            at = ", ".join(f"{file}:{line}" for file, line in _FRAME.findall(answer.get("traceback", "")))
+        if name in but_for:
+            continue
+        answer = ask(definitions.apps[name] if name else None, [question.asks for question in questions], folder)
+        if answer.wrong:
             first = questions[0]
-            yield Wrong(first.job, (*first.key[:-1], "app"), answer["app"], f"look at {at}" if at else _HINT)
-        said = zip(questions, answer["jobs"], strict=True)
-        yield from (Wrong(question.job, question.key, wrong, _HINT) for question, wrong in said if wrong)
+            yield Wrong(first.job, (*first.key[:-1], "app"), answer.wrong, answer.hint)
+        said = zip(questions, answer.jobs, strict=False)
+        yield from (Wrong(question.job, question.key, wrong, HINT) for question, wrong in said if wrong)
 
 
-def _ask(app: App | None, questions: Sequence[Mapping[str, Any]], folder: str) -> dict[str, Any]:
-    nothing = [""] * len(questions)
-    try:
-        done = subprocess.run(
-            command_of(app, "check"),
-            input=json.dumps(questions, default=str).encode(),
-            capture_output=True,
-            env=environment_of(app, folder),
-            cwd=app.directory if app else folder,
-            timeout=_PATIENCE_S,
-            check=False,
-        )
-    except OSError as error:
-        return {"app": f"{app.python if app else 'python'} does not start: {error.strerror}", "jobs": nothing}
-    except subprocess.TimeoutExpired:
-        return {"app": f"{app.app if app else 'python'} is not imported after {_PATIENCE_S} s", "jobs": nothing}
-    try:
-        said: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        last = (done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        return {"app": f"{command_of(app)[0]} does not work: {last}", "jobs": nothing}
-    return said if "jobs" in said else {"app": said["error"], "jobs": nothing}
+def app_faults(answers: Mapping[str, Answer]) -> Iterator[tuple[str, Fault]]:
+    """What is wrong with the applications under `apps:` themselves, by what they have answered; each with the name of one."""
+    for name, answer in answers.items():
+        if answer.wrong:
+            yield name, Fault(words=answer.wrong, path=("app",), hint=answer.hint)
+        for other in answer.others:
+            if other not in answers:
+                words = f"its code defines jobs for an app {other!r}, which is not here{did_you_mean(other, answers)}"
+                hint = "Scheduler(app=…) takes a name under apps:"
+                yield name, Fault(words=words, hint=hint, on_key=True, severity=Severity.WARNING)
 
 
 def _questions(job: Job) -> Iterator[tuple[str | None, _Question]]:

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from scheduler import __version__
 from scheduler.errors import LedgerError, TminusError
-from scheduler.executors.http import descriptors, priority
+from scheduler.executors.http import descriptors
 from scheduler.executors.http.proof import priming_works
 from scheduler.executors.http.versions import libcurl
 from scheduler.ledger.engine import Ledger
+from scheduler.release import priority
 
 _FEW_CONNECTIONS = 1_000
 #: adjtimex(2): the clock is not synchronized.
@@ -66,9 +67,11 @@ def _priming() -> Finding:
 
 
 def _realtime() -> Finding:
-    if priority.is_allowed():
-        return Finding("priority", "ok", "the lanes may take a real-time priority around T")
-    hint = "LimitRTPRIO=1 in the unit, --ulimit rtprio=1 for a container, or CAP_SYS_NICE"
+    if priority.is_allowed(priority.LANES):
+        return Finding("priority", "ok", "a real-time priority around T is allowed")
+    hint = "LimitRTPRIO=2 in the unit, --ulimit rtprio=2 for a container, or CAP_SYS_NICE"
+    if priority.is_allowed(priority.HOLDING):
+        return Finding("priority", "warn", "a real-time priority around T is allowed for requests, not for Python jobs", hint)
     return Finding("priority", "warn", "no real-time priority is allowed here: starts are later on a busy machine", hint)
 
 

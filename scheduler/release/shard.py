@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from scheduler.clock import Clock
+from scheduler.release import priority
 from scheduler.release.hold import Hold
 from scheduler.release.party import Party
 
@@ -17,6 +18,8 @@ class ShardRun:
         deadline_ns: By then every party is at the barrier.
         give_up_ns: Without a permit by then, the parties go home.
         parties: At least one.
+        realtime: The thread that holds takes a real-time priority shortly before T, and gives it back once all are let go,
+            before it goes on as a party: nothing of a user's runs with it.
         on_armed: Called once, when the last party is at the barrier.
         on_out: Called once, when the last party has gone or never will.
         on_ended: Called once, when the last party is done.
@@ -35,10 +38,12 @@ class ShardRun:
         on_armed: Callable[[], None],
         on_out: Callable[[], None],
         on_ended: Callable[[], None],
+        realtime: bool = False,
     ) -> None:
         self.hold = Hold(t_ns=t_ns, give_up_ns=give_up_ns, clock=clock, last_look=self._last_look)
         self.parties = parties
         self._deadline_ns = deadline_ns
+        self._realtime = realtime
         self._barrier = threading.Barrier(len(parties), action=self.hold)
         self._arming = Last(len(parties), on_armed)
         self._going = Last(len(parties), on_out)
@@ -59,7 +64,9 @@ class ShardRun:
         try:
             self._arming.one_more()
         finally:
-            self._barrier.wait()
+            place = self._barrier.wait()
+            if self._realtime and place == len(self.parties) - 1:  # the last to arrive was the one that held
+                priority.lower_priority()
         return self.hold.released_at_ns
 
     def gone(self) -> None:
@@ -71,6 +78,8 @@ class ShardRun:
         self._running.one_more()
 
     def _last_look(self) -> None:
+        if self._realtime:
+            priority.raise_priority(priority.HOLDING)
         for party in self.parties:
             try:
                 party.last_look()

@@ -34,6 +34,19 @@ def test_a_quick_run_measures_each_contestant_and_writes_both_files(tmp_path: Pa
     assert table["title"] in done.stdout
 
 
+def test_a_quick_run_measures_python_functions_and_requests_beside_them(tmp_path: Path) -> None:
+    done = _bench("bench", "--quick", "--only", "calls", "--only", "mixed", "--out", str(tmp_path / "out"), tmp_path=tmp_path)
+    assert done.returncode in (0, 1), done.stderr  # as above
+    calls, mixed = json.loads((tmp_path / "out" / "latest.json").read_text())["tables"]
+    assert [run["contestant"] for run in calls["raw"]] == ["tminus", "flask-barrier"]
+    assert [run["figures"]["started"] for run in calls["raw"]] == [100] * 2
+    assert [run["figures"]["doubled"] for run in calls["raw"]] == [0] * 2
+    assert calls["raw"][0]["start"]["off_by_ms"] is not None
+    assert len(mixed["raw"]) == 2  # with a real-time priority, where that is allowed, and without
+    kinds = ("alone", "beside", "functions")
+    assert [[batches[kind][0]["started"] for kind in kinds] for batches in mixed["raw"]] == [[100] * 3] * 2
+
+
 def test_a_soak_of_a_few_seconds_accounts_for_every_occurrence(tmp_path: Path) -> None:
     done = _bench("bench.soak", "--minutes", "0.05", tmp_path=tmp_path)
     assert "0 of 300 due but not in the server's log" in done.stdout, done.stdout + done.stderr

@@ -2,15 +2,17 @@
 
 import json
 import math
+import struct
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from bench import distance, loopback
+from bench import calls, distance, loopback, mixed
 from bench.arrivals import Arrival
 from bench.contestants import Start
 from bench.figures import Figures, figures, percentile_ms
+from bench.notes import notes
 from bench.publish import publish
 from bench.report import ratio
 from bench.runs import Run, Summary, summaries
@@ -112,6 +114,34 @@ def test_the_targets_at_a_distance() -> None:
     assert [verdict.words for verdict in verdicts if not verdict.ok] == [
         "N=1000, tminus, at a distance: at least 999 of 1000 attempts armed, to reach all"
     ]
+
+
+def test_functions_are_to_be_ahead_of_a_plain_barrier_at_the_median_and_at_the_last() -> None:
+    found = [_summary("tminus", 100, 9.1), _summary("flask-barrier", 100, 9.0)]
+    failed = [verdict.words for verdict in calls._judge(found[0], found) if not verdict.ok]
+    assert [any(words in sentence for sentence in failed) for words in ("p50", "last 1.01 times (e)", "armed")] == [
+        True,  # 0 of 0: not measured
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("real_time", "last", "ok"),
+    [(True, 1.2, True), (True, 1.21, False), (False, 1.6, True), (False, 1.61, False)],
+)
+def test_requests_beside_functions_may_be_so_much_later(*, real_time: bool, last: float, ok: bool) -> None:
+    alone, beside = [_figures(("/r0/job/0", 1.0), ("/r0/job/1", each)) for each in (1.0, last)]
+    batches = mixed.Batches(title="", n=100, real_time=real_time, alone=[alone], beside=[beside], functions=[alone])
+    assert [verdict.ok for verdict in mixed.judge(batches)] == [True, ok]
+
+
+def test_notes_tell_what_was_not_entered_and_what_was_entered_twice() -> None:
+    with notes(3) as noted:
+        (file,) = noted.environment.values()
+        Path(file).write_bytes(struct.pack("=6q", T_NS, 1, 0, 0, T_NS, 2))
+        found = figures(noted.arrivals(), t_ns=T_NS - MS, expected=3)
+    assert (found.started, found.missing, found.doubled, found.last_ms) == (2, 1, 1, 1.0)
 
 
 def test_a_contestant_that_could_not_run_is_left_out_and_says_why() -> None:

@@ -31,7 +31,7 @@ def test_the_unit_has_as_few_privileges_as_it_can() -> None:
 
 def test_the_unit_lets_the_lanes_take_their_priority_and_their_connections() -> None:
     lines = UNIT.read_text().splitlines()
-    assert {"Type=notify", "LimitRTPRIO=1", "LimitNOFILE=65536", "RestartPreventExitStatus=2"} <= set(lines)
+    assert {"Type=notify", "LimitRTPRIO=2", "LimitNOFILE=65536", "RestartPreventExitStatus=2"} <= set(lines)
     assert any(line.startswith("WatchdogSec=") for line in lines)
 
 

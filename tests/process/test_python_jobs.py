@@ -59,9 +59,9 @@ def jobs_file(jobs: dict[str, Any], **top: Any) -> str:
     return json.dumps({"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}, **top, "jobs": jobs})
 
 
-def run_now(folder: Path, jobs: dict[str, Any], **top: Any) -> dict[str, dict[str, Any]]:
+def run_now(folder: Path, jobs: dict[str, Any], *, code: str = _SHOP, **top: Any) -> dict[str, dict[str, Any]]:
     """Run all of them once, without a daemon; by name."""
-    (a_shop(folder) / "jobs.yaml").write_text(
+    (a_shop(folder, code) / "jobs.yaml").write_text(
         jobs_file({name: {"schedule": "manual", **job} for name, job in jobs.items()}, **top)
     )
     return {one["job"]: one for one in tminus_json("run-now", *jobs, cwd=folder)}
@@ -140,15 +140,10 @@ def test_an_application_that_does_not_import_fails_its_jobs_and_no_others(tmp_pa
         "view": {"schedule": {"every": "3s"}, "flask": {"app": "shop", "url": "/"}},
     }
     with daemon(a_shop(tmp_path, "import no_such_module"), jobs_file(jobs)) as running:
-        running.wait_until_said("batch")
+        running.wait_for(job="http", outcome="succeeded")
+        (failed, *_) = running.wait_for(job="view", outcome="failed")
         assert running.stop() == 0
-    last = {one["job"]: one for one in running.json("history", "--limit", "2")}
-    assert last["http"]["outcome"] == "succeeded"
-    assert last["view"]["outcome"] == "failed"
-    assert (
-        last["view"]["reason"]
-        == "definition, not sent: shop does not import: ModuleNotFoundError: No module named 'no_such_module'"
-    )
+    assert failed["reason"] == "definition, not sent: shop does not import: ModuleNotFoundError: No module named 'no_such_module'"
 
 
 def test_an_application_that_hangs_while_it_is_imported_makes_its_own_jobs_miss_and_no_others(

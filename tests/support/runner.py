@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scheduler.clock import SystemClock
 from scheduler.daemon.channels import Runner
 from scheduler.executors.python.board import Board
@@ -83,8 +85,8 @@ class RunnerProcess:
         now_ns = self._clock.wall_ns()
         self.t_ns = now_ns + lead_ns
         deadline_ns = self.t_ns - lead_ns // 4
-        give_up_ns = self.t_ns + 10 * SECOND
-        self.send(Arm(shard=number, t_ns=self.t_ns, deadline_ns=deadline_ns, give_up_ns=give_up_ns, slots=0, works=list(works)))
+        times = {"t_ns": self.t_ns, "deadline_ns": deadline_ns, "give_up_ns": self.t_ns + 10 * SECOND}
+        self.send(Arm(shard=number, **times, realtime=self.hello.realtime, slots=0, works=list(works)))
         return number
 
     def wait_until_armed(self) -> Armed:
@@ -137,7 +139,10 @@ def runner(
         (folder / "shop.py").write_text(code)
     board = Board.make()
     named = App(name="shop", app=app, directory=str(folder), **more) if app else None
-    process = RunnerProcess(Runner(named, folder=str(folder), host="here", board=board, isolates=isolates))
+    with pytest.MonkeyPatch.context() as patch:
+        # What is deprecated in Flask, Werkzeug or Python is an error in all that a runner does.
+        patch.setenv("PYTHONWARNINGS", "error::DeprecationWarning,error::PendingDeprecationWarning")
+        process = RunnerProcess(Runner(named, folder=str(folder), host="here", board=board, isolates=isolates))
     try:
         yield process
     finally:

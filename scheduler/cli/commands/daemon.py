@@ -7,6 +7,8 @@ from scheduler.cli.main import Command
 from scheduler.cli.problems import print_problems
 from scheduler.daemon import logs
 from scheduler.daemon.main import Daemon
+from scheduler.jobsfile.load import Loaded
+from scheduler.operations.ask_app import ask_for_code
 
 
 @click.command(cls=Command, short_help="The scheduler, in the foreground.")
@@ -20,8 +22,23 @@ def daemon(invocation: Invocation) -> int:
     output = invocation.output
     logs.set_up(verbose=output.verbose, quiet=output.quiet, color=output.color)
     invocation.needs_secrets = True
+    invocation.loaded = _whole(invocation)
     definitions = invocation.definitions
     print_problems(output, invocation.loaded.warnings)
     ledger = invocation.open_ledger(create=True)
-    running = Daemon(invocation.path, definitions, ledger, clock=invocation.clock, since_ns=invocation.started_ns)
+    running = Daemon(invocation.file, definitions, ledger, clock=invocation.clock, since_ns=invocation.started_ns)
     return running.run()
+
+
+def _whole(invocation: Invocation) -> Loaded:
+    """
+    The file and what the ledger knows of the applications' code. That may be old: where the two do not go together the file
+    counts alone, until the runners have spoken; and where it does not stand alone, for it names jobs of theirs, they are asked.
+    """
+    file, loaded = invocation.file, invocation.loaded
+    if loaded.definitions is None and file.apps:
+        loaded = file.load()
+    if loaded.definitions is None and file.apps:
+        answers = ask_for_code(file.apps.values(), file.folder)
+        loaded = file.load(job for answer in answers.values() for job in answer.code)
+    return loaded

@@ -17,7 +17,8 @@ from scheduler.jobsfile.faults import Fault
 from scheduler.ledger import history
 from scheduler.model.definitions import Definitions
 from scheduler.model.occurrence import Occurrence
-from scheduler.operations.check_apps import check_apps
+from scheduler.operations.ask_app import ask_for_code
+from scheduler.operations.check_apps import app_faults, check_apps
 from scheduler.operations.next_times import coming, next_of
 from scheduler.operations.select import select
 from scheduler.operations.times import local, span
@@ -34,10 +35,12 @@ def validate(invocation: Invocation, file: str | None) -> int:
     tminus validate jobs.d/crm.yaml
     """
     invocation.config, invocation.needs_secrets = file or invocation.config, True
-    loaded, output = invocation.loaded, invocation.output
-    if loaded.definitions:
-        wrong = check_apps(loaded.definitions)
-        loaded = loaded.with_faults((one.job, Fault(words=one.message, path=one.key, hint=one.hint)) for one in wrong)
+    output, answers = invocation.output, ask_for_code(invocation.file.apps.values(), invocation.file.folder)
+    loaded = invocation.file.load(job for answer in answers.values() for job in answer.code)
+    silent = {name: answer for name, answer in answers.items() if answer.wrong}
+    wrong = list(check_apps(loaded.definitions, but_for=silent)) if loaded.definitions else []
+    faults = [(one.job, Fault(words=one.message, path=one.key, hint=one.hint)) for one in wrong]
+    loaded = loaded.with_faults(faults, apps=app_faults(answers))
     if output.as_json:
         warnings, errors = ([problem.as_json() for problem in some] for some in (loaded.warnings, loaded.errors))
         output.json({"valid": not errors, "errors": errors, "warnings": warnings})
@@ -61,6 +64,7 @@ def next_(invocation: Invocation, jobs: Sequence[str], most: int, from_: str, to
     tminus next
     tminus next crm_sync tag:nightly -n 5
     """
+    invocation.asks_apps = True
     definitions, output = invocation.definitions, invocation.output
     names = select(jobs, definitions, every=not jobs).names
     to_ns = invocation.time(to) if to else None
@@ -89,6 +93,7 @@ def jobs(invocation: Invocation, jobs: Sequence[str]) -> int:
     tminus jobs
     tminus jobs 'crm_*'
     """
+    invocation.asks_apps = True
     definitions, output, now_ns = invocation.definitions, invocation.output, invocation.clock.wall_ns()
     names = select(jobs, definitions, every=not jobs).names
     last = _last(invocation, names)
@@ -96,7 +101,7 @@ def jobs(invocation: Invocation, jobs: Sequence[str]) -> int:
     if output.as_json:
         output.json([_job_json(definitions, name, coming_ns, occurrence) for name, coming_ns, occurrence in rows])
         return 0
-    columns = "JOB", "TARGET", "SCHEDULE", "NEXT", "LAST"
+    columns = "JOB", "TARGET", "SCHEDULE", "NEXT", "FROM", "LAST"
     output.table(columns, [_job_row(invocation, name, coming_ns, occurrence) for name, coming_ns, occurrence in rows])
     return 0
 
@@ -110,6 +115,7 @@ def show(invocation: Invocation, job: str) -> int:
     \b
     tminus show crm_sync
     """
+    invocation.asks_apps = True
     definitions, output = invocation.definitions, invocation.output
     (name,) = select([job], definitions).names[:1]
     values = invocation.loaded.explain(name)
@@ -155,6 +161,7 @@ def _job_json(definitions: Definitions, name: str, coming_ns: int | None, last: 
         "next": rfc3339(coming_ns) if coming_ns is not None else None,
         "paused": False,
         "suspended": job.suspended,
+        "from": str(job.place),
         "tags": list(job.tags),
         "description": job.description,
         "last": last.as_json() if last else None,
@@ -165,7 +172,8 @@ def _job_row(invocation: Invocation, name: str, coming_ns: int | None, last: Occ
     definitions = invocation.definitions
     schedule = definitions.jobs[name].schedule_text
     coming_text = _next_text(definitions, name, coming_ns)
-    return name, str(definitions.jobs[name].target), schedule, coming_text, _last_text(invocation, last)
+    place = str(definitions.jobs[name].place)
+    return name, str(definitions.jobs[name].target), schedule, coming_text, place, _last_text(invocation, last)
 
 
 def _next_text(definitions: Definitions, name: str, coming_ns: int | None) -> str:

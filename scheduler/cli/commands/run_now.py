@@ -36,6 +36,7 @@ def run_now(
 
     if not jobs and not every:
         raise UsageError("which jobs?", hint="tminus run-now JOB…, a tag:NAME, a glob, or --all")
+    invocation.asks_apps = True
     selected = select(jobs, invocation.definitions, every=every)
     _confirm(selected, yes=yes)
     wish = Wish(jobs=selected.names, set=dict(_pair(text) for text in sets), at_ns=invocation.time(at) if at else None)

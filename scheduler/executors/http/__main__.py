@@ -8,8 +8,9 @@ import sys
 import threading
 
 from scheduler.clock import SystemClock
-from scheduler.executors.http import priority, wire
+from scheduler.executors.http import wire
 from scheduler.executors.http.executor import Executor
+from scheduler.release import priority
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     executor = Executor(clock=SystemClock(), report=reports.put)
     gc.freeze()
     gc.disable()  # the reaper collects, away from any release
-    reports.put(wire.Hello(version=wire.VERSION, pid=os.getpid(), realtime=priority.is_allowed()))
+    reports.put(wire.Hello(version=wire.VERSION, pid=os.getpid(), realtime=priority.is_allowed(priority.HOLDING)))
     for command in wire.read_commands(sys.stdin.buffer):
         executor.obey(command)
     os._exit(0)  # resolver threads may hang for as long as a name server does

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pycurl
 
 from scheduler.clock import Clock
-from scheduler.executors.http import priority, verdict
+from scheduler.executors.http import verdict
 from scheduler.executors.http.arming import Arming
 from scheduler.executors.http.bundle import PER_MULTI, Bundle, bundles
 from scheduler.executors.http.loop import Ended, Loop, ended
@@ -20,6 +20,7 @@ from scheduler.executors.http.shortage import shortage
 from scheduler.executors.http.transfer import Start, Transfer, never_started
 from scheduler.executors.http.wire import Finished, Request
 from scheduler.instants import MS, SECOND
+from scheduler.release import priority
 from scheduler.release.gate import Gate
 from scheduler.release.party import Party
 
@@ -107,8 +108,8 @@ class Lane(Party):
                 # From here on nothing may run this multi before T: libcurl would begin to send.
                 bundle.multi.add_handle(transfer.curl)
                 self._open[transfer.curl] = (bundle, transfer)
-        if self._realtime:
-            priority.raise_priority()
+        if self._realtime and not priority.raise_priority(priority.LANES):
+            priority.raise_priority(priority.HOLDING)  # only the lowest is allowed: then nobody else takes it
 
     def withdraw(self, indexes: set[int]) -> None:
         """Take these out, unreported. Called while the lane is at the barrier, by the thread that will permit the release."""

@@ -26,7 +26,8 @@ class Call:
     """
 
     def __init__(self, work: Work, ref: str, function: Any, app: "Flask | None") -> None:
-        args = work.args if work.given is None else [given.object_of(json.loads(work.given)), *work.args]
+        self._given = None if work.given is None else given.object_of(json.loads(work.given))
+        args = work.args if work.given is None else [self._given, *work.args]
         function = checked(function, ref, args, work.kwargs)
         self._function: Callable[[], Any] = lambda: function(*args, **work.kwargs)
         self._gives_back = work.given is not None
@@ -40,12 +41,16 @@ class Call:
         if self._context:
             self._context.push()
 
-    def enter(self) -> Answer:
-        """Call it; its result as JSON."""
+    def enter(self) -> Any:
+        """Call it."""
         result = self._function()
         if self._loop:
             result = self._loop.run(result, context=copy_context())
-        return Answer(body=self._as_json(given.json_of(result) if self._gives_back else result))
+        return result
+
+    def answer(self, result: Any) -> Answer:
+        """Its result as JSON."""
+        return Answer(body=self._as_json(given.json_of(self._given_back(result)) if self._gives_back else result))
 
     def leave(self, error: BaseException | None) -> None:
         """Pop the contexts: what the application tears down, it tears down now."""
@@ -55,6 +60,15 @@ class Call:
         finally:
             if self._context:
                 self._context.pop(error)
+
+    def _given_back(self, result: Any) -> Any:
+        """What it returned; but a request is changed in place."""
+        if not isinstance(self._given, given.Request):
+            return result
+        if result is not None and result is not self._given:
+            words = f"{self._ref} returned {kind_of(result)}; it is to change the request that it gets, and to return nothing"
+            raise Unfit(Cause.RESULT, words)
+        return self._given
 
     def _as_json(self, result: Any) -> bytes:
         try:

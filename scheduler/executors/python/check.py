@@ -1,12 +1,14 @@
 """Check: what the jobs of an application name is looked for, and nothing is called."""
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from scheduler.executors.python import contexts, output
 from scheduler.executors.python.call import checked
 from scheduler.executors.python.loading import CannotLoad, load, load_app
+from scheduler.executors.python.registry import code_jobs, other_apps
 from scheduler.executors.python.wire import RequestContext, private_pipes
 
 if TYPE_CHECKING:
@@ -18,18 +20,21 @@ def check(app_name: str | None) -> None:
     Read what is asked from stdin, and write what is wrong to stdout; both are one JSON document.
 
     Asked: a list of `{"ref", "args", "kwargs"}` and of `{"endpoint", "args"}`. Answered:
-    `{"app": TEXT, "traceback": TEXT, "jobs": [TEXT …]}`, an empty text where nothing is wrong.
+    `{"app": TEXT, "traceback": TEXT, "jobs": [TEXT …], "code": […]}`, an empty text where nothing is wrong; `code` has the jobs
+    that the application's code defines, `others` the names of other applications for which it does.
     """
     asked, answer_to = private_pipes()
+    name = os.environ["TMINUS_APP"]
     output.capture()
     questions = json.load(asked)
-    answer: dict[str, Any] = {"app": "", "traceback": "", "jobs": [""] * len(questions)}
+    answer: dict[str, Any] = {"app": "", "traceback": "", "jobs": [""] * len(questions), "code": [], "others": []}
     try:
         app = load_app(app_name) if app_name else None
     except CannotLoad as error:
         answer |= {"app": str(error), "traceback": error.traceback}
     else:
-        answer["jobs"] = [_wrong(question, app) for question in questions]
+        answer |= {"jobs": [_wrong(question, app) for question in questions], "code": code_jobs(app, name)}
+        answer["others"] = other_apps(name)
     answer_to.write(json.dumps(answer).encode())
     answer_to.close()
     sys.stdout.flush()

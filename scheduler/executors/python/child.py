@@ -18,6 +18,7 @@ from scheduler.executors.python.loading import Loader
 from scheduler.executors.python.wire import Finished, Work
 from scheduler.instants import SECOND
 from scheduler.release.gate import Gate
+from scheduler.release.latch import Latch
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -46,8 +47,19 @@ class Child:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM: its time is over (timeout.total)"))
         arm, done = self._arm, list[Finished]()
         slot = arm.slots + self._work.index
+        alone = Latch()
+        alone.open()
         job = Job(
-            self._work, app, slot=slot, board=board, clock=clock, gate=Gate(clock), loader=Loader(), shard=0, report=done.append
+            self._work,
+            app,
+            slot=slot,
+            board=board,
+            clock=clock,
+            gate=Gate(clock),
+            loader=Loader(),
+            shard=0,
+            all_out=alone,
+            report=done.append,
         )
         job.arm(arm.deadline_ns)
         self._say({"armed": job.is_armed})

@@ -12,6 +12,7 @@ from scheduler.executors.python.loading import Loader
 from scheduler.executors.python.wire import Finished
 from scheduler.instants import MS, SECOND
 from scheduler.release.gate import Gate
+from scheduler.release.latch import Latch
 from scheduler.release.shard import ShardRun
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Executor:
     def _arm(self, command: wire.Arm) -> None:
         began_ns = self._clock.monotonic_ns()
         number = command.shard
+        all_out = Latch()
         jobs = {
             work.index: Job(
                 work,
@@ -90,6 +92,7 @@ class Executor:
                 gate=self.gate,
                 loader=self._loader,
                 shard=number,
+                all_out=all_out,
                 report=lambda finished: self._take(shard, finished),
             )
             for work in command.works
@@ -101,6 +104,10 @@ class Executor:
         def armed() -> None:
             took_ns = self._clock.monotonic_ns() - began_ns
             self._report(wire.Armed(shard=number, armed=sum(job.is_armed for job in jobs.values()), took_ns=took_ns))
+
+        def out() -> None:
+            all_out.open()
+            self.gate.release(number)
 
         def ended() -> None:
             with self._lock:
@@ -115,8 +122,9 @@ class Executor:
             parties=list(jobs.values()),
             clock=self._clock,
             on_armed=armed,
-            on_out=lambda: self.gate.release(number),
+            on_out=out,
             on_ended=ended,
+            realtime=command.realtime,
         )
         with self._lock:
             self._shards[number] = shard

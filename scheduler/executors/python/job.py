@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scheduler.clock import Clock
 from scheduler.executors.python import occurrence, output
@@ -22,6 +22,7 @@ from scheduler.executors.python.wire import Finished, Work
 from scheduler.instants import SECOND
 from scheduler.outcome import Cause
 from scheduler.release.gate import Gate
+from scheduler.release.latch import Latch
 from scheduler.release.party import Party
 
 if TYPE_CHECKING:
@@ -38,8 +39,11 @@ class _TooLate(Exception):
 class Prepared(Protocol):
     """A piece of work that only has to be entered."""
 
-    def enter(self) -> Answer:
+    def enter(self) -> Any:
         """At T."""
+
+    def answer(self, result: Any) -> Answer:
+        """Of what it returned; when others no longer wait for the GIL."""
 
     def leave(self, error: BaseException | None) -> None:
         """Whatever happened."""
@@ -49,6 +53,7 @@ class Job(Party):
     """
     Args:
         slot: Its place on the board.
+        all_out: Opened once all of the shard have been let go.
         report: Takes the one report on it, from any thread.
     """
 
@@ -63,6 +68,7 @@ class Job(Party):
         gate: Gate,
         loader: Loader,
         shard: int,
+        all_out: Latch,
         report: Callable[[Finished], None],
     ) -> None:
         super().__init__(f"job {work.occurrence}")
@@ -75,6 +81,7 @@ class Job(Party):
         self._gate = gate
         self._loader = loader
         self._shard = shard
+        self._all_out = all_out
         self._report = report
         self._running = Running(work.occurrence)
         self._output = Output(work.keep_output)
@@ -82,7 +89,7 @@ class Job(Party):
         self._armed = False
         self._may_start = self._is_written_off = False
         self._beginning = threading.Lock()
-        self._started_ns = self._began_ns = 0
+        self._started_ns = self._began_ns = self._waited_ns = 0
 
     @property
     def is_armed(self) -> bool:
@@ -150,7 +157,11 @@ class Job(Party):
         try:
             prepared = self._prepared = self._prepared or self._prepare()
             self._begin()
-            answer = prepared.enter()
+            try:
+                result = prepared.enter()
+            finally:
+                self._let_others_enter()
+            answer = prepared.answer(result)
         except _TooLate:
             self._finish(late=True)
             return
@@ -177,6 +188,12 @@ class Job(Party):
             self._began_ns = self._clock.monotonic_ns()
         self._started_ns = self._clock.wall_ns()
         self._board.mark(self._slot, self._started_ns)
+
+    def _let_others_enter(self) -> None:
+        """First all in: whatever comes after a job is Python, and would take the GIL from those that have not entered theirs."""
+        ended_ns = self._clock.monotonic_ns()
+        self._all_out.wait()
+        self._waited_ns = self._clock.monotonic_ns() - ended_ns
 
     def _prepare(self, import_s: float | None = None) -> Prepared:
         if self.work.ref is not None:
@@ -212,7 +229,7 @@ class Job(Party):
                 index=self.work.index,
                 started_ns=self._started_ns,
                 finished_ns=self._clock.wall_ns(),
-                duration_ns=ended_ns - self._began_ns if self._began_ns else 0,
+                duration_ns=ended_ns - self._began_ns - self._waited_ns if self._began_ns else 0,
                 armed=self._armed,
                 status=answer.status,
                 cause=cause,

@@ -32,7 +32,12 @@ def environment_of(app: App | None, folder: str) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
     own = _lines_of(app.env_file) if app and app.env_file else {}
     paths = [_package_alone(), app.directory if app else "", own.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")), folder]
-    return environment | own | {"PYTHONPATH": os.pathsep.join(path for path in paths if path), "PYTHONSAFEPATH": "1"}
+    ours = {
+        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "PYTHONSAFEPATH": "1",
+        "TMINUS_APP": app.name if app and app.is_named else "",
+    }
+    return environment | own | ours
 
 
 @cache

@@ -13,7 +13,9 @@ from scheduler.clock import Clock, SystemClock
 from scheduler.executors.python import loading, output, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.executor import Executor
+from scheduler.executors.python.registry import code_jobs
 from scheduler.instants import SECOND
+from scheduler.release import priority
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -28,6 +30,7 @@ def serve(board: Board, app_name: str | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     commands, reports_to = wire.private_pipes()
     output.capture()
+    name = os.environ["TMINUS_APP"]  # before the application is imported, which may do with its environment what it likes
     reports: queue.SimpleQueue[wire.Report] = queue.SimpleQueue()
     app = imported(app_name, reports_to)
     clock = SystemClock()
@@ -36,7 +39,8 @@ def serve(board: Board, app_name: str | None) -> None:
     sys.setswitchinterval(_SWITCH_S)
     gc.collect()
     gc.freeze()
-    reports.put(wire.Hello(version=wire.VERSION, pid=os.getpid()))
+    may_be_realtime = priority.is_allowed(priority.LANES)  # only where the lanes may have the one above
+    reports.put(wire.Hello(version=wire.VERSION, pid=os.getpid(), realtime=may_be_realtime, jobs=code_jobs(app, name)))
     for command in wire.read_commands(commands):
         executor.obey(command)
     os._exit(0)  # a job may run for as long as it likes

@@ -78,6 +78,7 @@ class Arm:
     t_ns: int
     deadline_ns: int  #: armed or not, all stand at the barrier by then
     give_up_ns: int  #: without a `Release` by then, all go home
+    realtime: bool  #: the thread that holds takes a real-time priority, where that is allowed
     slots: int  #: the first of its places on the board; a work's is that plus its index
     works: Sequence[Work]
 
@@ -99,12 +100,18 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """The runner is ready for work, or says in a sentence why it cannot be."""
+    """
+    The runner is ready for work, or says in a sentence why it cannot be.
+
+    Attributes:
+        jobs: Those that the application's code defines, as `registry.code_jobs` has them.
+    """
 
     version: int
     pid: int
     realtime: bool = False
     error: str = ""
+    jobs: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

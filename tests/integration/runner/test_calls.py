@@ -1,6 +1,7 @@
 """A function as a job: contexts around it, its result, what it prints, how it fails."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from scheduler.executors.python.wire import RequestContext, Work
 from tests.support.runner import RunnerProcess, a_call, runner
 
 _SHOP = """
-import asyncio, contextvars, sys, threading
+import asyncio, contextvars, os, sys, threading
 from flask import Flask, current_app, g, request, session, url_for
 
 app = Flask("shop")
@@ -42,6 +43,9 @@ def leaves_something(n):
 async def in_a_loop(n):
     await asyncio.sleep(0)
     return [n, request.path, current_app.name]
+
+def scheduled():
+    return os.sched_getscheduler(0)
 
 def fails():
     raise ValueError("no such customer")
@@ -126,6 +130,11 @@ def test_the_output_of_a_failed_function_ends_with_the_traceback_of_its_own_fram
     assert "in fails" in output
     assert output.endswith("ValueError: no such customer\n")
     assert "executors/python" not in output
+
+
+def test_no_function_is_entered_with_a_real_time_priority(shop: RunnerProcess) -> None:
+    done = shop.run(*(a_call("shop:scheduled", index=n) for n in range(20)))
+    assert {one.body for one in done.values()} == {str(os.SCHED_OTHER).encode()}
 
 
 def test_a_hundred_jobs_print_and_log_at_once_and_nothing_mixes(shop: RunnerProcess) -> None:

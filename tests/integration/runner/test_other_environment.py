@@ -15,13 +15,18 @@ import importlib.metadata, importlib.util, sys, warnings
 warnings.simplefilter("error")
 from flask import Flask, current_app, request
 from sqlalchemy import create_engine, text
+from scheduler.flask import Answer, Failure, Scheduler, current_occurrence
 
 app = Flask("shop")
 
+scheduler = Scheduler(app)
+
 @app.route("/versions")
+@scheduler.job(cron="30 11 * * *")
 def versions():
     return {name: importlib.metadata.version(name) for name in ("flask", "sqlalchemy")}
 
+@scheduler.job(every="1h")
 def look():
     ours = ["pycurl", "pydantic", "apscheduler", "msgspec", "structlog", "alembic"]
     with create_engine("sqlite://").connect() as connection:
@@ -49,6 +54,11 @@ def test_a_view_is_called_there(shop: RunnerProcess) -> None:
 def test_a_function_gets_its_contexts_there_and_sees_no_library_of_ours(shop: RunnerProcess) -> None:
     done = shop.run(a_call("shop:look"))[0]
     assert json.loads(done.body) == [1, "shop", "/", []]
+
+
+def test_its_code_defines_jobs_there(shop: RunnerProcess) -> None:
+    targets = [job["keys"].get("flask") or job["keys"]["call"] for job in shop.hello.jobs]
+    assert targets == [{"endpoint": "versions", "method": "GET", "app": "shop"}, {"ref": "shop:look", "app": "shop"}]
 
 
 def test_no_flask_is_said_in_a_sentence(tmp_path: Path) -> None:

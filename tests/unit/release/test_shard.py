@@ -1,5 +1,6 @@
 """A shard: all its parties meet at one barrier, whatever happens to one of them, and each end is told once."""
 
+import os
 import threading
 from collections.abc import Sequence
 
@@ -51,7 +52,7 @@ class Walker(Party):
 class Told:
     """What a shard says, in order."""
 
-    def __init__(self, parties: Sequence[Party], *, clock: FakeClock | None = None) -> None:
+    def __init__(self, parties: Sequence[Party], *, clock: FakeClock | None = None, realtime: bool = False) -> None:
         self.words: list[str] = []
         self.armed = threading.Event()
         self.clock = clock or FakeClock(T - 10 * SECOND)
@@ -64,6 +65,7 @@ class Told:
             on_armed=self._armed,
             on_out=lambda: self.words.append("out"),
             on_ended=lambda: self.words.append("ended"),
+            realtime=realtime,
         )
 
     def _armed(self) -> None:
@@ -165,3 +167,24 @@ def test_a_hundred_parties_each_go_once() -> None:
     parties = [Walker(f"walker-{index}") for index in range(100)]
     Told(parties).through()
     assert {tuple(party.been) for party in parties} == {("arm", "last_look", "go at 0", "drain")}
+
+
+@pytest.mark.parametrize("realtime", [True, False])
+def test_only_who_holds_has_a_real_time_priority_and_only_until_all_are_let_go(
+    *, realtime: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: dict[int, list[int]] = {}
+    ranked: list[tuple[str, list[int]]] = []
+
+    def becomes(_: int, policy: int, __: object) -> None:
+        became.setdefault(threading.get_ident(), []).append(policy)
+
+    class Ranked(Walker):
+        def _walk(self, where: str) -> None:
+            ranked.append((where, list(became.get(threading.get_ident(), []))))
+
+    monkeypatch.setattr(os, "sched_setscheduler", becomes)
+    Told([Ranked() for _ in range(3)], realtime=realtime).through()
+    held, let_go = ([os.SCHED_FIFO], [os.SCHED_FIFO, os.SCHED_OTHER]) if realtime else ([], [])
+    assert [had for where, had in ranked if where == "last_look"] == [held] * 3
+    assert sorted(had for where, had in ranked if where == "go at 0") == [[], [], let_go]

@@ -7,12 +7,17 @@ Source: sched(7). Linux applies `sched_setscheduler(0, …)` to the calling thre
 import contextlib
 import os
 
+#: The lowest, which is above all threads without one: for the thread that holds Python jobs.
+HOLDING = 1
+#: No request is later for them.
+LANES = 2
 
-def raise_priority() -> bool:
-    """Give the calling thread the lowest real-time priority, which is above all others; False where that is not allowed."""
+
+def raise_priority(level: int) -> bool:
+    """Give the calling thread a real-time priority; False where that is not allowed."""
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(os.sched_get_priority_min(os.SCHED_FIFO)))
-    except (AttributeError, OSError):  # not Linux, or no CAP_SYS_NICE and no RLIMIT_RTPRIO
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(level))
+    except (AttributeError, OSError):  # not Linux, or no CAP_SYS_NICE and too small a RLIMIT_RTPRIO
         return False
     return True
 
@@ -23,8 +28,8 @@ def lower_priority() -> None:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-def is_allowed() -> bool:
-    """Whether a real-time priority may be taken here."""
-    allowed = raise_priority()
+def is_allowed(level: int) -> bool:
+    """Whether that real-time priority may be taken here."""
+    allowed = raise_priority(level)
     lower_priority()
     return allowed

@@ -1,0 +1,109 @@
+"""Python functions of one application at one T, beside a plain `threading.Barrier` with the contexts pushed after it."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from bench.contestants import LeftOut, Start, finish, in_time, one_batch
+from bench.figures import MS, figures, percentile_ms
+from bench.notes import Notes, calls, notes
+from bench.report import all_armed, complete, header, other, ratio, row, say
+from bench.runs import Run, Summary, summaries
+from bench.table import Table, Verdict, at_most
+from bench.tminus_run import Daemon, DaemonFailed, at, jobs_text
+from bench.waiting import whole_second
+
+JOBS = 100
+#: So far 99 of a hundred start offsets in the ledger may be from what the function itself has noted: a switch of threads.
+MOST_OFF_MS = 0.5
+
+#: Name, title, and what starts them.
+_Contestant = tuple[str, str, Callable[[Notes], Start]]
+
+
+def measure(*, repeat: int) -> Table:
+    """Both in turn, that many times."""
+    runs = []
+    for _ in range(repeat):
+        for contestant in _CONTESTANTS:
+            runs.append(_run(*contestant))
+            say(runs[-1])
+    table = Table(
+        name="calls",
+        title=f"{JOBS} Python functions of one Flask application at one T",
+        explained=[
+            f"Milliseconds after T; medians of {repeat}, runs interleaved.",
+            "Witness: each function itself, which notes the time as its first act, in memory that is read from outside.",
+        ],
+        header=header("last / (e)"),
+        raw=[one.as_json() for one in runs],
+    )
+    found = summaries(runs)
+    for summary in found:
+        table.rows.append(row(summary, ratio(summary, other(found, summary, "flask-barrier"))))
+        table.notes += summary.notes
+        if summary.contestant == "tminus":
+            table.verdicts += _judge(summary, found)
+    return table
+
+
+def _run(name: str, title: str, start: Callable[[Notes], Start]) -> Run:
+    with notes(JOBS) as noted:
+        try:
+            started = start(noted)
+        except (LeftOut, DaemonFailed) as reason:
+            return Run(contestant=name, title=title, n=JOBS, left_out=str(reason))
+        found = figures(noted.arrivals(), t_ns=started.t_ns, expected=JOBS)
+    return Run(contestant=name, title=title, n=JOBS, start=started, figures=found)
+
+
+def _tminus(noted: Notes) -> Start:
+    def jobs(t_ns: int) -> str:
+        return jobs_text([], {}, apps=noted.app(), others=calls(JOBS, {"at": at(t_ns)}))
+
+    def run(one: Daemon, t_ns: int) -> Start:
+        start = one_batch(one, t_ns, JOBS)
+        told = {each["job"]: each["start_offset_ms"] for each in one.ask("history", "--limit", str(2 * JOBS))}
+        off_by = sorted(
+            abs(arrival.at_ns - t_ns - round(offset_ms * MS))
+            for arrival in noted.arrivals()
+            if (offset_ms := told.get(f"call_{arrival.path}")) is not None
+        )
+        return replace(start, off_by_ms=percentile_ms(off_by, 0.99))
+
+    return in_time(jobs, run, n=JOBS)
+
+
+def _barrier(noted: Notes) -> Start:
+    t_ns = whole_second(2.5)
+    words = ["--at", str(t_ns), "--n", str(JOBS)]
+    said = finish("bench.peers.flask_barrier", words, environment=noted.environment)
+    waiting = said["waiting_at_t"]
+    return Start(t_ns=t_ns, note="" if waiting == JOBS else f"only {waiting} threads were at the barrier at T")
+
+
+_CONTESTANTS: Sequence[_Contestant] = (
+    ("tminus", "(a) tminus, call", _tminus),
+    ("flask-barrier", "(e) Barrier, then the contexts", _barrier),
+)
+
+
+def _judge(summary: Summary, found: Sequence[Summary]) -> list[Verdict]:
+    peer = other(found, summary, "flask-barrier")
+    p50 = _p50_ms(summary) / _p50_ms(peer) if peer and _p50_ms(peer) > 0 else math.nan
+    return [
+        complete(summary),
+        all_armed(summary),
+        at_most(f"{summary}: p50", p50, 1, of=" times (e)"),
+        at_most(f"{summary}: last", ratio(summary, peer), 1, of=" times (e)"),
+        at_most(
+            f"{summary}: 99 of 100 start offsets in the ledger differ from the function's own note by up to",
+            summary.worst(lambda start: start.off_by_ms),
+            MOST_OFF_MS,
+            unit=" ms",
+        ),
+    ]
+
+
+def _p50_ms(summary: Summary) -> float:
+    return summary.median(lambda figures: figures.p50_ms)

@@ -1,0 +1,166 @@
+"""HTTP jobs with a hundred Python functions in their batch, beside the same HTTP jobs alone: are they later for it?"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from bench import notes
+from bench.arrivals import Arrival
+from bench.contestants import Start
+from bench.course import Course
+from bench.figures import Figures, figures, median
+from bench.machine import may_run_real_time
+from bench.notes import Notes
+from bench.runs import Witness
+from bench.server import Server, courses
+from bench.table import Table, Verdict, at_most, number
+from bench.tminus_run import DaemonFailed, at, daemon, jobs_text
+from bench.waiting import SECOND, wait_until, whole_second
+
+CALLS = 100
+#: Seconds between two batches of so many HTTP jobs; every other one has the functions in it.
+PERIOD_S = {100: 2, 1000: 3}
+#: The median last request with functions in the batch, in times of the one without: with a real-time priority, without.
+TIMES = (1.2, 1.6)
+#: The first batches settle.
+_SETTLED_S = 4
+_MS = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches:
+    """
+    Some batches under one daemon.
+
+    Attributes:
+        n: HTTP jobs of a batch.
+        alone: Figures of those, in batches of their own.
+        beside: Of those in batches with functions.
+        functions: Of the functions, as the ledger has their start offsets.
+    """
+
+    title: str
+    n: int
+    real_time: bool
+    alone: Sequence[Figures]
+    beside: Sequence[Figures]
+    functions: Sequence[Figures]
+
+    @property
+    def times(self) -> float:
+        """The last request beside functions, in times of the last one alone; NaN where one of them is not known."""
+        alone, beside = (median(each.last_ms for each in found) for found in (self.alone, self.beside))
+        return beside / alone if alone > 0 else math.nan  # a log in steps of 1 ms can say 0
+
+
+def measure(server: Server, witness: Witness, *, sizes: Sequence[int], repeat: int) -> Table:
+    """That many batches of each kind, for each N that has a period."""
+    table = Table(
+        name="mixed",
+        title=f"N requests and {CALLS} Python functions at one T",
+        explained=[
+            f"Milliseconds after T; medians of {repeat} batches, with and without functions in turn. Target: {server}.",
+            f"Witness: {witness}; of the functions, the ledger.",
+        ],
+        header=("", "N", "first", "p50", "p99", "last", "(best–worst)", "missing", "doubled", "early", "last / alone", "batches"),
+    )
+    ways = courses(server, "m")
+    for n in (n for n in sizes if n in PERIOD_S):
+        for priority in ("auto", "normal"):
+            try:
+                found = _run(priority, n, next(ways), witness, repeat)
+            except DaemonFailed as error:
+                table.notes.append(f"N={n}, priority: {priority}: left out: {error}")
+                table.verdicts.append(Verdict(False, f"N={n}, priority: {priority}: not measured"))
+            else:
+                print(f"  N={n:<6} {found.title:40} last {found.times:.2f} times that alone", flush=True)
+                table.rows += _rows(found)
+                table.verdicts += judge(found)
+                table.raw.append(asdict(found))
+    return table
+
+
+def _run(priority: str, n: int, course: Course, witness: Witness, repeat: int) -> Batches:
+    period_s = PERIOD_S[n]
+    real_time = priority == "auto" and may_run_real_time()
+    urls = [f"{course.url}{index}" for index in range(n)]
+    with notes.notes(CALLS) as noted, daemon(_jobs(urls, period_s, priority, noted)) as one:
+
+        def act() -> Start:
+            one.start()
+            # The first batch with functions after that; `every` counts from 1970.
+            cycle_ns = 2 * period_s * SECOND
+            start = Start(t_ns=-(-whole_second(_SETTLED_S) // cycle_ns) * cycle_ns)
+            wait_until(start.t_ns + repeat * cycle_ns - SECOND // 2)
+            one.stop()
+            return start
+
+        seen = witness.watch(act, course)
+        instants = [seen.start.t_ns + index * period_s * SECOND for index in range(2 * repeat)]
+        history = one.ask("history", "--since", at(instants[0]), "--limit", str(4 * repeat * (n + CALLS)))
+    by_instant: defaultdict[str, list[Arrival]] = defaultdict(list)
+    for arrival in seen.sent:
+        by_instant[arrival.occurrence.rpartition("@")[2]].append(arrival)
+    found = [figures(by_instant[at(each)], t_ns=each, expected=n, prefix=course.prefix) for each in instants]
+    functions = [figures(_told(history, each), t_ns=each, expected=CALLS, prefix="call_") for each in instants[::2]]
+    title = "real-time priority" if real_time else f"priority: {priority}"
+    return Batches(title=title, n=n, real_time=real_time, alone=found[1::2], beside=found[::2], functions=functions)
+
+
+def _jobs(urls: Sequence[str], period_s: int, priority: str, noted: Notes) -> str:
+    return jobs_text(
+        urls,
+        {"every": f"{period_s}s"},
+        priority=priority,
+        apps=noted.app(),
+        others=notes.calls(CALLS, {"every": f"{2 * period_s}s"}),
+    )
+
+
+def _told(history: Iterable[Mapping[str, object]], t_ns: int) -> list[Arrival]:
+    """The functions that the ledger has as started at that T."""
+    return [
+        Arrival(t_ns + round(offset_ms * _MS), str(each["job"]))
+        for each in history
+        if each["fire_time"] == at(t_ns)
+        and str(each["job"]).startswith("call_")
+        and isinstance(offset_ms := each["start_offset_ms"], float | int)
+    ]
+
+
+def _rows(found: Batches) -> list[Sequence[str]]:
+    return [
+        _row(f"HTTP alone, {found.title}", found.n, found.alone),
+        _row(f"HTTP beside {CALLS} functions, {found.title}", found.n, found.beside, times=found.times),
+        _row(f"the {CALLS} functions, {found.title}", found.n, found.functions),
+    ]
+
+
+def _row(title: str, n: int, found: Sequence[Figures], *, times: float = math.nan) -> Sequence[str]:
+    lasts = [each.last_ms for each in found]
+    return (
+        title,
+        str(n),
+        number(median(each.first_ms for each in found)),
+        number(median(each.p50_ms for each in found)),
+        number(median(each.p99_ms for each in found)),
+        number(median(lasts)),
+        f"({min(lasts):.2f}–{max(lasts):.2f})",
+        str(sum(each.missing for each in found)),
+        str(sum(each.doubled for each in found)),
+        str(sum(each.early for each in found)),
+        number(times),
+        str(len(found)),
+    )
+
+
+def judge(found: Batches) -> list[Verdict]:
+    """Whether all ran once, and the requests were not much later for the functions."""
+    batches = [*found.alone, *found.beside, *found.functions]
+    well = sum(each.is_complete for each in batches)
+    name = f"N={found.n} and {CALLS} functions, {found.title}"
+    return [
+        Verdict(well == len(batches) > 0, f"{name}: each job once and none before T in {well} of {len(batches)} batches"),
+        at_most(f"{name}: last request", found.times, TIMES[0] if found.real_time else TIMES[1], of=" times that without them"),
+    ]

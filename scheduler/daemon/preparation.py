@@ -1,0 +1,175 @@
+"""
+Preparation: the part of a batch whose requests Python may change, in the runners of its applications, before they are armed.
+
+It comes before the commit, and nothing leaves this machine because of it: what a dying runner takes with it is done again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from scheduler.daemon import prepare
+from scheduler.daemon.channels import Times
+from scheduler.daemon.endings import Endings
+from scheduler.daemon.flight import HANGS_NS, Flight, joined
+from scheduler.daemon.redaction import Redaction
+from scheduler.daemon.render import CannotRender
+from scheduler.daemon.station import Station
+from scheduler.daemon.supervisor import Broken, Lost, Shard, ShardEvent
+from scheduler.executors.http.wire import Request
+from scheduler.executors.python import wire
+from scheduler.model.batch import Due
+from scheduler.model.job import HttpTarget, RunnerKey
+from scheduler.outcome import Cause
+
+_NOT_IN_TIME = "its prepare was not done within its misfire_grace_time"
+
+
+class Preparation:
+    """
+    Belongs to the thread of its countdown. Each of its dues is in one flight: with a runner, then waiting for the lanes.
+
+    Args:
+        planned_at_ns: T, wall clock.
+        last_start_ns: The end of the longest grace.
+        tell: Told, on other threads, what becomes of its shards.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        endings: Endings,
+        *,
+        planned_at_ns: int,
+        last_start_ns: int,
+        tell: Callable[[Flight, Shard, ShardEvent], None],
+    ) -> None:
+        self._station = station
+        self._clock = station.clock
+        self._settings = station.definitions.daemon
+        self._endings = endings
+        self._planned_at_ns = planned_at_ns
+        self._last_start_ns = last_start_ns
+        self._tell = tell
+        self._running: list[Flight] = []
+        self._made: list[Flight] = []
+        self._requests: dict[int, Request] = {}
+        self._died: set[int] = set()
+        self._take_at_ns = 0
+
+    @property
+    def flights(self) -> list[Flight]:
+        """All that are not handed to the lanes yet."""
+        return [*self._running, *self._made]
+
+    @property
+    def take_at_ns(self) -> int | None:
+        """When to take what is made by then, though there is more to come; None where nothing is."""
+        return self._take_at_ns if self._made else None
+
+    def takes(self, due: Due, work: Request | wire.Work, redaction: Redaction) -> bool:
+        """
+        Whether it has a `prepare`; then it is here from now on.
+
+        Raises:
+            CannotRender: nobody runs its application any more.
+        """
+        match due.job.target, work:
+            case HttpTarget(prepare=str(ref), app=app), Request():
+                call = prepare.call_of(ref, due, work, now_ns=self._clock.wall_ns(), keep_output=self._settings.history.max_body)
+                runner = partial(self._station.executors.runner, RunnerKey(app))
+                joined(self._running, runner, clock=self._clock, tell=self._tell).add(work.index, due, call, redaction)
+                self._requests[work.index] = work
+                return True
+        return False
+
+    def start(self, commit_at_ns: int) -> None:
+        """Have them prepared; with all others they are armed if that takes no longer than half of the time until the commit."""
+        now_ns = self._clock.wall_ns()
+        self._take_at_ns = now_ns + (commit_at_ns - now_ns) // 2
+        for flight in self._running:
+            self._arm(flight)
+
+    def hear(self, flight: Flight, event: ShardEvent) -> bool:
+        """Take in what a runner says; False where it is not about what is prepared."""
+        if flight not in self._running:
+            return False
+        match event:
+            case wire.Armed():
+                flight.release(ends_in_ns=max(self._last_start_ns - self._clock.wall_ns(), 0))
+            case wire.Results(finished=finished):
+                for one in finished:
+                    if one.index in flight.outstanding:
+                        self._take_in(flight, one)
+            case Lost(how=how, entered=entered):
+                self._again(flight, [index for index in entered or () if index in flight.outstanding], how)
+            case Broken(why=why):
+                self._endings.broken(flight, why)
+            case wire.Ended():
+                self._refuse(flight, list(flight.outstanding), "its runner has not said how its prepare went")
+        return True
+
+    def take(self) -> Flight | None:
+        """Those for the lanes that are made: once they are all there, else in ever smaller steps until T, and then at once."""
+        now_ns = self._clock.wall_ns()
+        if not self._made or (now_ns < self._take_at_ns and any(flight.outstanding for flight in self._running)):
+            return None
+        self._take_at_ns = now_ns + max(self._planned_at_ns - now_ns, 0) // 2
+        flight = self._made.pop()
+        return flight if flight.outstanding else None
+
+    def look(self) -> None:
+        """See to those whose grace is over, and to runners that hang."""
+        for flight in self.flights:
+            self._endings.too_late(flight, _NOT_IN_TIME)
+        for flight in self._running:
+            if flight.outstanding:
+                flight.replace_if_it_hangs()
+            else:
+                flight.withdraw()
+        self._running = [flight for flight in self._running if flight.outstanding]
+
+    def abandon(self) -> None:
+        """Wait no longer: nothing was sent."""
+        for flight in self.flights:
+            self._endings.late(flight, "tminus was stopped before its prepare was done (shutdown_grace)")
+
+    def _arm(self, flight: Flight) -> None:
+        """T is now, and there is nothing to arm: each is loaded on its own thread, and waits for no other one's import."""
+        now_ns = self._clock.wall_ns()
+        times = Times(t_ns=now_ns, deadline_ns=now_ns, give_up_ns=max(self._last_start_ns, now_ns) + HANGS_NS)
+        try:
+            flight.arm(times, self._settings)
+        except CannotRender as error:  # a reload has taken its application away
+            self._endings.broken(flight, error.message)
+
+    def _again(self, flight: Flight, begun: Sequence[int], how: str) -> None:
+        """A runner died: once is nobody's fault, and nothing was sent."""
+        twice = [index for index in begun if index in self._died]
+        self._died.update(begun)
+        self._refuse(flight, twice, f"its runner died twice during its prepare ({how})")
+        if flight.outstanding:
+            self._arm(flight)
+
+    def _take_in(self, flight: Flight, one: wire.Finished) -> None:
+        if one.late or one.cause == Cause.TIMEOUT:
+            self._endings.missed([flight.outstanding.pop(one.index)], _NOT_IN_TIME)
+            return
+        redaction, ref = flight.redactions[one.index], flight.works[one.index].ref
+        try:
+            if one.cause is not None:
+                raise CannotRender(prepare.why(ref, one))
+            request = prepare.changed(ref, self._requests[one.index], one.body, redaction)
+        except CannotRender as error:
+            failed = replace(one, started_ns=0, duration_ns=0, cause=Cause.DEFINITION, detail=error.message, body=b"")
+            self._endings.finished(flight, [failed])
+        else:
+            due = flight.outstanding.pop(one.index)
+            lanes = partial(self._station.executors.of, due.job.target)
+            made = joined(self._made, lanes, clock=self._clock, tell=self._tell)
+            made.add(one.index, due, request, redaction, printed=one.output)
+
+    def _refuse(self, flight: Flight, indexes: Sequence[int], why: str) -> None:
+        now_ns = self._clock.wall_ns()
+        never = wire.Finished(index=0, started_ns=0, finished_ns=now_ns, duration_ns=0, armed=False, cause=Cause.EXECUTOR)
+        self._endings.finished(flight, [replace(never, index=index, detail=why) for index in indexes])

@@ -1,0 +1,90 @@
+"""A request on its way through `prepare`: as a call for the runner, and back as a request that is checked like a rendered one."""
+
+import json
+from base64 import b64decode
+from urllib.parse import urlsplit
+
+import msgspec
+
+from scheduler.daemon import header_lines
+from scheduler.daemon.redaction import Redaction
+from scheduler.daemon.render import CannotRender, url_of
+from scheduler.executors.http.wire import Request
+from scheduler.executors.python.wire import Finished, RequestContext, Work, plain
+from scheduler.jobsfile.faults import Fault, Wrong
+from scheduler.jobsfile.http_syntax import HEADER_NAME, HEADER_VALUE, WITHOUT_BODY
+from scheduler.model.batch import Due
+from scheduler.outcome import Cause
+from scheduler.templates import has_parts
+
+#: Of what comes back, as JSON.
+_MOST = 64 << 20
+
+
+def call_of(ref: str, due: Due, request: Request, *, now_ns: int, keep_output: int) -> Work:
+    """The call of `prepare` with this request, in a request context like it."""
+    headers = header_lines.parsed(request.headers)
+    parts = urlsplit(request.url)
+    path = "/" + parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
+    said = {"method": request.method, "url": request.url, "headers": headers, "body": request.body}
+    return Work(
+        index=request.index,
+        job=due.job.name,
+        occurrence=str(due.id),
+        ref=ref,
+        given=json.dumps({"request": said}, default=plain),
+        request=RequestContext(method=request.method, path=path, headers=headers, body=request.body or b""),
+        latest_ns=request.latest_ns,
+        total_ns=max(request.latest_ns - now_ns, 0),
+        max_body=_MOST,
+        keep_body=_MOST,
+        keep_output=keep_output,
+    )
+
+
+def changed(ref: str, request: Request, given_back: bytes, redaction: Redaction) -> Request:
+    """
+    The request as `prepare` has changed it.
+
+    Raises:
+        CannotRender: it may not be sent.
+    """
+    text = given_back.decode()
+    made = json.loads(text)["request"]
+    try:
+        return msgspec.structs.replace(
+            request, url=_url(made["url"]), headers=_lines(made["headers"]), body=_body(request.method, made["body"])
+        )
+    except Wrong as error:
+        # What is wrong with a text may quote it: not where a secret is in it.
+        words = str(error) if redaction.text(text) == text else "there is a secret in it, so no more is said"
+        raise CannotRender(f"prepare {ref} made what may not be sent: {words}", hint=error.faults[0].hint) from None
+    except ValueError:  # halves of characters, a host that is no name
+        raise CannotRender(f"prepare {ref} made what may not be sent") from None
+
+
+def why(ref: str, finished: Finished) -> str:
+    """Why nothing came back, in words."""
+    if finished.cause == Cause.TOO_LARGE:
+        return f"prepare {ref} made a request that is longer than {_MOST >> 20} MiB on its way back"
+    return f"prepare {ref} raised {finished.detail}" if finished.traceback else f"prepare: {finished.detail}"
+
+
+def _url(url: str) -> str:
+    if has_parts(url):  # which a text of the jobs file may have, and which would not be looked at
+        raise ValueError(url)
+    return url_of(url, {})
+
+
+def _lines(headers: list[tuple[str, str]]) -> list[str]:
+    lines = header_lines.of([(HEADER_NAME.parse(name), HEADER_VALUE.parse(value)) for name, value in headers])
+    "".join(lines).encode()
+    return lines
+
+
+def _body(method: str, body: str | None) -> bytes | None:
+    if not body and method in WITHOUT_BODY:
+        return None
+    if method in WITHOUT_BODY:
+        raise Wrong(Fault(words=f"method {method} has no body", hint="write method: POST"))
+    return None if body is None else b64decode(body)

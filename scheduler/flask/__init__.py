@@ -1,0 +1,7 @@
+"""For the code of a Flask application: jobs defined beside their functions. The standard library and Flask only."""
+
+from scheduler.executors.python.given import Answer, Failure
+from scheduler.executors.python.occurrence import current_occurrence
+from scheduler.flask.extension import Scheduler
+
+__all__ = ["Answer", "Failure", "Scheduler", "current_occurrence"]

@@ -1,0 +1,47 @@
+"""Jobs that the code of an application defines, as a document beside the files: all of such a job stands on one line."""
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+from scheduler.jobsfile.document import Document, Spot
+from scheduler.jobsfile.reader import Path
+from scheduler.model.code import CodeJob
+
+
+class CodeDocument(Document):
+    """
+    One job. What a problem quotes of it is found in its words as JSON, which is YAML.
+
+    Args:
+        job: As the code says it.
+    """
+
+    def __init__(self, job: CodeJob) -> None:
+        words = json.dumps({"jobs": {job.name: job.keys}}, ensure_ascii=False)
+        super().__init__(job.file, words.encode(errors="backslashreplace"))
+        self.app = job.app
+        self.problems = []  # in words that nobody has written so
+        self._at = job.line
+
+    def line(self, number: int) -> str:
+        """The application's own sources are not read."""
+        return ""
+
+    def spot(self, path: Path, *, on_key: bool = False, offset: int | None = None, length: int = 1) -> Spot:
+        return replace(super().spot(path, on_key=on_key), line=self._at, column=1, length=1)
+
+
+def code_in(text: str) -> tuple[CodeJob, ...]:
+    """
+    What the code defined in an earlier version.
+
+    Args:
+        text: `Definitions.text` of that version.
+    """
+    return tuple(CodeJob(**said) for said in json.loads(text).get("code", ()))
+
+
+def as_said(job: CodeJob) -> dict[str, Any]:
+    """For `Definitions.text`."""
+    return {name: value for name, value in asdict(job).items() if name != "error"}

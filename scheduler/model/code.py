@@ -1,0 +1,47 @@
+"""Jobs that the code of an application defines, as its runner says them: not merged and not judged yet."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scheduler.model.definitions import App
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeJob:
+    """
+    One job.
+
+    Attributes:
+        app: The application's name under `apps`.
+        file: Relative to the application's directory where it lies below that.
+        keys: In the words of the jobs file.
+        error: Why it cannot be a job at all.
+    """
+
+    name: str
+    app: str
+    file: str
+    line: int
+    keys: Mapping[str, Any]
+    error: str = ""
+
+
+def said_by(app: "App", said: Iterable[Mapping[str, Any]]) -> list[CodeJob]:
+    """What the runner of an application says."""
+    return [CodeJob(**{**one, "app": app.name, "file": _relative(one["file"], app.directory)}) for one in said]
+
+
+def updated(known: Iterable[CodeJob], said: Mapping[str, Iterable[CodeJob]]) -> tuple[CodeJob, ...]:
+    """What was known, with all of those applications that have said something since; by application, whoever spoke first."""
+    jobs = [job for job in known if job.app not in said]
+    jobs += [job for some in said.values() for job in some]
+    return tuple(sorted(jobs, key=lambda job: job.app))
+
+
+def _relative(file: str, folder: str) -> str:
+    relative = os.path.relpath(file, os.path.realpath(folder))
+    inside = relative if not relative.startswith(os.pardir) else os.path.relpath(file, folder)
+    return inside if not inside.startswith(os.pardir) else file

@@ -1,0 +1,314 @@
+"""Jobs defined in code, as their users have them: with a daemon and without, through changes, clashes and crashes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.daemon import DaemonProcess, daemon, tminus, tminus_json
+from tests.support.target import TargetServer
+
+_SHOP = """
+from flask import Flask, current_app, request
+from scheduler.flask import Scheduler, current_occurrence
+
+app = Flask("shop")
+scheduler = Scheduler(app="shop")
+
+def told(result):
+    print("told", result)
+
+@scheduler.job(cron="30 11 * * *", timezone="Europe/Berlin", tags=["nightly"])
+def sync():
+    return [current_app.name, current_occurrence().id]
+
+@scheduler.job("tick", every="1s", then=[told])
+def ticks():
+    return "tick"
+
+@app.post("/report")
+@scheduler.job(schedule="manual", request={"json": {"n": 7}})
+def report():
+    print(request.get_json())
+    return "done"
+"""
+_HANGS = "import threading\nthreading.Event().wait()\n"
+
+
+def jobs_file(jobs: dict[str, Any] | None = None, **top: Any) -> str:
+    """JSON is YAML, too; on lines of their own, so that a place is one."""
+    said = {"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}, **top, "jobs": jobs or {}}
+    return json.dumps(said, indent=0)
+
+
+def a_shop(folder: Path, code: str = _SHOP, jobs: str = "") -> Path:
+    """A folder with an application whose code defines jobs."""
+    (folder / "shop.py").write_text(code)
+    (folder / "jobs.yaml").write_text(jobs or jobs_file())
+    return folder
+
+
+def reload_code(running: DaemonProcess, code: str) -> None:
+    """Other code from now on, by SIGHUP."""
+    before = len(running.said("reloaded"))
+    (running.folder / "shop.py").write_text(code)
+    running.signal(signal.SIGHUP)
+    running.wait_until_said("reloaded", before + 1)
+
+
+def reload_file(running: DaemonProcess) -> None:
+    """The file as it was, by SIGHUP."""
+    before = len(running.said("reloaded"))
+    running.write(jobs_file(daemon={"reload": "sighup"}))
+    running.signal(signal.SIGHUP)
+    running.wait_until_said("reloaded", before + 1)
+
+
+def output_of(running: DaemonProcess, job: str) -> Any:
+    """What a run of it prints now."""
+    (done,) = running.json("run-now", job)
+    return running.json("logs", done["id"])["output"]
+
+
+def names(running: DaemonProcess) -> list[str]:
+    """Of all jobs, as `jobs` has them."""
+    return [one["job"] for one in running.json("jobs")]
+
+
+def test_jobs_shows_those_of_the_code_behind_those_of_the_file_and_where_each_comes_from(tmp_path: Path) -> None:
+    a_shop(tmp_path, jobs=jobs_file({"ping": {"schedule": "manual", "http": "http://127.0.0.1:1/"}}))
+    assert {one["job"]: (one["from"], one["target"]) for one in tminus_json("jobs", cwd=tmp_path)} == {
+        "ping": ("jobs.yaml:10", "GET http://127.0.0.1:1/"),
+        "sync": ("shop.py:11 (app shop)", "call shop:sync"),
+        "tick": ("shop.py:15 (app shop)", "call shop:ticks"),
+        "report": ("shop.py:19 (app shop)", "flask shop report"),
+    }
+
+
+def test_show_next_and_validate_know_them(tmp_path: Path) -> None:
+    a_shop(tmp_path, jobs=jobs_file(defaults={"timeout": "7s"}))
+    where = {one["key"]: one["where"] for one in tminus_json("show", "sync", cwd=tmp_path)["values"]}
+    assert (where["schedule.cron"], where["timeout.total"]) == ("shop.py:11 (app shop)", "defaults, jobs.yaml:10")
+    assert {one["job"] for one in tminus_json("next", "-n", "5", cwd=tmp_path)} == {"tick"}
+    assert tminus("validate", cwd=tmp_path).stdout == "jobs.yaml: 3 jobs, no problems\n"
+
+
+def test_validate_says_what_is_wrong_in_the_code_with_its_place(tmp_path: Path) -> None:
+    code = _SHOP.replace("30 11 * * *", "99 * * * *").replace("then=[told]", 'then=[{"callback": "shop:tld"}]')
+    a_shop(tmp_path, code, jobs_file({"report": {"schedule": "manual", "http": "http://127.0.0.1:1/"}}))
+    errors = tminus_json("validate", cwd=tmp_path)["errors"]
+    assert [(error["path"], error["line"], error["message"]) for error in errors] == [
+        ("shop.py", 11, "jobs.sync.schedule.cron: '99' is not a minute 0–59"),
+        ("shop.py", 19, "jobs: job 'report' defined in jobs.yaml:10 and shop.py:19 (app shop)"),
+    ]
+    a_shop(tmp_path, code.replace("99 *", "30 *"))
+    (error,) = tminus_json("validate", cwd=tmp_path)["errors"]
+    assert error["message"] == "jobs.tick.then[0].callback: shop:tld: module 'shop' has no 'tld'; did you mean told?"
+
+
+def test_validate_says_that_an_application_that_no_job_names_does_not_import(tmp_path: Path) -> None:
+    a_shop(tmp_path, "import no_such_module")
+    (error,) = tminus_json("validate", cwd=tmp_path)["errors"]
+    assert (error["path"], error["message"]) == (
+        "jobs.yaml",
+        "apps.shop.app: shop does not import: ModuleNotFoundError: No module named 'no_such_module'",
+    )
+
+
+def test_validate_warns_of_jobs_for_an_application_that_is_not_in_the_file(tmp_path: Path) -> None:
+    a_shop(tmp_path, _SHOP.replace('Scheduler(app="shop")', 'Scheduler(app="shp")'))
+    said = tminus_json("validate", cwd=tmp_path)
+    assert said["errors"] == []
+    (warning,) = said["warnings"]
+    assert warning["message"] == "apps.shop: its code defines jobs for an app 'shp', which is not here; did you mean 'shop'?"
+    assert warning["line"] == 5
+
+
+def test_without_a_daemon_an_application_that_does_not_import_is_a_warning(tmp_path: Path) -> None:
+    a_shop(tmp_path, "import no_such_module", jobs_file({"ping": {"schedule": "manual", "http": "http://127.0.0.1:1/"}}))
+    done = tminus("jobs", "--json", cwd=tmp_path)
+    assert [one["job"] for one in json.loads(done.stdout)] == ["ping"]
+    assert done.stderr == (
+        "warning: the jobs in the code of shop are not known: "
+        "shop does not import: ModuleNotFoundError: No module named 'no_such_module'\n"
+    )
+
+
+def test_without_a_daemon_run_now_runs_them(tmp_path: Path) -> None:
+    done = {one["job"]: one for one in tminus_json("run-now", "sync", "report", cwd=a_shop(tmp_path))}
+    assert {name: one["outcome"] for name, one in done.items()} == {"sync": "succeeded", "report": "succeeded"}
+    logs = {name: tminus_json("logs", one["id"], cwd=tmp_path) for name, one in done.items()}
+    assert json.loads(logs["sync"]["attempts"][0]["body"]) == ["shop", done["sync"]["id"]]
+    assert logs["report"]["output"] == "{'n': 7}\n"
+
+
+def test_a_function_that_a_job_in_code_names_follows_it(tmp_path: Path) -> None:
+    (done,) = tminus_json("run-now", "tick", cwd=a_shop(tmp_path))
+    assert done["chain"] == [{"link": "callback shop:told", "state": "succeeded", "error": None}]
+
+
+def test_a_job_in_code_can_be_run_as_soon_as_the_first_daemon_is_ready(tmp_path: Path) -> None:
+    with daemon(a_shop(tmp_path), jobs_file()) as running:
+        (done,) = running.json("run-now", "sync")
+        assert done["outcome"] == "succeeded"
+        assert running.said("ready")[0]["jobs"] == 3
+        running.wait_for(job="tick", outcome="succeeded", rows=2)
+        assert running.json("status")["problems"] == []
+
+
+def test_changed_code_is_taken_at_a_reload(tmp_path: Path) -> None:
+    with daemon(a_shop(tmp_path), jobs_file()) as running:
+        reload_code(running, _SHOP.replace('"tick"', '"tock"'))
+        assert names(running) == ["sync", "tock", "report"]
+        running.wait_for(job="tock", outcome="succeeded")
+        assert running.json("status")["problems"] == []
+
+
+def test_a_job_moves_from_the_code_to_the_file_in_one_reload(tmp_path: Path) -> None:
+    with daemon(a_shop(tmp_path), jobs_file(daemon={"reload": "sighup"})) as running:
+        in_file = {"tick": {"schedule": {"every": "1s"}, "call": {"ref": "shop:ticks", "app": "shop"}}}
+        running.write(jobs_file(in_file, daemon={"reload": "sighup"}))
+        reload_code(running, _SHOP.replace('@scheduler.job("tick", every="1s", then=[told])', ""))
+        assert {one["job"]: one["from"] for one in running.json("jobs")}["tick"].endswith("jobs.yaml:13")
+        assert running.said("jobs file") == []
+
+
+def test_a_name_that_the_file_gets_too_keeps_the_old_ones_in_force_and_names_both_places(tmp_path: Path) -> None:
+    with daemon(a_shop(tmp_path), jobs_file()) as running:
+        running.write(jobs_file({"tick": {"schedule": "manual", "http": "http://127.0.0.1:1/"}}))
+        said = running.wait_until_said("jobs file")
+        file = running.jobs_file
+        assert said["problem"] == f"jobs: job 'tick' defined in {file}:10 and shop.py:15 (app shop)"
+        assert said["at"] == "shop.py:15:1"
+        ticks = len(running.occurrences("tick"))
+        running.wait_for(job="tick", outcome="succeeded", rows=ticks + 2)
+        (problem,) = running.json("status")["problems"]
+        assert problem.endswith(f"shop.py:15:1: {said['problem']}")
+        running.write(jobs_file())
+        running.wait_until_said("the jobs file is valid again")
+        assert running.json("status")["problems"] == []
+
+
+def test_code_that_is_wrong_at_a_reload_keeps_the_old_one_in_force_until_it_is_right(tmp_path: Path) -> None:
+    with daemon(a_shop(tmp_path), jobs_file()) as running:
+        new = _SHOP.replace("request.get_json()", "'new'")
+        (tmp_path / "shop.py").write_text(new.replace("30 11 * * *", "99 * * * *"))
+        running.signal(signal.SIGHUP)
+        said = running.wait_until_said("jobs file")
+        assert (said["at"], said["problem"]) == ("shop.py:11:1", "jobs.sync.schedule.cron: '99' is not a minute 0–59")
+        assert output_of(running, "report") == "{'n': 7}\n"
+        reload_code(running, new)
+        assert output_of(running, "report") == "new\n"
+        assert running.json("status")["problems"] == []
+
+
+def test_an_application_that_breaks_keeps_its_jobs_which_say_why_they_fail(tmp_path: Path) -> None:
+    with daemon(a_shop(tmp_path), jobs_file()) as running:
+        reload_code(running, "import no_such_module")
+        assert names(running) == ["sync", "tick", "report"]
+        running.wait_for(job="tick", outcome="failed", reason="definition, not sent: shop does not import")
+        running.kill()
+        running.start()
+        running.wait_for(job="tick", outcome="failed", rows=2)
+        assert names(running) == ["sync", "tick", "report"]
+        reload_code(running, _SHOP)
+        (done,) = running.json("run-now", "sync")
+        assert done["outcome"] == "succeeded"
+
+
+def test_after_kill_9_the_same_version_goes_on(tmp_path: Path) -> None:
+    with daemon(a_shop(tmp_path), jobs_file()) as running:
+        running.wait_for(job="tick", outcome="succeeded")
+        running.kill()
+        heard = len(running.said("reloaded"))
+        running.start()
+        first, second = running.said("ready")
+        assert (first["jobs"], first["config_version"]) == (second["jobs"], second["config_version"])
+        assert len(running.said("reloaded")) == heard  # what the runner said was known
+
+
+def test_an_application_that_hangs_while_it_is_imported_holds_up_no_other_job(tmp_path: Path, target: TargetServer) -> None:
+    ticks = {"ping": {"schedule": {"every": "1s"}, "http": target.url}}
+    with daemon(a_shop(tmp_path, _HANGS), jobs_file(ticks)) as running:
+        assert running.said("batch")  # while it was waited for
+        assert running.stop() == 0
+    assert "missed" not in {one["outcome"] for one in running.occurrences("ping")}
+
+
+def test_an_import_that_takes_long_brings_its_jobs_when_it_is_done(tmp_path: Path) -> None:
+    slow = f"import os, threading\nwhile not os.path.exists('go'): threading.Event().wait(0.05)\n{_SHOP}"
+    with daemon(a_shop(tmp_path, slow), jobs_file()) as running:
+        assert running.said("ready")[0]["jobs"] == 0
+        (tmp_path / "go").touch()
+        assert running.wait_until_said("reloaded")["jobs"] == 3
+        (done,) = running.json("run-now", "sync")
+        assert done["outcome"] == "succeeded"
+
+
+def test_a_runner_that_comes_back_with_other_jobs_is_heard(tmp_path: Path) -> None:
+    code = _SHOP + "\nimport os\n\n@scheduler.job(schedule='manual')\ndef dies():\n    os._exit(3)\n"
+    with daemon(a_shop(tmp_path, code), jobs_file()) as running:
+        (tmp_path / "shop.py").write_text(_SHOP.replace('"tick"', '"tock"'))
+        before = len(running.said("reloaded"))
+        running.tminus("run-now", "dies")
+        running.wait_until_said("reloaded", before + 1)
+        assert names(running) == ["sync", "tock", "report"]
+
+
+def test_while_the_file_is_not_valid_nothing_that_is_heard_comes_into_force(tmp_path: Path) -> None:
+    code = _SHOP + "\nimport os\n\n@scheduler.job(schedule='manual')\ndef dies():\n    os._exit(3)\n"
+    with daemon(a_shop(tmp_path, code), jobs_file(daemon={"reload": "sighup"})) as running:
+        running.write("version: 2\n")
+        running.signal(signal.SIGHUP)
+        running.wait_until_said("jobs file")
+        (tmp_path / "shop.py").write_text(_SHOP)
+        good = tmp_path / "good.yaml"
+        good.write_text(jobs_file(daemon={"reload": "sighup"}))
+        tminus("run-now", "dies", "-c", str(good), "--ledger", running.ledger)
+        done = tminus("run-now", "sync", "-c", str(good), "--ledger", running.ledger)  # by the fresh runner
+        assert done.returncode == 0
+        (problem,) = [one for one in running.json("status")["problems"] if "not valid" in one]
+        assert "version" in problem
+        reload_file(running)
+        assert names(running) == ["sync", "tick", "report"]
+
+
+def test_a_file_that_names_a_job_of_the_code_starts_for_the_first_time(tmp_path: Path, target: TargetServer) -> None:
+    follows = {"ping": {"schedule": "manual", "http": target.url, "then": [{"callback": {"run": "sync"}}]}}
+    with daemon(a_shop(tmp_path), jobs_file(follows)) as running:
+        assert names(running) == ["ping", "sync", "tick", "report"]
+
+
+def test_what_the_ledger_knows_of_the_code_does_not_keep_a_file_from_starting(tmp_path: Path) -> None:
+    with daemon(a_shop(tmp_path), jobs_file()) as running:
+        assert running.stop() == 0
+        a_shop(tmp_path, _SHOP.replace('@scheduler.job("tick", every="1s", then=[told])', ""))
+        running.write(jobs_file({"tick": {"schedule": "manual", "call": {"ref": "shop:ticks", "app": "shop"}}}))
+        running.start()
+        assert names(running) == ["tick", "sync", "report"]
+        assert running.json("status")["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["jobs", "tick", "--json"], 0, '"from": "shop.py:15 (app shop)"'),
+        (["--json", "next", "tick", "-n", "1"], 0, '"job": "tick"'),
+        (["run-now", "sync"], 0, "succeeded"),
+        (["run-now", "snc"], 4, "error: no job 'snc'; did you mean 'sync'?"),
+        (["next", "--from", "never"], 2, "error: 'never' is not a time"),
+        (["jobs", "--jsn"], 2, "No such option"),
+    ],
+)
+def test_flask_has_the_same_commands(tmp_path: Path, arguments: list[str], status: int, said: str) -> None:
+    command = [str(Path(sys.executable).with_name("flask")), "--app", "shop", "scheduler", *arguments]
+    environment = os.environ | {"TMINUS_CONFIG": "jobs.yaml", "TMINUS_LEDGER": f"sqlite:///{tmp_path}/ledger/ledger.db"}
+    done = subprocess.run(command, cwd=a_shop(tmp_path), env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,27 @@
+"""What the settings of the jobs file come to in the commands to an executor."""
+
+import pytest
+
+from scheduler.daemon.channels import Channel, Lanes, Runner, Times
+from scheduler.executors.python.board import Board
+from scheduler.model.definitions import DaemonSettings, Priority
+from tests.support.runner import a_call
+
+TIMES = Times(t_ns=3, deadline_ns=2, give_up_ns=4)
+
+
+@pytest.mark.parametrize(
+    ("priority", "is_allowed", "taken"),
+    [(Priority.AUTO, True, True), (Priority.AUTO, False, False), (Priority.NORMAL, True, False)],
+)
+def test_a_real_time_priority_is_taken_where_it_is_allowed_and_not_declined(
+    *, priority: Priority, is_allowed: bool, taken: bool
+) -> None:
+    board = Board.make()
+    channels: list[tuple[Channel, list[object]]] = [
+        (Lanes("here"), []),
+        (Runner(None, folder="/", host="here", board=board), [a_call("shop:enters")]),
+    ]
+    settings = DaemonSettings(priority=priority)
+    assert [channel.arm(1, works, TIMES, settings, realtime=is_allowed).realtime for channel, works in channels] == [taken] * 2
+    board.close()

@@ -1,0 +1,131 @@
+"""Jobs that code defines, beside those of the file: one language, one version, each with its place."""
+
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from scheduler.jobsfile.code import code_in
+from scheduler.jobsfile.load import JobsFile, Loaded
+from scheduler.jobsfile.rebuild import rebuild
+from scheduler.model.code import CodeJob, said_by, updated
+from scheduler.model.definitions import App
+from scheduler.model.job import CallTarget
+from tests.unit.jobsfile.jobs_text import NOW, messages
+
+FILE = """\
+version: 1
+timezone: Europe/Berlin
+apps: {shop: {app: "shop:app"}}
+defaults: {timeout: 7s}
+jobs:
+  ping: {schedule: manual, http: https://a.example}
+"""
+
+
+def code_job(name: str = "sync", *, app: str = "shop", error: str = "", **keys: Any) -> CodeJob:
+    """As a runner says it."""
+    said = {"schedule": {"cron": "30 11 * * *"}, "call": {"ref": "shop:sync", "app": app}} | keys
+    return CodeJob(name=name, app=app, file="tasks.py", line=31, keys=said, error=error)
+
+
+def load_with(folder: Path, *code: CodeJob, text: str = FILE) -> Loaded:
+    """That file and that code."""
+    (folder / "jobs.yaml").write_text(text)
+    with chdir(folder):
+        return JobsFile("jobs.yaml", environ={}).load(code, now_ns=NOW)
+
+
+def test_the_defaults_of_the_file_are_merged_into_a_job_of_the_code(tmp_path: Path) -> None:
+    loaded = load_with(tmp_path, code_job())
+    assert loaded.definitions
+    job = loaded.definitions.jobs["sync"]
+    assert job.target == CallTarget(ref="shop:sync", app="shop")
+    assert (job.timeouts.total_ns, job.zone) == (7_000_000_000, "Europe/Berlin")
+    assert [str(job.place) for job in loaded.definitions.jobs.values()] == ["jobs.yaml:6", "tasks.py:31 (app shop)"]
+
+
+def test_where_each_value_of_it_comes_from(tmp_path: Path) -> None:
+    where = {one.key: (one.value, one.where) for one in load_with(tmp_path, code_job()).explain("sync")}
+    assert where["schedule.cron"] == ("30 11 * * *", "tasks.py:31 (app shop)")
+    assert where["timeout.total"] == ("7s", "defaults, jobs.yaml:4")
+    assert where["overlap"] == ("skip", "built in")
+
+
+def test_a_name_that_the_file_has_too_names_both_places(tmp_path: Path) -> None:
+    loaded = load_with(tmp_path, code_job("ping"))
+    assert messages(loaded) == ["tasks.py:31:1: jobs: job 'ping' defined in jobs.yaml:6 and tasks.py:31 (app shop)"]
+    assert loaded.definitions is None
+
+
+def test_a_name_that_two_applications_define_names_both(tmp_path: Path) -> None:
+    text = FILE.replace('{shop: {app: "shop:app"}}', '{shop: {app: "shop:app"}, crm: {app: "crm:app"}}')
+    assert messages(load_with(tmp_path, code_job(), code_job(app="crm"), text=text)) == [
+        "tasks.py:31:1: jobs: job 'sync' defined in tasks.py:31 (app shop) and tasks.py:31 (app crm)"
+    ]
+
+
+def test_what_is_wrong_is_said_in_the_words_of_the_file_at_the_place_in_the_code(tmp_path: Path) -> None:
+    bad = code_job(schedule={"cron": "99 * * * *"}, timeout="5 parsecs", max_instance=2)
+    assert messages(load_with(tmp_path, bad)) == [
+        "tasks.py:31:1: jobs.sync.schedule.cron: '99' is not a minute 0–59",
+        'tasks.py:31:1: jobs.sync.timeout must be 0.1s–24h, e.g. 30s; got "5 parsecs"',
+        "tasks.py:31:1: jobs.sync: unknown key 'max_instance'",
+    ]
+
+
+def test_what_can_be_no_job_is_said_at_its_place(tmp_path: Path) -> None:
+    loaded = load_with(tmp_path, code_job(error="f.<locals>.sync is no view"))
+    assert messages(loaded) == ["tasks.py:31:1: jobs.sync: f.<locals>.sync is no view"]
+
+
+def test_file_and_code_name_each_other_s_jobs(tmp_path: Path) -> None:
+    text = FILE.replace("https://a.example}", "https://a.example, then: {callback: {run: sync}}}")
+    assert messages(load_with(tmp_path, code_job(then=[{"errback": {"run": "other"}}]), code_job("other"), text=text)) == []
+    ring = load_with(tmp_path, code_job(then=[{"callback": {"run": "ping"}}]), text=text)
+    assert [problem.message for problem in ring.errors] == ["jobs.sync.then[0]: a ring: ping → sync → ping; it would never end"]
+
+
+def test_the_code_of_an_application_that_is_not_in_the_file_is_left_out(tmp_path: Path) -> None:
+    loaded = load_with(tmp_path, code_job(app="gone"))
+    assert loaded.definitions
+    assert (list(loaded.definitions.jobs), loaded.definitions.code) == (["ping"], ())
+
+
+def test_a_file_with_applications_needs_no_jobs_of_its_own(tmp_path: Path) -> None:
+    text = 'version: 1\ntimezone: UTC\napps: {shop: {app: "shop:app"}}\n'
+    assert messages(load_with(tmp_path, text=text)) == []
+    assert messages(load_with(tmp_path, text="version: 1\n")) == ["jobs.yaml:1:1: no jobs defined (add a 'jobs:' mapping)"]
+
+
+def test_the_ledger_s_text_gives_back_the_jobs_and_what_the_code_said(tmp_path: Path) -> None:
+    code = (code_job(), code_job("other", then=[{"callback": "shop:done"}]))
+    definitions = load_with(tmp_path, *code).definitions
+    assert definitions
+    assert code_in(definitions.text) == definitions.code == code
+    again = rebuild(definitions.text, path=str(tmp_path / "jobs.yaml"))
+    assert {name: job.target for name, job in again.items()} == {name: job.target for name, job in definitions.jobs.items()}
+
+
+def test_a_version_is_another_one_where_the_code_is(tmp_path: Path) -> None:
+    alone, same, code, moved = (
+        load_with(tmp_path, *some).definitions for some in ((), (code_job(app="gone"),), (code_job(),), (code_job(timeout="8s"),))
+    )
+    assert alone
+    assert same
+    assert code
+    assert moved
+    assert '"code"' not in alone.text
+    assert alone.version == same.version
+    assert len({alone.version, code.version, moved.version}) == 3
+
+
+def test_places_are_relative_to_the_application(tmp_path: Path) -> None:
+    app = App(name="shop", app="shop:app", directory=str(tmp_path))
+    said = [{"name": "sync", "file": str(file), "line": 3, "keys": {}, "error": ""} for file in (tmp_path / "a/b.py", "/x/y.py")]
+    assert [job.file for job in said_by(app, said)] == ["a/b.py", "/x/y.py"]
+
+
+def test_what_an_application_says_takes_the_place_of_what_it_said_before() -> None:
+    known = [code_job("old"), code_job("kept", app="crm")]
+    assert [job.name for job in updated(known, {"shop": [code_job("b"), code_job("a")]})] == ["kept", "b", "a"]
+    assert [job.name for job in updated(known, {"shop": []})] == ["kept"]
