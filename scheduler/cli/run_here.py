@@ -94,10 +94,10 @@ class _Batches:
 
     def abandon(self) -> None:
         """Wait for nothing more."""
+        self.chains.stop(0)  # first: it starts batches
         for countdown in self._countdowns:
             countdown.abandon()
             countdown.join()
-        self.chains.stop(0)
 
 
 @contextmanager

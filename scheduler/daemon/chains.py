@@ -9,32 +9,28 @@ stands as running after a crash may have run, and one that waits has not.
 import queue
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 import structlog
 
 from scheduler.daemon.calls import MOST, Call, Calls, Returned
 from scheduler.daemon.station import Station
+from scheduler.daemon.steps import Abandoned, Steps
 from scheduler.daemon.versions import Versions
-from scheduler.errors import LedgerError
-from scheduler.instants import SECOND
 from scheduler.ledger import chains, history
 from scheduler.ledger.chains import OpenChain, Step
 from scheduler.model.batch import Due
 from scheduler.model.chain import Failure, Function, Start, Value
+from scheduler.model.definitions import Definitions
 from scheduler.model.job import RunnerKey
 from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import Cause, LinkState, Origin, Outcome
 
 log = structlog.get_logger()
 
-Found = TypeVar("Found")
-
 _LOOK_S = 0.1
-_RETRY_S = 0.5
 _KILLED = "tminus was killed while it ran; how far it came is not known"
 
 
@@ -60,19 +56,18 @@ class Chains:
     def __init__(self, station: Station, *, launch: Callable[[Sequence[Due]], None], lead_ns: Callable[[int], int]) -> None:
         self._station = station
         self._clock = station.clock
-        self._launch = launch
-        self._lead_ns = lead_ns
         self._begun: queue.SimpleQueue[Sequence[OccurrenceId] | None] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._calls = Calls(station, wake=self._wake.set)
         self._open: dict[int, _Chain] = {}
-        self._ready: deque[_Chain] = deque()
-        self._steps: list[Step] = []
-        self._ended: list[int] = []
+        self._ready: list[_Chain] = []
+        self._waiting: defaultdict[RunnerKey, deque[_Chain]] = defaultdict(deque)
+        self._versions: tuple[Definitions, Versions] | None = None
+        self._steps = Steps(station, launch=launch, lead_ns=lead_ns)
         self._accepted_ns = 0
         self._idle = threading.Event()
+        self._beginning = threading.Lock()  #: `_begun` and `_idle` change together
         self._stopping = threading.Event()
-        self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chains", daemon=True)
 
     def start(self) -> None:
@@ -102,24 +97,29 @@ class Chains:
         self.leave()
         self._wake.set()
         self._thread.join(timeout_s)
-        self._abandoned.set()
+        self._steps.abandoned.set()
         self._thread.join()
 
     def _begin(self, ids: Sequence[OccurrenceId] | None) -> None:
-        self._begun.put(ids)
-        self._idle.clear()
+        with self._beginning:
+            self._begun.put(ids)
+            self._idle.clear()
         self._wake.set()
 
     def _run(self) -> None:
-        while not self._abandoned.is_set() and not (self._stopping.is_set() and not self._calls):
+        while not self._steps.abandoned.is_set() and not (self._stopping.is_set() and not self._calls):
             self._wake.wait(_LOOK_S)
             self._wake.clear()
             try:
                 self._pass()
+            except Abandoned:
+                return
             except Exception:
                 log.exception("chains broke; the next start goes on with them")
-            if not self._open and self._begun.empty():
-                self._idle.set()
+                self._let_go(self._nowhere())
+            with self._beginning:
+                if not self._open and self._begun.empty():
+                    self._idle.set()
 
     def _pass(self) -> None:
         while not self._begun.empty():
@@ -127,17 +127,35 @@ class Chains:
         for returned in self._calls.returned():
             self._take(returned)
         called = self._advance()
-        if self._write():
-            for key, chains_of_it in called.items():
-                self._call(key, chains_of_it)
+        self._let_go(self._steps.write())
+        for key, chains_of_it in called.items():
+            self._call(key, [chain for chain in chains_of_it if chain.number in self._open])
+
+    def _let_go(self, gone: Collection[int]) -> None:
+        """Go no further with these: the next start does."""
+        if gone:
+            self._steps.drop(gone)
+            self._open = {number: chain for number, chain in self._open.items() if number not in gone}
+            self._ready = [chain for chain in self._ready if chain.number not in gone]
+            for key, waiting in self._waiting.items():
+                self._waiting[key] = deque(chain for chain in waiting if chain.number not in gone)
+
+    def _nowhere(self) -> set[int]:
+        """Those that neither wait nor are called: a bug has lost them."""
+        waiting = (chain.number for some in (self._ready, *self._waiting.values()) for chain in some)
+        return self._open.keys() - set(waiting) - self._calls.chains()
 
     def _load(self, ids: Sequence[OccurrenceId] | None) -> None:
         """Chains that are open in the ledger, by the definitions that their runs were claimed under."""
         ledger = self._station.ledger
-        found = [one for one in self._insist(lambda: chains.find(ledger, ids)) or () if one.occurrence not in self._open]
-        occurrences = self._insist(lambda: history.of_ids(ledger, [one.id for one in found])) or []
-        versions = Versions(ledger, self._station.definitions)
-        dues = {one.id: self._insist(partial(versions.due, one)) for one in occurrences}
+        insist = self._steps.insist
+        found = [one for one in insist(lambda: chains.find(ledger, ids)) if one.occurrence not in self._open]
+        occurrences = insist(lambda: history.of_ids(ledger, [one.id for one in found]))
+        definitions = self._station.definitions
+        if self._versions is None or self._versions[0] is not definitions:
+            self._versions = definitions, Versions(ledger, definitions)
+        versions = self._versions[1]
+        dues = {one.id: insist(partial(versions.due, one)) for one in occurrences}
         for one in found:
             due = dues.get(one.id)
             if due is None or len(due.job.then) != len(one.states):
@@ -155,10 +173,10 @@ class Chains:
         why = "its definition is not in the ledger any more"
         log.error("a chain cannot go on", occurrence=str(one.id), error=why)
         for position in [at for at, state in enumerate(one.states) if state.is_open]:
-            self._steps.append(
+            self._steps.note(
                 Step(occurrence=one.occurrence, position=position, state=LinkState.FAILED, at_ns=self._clock.wall_ns(), error=why)
             )
-        self._ended.append(one.occurrence)
+        self._steps.end(one.occurrence)
 
     def _take(self, returned: Returned) -> None:
         """A function has ended, as far as it came; what it gave flows on."""
@@ -175,37 +193,33 @@ class Chains:
         """Each chain up to the next function that it calls; those that call one, by where."""
         if self._stopping.is_set():
             return {}
-        running, called = self._calls.running(), defaultdict[RunnerKey, list[_Chain]](list)
-        planned_at_ns = self._clock.wall_ns() + self._lead_ns(len(self._ready))
-        for _ in range(len(self._ready)):
-            chain = self._ready.popleft()
-            function = self._next_function(chain, planned_at_ns)
-            if function is None:
-                self._ended.append(chain.number)
-                del self._open[chain.number]
-                continue
-            key = RunnerKey(function.app)
-            if running[key] < MOST:
-                running[key] += 1
-                called[key].append(chain)
-                self._step(chain, LinkState.RUNNING)
+        ready, self._ready = self._ready, []
+        for chain in ready:
+            if function := self._next_function(chain):
+                self._waiting[RunnerKey(function.app)].append(chain)
             else:
-                self._ready.append(chain)
+                self._steps.end(chain.number)
+                del self._open[chain.number]
+        running, called = self._calls.running(), defaultdict[RunnerKey, list[_Chain]](list)
+        for key, waiting in self._waiting.items():
+            for _ in range(min(MOST - running[key], len(waiting))):
+                called[key].append(chain := waiting.popleft())
+                self._step(chain, LinkState.RUNNING)
         return called
 
-    def _next_function(self, chain: _Chain, planned_at_ns: int) -> Function | None:
+    def _next_function(self, chain: _Chain) -> Function | None:
         """Pass links over, start jobs, up to a function; None where the chain has ended."""
         while chain.position < len(chain.due.job.then):
             match chain.due.job.then[chain.position].taken_by(failure=chain.failure):
                 case Function() as function:
                     return function
                 case Start(job=name):
-                    self._start(chain, name, planned_at_ns)
+                    self._start(chain, name)
                 case None:
                     self._step(chain, LinkState.PASSED_OVER)
         return None
 
-    def _start(self, chain: _Chain, name: str, planned_at_ns: int) -> None:
+    def _start(self, chain: _Chain, name: str) -> None:
         definitions = self._station.definitions
         job = definitions.jobs.get(name)
         if job is None:
@@ -217,7 +231,7 @@ class Chains:
         due = Due(
             id=OccurrenceId(job=name, fire_time_ns=self._accepted_ns),
             job=job,
-            planned_at_ns=planned_at_ns,
+            planned_at_ns=self._accepted_ns,  # until it is written
             origin=Origin.CHAIN,
             config_version=definitions.version,
             params=job.params,
@@ -246,40 +260,19 @@ class Chains:
             value=value,
             starts=starts,
         )
-        self._steps.append(step)
+        self._steps.note(step)
         if value is not None:
             chain.failure = isinstance(value, Failure)
         if not state.is_open:
             chain.position += 1
 
-    def _write(self) -> bool:
-        """Away from any T, as outcomes are. False where it could not be written: then nothing may follow from it."""
-        steps, self._steps = self._steps, []
-        ended, self._ended = self._ended, []
-        if not steps and not ended:
-            return True
-        self._station.gate.wait_open(own=None, deadline_ns=self._clock.wall_ns() + SECOND)
-        started = self._insist(lambda: chains.advance(self._station.ledger, steps, ended=ended))
-        if started:
-            self._launch(started)
-        return started is not None
-
     def _call(self, key: RunnerKey, called: Sequence[_Chain]) -> None:
         numbers = [chain.number for chain in called]
-        values = self._insist(lambda: chains.values(self._station.ledger, numbers)) or {}
+        values = self._steps.insist(lambda: chains.values(self._station.ledger, numbers))
         calls = []
         for chain in called:
             function = chain.due.job.then[chain.position].taken_by(failure=chain.failure)
             if isinstance(function, Function) and chain.number in values:
                 calls.append(Call(chain=chain.number, due=chain.due, function=function, value=values[chain.number]))
         self._calls.begin(key, calls)
-
-    def _insist(self, action: Callable[[], Found]) -> Found | None:
-        """Do it on the ledger, again until it works; None where this is to end before."""
-        while True:
-            try:
-                return action()
-            except LedgerError as error:
-                log.error("the ledger does not work, chains wait", error=error.message)
-                if self._abandoned.wait(_RETRY_S):
-                    return None
+        self._let_go({chain.number for chain in called} - self._calls.chains())

@@ -129,7 +129,11 @@ class Executors:
         return runner
 
     def is_well(self) -> bool:
-        """Whether the lanes are there. An application that does not import is its jobs' trouble alone."""
+        """Whether the lanes are there. An application that does not import, or hangs, is its jobs' trouble alone."""
+        with self._lock:
+            runners = [*self._runners.values(), *self._retired]
+        for runner in runners:
+            runner.is_well()  # who writes to it, and waits, hears that it is replaced
         return self._lanes.is_well()
 
     def stop(self) -> None:

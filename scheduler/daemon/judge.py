@@ -1,6 +1,5 @@
 """The judge: what an executor reports of an attempt, against what the job expects."""
 
-import json
 from collections.abc import Sequence
 from email.message import Message
 
@@ -115,7 +114,10 @@ def _flowing(job: Job, finished: Finished, redaction: Redaction, outcome: Outcom
         frames = finished.traceback if isinstance(finished, python_wire.Finished) else ""
         return Failure(outcome=outcome, kind=kind, message=detail, traceback=redaction.text(frames) or None)
     if isinstance(job.target, CallTarget):
-        return Result(value=redaction.json(json.loads(finished.body)))
+        try:
+            return Result(text=redaction.json_text(finished.body.decode()))
+        except ValueError as error:
+            return Failure(outcome=Outcome.FAILED, kind=Cause.RESULT, message=f"what it returned cannot be handed on: {error}")
     headers = [line for line in finished.headers if not line.startswith("HTTP/")]
     text = redaction.text(_decoded(finished.body, headers))
     return Answer(status=finished.status, headers=tuple(map(redaction.text, headers)), text=text)

@@ -10,7 +10,7 @@ from scheduler.daemon import header_lines
 from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.render import CannotRender, url_of
 from scheduler.executors.http.wire import Request
-from scheduler.executors.python.wire import Finished, RequestContext, Work
+from scheduler.executors.python.wire import Finished, RequestContext, Work, plain
 from scheduler.jobsfile.faults import Fault, Wrong
 from scheduler.jobsfile.http_syntax import HEADER_NAME, HEADER_VALUE, WITHOUT_BODY
 from scheduler.model.batch import Due
@@ -26,12 +26,13 @@ def call_of(ref: str, due: Due, request: Request, *, now_ns: int, keep_output: i
     headers = header_lines.parsed(request.headers)
     parts = urlsplit(request.url)
     path = "/" + parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
+    said = {"method": request.method, "url": request.url, "headers": headers, "body": request.body}
     return Work(
         index=request.index,
         job=due.job.name,
         occurrence=str(due.id),
         ref=ref,
-        given={"request": {"method": request.method, "url": request.url, "headers": headers, "body": request.body}},
+        given=json.dumps({"request": said}, default=plain),
         request=RequestContext(method=request.method, path=path, headers=headers, body=request.body or b""),
         latest_ns=request.latest_ns,
         total_ns=max(request.latest_ns - now_ns, 0),

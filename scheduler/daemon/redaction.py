@@ -35,6 +35,20 @@ class Redaction:
         """The bytes without them."""
         return self._data.sub(b"***", data) if self._data else data
 
+    def json_text(self, text: str) -> str:
+        """
+        A text of JSON without them.
+
+        Raises:
+            ValueError: it is more than can be searched.
+        """
+        if self._text is None:
+            return text
+        try:
+            return json.dumps(self.json(json.loads(text)))
+        except RecursionError:
+            raise ValueError("it is nested too deeply to be searched for secrets") from None
+
     def json(self, value: Any) -> Any:
         """A value of JSON without them, in keys and numbers too."""
         if self._text is None:

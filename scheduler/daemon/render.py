@@ -82,7 +82,7 @@ class Renderer:
             put_in = self._for(due)
             kwargs = _as_json(put_in(function.kwargs), "the arguments are")
             request = self._around(due, put_in) if function.app else RequestContext()
-            given = value.as_json()
+            given = value.as_text()
             work = self._work(due, index, ref=function.ref, kwargs=kwargs, given=given, request=request, max_body=MAX_BODY)
             return replace(work, latest_ns=LATEST_NS, keep_body=MAX_BODY)  # it has no grace, and what it gives flows on
 

@@ -1,6 +1,5 @@
 """Chains: what follows a run. They begin in the transaction of its outcome, and each step is durable before what follows it."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -114,7 +113,7 @@ def values(ledger: Ledger, numbers: Sequence[int]) -> dict[int, Value]:
     with ledger.read() as connection:
         for start in range(0, len(numbers), CHUNK):
             query = sa.select(chains).where(chains.c.occurrence.in_(numbers[start : start + CHUNK]))
-            found |= {row.occurrence: value_of(json.loads(row.value)) for row in connection.execute(query)}
+            found |= {row.occurrence: value_of(row.value) for row in connection.execute(query)}
     return found
 
 
@@ -154,4 +153,4 @@ def _take(connection: Connection, step: Step) -> Due | None:
 
 
 def _flow(value: Value) -> dict[str, Any]:
-    return {"failure": isinstance(value, Failure), "value": json.dumps(value.as_json())}
+    return {"failure": isinstance(value, Failure), "value": value.as_text()}

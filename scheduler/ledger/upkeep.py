@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from scheduler.ledger.engine import Ledger, insert_or_skip
 from scheduler.ledger.schedules import mark
-from scheduler.ledger.tables import configs, occurrences, releases, requests
+from scheduler.ledger.tables import chains, configs, occurrences, releases, requests
 from scheduler.outcome import Origin
 
 #: Rows a transaction, so that nobody waits long for the writer.
@@ -19,11 +19,12 @@ def keep_config(ledger: Ledger, version: str, text: str, *, now_ns: int) -> None
 
 def prune(ledger: Ledger, *, before_ns: int) -> bool:
     """
-    Delete some of what was planned, or asked for, before that and has ended; True where there may be more.
+    Delete some of what was planned, or asked for, before that and has ended, with its chain; True where there may be more.
 
     What a job owes is counted from its last row, so before that goes a mark takes its place.
     """
-    old = sa.and_(occurrences.c.planned_at_ns < before_ns, occurrences.c.outcome.is_not(None))
+    its_chain = sa.exists().where(chains.c.occurrence == occurrences.c.id)
+    old = sa.and_(occurrences.c.planned_at_ns < before_ns, occurrences.c.outcome.is_not(None), ~its_chain)
     some = sa.select(occurrences.c.id).where(old).order_by(occurrences.c.planned_at_ns, occurrences.c.id).limit(_CHUNK)
     with ledger.write() as connection:
         numbers = connection.scalars(some).all()

@@ -1,5 +1,6 @@
 """What follows a run: a chain in the manner of deferreds, down which a value flows, the run's result or its failure."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -38,6 +39,8 @@ class Start:
 
 Handler = Function | Start
 
+_RESULT = '{"result": '
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
@@ -65,13 +68,18 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a function returned, as JSON has it."""
+    """
+    What a function returned.
 
-    value: Any
+    Args:
+        text: As JSON. It may be long, and deeper than a parser bears: here nobody reads it.
+    """
 
-    def as_json(self) -> dict[str, Any]:
+    text: str
+
+    def as_text(self) -> str:
         """As it is stored, and sent to a function."""
-        return {"result": self.value}
+        return f"{_RESULT}{self.text}}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +95,9 @@ class Answer:
     headers: tuple[str, ...]
     text: str
 
-    def as_json(self) -> dict[str, Any]:
+    def as_text(self) -> str:
         """As it is stored, and sent to a function."""
-        return {"answer": asdict(self)}
+        return json.dumps({"answer": asdict(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,24 +117,21 @@ class Failure:
     message: str
     traceback: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_text(self) -> str:
         """As it is stored, and sent to a function."""
-        return {"failure": asdict(self)}
+        return json.dumps({"failure": asdict(self)})
 
 
 #: What flows down a chain.
 Value = Result | Answer | Failure
 
 
-def value_of(said: Mapping[str, Any]) -> Value:
-    """The value that `as_json` was of."""
-    match said:
-        case {"failure": fields}:
-            return Failure(**fields)
-        case {"answer": fields}:
-            return Answer(**fields | {"headers": tuple(fields["headers"])})
-        case _:
-            return Result(value=said["result"])
+def value_of(text: str) -> Value:
+    """The value that this text is of: `as_text`, or what a runner says that a function gave."""
+    if text.startswith(_RESULT):
+        return Result(text=text[len(_RESULT) : -1])
+    ((kind, fields),) = json.loads(text).items()
+    return Failure(**fields) if kind == "failure" else Answer(**fields | {"headers": tuple(fields["headers"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

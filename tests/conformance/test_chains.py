@@ -17,9 +17,10 @@ from tests.support.values import a_due, a_job, an_ending
 
 THEN = (Link(callback=Function(ref="hooks:done")), Link(errback=Start("page")))
 VALUES: list[Value] = [
-    Result(value={"a": [1, None, "ä\0\ud800"]}),
+    Result(text='{"a": [1, null, "ä\\u0000\\ud800"]}'),
     Answer(status=200, headers=("Content-Type: text/plain",), text="fine"),
     Failure(outcome="failed", kind="status", message="500 instead of 2xx", traceback="frames"),
+    Result(text="[" * 5_000 + "]" * 5_000),
 ]
 
 
@@ -131,7 +132,10 @@ def test_what_flowed_is_let_go_when_the_chain_ends_and_the_links_stay(ledger: Le
 
 
 def test_old_history_goes_with_its_links(ledger: Ledger) -> None:
-    begun(ledger)
+    found = begun(ledger)
+    prune(ledger, before_ns=T + 1)
+    assert (count(ledger, links), count(ledger, open_chains)) == (2, 1)  # it is still to go on
+    chains.advance(ledger, [], ended=[found.occurrence])
     prune(ledger, before_ns=T + 1)
     assert (count(ledger, links), count(ledger, open_chains)) == (0, 0)
 

@@ -26,7 +26,7 @@ class Call:
     """
 
     def __init__(self, work: Work, ref: str, function: Any, app: "Flask | None") -> None:
-        self._given = None if work.given is None else given.object_of(work.given)
+        self._given = None if work.given is None else given.object_of(json.loads(work.given))
         args = work.args if work.given is None else [self._given, *work.args]
         function = checked(function, ref, args, work.kwargs)
         self._function: Callable[[], Any] = lambda: function(*args, **work.kwargs)

@@ -161,16 +161,29 @@ def object_of(given: Mapping[str, Any]) -> Any:
 def json_of(given_back: Any) -> dict[str, Any]:
     """What a function gives back, to be given to the next one."""
     if isinstance(given_back, Failure):
-        return {"failure": {name: getattr(given_back, name) for name in ("outcome", "kind", "message", "traceback")}}
+        # A class of somebody's own may have made these into anything, or left them out.
+        built_in = {"outcome": "failed", "kind": "exception", "message": given_back}
+        said = {name: _words(getattr(given_back, name, value)) for name, value in built_in.items()}
+        frames = getattr(given_back, "traceback", None)
+        return {"failure": {**said, "traceback": frames if frames is None else _words(frames)}}
     if isinstance(given_back, Answer):
         headers = [f"{name}: {value}" for name, value in given_back.headers.items()]
-        return {"answer": {"status": given_back.status, "headers": headers, "text": given_back.text}}
+        return {"answer": {"status": given_back.status, "headers": headers, "text": str(given_back.text)}}
     if isinstance(given_back, Request):
         body = None if given_back.body is None else b64encode(given_back.body).decode()
         return {"request": {"url": given_back.url, "headers": list(given_back.headers.items()), "body": body}}
     return {"result": given_back}
 
 
+def _words(said: Any) -> str:
+    try:
+        return str(said)[:_LONGEST]
+    except Exception:  # noqa: BLE001  it is somebody's own, too
+        return type(said).__name__
+
+
+#: Of a field, in characters: four of them are to stay shorter than any body.
+_LONGEST = 1 << 18
 _OBJECTS: dict[str, Callable[[Any], Any]] = {
     "result": lambda value: value,
     "answer": lambda value: Answer(**value),

@@ -57,12 +57,16 @@ def imported(app_name: str | None, reports_to: BinaryIO) -> "Flask | None":
 
 
 def _write(reports: "queue.SimpleQueue[wire.Report]", to: BinaryIO, executor: Executor, clock: Clock) -> None:
+    deadline_ns = 0
     try:
         while True:
+            # One deadline for all that have piled up: behind them waits what the daemon takes for a sign of life.
+            deadline_ns = 0 if reports.empty() else deadline_ns
             report = reports.get()
+            deadline_ns = deadline_ns or clock.wall_ns() + SECOND
             if isinstance(report, wire.Results):
                 # First all in, then report: JSON takes the GIL from those that are about to enter.
-                executor.gate.wait_open(own=None, deadline_ns=clock.wall_ns() + SECOND)
+                executor.gate.wait_open(own=None, deadline_ns=deadline_ns)
             wire.write(to, report)
     except OSError:
         os._exit(1)  # the daemon is gone

@@ -42,7 +42,7 @@ class Work:
 
     Attributes:
         ref: The function, `module:name`; None for a view.
-        given: What it gets before its other arguments, as `given` has it; None for nothing. Then its result is sent so, too.
+        given: What it gets before its other arguments, as JSON that `given` reads; None for nothing. So is its result, then.
         latest_ns: Started later than that (wall clock), it goes home instead.
         total_ns: From its start; then it is told to stop, and written off.
         kill_after_ns: After that, until the process of an isolated job is killed.
@@ -57,7 +57,7 @@ class Work:
     ref: str | None
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
-    given: Mapping[str, Any] | None = None
+    given: str | None = None
     request: RequestContext = RequestContext()
     latest_ns: int
     total_ns: int

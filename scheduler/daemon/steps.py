@@ -1,0 +1,117 @@
+"""Steps of chains: noted, then written, some at a time, away from any T, again and again until the ledger has them."""
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import structlog
+
+from scheduler.daemon.station import Station
+from scheduler.errors import LedgerError
+from scheduler.instants import SECOND
+from scheduler.ledger import chains
+from scheduler.ledger.chains import Step
+from scheduler.model.batch import Due
+
+log = structlog.get_logger()
+
+Found = TypeVar("Found")
+
+#: A transaction: a batch that is to be written does not wait long for it.
+_MOST = 200
+_RETRY_S = 0.5
+
+
+class Abandoned(Exception):
+    """This process is to end, and the ledger has not worked since."""
+
+
+class Steps:
+    """
+    Belongs to the thread of the chains, but for `abandon`.
+
+    Args:
+        launch: Takes the occurrences that chains start; they are in the ledger.
+        lead_ns: The lead that so many jobs need.
+    """
+
+    def __init__(self, station: Station, *, launch: Callable[[Sequence[Due]], None], lead_ns: Callable[[int], int]) -> None:
+        self.abandoned = threading.Event()
+        self._station = station
+        self._launch = launch
+        self._lead_ns = lead_ns
+        self._noted: list[Step] = []
+        self._ended: list[int] = []
+
+    def note(self, step: Step) -> None:
+        """This has become of a link."""
+        self._noted.append(step)
+
+    def end(self, chain: int) -> None:
+        """It has no further link."""
+        self._ended.append(chain)
+
+    def drop(self, some: Collection[int]) -> None:
+        """Write nothing of these chains."""
+        self._noted = [step for step in self._noted if step.occurrence not in some]
+        self._ended = [chain for chain in self._ended if chain not in some]
+
+    def write(self) -> set[int]:
+        """
+        Write what was noted, and launch what is started by it.
+
+        Returns:
+            Chains that cannot be written: each costs itself alone.
+
+        Raises:
+            Abandoned: it could not be written.
+        """
+        broken: set[int] = set()
+        while self._noted or self._ended:
+            steps, self._noted = self._noted[:_MOST], self._noted[_MOST:]
+            ended: list[int] = []
+            if not self._noted:  # a chain ends after all its steps
+                ended, self._ended = self._ended, ended
+            if not self._has_written(steps, ended):
+                for one in dict.fromkeys([*(step.occurrence for step in steps), *ended]):
+                    if not self._has_written([step for step in steps if step.occurrence == one], [one] if one in ended else []):
+                        broken.add(one)
+                self.drop(broken)
+        return broken
+
+    def insist(self, action: Callable[[], Found]) -> Found:
+        """
+        Do it on the ledger, again until it works.
+
+        Raises:
+            Abandoned: that is to end before.
+        """
+        while True:
+            try:
+                return action()
+            except LedgerError as error:
+                log.error("the ledger does not work, chains wait", error=error.message)
+                if self.abandoned.wait(_RETRY_S):
+                    raise Abandoned from None
+
+    def _has_written(self, steps: Sequence[Step], ended: Sequence[int]) -> bool:
+        clock = self._station.clock
+        self._station.gate.wait_open(own=None, deadline_ns=clock.wall_ns() + SECOND)
+
+        def advance() -> list[Due]:
+            # What is started has its T once that is written, however long it takes.
+            t_ns = clock.wall_ns() + self._lead_ns(sum(step.starts is not None for step in steps))
+            timed = [replace(step, starts=step.starts and replace(step.starts, planned_at_ns=t_ns)) for step in steps]
+            return chains.advance(self._station.ledger, timed, ended=ended)
+
+        try:
+            started = self.insist(advance)
+        except Abandoned:
+            raise
+        except Exception:
+            log.exception("steps of chains cannot be written", occurrences=sorted({step.occurrence for step in steps}))
+            return False
+        if started:
+            self._launch(started)
+        return True
