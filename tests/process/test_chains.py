@@ -11,7 +11,7 @@ from tests.support.daemon import daemon, eventually, tminus, tminus_json
 from tests.support.moments import wait_until
 from tests.support.target import TargetServer, raw
 
-_SHOP = """
+SHOP = """
 import json, os, threading
 from flask import Flask, current_app, jsonify, request
 
@@ -62,7 +62,7 @@ NOTE = {"call": "shop:note", "app": "shop"}
 
 def a_file(folder: Path, jobs: dict[str, Any], **top: Any) -> str:
     """A jobs file with the shop beside it."""
-    (folder / "shop.py").write_text(_SHOP)
+    (folder / "shop.py").write_text(SHOP)
     every = {name: {"schedule": "manual", **job} for name, job in jobs.items()}
     return json.dumps({"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}, **top, "jobs": every})
 
@@ -260,97 +260,3 @@ def test_a_secret_in_a_link_is_put_in_and_shown_nowhere(tmp_path: Path, monkeypa
     everything = done.stdout + done.stderr + said
     assert "canary" not in everything
     assert all(b"canary" not in file.read_bytes() for file in tmp_path.glob("ledger.db*"))
-
-
-_ODD = """
-import sys
-from scheduler.executors.python.given import Answer, Failure
-
-class Own(Failure):
-    def __init__(self, more):
-        self.more = more
-
-def nested(value, **more):
-    for _ in range(900):
-        value = [value]
-    return value
-
-def huge_number(value):
-    sys.set_int_max_str_digits(0)
-    return 10**6000
-
-def answer(value, **more):
-    return Answer(200, ["A: b"], 5)
-
-def no_text(value):
-    raise Failure("failed", "odd", {"a": object})
-
-def too_long(value):
-    raise Failure("failed", "odd", "m" * (17 << 20))
-
-def own(value):
-    raise Own("mine")
-
-def not_raised(value):
-    return Own("mine")
-
-def look(value, **more):
-    return None
-"""
-_SECRET = {"token": "${env:CANARY}"}
-_NESTED = "what shop:nested returned cannot be handed on: it is nested too deeply to be searched for secrets"
-
-
-def test_whatever_a_function_gives_its_chain_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What is written down is `{"result": …}`: a secret of that name is none of it.
-    monkeypatch.setenv("CANARY", "result")
-    odd: dict[str, tuple[Any, str | None]] = {
-        "nested": ("shop:nested", None),
-        "nested_beside_a_secret": ({"call": "shop:nested", "kwargs": _SECRET}, _NESTED),
-        "huge_number": ("shop:huge_number", None),
-        "answer": ({"call": "shop:answer", "kwargs": _SECRET}, None),
-        "named_like_a_secret": ({"call": "shop:look", "kwargs": _SECRET}, None),
-        "no_text": ("shop:no_text", "{'a': <class 'object'>}"),
-        "too_long": ("shop:too_long", "m" * (1 << 18)),
-        "own": ("shop:own", "mine"),
-        "not_raised": ("shop:not_raised", None),
-    }
-    jobs: dict[str, Any] = {
-        name: {"call": "shop:export", "then": [{"callback": call}, {"both": "shop:look"}]} for name, (call, _) in odd.items()
-    }
-    jobs["job"] = {"call": {"ref": "shop:nested", "kwargs": {"value": 1} | _SECRET}, "then": [{"errback": "shop:look"}]}
-    (tmp_path / "jobs.yaml").write_text(a_file(tmp_path, jobs))
-    (tmp_path / "shop.py").write_text(_SHOP + _ODD)
-    ended = tminus_json("--ledger", f"sqlite:///{tmp_path}/ledger.db", "run-now", *jobs, cwd=tmp_path)
-    done = {one["job"]: one["chain"] for one in ended}
-    for name, (_, error) in odd.items():
-        first, second = done[name]
-        assert (name, first["state"], first["error"]) == (name, "failed" if error else "succeeded", error)
-        assert (name, second["state"]) == (name, "succeeded")
-    assert [link["state"] for link in done["job"]] == ["succeeded"]
-
-
-def test_an_import_that_takes_longer_than_the_jobs_time_is_waited_for(tmp_path: Path) -> None:
-    (tmp_path / "heavy.py").write_text("import threading\nthreading.Event().wait(6)\ndef look(value):\n    return value\n")
-    jobs = {"job": {"call": "shop:export", "timeout": "300ms", "then": [{"callback": "heavy:look"}]}}
-    assert states(run_now(tmp_path, jobs)["job"]) == ["succeeded"]
-
-
-def test_a_link_whose_application_a_reload_has_taken_away_fails_and_its_chain_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "slow.py").write_text(
-        "import os, threading\n"
-        "def waits(value):\n"
-        "    open('waits', 'w').close()\n"
-        "    while not os.path.exists('go'):\n"
-        "        threading.Event().wait(0.01)\n"
-    )
-    look: dict[str, Any] = {"call": {"ref": "shop:export"}, "then": [{"callback": "slow:waits"}]}
-    job = {**look, "then": [{"callback": "slow:waits"}, {"callback": NOTE}, {"errback": {"call": "shop:note", "app": None}}]}
-    with daemon(tmp_path, a_file(tmp_path, {"job": job, "other": look})) as running:
-        running.tminus("run-now", "job", "--no-wait")
-        eventually((tmp_path / "waits").exists)
-        running.reload(a_file(tmp_path, {"other": look}))
-        (tmp_path / "go").touch()
-        ended = eventually(lambda: states(one := running.occurrences("job")[0])[-1] == "succeeded" and one)
-    assert states(ended) == ["succeeded", "failed", "succeeded"]
-    assert ended["chain"][1]["error"] == "its application is in the jobs file no more"
