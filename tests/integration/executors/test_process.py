@@ -53,6 +53,7 @@ def test_where_descriptors_are_scarce_those_that_have_none_say_so_and_the_others
 ) -> None:
     with own as executor:
         executor.run_unarmed([a_request(target.url)])
+        executor.wait_quiet()
         executor.limit_files(executor.descriptors() + 12)
         shard = executor.run(many(40, target.url))
         without = [finished for finished in shard.finished if finished.cause]
@@ -65,6 +66,7 @@ def test_where_there_is_not_one_descriptor_all_say_so_and_the_process_lives_on(
 ) -> None:
     with own as executor:
         executor.run_unarmed([a_request(target.url)])
+        executor.wait_quiet()
         executor.limit_files(executor.descriptors())
         shard = executor.run(many(3, target.url))
         assert {(finished.cause, finished.detail) for finished in shard.finished} == {(Cause.RESOURCE, NO_FILES)}
