@@ -28,6 +28,12 @@ def lower_priority() -> None:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
+def give_way() -> None:
+    """Have the calling thread wake up behind others, not in their place; everybody may. `lower_priority` takes it back."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def is_allowed(level: int) -> bool:
     """Whether that real-time priority may be taken here."""
     allowed = raise_priority(level)

@@ -21,6 +21,7 @@ from scheduler.executors.python.view import View
 from scheduler.executors.python.wire import Finished, Work
 from scheduler.instants import SECOND
 from scheduler.outcome import Cause
+from scheduler.release import priority
 from scheduler.release.gate import Gate
 from scheduler.release.latch import Latch
 from scheduler.release.party import Party
@@ -108,6 +109,7 @@ class Job(Party):
 
     def arm(self, deadline_ns: int) -> None:
         _unshare_folder()
+        priority.give_way()  # to the lanes, until it is entered
         output.current.set(self._output)
         occurrence.enter(self._running)
         if self._gate.wait_open(own=self._shard, deadline_ns=deadline_ns):
@@ -186,6 +188,7 @@ class Job(Party):
             if self._is_written_off or self._clock.wall_ns() > self.work.latest_ns:
                 raise _TooLate
             self._began_ns = self._clock.monotonic_ns()
+        priority.lower_priority()
         self._started_ns = self._clock.wall_ns()
         self._board.mark(self._slot, self._started_ns)
 
