@@ -28,6 +28,9 @@ class Clock(Protocol):
     def hold_until(self, instant_ns: int) -> None:
         """Return at the first moment at which the wall clock shows the instant: sleep, then spin, then look again."""
 
+    def sleep_until(self, instant_ns: int) -> None:
+        """Return soon after the wall clock shows the instant, without spinning for it."""
+
     def wait_until(self, instant_ns: int, stop: threading.Event) -> bool:
         """Wait roughly (within a millisecond or two) for the instant or for `stop`; True where the instant came first."""
 
@@ -42,6 +45,10 @@ class SystemClock:
         while (left := instant_ns - time.time_ns()) > 0:
             if left > SPIN_NS:  # again where the wall clock has been set back meanwhile
                 time.sleep(min(left - SPIN_NS, SLICE_NS) / SECOND)
+
+    def sleep_until(self, instant_ns: int) -> None:
+        while (left := instant_ns - time.time_ns()) > 0:
+            time.sleep(min(left, SLICE_NS) / SECOND)
 
     def wait_until(self, instant_ns: int, stop: threading.Event) -> bool:
         while (left := instant_ns - time.time_ns()) > 0:

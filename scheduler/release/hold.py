@@ -21,6 +21,7 @@ class Hold:
         give_up_ns: Without a permit by then, the parties go home.
         clock: The only source of time.
         last_look: Called shortly before T, while all parties wait; it must not raise.
+        spins: Whether the last two milliseconds are spun, which takes a core from others.
 
     Thread-safety:
         `permit` and `withdraw` may be called from any thread, at any time; the first of them decides.
@@ -29,12 +30,13 @@ class Hold:
         docs.python.org/3/library/threading.html#threading.Barrier
     """
 
-    def __init__(self, *, t_ns: int, give_up_ns: int, clock: Clock, last_look: Callable[[], None]) -> None:
+    def __init__(self, *, t_ns: int, give_up_ns: int, clock: Clock, last_look: Callable[[], None], spins: bool = True) -> None:
         self.t_ns = t_ns
         self.released_at_ns: int | None = None
         self._give_up_ns = give_up_ns
         self._clock = clock
         self._last_look = last_look
+        self._spins = spins
         self._decided = threading.Event()
         self._lock = threading.Lock()
         self._permitted = False
@@ -58,7 +60,10 @@ class Hold:
         if self._permitted:
             self._clock.hold_until(self.t_ns - LAST_LOOK_NS)
             self._last_look()
-            self._clock.hold_until(self.t_ns)
+            if self._spins:
+                self._clock.hold_until(self.t_ns)
+            else:
+                self._clock.sleep_until(self.t_ns)
             # A process that was paused through T wakes up late: the parties judge their grace by this, not by T.
             self.released_at_ns = self._clock.wall_ns()
 

@@ -20,6 +20,7 @@ class ShardRun:
         parties: At least one.
         realtime: The thread that holds takes a real-time priority shortly before T, and gives it back once all are let go,
             before it goes on as a party: nothing of a user's runs with it.
+        spins: Whether the hold spins for the last two milliseconds.
         on_armed: Called once, when the last party is at the barrier.
         on_out: Called once, when the last party has gone or never will.
         on_ended: Called once, when the last party is done.
@@ -39,8 +40,9 @@ class ShardRun:
         on_out: Callable[[], None],
         on_ended: Callable[[], None],
         realtime: bool = False,
+        spins: bool = True,
     ) -> None:
-        self.hold = Hold(t_ns=t_ns, give_up_ns=give_up_ns, clock=clock, last_look=self._last_look)
+        self.hold = Hold(t_ns=t_ns, give_up_ns=give_up_ns, clock=clock, last_look=self._last_look, spins=spins)
         self.parties = parties
         self._deadline_ns = deadline_ns
         self._realtime = realtime

@@ -26,6 +26,8 @@ class FakeClock:
     def hold_until(self, instant_ns: int) -> None:
         self.pass_by(max(instant_ns - self._wall_ns, 0))
 
+    sleep_until = hold_until
+
     def wait_until(self, instant_ns: int, stop: threading.Event) -> bool:
         if stop.is_set():
             return False

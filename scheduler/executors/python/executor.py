@@ -125,6 +125,7 @@ class Executor:
             on_out=out,
             on_ended=ended,
             realtime=command.realtime,
+            spins=command.realtime,  # without it the lanes want the core on which this would spin
         )
         with self._lock:
             self._shards[number] = shard

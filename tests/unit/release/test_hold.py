@@ -118,3 +118,19 @@ def test_a_step_back_moves_the_release_with_it() -> None:
     hold()
     assert hold.released_at_ns == hold.t_ns
     assert clock.monotonic_ns() == 15 * SECOND
+
+
+def test_where_it_may_not_spin_it_sleeps_until_t() -> None:
+    class Sleeper(FakeClock):
+        slept_until = 0
+
+        def sleep_until(self, instant_ns: int) -> None:
+            self.slept_until = instant_ns
+            self.hold_until(instant_ns)
+
+    clock = Sleeper()
+    t_ns = clock.wall_ns() + SECOND
+    hold = Hold(t_ns=t_ns, give_up_ns=t_ns + SECOND, clock=clock, last_look=lambda: None, spins=False)
+    hold.permit()
+    hold()
+    assert (clock.slept_until, hold.released_at_ns) == (t_ns, t_ns)
