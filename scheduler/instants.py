@@ -6,6 +6,8 @@ Source: RFC 3339, section 5.6. A `datetime` holds microseconds only, so the frac
 
 import re
 from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
+from functools import lru_cache
 
 MS = 1_000_000
 SECOND = 1_000_000_000
@@ -14,6 +16,9 @@ _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}
 #: The last instant that fits into 64 bits, in April 2262, and so into a ledger.
 LATEST_NS = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_UNITS_NS = {"ms": MS, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND}
+_MOST_SECONDS = 1e12
 
 
 def to_ns(moment: datetime) -> int:
@@ -49,3 +54,18 @@ def parse_rfc3339(text: str) -> int:
     date, time, fraction, offset = match.groups()
     moment = datetime.fromisoformat(f"{date}T{time}{'+00:00' if offset in 'Zz' else offset}")
     return to_ns(moment) + int((fraction or "").ljust(9, "0"))
+
+
+def duration_ns(value: object) -> int | None:
+    """Nanoseconds of `250ms`, `5s`, `2m`, `1h`, `1d`, or of a number of seconds; None for anything else."""
+    if isinstance(value, str):
+        return _duration_ns(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MOST_SECONDS:
+        return None
+    return round(value * SECOND)
+
+
+@lru_cache(maxsize=4096)
+def _duration_ns(text: str) -> int | None:
+    match = _DURATION.fullmatch(text)
+    return round(Decimal(match[1]) * _UNITS_NS[match[2]]) if match and len(text) < 30 else None

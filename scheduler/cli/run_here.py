@@ -11,6 +11,7 @@ from scheduler.clock import Clock
 from scheduler.daemon.chains import Chains
 from scheduler.daemon.countdown import Countdown
 from scheduler.daemon.executors import Executors
+from scheduler.daemon.handovers import Handovers
 from scheduler.daemon.recorder import Recorder
 from scheduler.daemon.station import Station
 from scheduler.errors import TminusError
@@ -148,7 +149,7 @@ def _station(ledger: Ledger, definitions: Definitions, jobs: Sequence[Job], cloc
         ledger=ledger,
         instance=instances.register(ledger, kind="run-now", config_version=definitions.version, now_ns=clock.wall_ns()),
         definitions=definitions,
-        executors=Executors(clock),
+        executors=Executors(clock, handovers=Handovers(ledger, clock=clock)),
         recorder=Recorder(ledger, gate=gate, clock=clock),
         gate=gate,
     )

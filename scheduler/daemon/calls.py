@@ -1,4 +1,4 @@
-"""Functions that follow runs, called in the runners of their applications: at once, several together, each reported once."""
+"""Functions called in the runners of their applications for no T: at once, several together, each reported once."""
 
 import queue
 from collections import Counter
@@ -9,15 +9,13 @@ from functools import partial
 from scheduler.daemon.channels import Times
 from scheduler.daemon.flight import HANGS_NS, Flight
 from scheduler.daemon.redaction import Redaction
-from scheduler.daemon.render import CannotRender
+from scheduler.daemon.render import CannotRender, Renderer
 from scheduler.daemon.station import Station
 from scheduler.daemon.supervisor import Broken, Lost, Shard, ShardEvent
-from scheduler.executors.python.wire import Armed, Ended, Finished, Results
+from scheduler.executors.python.wire import Armed, Ended, Finished, Progress, Results, Work
 from scheduler.instants import SECOND
 from scheduler.model.batch import Due
-from scheduler.model.chain import Answer, Failure, Function, Result, Value, value_of
 from scheduler.model.job import RunnerKey
-from scheduler.outcome import Cause, LinkState, Outcome
 
 #: Functions that a runner calls at once; the rest wait their turn.
 MOST = 64
@@ -25,8 +23,6 @@ MOST = 64
 _ARM_NS = 2 * SECOND
 #: A function that is not entered within this never will be: its module does not import, or its application dies, or hangs.
 _ENTERED_NS = 60 * SECOND
-#: Of failures; a function may say others.
-_WORDS = {*Outcome, *Cause}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,25 +31,36 @@ class Call:
     A function to call.
 
     Attributes:
-        chain: Whose link it is; its row number.
-        due: The run that it follows.
-        value: What it gets.
+        owner: The row number of the run that it is, or belongs to; one call each at a time.
+        due: The run.
+        work: Makes it, by its index; a CannotRender is its end.
+        secrets: What no text for people may hold of it; as `work`.
     """
 
-    chain: int
+    owner: int
     due: Due
-    function: Function
-    value: Value
+    work: Callable[[Renderer, int], Work]
+    secrets: Callable[[Renderer], frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Returned:
-    """How a call has ended, and what flows on from it."""
+class Came:
+    """
+    How a call has ended: it has finished, it could not be made, or it is lost.
 
-    chain: int
-    state: LinkState
-    value: Value
-    output: bytes = b""
+    Attributes:
+        cannot: Why it was not called.
+        lost: Why nobody can say how far it came.
+        started_ns: When a lost one was entered, wall clock; 0 where that is not known.
+    """
+
+    owner: int
+    finished: Finished | None = None
+    redaction: Redaction = field(default_factory=Redaction)
+    executor: str | None = None
+    cannot: str = ""
+    lost: str = ""
+    started_ns: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -74,26 +81,27 @@ class _Together:
 
 class Calls:
     """
-    Belongs to the thread of the chains.
+    Belongs to one thread.
 
     Args:
-        wake: Called from other threads when there is something for `returned`.
+        wake: Called from other threads when there is something for `came`.
     """
 
     def __init__(self, station: Station, *, wake: Callable[[], None]) -> None:
         self._station = station
         self._wake = wake
         self._running: set[_Together] = set()
-        self._returned: list[Returned] = []
+        self._came: list[Came] = []
+        self._progress: dict[int, tuple[float, str]] = {}
         self._events: queue.SimpleQueue[tuple[_Together, Shard, ShardEvent]] = queue.SimpleQueue()
 
     def __len__(self) -> int:
-        return len(self.chains())
+        return len(self.owners())
 
-    def chains(self) -> set[int]:
-        """Whose links these are."""
-        called = (call.chain for together in self._running for call in together.calls.values())
-        return {*called, *(one.chain for one in self._returned)}
+    def owners(self) -> set[int]:
+        """Whose calls these are."""
+        called = (call.owner for together in self._running for call in together.calls.values())
+        return {*called, *(one.owner for one in self._came)}
 
     def running(self) -> Counter[RunnerKey]:
         """How many each runner has."""
@@ -115,8 +123,7 @@ class Calls:
             return
         for index, call in enumerate(calls):
             try:
-                work = renderer.link(call.due, call.function, call.value, index)
-                redaction = Redaction(renderer.secrets(call.due))
+                work, redaction = call.work(renderer, index), Redaction(call.secrets(renderer))
             except CannotRender as error:
                 self._cannot(call, error.message)
             else:
@@ -126,7 +133,19 @@ class Calls:
             self._running.add(together)
             self._arm(together)
 
-    def returned(self) -> list[Returned]:
+    def stop(self, owner: int) -> None:
+        """Tell it to stop, where it runs."""
+        for together in self._running:
+            for index, call in together.calls.items():
+                if call.owner == owner:
+                    together.flight.stop(index)
+
+    def progress(self) -> dict[int, tuple[float, str]]:
+        """How far calls have come since this was asked last, by their owners."""
+        progress, self._progress = self._progress, {}
+        return progress
+
+    def came(self) -> list[Came]:
         """What has ended since this was asked last."""
         while not self._events.empty():
             together, shard, event = self._events.get()
@@ -139,8 +158,8 @@ class Calls:
                     self._cannot(together.back(index), _not_entered("its application did not get ready"))
             together.flight.replace_if_it_hangs()
         self._running = {together for together in self._running if together.calls}
-        returned, self._returned = self._returned, []
-        return returned
+        came, self._came = self._came, []
+        return came
 
     def _ready_by_ns(self) -> int:
         return self._station.clock.monotonic_ns() + _ENTERED_NS
@@ -163,11 +182,13 @@ class Calls:
             case Results(finished=finished):
                 for one in finished:
                     if one.index in together.calls:
-                        redaction = together.redactions[one.index]
-                        self._returned.append(_judged(together.back(one.index), one, redaction))
+                        self._finished(together, one)
+            case Progress(index=index, part=part, text=text) if index in together.calls:
+                self._progress[together.calls[index].owner] = part, together.redactions[index].text(text)
             case Lost(how=how, entered=entered):
-                for index in [index for index in together.calls if index in (entered or ())]:
-                    self._lost(together.back(index), f"the executor process died while it ran ({how})")
+                for index, started_ns in dict(entered or {}).items():
+                    if index in together.calls:
+                        self._lost(together, index, f"the executor process died while it ran ({how})", started_ns)
                 if together.calls:
                     self._arm(together)
             case Broken(why=why):
@@ -178,53 +199,23 @@ class Calls:
                 self._arm(together)
             case Ended():
                 for index in list(together.calls):
-                    self._lost(together.back(index), "the executor has not said how it went")
+                    self._lost(together, index, "the executor has not said how it went")
+
+    def _finished(self, together: _Together, finished: Finished) -> None:
+        call, redaction = together.back(finished.index), together.redactions[finished.index]
+        if finished.late:
+            self._cannot(call, _not_entered("its module was not imported"))
+        else:
+            executor = together.flight.supervisor.name
+            self._came.append(Came(owner=call.owner, finished=finished, redaction=redaction, executor=executor))
 
     def _cannot(self, call: Call, why: str) -> None:
-        failure = Failure(outcome=Outcome.FAILED, kind=Cause.DEFINITION, message=why)
-        self._returned.append(Returned(chain=call.chain, state=LinkState.FAILED, value=failure))
+        self._came.append(Came(owner=call.owner, cannot=why))
 
-    def _lost(self, call: Call, why: str) -> None:
-        failure = Failure(outcome=Outcome.UNKNOWN, kind=Cause.EXECUTOR, message=f"{why}; how far it came is not known")
-        self._returned.append(Returned(chain=call.chain, state=LinkState.UNKNOWN, value=failure))
-
-
-def _judged(call: Call, finished: Finished, redaction: Redaction) -> Returned:
-    """What it gave flows on, without the secrets that went out: it is stored."""
-    output, given, cause, detail = redaction.data(finished.output), None, finished.cause, finished.detail
-    if finished.late:
-        cause, detail = Cause.DEFINITION, _not_entered("its module was not imported")
-    try:
-        given = _without_secrets(value_of(finished.body.decode()), redaction) if finished.body else None
-    except ValueError as error:
-        cause, detail = Cause.RESULT, f"what {call.function} returned cannot be handed on: {error}"
-    if cause is None and given is not None:
-        return Returned(chain=call.chain, state=LinkState.SUCCEEDED, value=given, output=output)
-    failure = Failure(
-        outcome=Outcome.TIMED_OUT if cause == Cause.TIMEOUT else Outcome.FAILED,
-        kind=cause or Cause.OTHER,
-        message=redaction.text(detail),
-        traceback=redaction.text(finished.traceback) or None,
-    )
-    raised = given if isinstance(given, Failure) else failure  # one that was raised again goes on as it is
-    return Returned(chain=call.chain, state=LinkState.FAILED, value=raised, output=output)
+    def _lost(self, together: _Together, index: int, why: str, started_ns: int = 0) -> None:
+        executor, words = together.flight.supervisor.name, f"{why}; how far it came is not known"
+        self._came.append(Came(owner=together.back(index).owner, executor=executor, lost=words, started_ns=started_ns))
 
 
 def _not_entered(why: str) -> str:
     return f"{why} within {_ENTERED_NS / SECOND:g} s"
-
-
-def _without_secrets(value: Value, redaction: Redaction) -> Value:
-    """
-    Raises:
-        ValueError: it cannot be searched.
-    """
-    match value:
-        case Result(text=text):
-            return Result(text=redaction.json_text(text))
-        case Answer(headers=headers, text=text):
-            return replace(value, headers=tuple(map(redaction.text, headers)), text=redaction.text(text))
-        case Failure(outcome=outcome, kind=kind, message=message, traceback=frames):
-            outcome, kind = (word if word in _WORDS else redaction.text(word) for word in (outcome, kind))
-            frames = frames and redaction.text(frames)
-            return Failure(outcome=outcome, kind=kind, message=redaction.text(message), traceback=frames)

@@ -15,14 +15,15 @@ from functools import partial
 
 import structlog
 
-from scheduler.daemon.calls import MOST, Call, Calls, Returned
+from scheduler.daemon.calls import MOST, Calls
+from scheduler.daemon.links import Returned, call_of, returned
 from scheduler.daemon.station import Station
 from scheduler.daemon.steps import Abandoned, Steps
 from scheduler.daemon.versions import Versions
 from scheduler.ledger import chains, history
 from scheduler.ledger.chains import OpenChain, Step
 from scheduler.model.batch import Due
-from scheduler.model.chain import Failure, Function, Start, Value
+from scheduler.model.chain import Failure, Function, Handler, Start, Value
 from scheduler.model.definitions import Definitions
 from scheduler.model.job import RunnerKey
 from scheduler.model.occurrence import OccurrenceId
@@ -124,8 +125,8 @@ class Chains:
     def _pass(self) -> None:
         while not self._begun.empty():
             self._load(self._begun.get())
-        for returned in self._calls.returned():
-            self._take(returned)
+        for came in self._calls.came():
+            self._take(returned(came, str(self._function(self._open[came.owner]))))
         called = self._advance()
         self._let_go(self._steps.write())
         for key, chains_of_it in called.items():
@@ -143,7 +144,7 @@ class Chains:
     def _nowhere(self) -> set[int]:
         """Those that neither wait nor are called: a bug has lost them."""
         waiting = (chain.number for some in (self._ready, *self._waiting.values()) for chain in some)
-        return self._open.keys() - set(waiting) - self._calls.chains()
+        return self._open.keys() - set(waiting) - self._calls.owners()
 
     def _load(self, ids: Sequence[OccurrenceId] | None) -> None:
         """Chains that are open in the ledger, by the definitions that their runs were claimed under."""
@@ -178,15 +179,19 @@ class Chains:
             )
         self._steps.end(one.occurrence)
 
-    def _take(self, returned: Returned) -> None:
+    def _function(self, chain: _Chain) -> Handler | None:
+        """Of its next link."""
+        return chain.due.job.then[chain.position].taken_by(failure=chain.failure)
+
+    def _take(self, ended: Returned) -> None:
         """A function has ended, as far as it came; what it gave flows on."""
-        chain, value = self._open[returned.chain], returned.value
+        chain, value = self._open[ended.chain], ended.value
         error = None
-        if isinstance(value, Failure) and returned.state is not LinkState.SUCCEEDED:
+        if isinstance(value, Failure) and ended.state is not LinkState.SUCCEEDED:
             error = value.message
             link = str(chain.due.job.then[chain.position])
-            log.warning("link", occurrence=str(chain.due.id), link=link, state=returned.state.value, error=error)
-        self._step(chain, returned.state, error=error, output=returned.output, value=value)
+            log.warning("link", occurrence=str(chain.due.id), link=link, state=ended.state.value, error=error)
+        self._step(chain, ended.state, error=error, output=ended.output, value=value)
         self._ready.append(chain)
 
     def _advance(self) -> dict[RunnerKey, list[_Chain]]:
@@ -210,7 +215,7 @@ class Chains:
     def _next_function(self, chain: _Chain) -> Function | None:
         """Pass links over, start jobs, up to a function; None where the chain has ended."""
         while chain.position < len(chain.due.job.then):
-            match chain.due.job.then[chain.position].taken_by(failure=chain.failure):
+            match self._function(chain):
                 case Function() as function:
                     return function
                 case Start(job=name):
@@ -271,8 +276,8 @@ class Chains:
         values = self._steps.insist(lambda: chains.values(self._station.ledger, numbers))
         calls = []
         for chain in called:
-            function = chain.due.job.then[chain.position].taken_by(failure=chain.failure)
+            function = self._function(chain)
             if isinstance(function, Function) and chain.number in values:
-                calls.append(Call(chain=chain.number, due=chain.due, function=function, value=values[chain.number]))
+                calls.append(call_of(chain.number, chain.due, function, values[chain.number]))
         self._calls.begin(key, calls)
-        self._let_go({chain.number for chain in called} - self._calls.chains())
+        self._let_go({chain.number for chain in called} - self._calls.owners())

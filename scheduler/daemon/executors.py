@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scheduler.clock import Clock
 from scheduler.daemon.channels import Lanes, Runner
+from scheduler.daemon.handovers import Handovers
 from scheduler.daemon.render import CannotRender
 from scheduler.daemon.supervisor import Supervisor
 from scheduler.executors.python.board import Board
@@ -24,11 +25,13 @@ class Executors:
     Thread-safe. Those of an earlier version of the definitions end once they have nothing left to do.
 
     Args:
+        handovers: Takes what jobs hand over.
         heard: Called when a runner has said which jobs its application's code defines.
     """
 
-    def __init__(self, clock: Clock, *, heard: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, clock: Clock, *, handovers: Handovers, heard: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
+        self._handovers = handovers
         self._heard = heard
         self._host = socket.gethostname()
         self._lanes = Supervisor(Lanes(self._host), clock=clock)
@@ -102,7 +105,7 @@ class Executors:
     def _start(self, key: RunnerKey, app: App | None, folder: str) -> Supervisor:
         isolates = key.isolate is Isolate.PROCESS
         channel = Runner(app, folder=folder, host=self._host, board=Board.make(), isolates=isolates, heard=self._heard)
-        runner = Supervisor(channel, clock=self._clock)
+        runner = Supervisor(channel, clock=self._clock, submitted=self._handovers.put)
         runner.start()
         return runner
 

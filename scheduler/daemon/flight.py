@@ -7,6 +7,7 @@ from scheduler.clock import Clock
 from scheduler.daemon.channels import Times
 from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.supervisor import Shard, ShardEvent, Supervisor
+from scheduler.executors.python import wire as python_wire
 from scheduler.instants import SECOND
 from scheduler.model.batch import Due
 from scheduler.model.definitions import DaemonSettings
@@ -75,6 +76,11 @@ class Flight:
             self._hangs_at_ns = self._clock.monotonic_ns() + ends_in_ns + HANGS_NS
             withdrawn = [index for index in self._in_shard if index not in self.outstanding]
             self.supervisor.write(self.supervisor.channel.release(self._shard.number, withdrawn))
+
+    def stop(self, index: int) -> None:
+        """Tell a Python job to stop."""
+        if self._shard is not None:
+            self.supervisor.write(python_wire.Stop(shard=self._shard.number, index=index))
 
     def withdraw(self) -> None:
         """Send it home; nothing more is heard of it."""

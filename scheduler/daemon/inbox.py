@@ -17,7 +17,7 @@ from scheduler.ledger.requests import Request
 log = structlog.get_logger()
 
 #: A row is noticed within this.
-_LOOK_S = 0.1
+_LOOK_S = 0.05
 #: Even where nothing seems to have changed.
 _LOOK_AGAIN_NS = 2 * SECOND
 
@@ -32,14 +32,25 @@ class Inbox:
     Args:
         answer: Called in the transaction in which the request is taken; a `TminusError` becomes the answer.
         taken: Called after that transaction, with the request.
+        changed: Called when the ledger may have changed.
     """
 
-    def __init__(self, ledger: Ledger, *, instance: str, clock: Clock, answer: Answer, taken: Callable[[Request], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        instance: str,
+        clock: Clock,
+        answer: Answer,
+        taken: Callable[[Request], None],
+        changed: Callable[[], None],
+    ) -> None:
         self._ledger = ledger
         self._instance = instance
         self._clock = clock
         self._answer = answer
         self._taken = taken
+        self._changed = changed
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="inbox", daemon=True)
 
@@ -70,6 +81,7 @@ class Inbox:
             counter, now_ns = change_counter(connection), self._clock.monotonic_ns()
             if counter is None or counter != seen or now_ns - looked_ns > _LOOK_AGAIN_NS:
                 seen, looked_ns = counter, now_ns
+                self._changed()
                 for request in requests.pending(self._ledger):
                     self._take(request)
             if self._stopping.wait(_LOOK_S):

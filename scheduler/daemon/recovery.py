@@ -7,12 +7,16 @@ from dataclasses import dataclass
 import structlog
 
 from scheduler.daemon import judge
+from scheduler.daemon.background import MOST_ATTEMPTS
+from scheduler.daemon.calls import Came
+from scheduler.daemon.handed_over import ended
 from scheduler.daemon.late import coalesced, missed, scheduled, settle_late
 from scheduler.daemon.versions import Versions
-from scheduler.ledger import history, outcomes, schedules
+from scheduler.ledger import background, history, outcomes, schedules
 from scheduler.ledger.engine import Ledger
+from scheduler.ledger.runs import unknown_attempt
 from scheduler.model.batch import Decided, Due
-from scheduler.model.definitions import Definitions
+from scheduler.model.definitions import Definitions, History
 from scheduler.model.occurrence import Occurrence
 from scheduler.outcome import Origin, Outcome, State
 from scheduler.policies.misfire import is_misfire
@@ -20,6 +24,7 @@ from scheduler.policies.misfire import is_misfire
 log = structlog.get_logger()
 
 _KILLED = "tminus was killed between the release and the answer"
+_KILLED_IN_A_CALL = "tminus was killed while it ran"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +50,8 @@ def recover(ledger: Ledger, definitions: Definitions, *, since_ns: int, now_ns: 
         now_ns: Wall clock.
     """
     versions = Versions(ledger, definitions)
-    unfinished = history.unfinished(ledger)
+    again = _call_again(ledger, now_ns=now_ns)
+    unfinished = [one for one in history.unfinished(ledger) if one.origin is not Origin.BACKGROUND]
     unknown = _lost(ledger, versions, unfinished, now_ns=now_ns)
     left = _left_behind(versions, [one for one in unfinished if one.state is not State.RUNNING])
     late_ones: defaultdict[str, list[Due]] = defaultdict(list)
@@ -73,6 +79,8 @@ def recover(ledger: Ledger, definitions: Definitions, *, since_ns: int, now_ns: 
         decided += [coalesced(due, into=last.id.fire_time_ns) for due in others]
     outcomes.decide(ledger, decided, now_ns=now_ns)
     _say(unknown, decided, dues)
+    if again:
+        log.warning("killed while they ran, called again", background_runs=again)
     return Recovered(dues=dues, after={name: max(after, now_ns) for name, after in decided_until.items()})
 
 
@@ -85,6 +93,21 @@ def wanted(definitions: Definitions) -> dict[str, str]:
 class _Left:
     dues: list[Due]
     decided: list[Decided]
+
+
+def _call_again(ledger: Ledger, *, now_ns: int) -> int:
+    """Background runs that were called and have no outcome: once more, unless it was for the last time. How many."""
+    lost = background.lost(ledger)
+    reason = f"{_KILLED_IN_A_CALL}; how far it came is not known"
+    again = [run for run in lost if run.attempt < MOST_ATTEMPTS]
+    background.again(ledger, {run.number: unknown_attempt(run.attempt, now_ns=now_ns, reason=reason) for run in again})
+    came = [(run, Came(owner=run.number, lost=reason)) for run in lost if run.attempt >= MOST_ATTEMPTS]
+    ends = [
+        ended(run, one, history.attempts_of(ledger, run.occurrence), now_ns=now_ns, is_cancelled=False, history=History())
+        for run, one in came
+    ]
+    outcomes.record(ledger, ends)
+    return len(again)
 
 
 def _left_behind(versions: Versions, unfinished: Sequence[Occurrence]) -> _Left:

@@ -86,6 +86,11 @@ class Renderer:
             work = self._work(due, index, ref=function.ref, kwargs=kwargs, given=given, request=request, max_body=MAX_BODY)
             return replace(work, latest_ns=LATEST_NS, keep_body=MAX_BODY)  # it has no grace, and what it gives flows on
 
+    def handed_over(self, due: Due, index: int, **given: Any) -> Work:
+        """Work as somebody's code has handed it over: nothing is put in."""
+        work = self._work(due, index, max_body=MAX_BODY, **given)
+        return replace(work, latest_ns=LATEST_NS, keep_body=MAX_BODY)
+
     def secrets(self, due: Due) -> frozenset[str]:
         """
         What `${…}` stands for in this job: no text for people may hold it.

@@ -8,10 +8,12 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from scheduler.clock import Clock
+from scheduler.daemon.background import Background
 from scheduler.daemon.chains import Chains
 from scheduler.daemon.clock_watch import ClockWatch
 from scheduler.daemon.countdown import Countdown
 from scheduler.daemon.executors import Executors, Runners
+from scheduler.daemon.handovers import Handovers
 from scheduler.daemon.inbox import Inbox
 from scheduler.daemon.planner import Planner
 from scheduler.daemon.recorder import Recorder
@@ -20,7 +22,7 @@ from scheduler.daemon.station import Station
 from scheduler.instants import SECOND
 from scheduler.ledger import instances, schedules, upkeep
 from scheduler.ledger.engine import Ledger
-from scheduler.ledger.requests import Request
+from scheduler.ledger.requests import Kind, Request
 from scheduler.model.batch import Due
 from scheduler.model.definitions import Definitions
 from scheduler.operations.run_now import accept
@@ -58,14 +60,22 @@ class Service:
             ledger=ledger,
             instance=instance,
             definitions=definitions,
-            executors=Executors(clock, heard=heard),
+            executors=Executors(clock, handovers=Handovers(ledger, clock=clock), heard=heard),
             recorder=Recorder(ledger, gate=gate, clock=clock),
             gate=gate,
         )
         self._planner = Planner(clock=clock, launch=self._launch, decided=self.station.recorder.put)
         self._chains = Chains(self.station, launch=self._planner.add, lead_ns=self._planner.lead_ns)
         self.station.recorder.followed = self._chains.follow
-        self._inbox = Inbox(ledger, instance=instance, clock=clock, answer=self._answer, taken=self._taken)
+        self._background = Background(self.station)
+        self._inbox = Inbox(
+            ledger,
+            instance=instance,
+            clock=clock,
+            answer=self._answer,
+            taken=self._taken,
+            changed=self._background.look,
+        )
         self._clock_watch = ClockWatch(clock, stepped=self._planner.wake)
         self._lock = threading.Lock()
         self._countdowns: set[Countdown] = set()
@@ -92,6 +102,7 @@ class Service:
         self._planner.add(recovered.dues)
         self._chains.start()
         self._chains.resume()
+        self._background.start()
         self._inbox.start()
         self._clock_watch.start()
 
@@ -112,6 +123,7 @@ class Service:
         self.station.executors.adopt(definitions, definitions.jobs.values(), fresh)
         self.station.definitions = definitions
         self._planner.replan(definitions, after)
+        self._background.know_apps()
 
     def is_well(self) -> bool:
         """Whether T will be met: batches are closed, and the executor takes them."""
@@ -136,6 +148,7 @@ class Service:
         clock, grace_ns = self.station.clock, self.station.definitions.daemon.shutdown_grace_ns
         until_ns, monotonic_until_ns = clock.wall_ns() + grace_ns, clock.monotonic_ns() + grace_ns
         self._chains.leave()
+        self._background.leave()
         log.info("stopping", running=len(self.station.running), waits_up_to=f"{grace_ns / SECOND:g} s", at_once="signal again")
         self._inbox.stop()
         self._clock_watch.stop()
@@ -150,6 +163,7 @@ class Service:
         for countdown in countdowns:
             countdown.abandon()
             countdown.join()
+        self._background.stop(max(monotonic_until_ns - clock.monotonic_ns(), 0) / SECOND)
         self._chains.stop(max(monotonic_until_ns - clock.monotonic_ns(), 0) / SECOND)
         well = self.station.recorder.stop(_LAST_WRITES_S)
         self.station.executors.stop()
@@ -168,10 +182,15 @@ class Service:
             self._planner.learn(jobs=countdown.jobs, claim_and_arm_ns=countdown.claim_and_arm_ns)
 
     def _answer(self, connection: Connection, request: Request) -> Mapping[str, Any]:
+        if request.kind is Kind.CANCEL:
+            return {}
         definitions, now_ns = self.station.definitions, self.station.clock.wall_ns()
         accepted = accept(connection, request, definitions, now_ns=now_ns, lead_ns=self._planner.lead_ns)
         self._queued[request.id] = accepted.dues
         return accepted.answer
 
     def _taken(self, request: Request) -> None:
-        self._planner.add(self._queued.pop(request.id))
+        if request.kind is Kind.CANCEL:
+            self._background.cancel(request.body["number"])
+        else:
+            self._planner.add(self._queued.pop(request.id))

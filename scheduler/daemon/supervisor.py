@@ -1,7 +1,6 @@
 """The supervisor: starts an executor process, hands it shards, replaces it when it dies or hangs."""
 
 import contextlib
-import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ import structlog
 
 from scheduler.clock import Clock
 from scheduler.daemon.channels import Channel
+from scheduler.daemon.processes import close_pipes, how
 from scheduler.errors import TminusError
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
@@ -53,6 +53,7 @@ class Broken:
 
 #: What an executor reports of a shard, or one of the two above.
 ShardEvent = Any
+Submitted = Callable[[python_wire.Submit, Callable[[Any], object]], None]
 
 
 class Shard:
@@ -75,13 +76,15 @@ class Supervisor:
 
     Args:
         channel: To its process.
+        submitted: Takes what jobs hand over, with where the answer goes.
     """
 
-    def __init__(self, channel: Channel, *, clock: Clock) -> None:
+    def __init__(self, channel: Channel, *, clock: Clock, submitted: Submitted = lambda _submit, _answer: None) -> None:
         self.channel = channel
         self.name = channel.name
         self.may_be_realtime = False
         self._clock = clock
+        self._submitted = submitted
         self._number = 0
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -225,11 +228,11 @@ class Supervisor:
             process.kill()
         status = process.wait()
         self._ready.clear()
-        _close_pipes(process)
+        close_pipes(process)
         with self._lock:
             sent = [shard for shard in self._shards.values() if shard.is_sent]
         for shard in sent:
-            self._lose(shard, _how(status))
+            self._lose(shard, how(status))
         if not self._stopping.is_set() and not self._broken and status != 0:
             log.error("executor died", executor=self.name, pid=process.pid, status=status)
 
@@ -237,6 +240,8 @@ class Supervisor:
         match report:
             case http_wire.Hello() | python_wire.Hello():
                 self._greet(report)
+            case python_wire.Submit():
+                self._submitted(report, self.write)
             case http_wire.Ended() | python_wire.Ended():
                 with self._lock:
                     shard = self._shards.pop(report.shard, None)
@@ -287,14 +292,3 @@ class Supervisor:
         if process is not None and process.stdin is not None:
             with contextlib.suppress(OSError):
                 process.stdin.close()
-
-
-def _how(status: int) -> str:
-    return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
-
-
-def _close_pipes(process: "subprocess.Popen[bytes]") -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with contextlib.suppress(OSError):  # what is still in its buffer has nowhere to go
-                pipe.close()

@@ -1,12 +1,14 @@
 """Jobs by the definitions that they were claimed under, which may not be those in force any more."""
 
+from scheduler.daemon.handed_over import due_of
 from scheduler.jobsfile.rebuild import rebuild
-from scheduler.ledger import history
+from scheduler.ledger import background, history
 from scheduler.ledger.engine import Ledger
 from scheduler.model.batch import Due
 from scheduler.model.definitions import Definitions
 from scheduler.model.job import Job
 from scheduler.model.occurrence import Occurrence
+from scheduler.outcome import Origin
 
 
 class Versions:
@@ -29,6 +31,9 @@ class Versions:
         Raises:
             LedgerError: it cannot be read.
         """
+        if occurrence.origin is Origin.BACKGROUND:
+            run = background.of_ids(self._ledger, [occurrence.id]).get(occurrence.id)
+            return due_of(run) if run else None
         job = self._job(occurrence.config_version, occurrence.id.job)
         if job is None:
             return None

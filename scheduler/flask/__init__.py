@@ -2,6 +2,7 @@
 
 from scheduler.executors.python.given import Answer, Failure
 from scheduler.executors.python.occurrence import current_occurrence
+from scheduler.flask.background import background
 from scheduler.flask.extension import Scheduler
 
-__all__ = ["Answer", "Failure", "Scheduler", "current_occurrence"]
+__all__ = ["Answer", "Failure", "Scheduler", "background", "current_occurrence"]

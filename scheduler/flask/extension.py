@@ -1,10 +1,11 @@
 """`Scheduler`: what an application makes once, and defines its jobs with."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from scheduler.executors.python import registry
+from scheduler.flask import handover
 from scheduler.flask.words import Words, split
 
 if TYPE_CHECKING:
@@ -20,22 +21,37 @@ class Scheduler:
     Args:
         flask_app: As for `init_app`.
         app: The application's name under `apps:` in the jobs file; None where the code is one application's only.
+        authorize: Whether the current request may see the run with an id; None: who knows the id may.
+        drop: Keys of forms and JSON whose values no copy of a request holds, besides password, token and secret.
 
     Raises:
         TypeError: one of them stands in the place of the other.
     """
 
-    def __init__(self, flask_app: "Flask | None" = None, *, app: str | None = None) -> None:
+    def __init__(
+        self,
+        flask_app: "Flask | None" = None,
+        *,
+        app: str | None = None,
+        drop: Iterable[str] = (),
+        authorize: Callable[[str], bool] | None = None,
+    ) -> None:
         if isinstance(flask_app, str) or not isinstance(app, str | None):
             raise TypeError("write Scheduler(flask_app), or Scheduler(app=NAME) with its name under apps: in the jobs file")
         self.app = app
+        self.drop = handover.DROP | frozenset(drop)
+        self._authorize = authorize
         self._book = registry.a_book(app)
+        handover.schedulers.add(self)
         if flask_app is not None:
             self.init_app(flask_app)
 
     def init_app(self, flask_app: "Flask") -> None:
-        """Belong to that application, and to no other that was not given likewise."""
+        """Belong to that application, and to no other that was not given likewise; its pages are under `/scheduler`."""
+        from scheduler.flask.pages import blueprint
+
         flask_app.extensions["scheduler"] = self
+        flask_app.register_blueprint(blueprint(self._authorize))
         self._book.flask_apps.add(flask_app)
 
     def job(self, name: str | None = None, **words: Unpack[Words]) -> Callable[[_Function], _Function]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from scheduler.errors import did_you_mean
+from scheduler.instants import duration_ns
 
 
 class Words(TypedDict, total=False):
@@ -48,7 +49,7 @@ def split(words: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     for word in words:
         if word not in known:
             raise TypeError(f"job() has no argument {word!r}{did_you_mean(word, known)}")
-    said = {word: _json(word, _chain(value) if word == "then" else value) for word, value in words.items()}
+    said = {word: _json(word, chain(value) if word == "then" else value) for word, value in words.items()}
     times = {word: said.pop(word) for word in _TIMES if word in said}
     if times and "schedule" in said:
         raise TypeError(f"give schedule or {' and '.join(times)}, not both")
@@ -68,10 +69,10 @@ def _json(word: str, value: Any) -> Any:
     return json.loads(text)
 
 
-def _chain(value: Any) -> Any:
+def chain(value: Any) -> Any:
     """`then` with its functions by their names; a function that stands alone is a callback."""
     if isinstance(value, list | tuple):
-        return [_chain(link) for link in value]
+        return [chain(link) for link in value]
     if callable(value):
         return {"callback": _ref(value)}
     if isinstance(value, Mapping):
@@ -92,3 +93,16 @@ def _ref(function: Callable[..., Any]) -> str:
     if name is None or not name.isidentifier():
         raise TypeError(f"then: {name or function!r} cannot be found by its name; give a function that stands in a module")
     return f"{function.__module__}:{name}"
+
+
+def span_ns(word: str, value: str | float) -> int:
+    """
+    A duration, as the jobs file writes it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = duration_ns(value)
+    if found is None or found < 0:
+        raise ValueError(f"{word} must be a duration such as 15s, 2m or 1h, or seconds; got {value!r}")
+    return found

@@ -1,11 +1,12 @@
 """`then:`, what follows a run: links, and the rings that they must not close."""
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from scheduler.errors import nearest
 from scheduler.jobsfile import language
 from scheduler.jobsfile.faults import Fault
-from scheduler.jobsfile.validation import Validated
+from scheduler.jobsfile.validation import Validated, validated
 from scheduler.model.chain import Function, Handler, Link, Start
 from scheduler.model.job import Job
 
@@ -23,6 +24,11 @@ def links_of(job: language.Job, app: str | None) -> tuple[Link, ...]:
         Link(callback=_handler(link.callback or link.both, app), errback=_handler(link.errback or link.both, app))
         for link in job.then or ()
     )
+
+
+def links_said(said: Any, app: str | None) -> tuple[Link, ...]:
+    """A chain that was never in a file; what is wrong in it is left out."""
+    return links_of(validated(language.Job, {"then": said}).model, app)
 
 
 def _handler(handler: language.Handler | None, app: str | None) -> Handler | None:

@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from scheduler.instants import SECOND
+from scheduler.instants import SECOND, duration_ns
 from scheduler.jobsfile.faults import Fault, Wrong, must, not_yet, wrong_type
-from scheduler.jobsfile.values import Kind, auto_or, duration, duration_ns
+from scheduler.jobsfile.values import Kind, auto_or, duration
 from scheduler.policies import lead
 
 _LEDGER = re.compile(r"sqlite(\+pysqlite)?:///|postgresql(\+psycopg)?://|\$\{")

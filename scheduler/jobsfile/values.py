@@ -4,12 +4,10 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from scheduler.errors import nearest
-from scheduler.instants import MS, SECOND
+from scheduler.instants import duration_ns
 from scheduler.jobsfile.faults import Wrong, must, not_yet, wrong_type
 
 DURATION = r"[0-9]+(\.[0-9]+)?(ms|s|m|h|d)"
@@ -17,10 +15,7 @@ SIZE = r"[0-9]+(B|KiB|MiB|GiB)"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 NAME_HINT = "at most 64 letters, digits, dots, _ and -, a letter or a digit first"
 
-_MOST_SECONDS = 1e12
-_UNITS_NS = {"ms": MS, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND, "d": 86_400 * SECOND}
 _UNITS_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]+)(B|KiB|MiB|GiB)")
 
 
@@ -36,21 +31,6 @@ class Kind:
 
     parse: Callable[[Any], Any]
     schema: Mapping[str, Any]
-
-
-def duration_ns(value: Any) -> int | None:
-    """Nanoseconds of `250ms`, `5s`, `2m`, `1h`, `1d`, or of a number of seconds; None for anything else."""
-    if isinstance(value, str):
-        return _duration_ns(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MOST_SECONDS:
-        return None
-    return round(value * SECOND)
-
-
-@lru_cache(maxsize=4096)
-def _duration_ns(text: str) -> int | None:
-    match = _DURATION.fullmatch(text)
-    return round(Decimal(match[1]) * _UNITS_NS[match[2]]) if match and len(text) < 30 else None
 
 
 def size_bytes(value: Any) -> int | None:

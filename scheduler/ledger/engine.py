@@ -81,7 +81,7 @@ class Ledger:
         self._reader.dispose()
 
 
-def open_ledger(url: str, *, group: str | None = None, create: bool = True) -> Ledger:
+def open_ledger(url: str, *, group: str | None = None, create: bool = True, upgrade: bool = True) -> Ledger:
     """
     Open a ledger, make it where it is not there yet, and migrate an older one.
 
@@ -89,10 +89,11 @@ def open_ledger(url: str, *, group: str | None = None, create: bool = True) -> L
         url: `sqlite:////path/to/ledger.db` or `postgresql+psycopg://user@host/name`.
         group: Who else may open a SQLite ledger.
         create: Whether to make one that is not there.
+        upgrade: Whether to migrate an older one; False where Alembic may be missing.
 
     Raises:
         UsageError: the URL is none, or of a database that is not supported.
-        LedgerError: it cannot be opened, is not ours, or is newer than this program.
+        LedgerError: it cannot be opened, is not ours, is newer than this program, or older and is not to be migrated.
     """
     parsed = parse_url(url)
     path = files.path_of(parsed)
@@ -100,7 +101,7 @@ def open_ledger(url: str, *, group: str | None = None, create: bool = True) -> L
         files.prepare(path, create=create)
     ledger = Ledger(parsed, _engine(parsed))
     try:
-        _bring_up_to_date(ledger)
+        _bring_up_to_date(ledger, upgrade=upgrade)
         if path is not None and group:
             files.share(path, group=group)
     except BaseException:
@@ -238,7 +239,7 @@ def _postgresql(url: URL) -> Engine:
     return sa.create_engine(url, connect_args=options, pool_pre_ping=True, hide_parameters=True)
 
 
-def _bring_up_to_date(ledger: Ledger) -> None:
+def _bring_up_to_date(ledger: Ledger, *, upgrade: bool) -> None:
     with ledger.read() as connection:
         present = set(sa.inspect(connection).get_table_names())
         found = (
@@ -246,6 +247,9 @@ def _bring_up_to_date(ledger: Ledger) -> None:
         )
     if found is None and present:
         raise LedgerError(f"{ledger.url!r} is not a tminus ledger", hint="it holds other tables; name another database")
+    if found != SCHEMA and not upgrade:
+        hint = "start the tminus daemon on it, of the same version as this environment's"
+        raise LedgerError(f"the ledger {ledger.url!r} has schema {found}, and this tminus needs {SCHEMA}", hint=hint)
     if found != SCHEMA:
         from scheduler.ledger.migrate import migrate  # Alembic takes its time to import, and is hardly ever needed
 

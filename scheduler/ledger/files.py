@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy.engine import URL
@@ -18,6 +19,12 @@ _COMPANIONS = ("", "-wal", "-shm", ".lock")
 def path_of(url: URL) -> Path | None:
     """The file of a SQLite URL; None for any other."""
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+
+def own_url(environ: Mapping[str, str]) -> str:
+    """The ledger of a user who names none."""
+    home = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
+    return f"sqlite:///{Path(home) / 'tminus' / 'ledger.db'}"
 
 
 def identity(path: Path | None) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from scheduler.ledger import chains
+from scheduler.ledger import background, chains
 from scheduler.ledger.engine import Ledger, insert_or_skip
 from scheduler.ledger.rows import KEY, OPEN, are, end_unstarted, ending, insert_new, key, new_row, storable, update_each
 from scheduler.ledger.schedules import mark
@@ -26,6 +26,7 @@ def record(ledger: Ledger, ended: Sequence[Ended]) -> None:
         if rows:
             connection.execute(insert_or_skip(connection, attempts), rows)
         chains.begin(connection, {numbers[one.id]: one.chain for one in ends if one.chain})
+        background.end(connection, {numbers[one.id]: one.result for one in ends if one.is_background})
         update_each(connection, OPEN, [key(one.id) | _ending(one) for one in ends])
 
 

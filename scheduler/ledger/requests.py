@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """What is asked for."""
 
     RUN_NOW = "run_now"
+    CANCEL = "cancel"  #: a background run that runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -26,7 +27,7 @@ metadata = MetaData()
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 #: The newest migration; a ledger that says otherwise is migrated, or refused where it is newer.
-SCHEMA = "0003"
+SCHEMA = "0004"
 
 #: Who has opened the ledger to run jobs: daemons, and `run-now` without one.
 instances = Table(
@@ -157,6 +158,25 @@ chains = Table(
     Column("failure", Boolean, nullable=False),
     Column("value", Text, nullable=False),
 )
+
+#: Work that an application has handed over: one row an occurrence with origin `background`. `given` is what only the run itself
+#: needs, its arguments and the copy of a request; it goes when the run ends.
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("occurrence", _NUMBER, ForeignKey("occurrences.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("app", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("given", Text),
+    Column("progress", Float),
+    Column("progress_text", Text),
+    Column("result", Text),
+)
+
+#: The applications whose work a daemon does.
+apps = Table("apps", metadata, Column("name", Text, primary_key=True))
 
 #: What others ask of the daemon; one that no daemon took may be withdrawn by who asked.
 requests = Table(

@@ -66,7 +66,13 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a claimed occurrence ended, with the attempts that were made, and what follows."""
+    """
+    How a claimed occurrence ended, with the attempts that were made, and what follows.
+
+    Attributes:
+        is_background: What it was given is let go.
+        result: Of a background run that has succeeded, as JSON.
+    """
 
     id: OccurrenceId
     outcome: Outcome
@@ -75,6 +81,8 @@ class Ended:
     executor: str | None = None
     attempts: Sequence[Attempt] = ()
     chain: Beginning | None = None
+    is_background: bool = False
+    result: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

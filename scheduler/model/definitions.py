@@ -51,6 +51,7 @@ class App:
         python: The interpreter of its environment; None for this one.
         directory: Where it runs, and its modules are found first; absolute.
         env_file: Lines of `NAME=value` for its environment; absolute.
+        background: Background runs at once.
     """
 
     name: str
@@ -58,6 +59,7 @@ class App:
     python: str | None = None
     directory: str
     env_file: str | None = None
+    background: int = 32
 
     @property
     def is_named(self) -> bool:

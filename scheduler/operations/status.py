@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler.instants import SECOND, rfc3339
-from scheduler.ledger import history, instances
+from scheduler.ledger import history, instances, runs
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.instances import Instance
 from scheduler.ledger.lock import is_held
@@ -90,7 +90,7 @@ def status(ledger: Ledger, definitions: Definitions | None, *, now_ns: int) -> S
         next=_next(definitions, now_ns) if definitions else None,
         running=running,
         outcomes=recent,
-        problems=tuple(_problems(alive, definitions, recent)),
+        problems=(*_problems(alive, definitions, recent), *_strangers(ledger)),
     )
 
 
@@ -101,6 +101,14 @@ def _problems(daemon: Instance | None, definitions: Definitions | None, recent: 
     elif daemon and definitions and daemon.config_version != definitions.version:
         said.append(f"the jobs file ({definitions.version}) is not the one in force ({daemon.config_version})")
     return said
+
+
+def _strangers(ledger: Ledger) -> list[str]:
+    """Work of applications that the daemon does not have."""
+    known = runs.known_apps(ledger)
+    strange = {app: count for app, count in runs.waiting(ledger).items() if app not in known}
+    waits = {app: "1 background run" if count == 1 else f"{count} background runs" for app, count in sorted(strange.items())}
+    return [f"waiting for an application {app!r}, which this daemon does not have: {what}" for app, what in waits.items()]
 
 
 def _next(definitions: Definitions, now_ns: int) -> tuple[int, int] | None:

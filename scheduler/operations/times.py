@@ -6,8 +6,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from scheduler.errors import UsageError
-from scheduler.instants import LATEST_NS, parse_rfc3339, to_datetime, to_ns
-from scheduler.jobsfile.values import duration_ns
+from scheduler.instants import LATEST_NS, duration_ns, parse_rfc3339, to_datetime, to_ns
 
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", re.ASCII)
 _CLOCK = re.compile(r"(\d\d):(\d\d)(?::(\d\d))?")

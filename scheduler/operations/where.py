@@ -1,6 +1,5 @@
 """Where things lie: the jobs file and the ledger, and why there."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from scheduler import templates
 from scheduler.errors import UsageError
 from scheduler.jobsfile.references import References
+from scheduler.ledger.files import own_url
 
 _SYSTEM_CONFIG = Path("/etc/tminus/jobs.yaml")
 _SYSTEM_LEDGER = Path("/var/lib/tminus/ledger.db")
@@ -61,8 +61,7 @@ def ledger(option: str | None, named: str | None, config: str | None, environ: M
         return Place(_sqlite(Path(environ["STATE_DIRECTORY"].split(":")[0]) / "ledger.db"), "$STATE_DIRECTORY")
     if config and _SYSTEM_CONFIG.parent in Path(config).resolve().parents:
         return Place(_sqlite(_SYSTEM_LEDGER), f"the jobs file lies under {_SYSTEM_CONFIG.parent}/")
-    home = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
-    return Place(_sqlite(Path(home) / "tminus" / "ledger.db"), "$XDG_STATE_HOME or ~/.local/state")
+    return Place(own_url(environ), "$XDG_STATE_HOME or ~/.local/state")
 
 
 def _sqlite(path: Path) -> str:

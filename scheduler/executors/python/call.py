@@ -40,6 +40,7 @@ class Call:
         self._context = contexts.around(app, work.request) if app else None
         if self._context:
             self._context.push()
+            contexts.restore_session(work.request)
 
     def enter(self) -> Any:
         """Call it."""

@@ -22,7 +22,17 @@ def around(app: "Flask", request: RequestContext) -> "Context":
         method=request.method,
         headers=[(name, value) for name, value in request.headers],
         data=request.body,
+        environ_base={"REMOTE_ADDR": request.remote_addr} if request.remote_addr else None,
     )
+
+
+def restore_session(request: RequestContext) -> None:
+    """Put the values of a copied session into the one of the context that is pushed."""
+    if request.session:
+        from flask import session
+        from flask.json.tag import TaggedJSONSerializer
+
+        session.update(TaggedJSONSerializer().loads(request.session))
 
 
 def url_of(app: "Flask", request: RequestContext) -> str:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scheduler.clock import Clock
@@ -77,6 +78,9 @@ class Executor:
             case wire.Withdraw():
                 if shard := self._shards.get(command.shard):
                     shard.run.hold.withdraw()
+            case wire.Stop():
+                if (shard := self._shards.get(command.shard)) and command.index in shard.owed:
+                    shard.jobs[command.index].cancel()
 
     def _arm(self, command: wire.Arm) -> None:
         began_ns = self._clock.monotonic_ns()
@@ -94,6 +98,7 @@ class Executor:
                 shard=number,
                 all_out=all_out,
                 report=lambda finished: self._take(shard, finished),
+                progress=partial(self._progress, number, work.index),
             )
             for work in command.works
         }
@@ -132,6 +137,9 @@ class Executor:
         if command.t_ns > self._clock.wall_ns():  # what is not on time anyway need not hold up others that get ready
             self.gate.shut_around(number, command.t_ns)
         shard.run.start()
+
+    def _progress(self, shard: int, index: int, part: float, text: str) -> None:
+        self._report(wire.Progress(shard=shard, index=index, part=part, text=text))
 
     def _permit(self, command: wire.Release) -> None:
         if shard := self._shards.get(command.shard):

@@ -56,6 +56,7 @@ class Job(Party):
         slot: Its place on the board.
         all_out: Opened once all of the shard have been let go.
         report: Takes the one report on it, from any thread.
+        progress: Takes how far it has come, from any thread.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Job(Party):
         shard: int,
         all_out: Latch,
         report: Callable[[Finished], None],
+        progress: Callable[[float, str], None] = lambda _part, _text: None,
     ) -> None:
         super().__init__(f"job {work.occurrence}")
         self.work = work
@@ -84,7 +86,7 @@ class Job(Party):
         self._shard = shard
         self._all_out = all_out
         self._report = report
-        self._running = Running(work.occurrence)
+        self._running = Running(work.occurrence, progress)
         self._output = Output(work.keep_output)
         self._prepared: Prepared | None = None
         self._armed = False
@@ -137,6 +139,10 @@ class Job(Party):
 
     def give_up(self, error: BaseException) -> None:
         self._finish(cause=Cause.EXECUTOR, detail=f"a bug in tminus: {error!r}", unknown=bool(self._started_ns))
+
+    def cancel(self) -> None:
+        """Somebody has cancelled it: tell it. It ends as it likes."""
+        self._running.tell_to_stop()
 
     def tell_to_stop(self) -> None:
         """Its time is over: tell it, and write it off."""

@@ -10,7 +10,7 @@ import traceback
 from typing import TYPE_CHECKING, BinaryIO
 
 from scheduler.clock import Clock, SystemClock
-from scheduler.executors.python import loading, output, wire
+from scheduler.executors.python import loading, output, pipe, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.executor import Executor
 from scheduler.executors.python.registry import code_jobs
@@ -32,6 +32,7 @@ def serve(board: Board, app_name: str | None) -> None:
     output.capture()
     name = os.environ["TMINUS_APP"]  # before the application is imported, which may do with its environment what it likes
     reports: queue.SimpleQueue[wire.Report] = queue.SimpleQueue()
+    handing_over = pipe.current = pipe.Pipe(reports.put)
     app = imported(app_name, reports_to)
     clock = SystemClock()
     executor = Executor(app, board=board, clock=clock, report=reports.put, spent=lambda: os._exit(0))
@@ -42,7 +43,10 @@ def serve(board: Board, app_name: str | None) -> None:
     may_be_realtime = priority.is_allowed(priority.LANES)  # only where the lanes may have the one above
     reports.put(wire.Hello(version=wire.VERSION, pid=os.getpid(), realtime=may_be_realtime, jobs=code_jobs(app, name)))
     for command in wire.read_commands(commands):
-        executor.obey(command)
+        if isinstance(command, wire.Submitted):
+            handing_over.hear(command)
+        else:
+            executor.obey(command)
     os._exit(0)  # a job may run for as long as it likes
 
 

@@ -23,6 +23,7 @@ class RequestContext:
         path: With its query; None where `endpoint` is given.
         endpoint: Of a view; its URL is built in the runner.
         args: Of the endpoint.
+        session: Its values, in the words of Flask's own cookie; empty for none.
     """
 
     method: str = "GET"
@@ -31,6 +32,8 @@ class RequestContext:
     args: Mapping[str, Any] = field(default_factory=dict)
     headers: Sequence[Sequence[str]] = ()
     body: bytes = b""
+    remote_addr: str | None = None
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +168,16 @@ class Results:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a work has come: a part of 1, and words."""
+
+    shard: int
+    index: int
+    part: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """The shard is done: each of its works is in some `Results`, or the shard was sent home (`released` is False)."""
 
@@ -172,11 +185,37 @@ class Ended:
     released: bool
 
 
-Command = Arm | Release | Withdraw
-Report = Hello | Armed | Results | Ended
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Tell a work to stop: somebody has cancelled it."""
 
-_COMMANDS = {command.__name__: command for command in (Arm, Release, Withdraw)}
-_REPORTS = {report.__name__: report for report in (Hello, Armed, Results, Ended)}
+    shard: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """A job hands work over; `work` has the fields of `model.background.Work`."""
+
+    number: int
+    work: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """It is written down, as `id`, or an error says why not."""
+
+    number: int
+    id: str = ""
+    occurrence: str = ""
+    error: str = ""
+
+
+Command = Arm | Release | Withdraw | Stop | Submitted
+Report = Hello | Armed | Results | Progress | Submit | Ended
+
+_COMMANDS = {command.__name__: command for command in (Arm, Release, Withdraw, Stop, Submitted)}
+_REPORTS = {report.__name__: report for report in (Hello, Armed, Results, Progress, Submit, Ended)}
 
 _Message = TypeVar("_Message")
 

@@ -7,6 +7,7 @@ import pytest
 
 from scheduler.clock import SystemClock
 from scheduler.daemon.executors import Executors
+from scheduler.daemon.handovers import Handovers
 from scheduler.daemon.recorder import Recorder
 from scheduler.daemon.station import Station
 from scheduler.daemon.steps import Abandoned, Steps
@@ -44,7 +45,7 @@ def steps_of(ledger: Ledger, launched: list[Sequence[Due]]) -> Steps:
         ledger=ledger,
         instance="",
         definitions=Definitions(paths=("jobs.yaml",), version="", text="", zone="UTC"),
-        executors=Executors(clock),
+        executors=Executors(clock, handovers=Handovers(ledger, clock=clock)),
         recorder=Recorder(ledger, gate=Gate(clock), clock=clock),
         gate=Gate(clock),
     )

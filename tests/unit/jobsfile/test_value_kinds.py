@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.instants import MS, SECOND
+from scheduler.instants import MS, SECOND, duration_ns
 from scheduler.jobsfile import crons, times, urls, zones
 from scheduler.jobsfile.faults import Wrong
 from scheduler.jobsfile.http_syntax import HEADER_NAME, HEADER_VALUE, METHOD, STATUS, VERSION
 from scheduler.jobsfile.setting_kinds import FILE_VERSION, LEAD, LEDGER, ONE_ATTEMPT, PARAM_NAME
-from scheduler.jobsfile.values import Kind, auto_or, built_in_only, duration, duration_ns, integer, size, size_bytes, word
+from scheduler.jobsfile.values import Kind, auto_or, built_in_only, duration, integer, size, size_bytes, word
 from tests.unit.jobsfile.jobs_text import PATIENT
 
 ANYTHING = st.recursive(

@@ -1,0 +1,179 @@
+"""
+Background work: what applications hand over, called in their runners as it comes, at least once.
+
+One thread. What is about to be called is written down first; of what was called and has no outcome nobody can say how far it
+came, and it is called again.
+"""
+
+import queue
+import threading
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+
+from scheduler.daemon.calls import Call, Calls, Came
+from scheduler.daemon.handed_over import due_of, ended, work_of
+from scheduler.daemon.station import Station
+from scheduler.errors import LedgerError
+from scheduler.instants import SECOND
+from scheduler.ledger import background, history
+from scheduler.ledger.background import Run
+from scheduler.model.definitions import App
+from scheduler.model.job import RunnerKey
+from scheduler.outcome import Outcome
+
+log = structlog.get_logger()
+
+#: With the first one, where nobody can say how the earlier ones went.
+MOST_ATTEMPTS = 3
+_LOOK_S = 0.05
+#: Even where nothing seems to have changed: an application may have become ready.
+_LOOK_AGAIN_NS = 2 * SECOND
+_RETRY_S = 0.5
+
+
+class Background:
+    """Thread-safe."""
+
+    def __init__(self, station: Station) -> None:
+        self._station = station
+        self._wake = threading.Event()
+        self._changed = threading.Event()
+        self._calls = Calls(station, wake=self._wake.set)
+        self._running: dict[int, Run] = {}
+        self._to_cancel: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+        self._looked_ns = 0
+        self._next_due_ns: int | None = None
+        self._stopping = threading.Event()
+        self._abandoned = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
+
+    def start(self) -> None:
+        """
+        Take up what an earlier process has left, then what comes.
+
+        Raises:
+            LedgerError: the ledger does not work.
+        """
+        self.know_apps()
+        self._thread.start()
+
+    def know_apps(self) -> None:
+        """
+        Say in the ledger whose work is done here.
+
+        Raises:
+            LedgerError: the ledger does not work.
+        """
+        background.know_apps(self._station.ledger, [app.name for app in self._apps()])
+        self.look()
+
+    def look(self) -> None:
+        """The ledger has changed."""
+        self._changed.set()
+        self._wake.set()
+
+    def cancel(self, number: int) -> None:
+        """Tell a run to stop, by its row number; no effect where it does not run."""
+        self._to_cancel.put(number)
+        self._wake.set()
+
+    def leave(self) -> None:
+        """Begin nothing more: the next start does."""
+        self._stopping.set()
+
+    def stop(self, timeout_s: float) -> None:
+        """Leave, and wait for what was called, at most that long."""
+        self.leave()
+        self._wake.set()
+        self._thread.join(timeout_s)
+        self._abandoned.set()
+        self._thread.join()
+
+    def _apps(self) -> Sequence[App]:
+        """Those with a name under `apps:`."""
+        return [app for app in self._station.definitions.apps.values() if app.is_named]
+
+    def _run(self) -> None:
+        while not self._abandoned.is_set() and not (self._stopping.is_set() and not self._calls):
+            self._wake.wait(_LOOK_S)
+            self._wake.clear()
+            try:
+                self._pass()
+            except LedgerError as error:
+                log.error("the ledger does not work, background runs wait", error=error.message)
+                self._abandoned.wait(_RETRY_S)
+            except Exception:
+                log.exception("background runs broke, trying again")
+                self._let_go_of_what_is_lost()
+                self._abandoned.wait(_RETRY_S)
+
+    def _let_go_of_what_is_lost(self) -> None:
+        """A bug has lost these between the ledger and their runner: the next start calls them again."""
+        for number in self._running.keys() - self._calls.owners():
+            del self._running[number]
+
+    def _pass(self) -> None:
+        while not self._to_cancel.empty():
+            if (number := self._to_cancel.get()) in self._running:
+                self._cancelled.add(number)
+                self._calls.stop(number)
+        came = self._calls.came()
+        for one in came:
+            self._take(one)
+        if progress := self._calls.progress():
+            background.report(self._station.ledger, progress)
+        if not self._stopping.is_set() and (came or self._is_time_to_look()):
+            self._begin_what_waits()
+
+    def _is_time_to_look(self) -> bool:
+        now_ns = self._station.clock.monotonic_ns()
+        is_due = self._next_due_ns is not None and self._station.clock.wall_ns() >= self._next_due_ns
+        return self._changed.is_set() or is_due or now_ns - self._looked_ns > _LOOK_AGAIN_NS
+
+    def _begin_what_waits(self) -> None:
+        self._changed.clear()
+        self._looked_ns = self._station.clock.monotonic_ns()
+        ledger, now_ns, running = self._station.ledger, self._station.clock.wall_ns(), self._calls.running()
+        self._next_due_ns = background.next_due(ledger, after_ns=now_ns)
+        for app in self._apps():
+            room = app.background - running[RunnerKey(app.name)]
+            if room > 0 and (found := background.pending(ledger, app.name, now_ns=now_ns, limit=room)):
+                self._begin(app, found)
+
+    def _begin(self, app: App, found: Sequence[Run]) -> None:
+        calls = {run.number: _call_of(run) for run in found}
+        self._station.gate.wait_open(own=None, deadline_ns=self._station.clock.wall_ns() + SECOND)
+        ledger, instance = self._station.ledger, self._station.instance
+        begun = background.start(ledger, found, instance=instance, now_ns=self._station.clock.wall_ns())
+        self._running |= {run.number: run for run in found if run.number in begun}
+        self._calls.begin(RunnerKey(app.name), [call for number, call in calls.items() if number in begun])
+
+    def _take(self, came: Came) -> None:
+        run = self._running.pop(came.owner)
+        is_cancelled = came.owner in self._cancelled
+        self._cancelled.discard(came.owner)
+        if came.cannot and not is_cancelled:
+            # Its application does not work at the moment. What was accepted waits until it does.
+            log.warning("background run waits", occurrence=str(run.occurrence), reason=came.cannot)
+            background.put_back(self._station.ledger, [run.number])
+            return
+        now_ns = self._station.clock.wall_ns()
+        earlier = history.attempts_of(self._station.ledger, run.occurrence) if run.attempt > 1 else []
+        end = ended(
+            run, came, earlier, now_ns=now_ns, is_cancelled=is_cancelled, history=self._station.definitions.daemon.history
+        )
+        if end.outcome is Outcome.UNKNOWN and run.attempt < MOST_ATTEMPTS:
+            log.warning("background run is called again", occurrence=str(run.occurrence), reason=end.reason)
+            background.again(self._station.ledger, {run.number: end.attempts[-1]})
+            return
+        if end.outcome is not Outcome.SUCCEEDED:
+            log.warning(end.outcome.value, occurrence=str(run.occurrence), reason=end.reason)
+        self._station.recorder.put(end)
+
+
+def _call_of(run: Run) -> Call:
+    due = due_of(run)
+    return Call(owner=run.number, due=due, work=partial(work_of, run, due), secrets=lambda _renderer: frozenset())

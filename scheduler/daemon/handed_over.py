@@ -1,0 +1,122 @@
+"""A background run as the daemon's other words: a due, a work for its runner, an ending."""
+
+from collections.abc import Sequence
+
+from scheduler.daemon.calls import Came
+from scheduler.daemon.render import Renderer
+from scheduler.executors.python.wire import RequestContext, Work
+from scheduler.instants import LATEST_NS, SECOND
+from scheduler.jobsfile.chains import links_said
+from scheduler.ledger.background import Run
+from scheduler.ledger.runs import unknown_attempt
+from scheduler.model.batch import Due, Ended
+from scheduler.model.chain import Failure, Result, Value
+from scheduler.model.definitions import History
+from scheduler.model.job import CallTarget, Job, Place
+from scheduler.model.occurrence import Attempt
+from scheduler.outcome import Cause, Origin, Outcome
+from scheduler.policies.coalesce import Coalesce
+from scheduler.policies.overlap import Overlap
+from scheduler.policies.timeouts import Timeouts
+
+_NEVER_NS = LATEST_NS // 4
+
+
+def due_of(run: Run) -> Due:
+    """What is run."""
+    return Due(
+        id=run.occurrence,
+        job=_job_of(run),
+        planned_at_ns=run.planned_at_ns,
+        origin=Origin.BACKGROUND,
+        config_version="",
+        is_written=True,
+    )
+
+
+def _job_of(run: Run) -> Job:
+    """A job that nobody has written down: its function, and the policies that are built in for background runs."""
+    total_ns = run.work.options.get("timeout_ns") or _NEVER_NS
+    return Job(
+        name=run.occurrence.job,
+        target=CallTarget(ref=run.work.ref, app=run.work.app),
+        schedule=(),
+        schedule_text="by submit",
+        zone="UTC",
+        timeouts=Timeouts(connect_ns=0, first_byte_ns=0, total_ns=total_ns, kill_after_ns=10 * SECOND),
+        misfire_grace_ns=_NEVER_NS,
+        coalesce=Coalesce.LATEST,
+        max_instances=1,
+        overlap=Overlap.ALLOW_ALL,
+        expect_status=(),
+        then=links_said(run.work.options.get("then", []), run.work.app),
+        params={},
+        tags=(),
+        description=None,
+        suspended=False,
+        place=Place("", 0),
+    )
+
+
+def work_of(run: Run, due: Due, renderer: Renderer, index: int) -> Work:
+    """What its runner gets. Nothing in it is a template: it is what somebody's code has handed over."""
+    given, copy = run.work.given, run.work.given.get("request")
+    request = RequestContext(**copy | {"body": copy["body"].encode()}) if copy else RequestContext()
+    args, kwargs = given.get("args", []), given.get("kwargs", {})
+    return renderer.handed_over(due, index, ref=run.work.ref, args=args, kwargs=kwargs, request=request)
+
+
+def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_cancelled: bool, history: History) -> Ended:
+    """
+    How it ended, with all its attempts.
+
+    Args:
+        earlier: Attempts of which nobody can say how far they came.
+    """
+    due = due_of(run)
+    outcome, kind, detail = _verdict(came, is_cancelled=is_cancelled)
+    reason = f"{kind}: {detail}" if kind else None
+    result = came.finished.body.decode() if came.finished and outcome is Outcome.SUCCEEDED else None
+    value: Value = Failure(outcome=outcome, kind=kind, message=detail)
+    if result is not None:
+        value = Result(text=result)
+    return Ended(
+        id=run.occurrence,
+        outcome=outcome,
+        reason=reason,
+        finished_at_ns=now_ns,
+        executor=came.executor,
+        attempts=(*earlier, _attempt(run, came, outcome, reason, now_ns=now_ns, history=history)),
+        chain=due.chain(value) if due.job.then else None,
+        is_background=True,
+        result=result,
+    )
+
+
+def _verdict(came: Came, *, is_cancelled: bool) -> tuple[Outcome, str, str]:
+    if came.lost:
+        return Outcome.UNKNOWN, Cause.EXECUTOR, came.lost
+    if is_cancelled:
+        return Outcome.CANCELLED, Outcome.CANCELLED, "it was told to stop while it ran"
+    if came.finished is None or came.finished.cause is None:
+        return Outcome.SUCCEEDED, "", ""
+    outcome = Outcome.TIMED_OUT if came.finished.cause == Cause.TIMEOUT else Outcome.FAILED
+    return outcome, came.finished.cause, came.finished.detail
+
+
+def _attempt(run: Run, came: Came, outcome: Outcome, reason: str | None, *, now_ns: int, history: History) -> Attempt:
+    if came.finished is None:
+        return unknown_attempt(run.attempt, now_ns=now_ns, reason=reason or "", started_ns=came.started_ns or None)
+    finished = came.finished
+    return Attempt(
+        attempt=run.attempt,
+        started_at_ns=finished.started_ns or None,
+        finished_at_ns=finished.finished_ns,
+        duration_ns=finished.duration_ns,
+        armed=finished.armed,
+        outcome=outcome,
+        reason=reason,
+        body=finished.body[: history.max_body],
+        body_size=finished.body_size,
+        output=finished.output,
+    )

@@ -1,0 +1,85 @@
+"""Links of chains as calls: what they are given, and what flows on from them."""
+
+from dataclasses import dataclass, replace
+
+from scheduler.daemon.calls import Call, Came
+from scheduler.daemon.redaction import Redaction
+from scheduler.executors.python.wire import Finished
+from scheduler.model.batch import Due
+from scheduler.model.chain import Answer, Failure, Function, Result, Value, value_of
+from scheduler.outcome import Cause, LinkState, Outcome
+
+#: Of failures; a function may say others.
+_WORDS = {*Outcome, *Cause}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """How a link has ended, and what flows on from it."""
+
+    chain: int
+    state: LinkState
+    value: Value
+    output: bytes = b""
+
+
+def call_of(chain: int, due: Due, function: Function, value: Value) -> Call:
+    """
+    The call of a link's function.
+
+    Args:
+        chain: Whose link it is; its row number.
+        due: The run that it follows.
+        value: What it gets.
+    """
+    return Call(
+        owner=chain,
+        due=due,
+        work=lambda renderer, index: renderer.link(due, function, value, index),
+        secrets=lambda renderer: renderer.secrets(due),
+    )
+
+
+def returned(came: Came, function: str) -> Returned:
+    """What came of it flows on, without the secrets that went out: it is stored."""
+    if came.finished is not None:
+        return _finished(came.owner, came.finished, came.redaction, function)
+    if came.lost:
+        lost = Failure(outcome=Outcome.UNKNOWN, kind=Cause.EXECUTOR, message=came.lost)
+        return Returned(chain=came.owner, state=LinkState.UNKNOWN, value=lost)
+    failure = Failure(outcome=Outcome.FAILED, kind=Cause.DEFINITION, message=came.cannot)
+    return Returned(chain=came.owner, state=LinkState.FAILED, value=failure)
+
+
+def _finished(chain: int, finished: Finished, redaction: Redaction, function: str) -> Returned:
+    output, given, cause, detail = redaction.data(finished.output), None, finished.cause, finished.detail
+    try:
+        given = _without_secrets(value_of(finished.body.decode()), redaction) if finished.body else None
+    except ValueError as error:
+        cause, detail = Cause.RESULT, f"what {function} returned cannot be handed on: {error}"
+    if cause is None and given is not None:
+        return Returned(chain=chain, state=LinkState.SUCCEEDED, value=given, output=output)
+    failure = Failure(
+        outcome=Outcome.TIMED_OUT if cause == Cause.TIMEOUT else Outcome.FAILED,
+        kind=cause or Cause.OTHER,
+        message=redaction.text(detail),
+        traceback=redaction.text(finished.traceback) or None,
+    )
+    raised = given if isinstance(given, Failure) else failure  # one that was raised again goes on as it is
+    return Returned(chain=chain, state=LinkState.FAILED, value=raised, output=output)
+
+
+def _without_secrets(value: Value, redaction: Redaction) -> Value:
+    """
+    Raises:
+        ValueError: it cannot be searched.
+    """
+    match value:
+        case Result(text=text):
+            return Result(text=redaction.json_text(text))
+        case Answer(headers=headers, text=text):
+            return replace(value, headers=tuple(map(redaction.text, headers)), text=redaction.text(text))
+        case Failure(outcome=outcome, kind=kind, message=message, traceback=frames):
+            outcome, kind = (word if word in _WORDS else redaction.text(word) for word in (outcome, kind))
+            frames = frames and redaction.text(frames)
+            return Failure(outcome=outcome, kind=kind, message=redaction.text(message), traceback=frames)

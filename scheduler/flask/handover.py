@@ -1,0 +1,172 @@
+"""Handing work over: into the ledger from a web worker, over the runner's pipe from inside a job."""
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from scheduler.clock import SystemClock
+from scheduler.errors import UsageError
+from scheduler.executors.python import pipe
+from scheduler.model.background import Standing, Work
+
+if TYPE_CHECKING:
+    from scheduler.flask.extension import Scheduler
+    from scheduler.ledger.engine import Ledger
+
+now_ns = SystemClock.wall_ns
+
+#: Built in for `Scheduler(drop=…)`: the values of such keys, in a form or in JSON, are not written down.
+DROP = frozenset({"password", "token", "secret"})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """
+    Work that was handed over.
+
+    Attributes:
+        id: 128 random bits: who knows them may ask how it goes.
+        occurrence: What they stand for, as `tminus history` shows it.
+    """
+
+    id: str
+    occurrence: str
+
+    def standing(self) -> Standing:
+        """
+        How it stands now.
+
+        Raises:
+            LedgerError: the ledger does not work.
+        """
+        found = standing(self.id)
+        if found is None:
+            raise UsageError(f"the run {self.occurrence} is not in the ledger any more")
+        return found
+
+    def cancel(self) -> bool:
+        """
+        Cancel it where it waits, tell it to stop where it runs; False where it has ended.
+
+        Raises:
+            LedgerError: the ledger does not work.
+        """
+        from scheduler.ledger import requests, runs
+
+        if runs.cancel(ledger(), self.id, now_ns=now_ns()):
+            return True
+        standing = self.standing()
+        if standing.outcome is not None:
+            return False
+        requests.ask(ledger(), requests.Kind.CANCEL, {"number": standing.number}, now_ns=now_ns())
+        return True
+
+
+class _Ledgers:
+    """The ledgers of this process, by URL. No connection crosses a fork: a child opens its own, and leaves its parent's alone."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Ledger] = {}
+        self._left_alone: list[dict[str, Ledger]] = []
+        self._lock = threading.Lock()
+        os.register_at_fork(after_in_child=self._forget)
+
+    def _forget(self) -> None:
+        self._left_alone.append(self._open)  # to close them would close the parent's connections
+        self._open = {}
+        self._lock = threading.Lock()
+
+    def get(self, url: str) -> "Ledger":
+        # Not where the application is imported: its runner lives without SQLAlchemy, and hands over by its pipe.
+        from scheduler.ledger.engine import open_ledger
+
+        with self._lock:
+            if url not in self._open:
+                self._open[url] = open_ledger(url, create=False, upgrade=False)
+            return self._open[url]
+
+
+_ledgers = _Ledgers()
+
+
+def ledger() -> "Ledger":
+    """
+    The ledger of this process, `$TMINUS_LEDGER`; opened when it is needed first.
+
+    Raises:
+        TminusError: it is not there, or is of another version.
+    """
+    from scheduler.ledger.files import own_url
+
+    return _ledgers.get(os.environ.get("TMINUS_LEDGER") or own_url(os.environ))
+
+
+def standing(identity: str) -> Standing | None:
+    """How a run stands; None where nobody knows it."""
+    from scheduler.ledger import runs
+
+    return runs.standing(ledger(), identity)
+
+
+def submit(work_of: Callable[[str, dict[str, Any] | None], Work]) -> Run:
+    """
+    Hand work over.
+
+    Args:
+        work_of: The work, by the application's name and the copy of the request, if there is one.
+
+    Raises:
+        TminusError: it could not be written down, or nobody knows whose application this is.
+        TypeError: the request cannot be copied.
+    """
+    from flask import has_request_context, request, session
+
+    from scheduler.flask.request_copy import copy_of
+
+    scheduler = _scheduler()
+    copy = copy_of(request, session, scheduler.drop if scheduler else DROP) if has_request_context() else None
+    if pipe.current is not None:
+        name = scheduler.app if scheduler and scheduler.app else os.environ["TMINUS_APP"]
+        return Run(*pipe.current.submit(**asdict(work_of(name, copy))))
+    from scheduler.ledger import runs
+
+    accepted = runs.submit(ledger(), work_of(_app_name(scheduler), copy), now_ns=now_ns())
+    return Run(accepted.id, str(accepted.occurrence))
+
+
+#: Those of this process.
+schedulers: "WeakSet[Scheduler]" = WeakSet()
+
+
+def _scheduler() -> "Scheduler | None":
+    """That of the current application, else the only one there is."""
+    from flask import current_app, has_app_context
+
+    if has_app_context() and (own := current_app.extensions.get("scheduler")):
+        return own  # type: ignore[no-any-return]
+    made = list(schedulers)
+    return made[0] if len(made) == 1 else None
+
+
+def _app_name(scheduler: "Scheduler | None") -> str:
+    """
+    Raises:
+        UsageError: several could be meant, or none.
+    """
+    if scheduler is not None and scheduler.app:
+        return scheduler.app
+    if named := os.environ.get("TMINUS_APP"):
+        return named
+    from scheduler.ledger import runs
+
+    known = runs.known_apps(ledger())
+    if len(known) == 1:
+        return known[0]
+    which = f"the ledger knows {', '.join(known)}" if known else "no daemon has written its applications into the ledger yet"
+    raise UsageError(
+        f"nobody knows whose work this is: {which}",
+        hint="write Scheduler(app=NAME) with its name under apps:, or set $TMINUS_APP",
+    )

@@ -1,0 +1,156 @@
+"""Background runs as the daemon takes them: what waits, what begins, what is lost, how far it has come, how it ends."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from scheduler.ledger.engine import Ledger, insert_or_skip
+from scheduler.ledger.rows import CHUNK, OPEN, are, storable
+from scheduler.ledger.runs import identity_of
+from scheduler.ledger.tables import apps, attempts, occurrences, releases, runs
+from scheduler.model.background import Work
+from scheduler.model.occurrence import Attempt, OccurrenceId
+from scheduler.outcome import Origin, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A background run as the ledger has it; `attempt` is the number of the next one."""
+
+    number: int
+    occurrence: OccurrenceId
+    planned_at_ns: int
+    work: Work
+    attempt: int
+
+
+def pending(ledger: Ledger, app: str, *, now_ns: int, limit: int) -> list[Run]:
+    """The work of an application that waits and is due, the oldest first."""
+    is_due = sa.and_(occurrences.c.state == State.QUEUED.value, OPEN, occurrences.c.planned_at_ns <= now_ns, runs.c.app == app)
+    query = sa.select(runs, occurrences).select_from(runs.join(occurrences)).where(is_due)
+    with ledger.read() as connection:
+        rows = connection.execute(query.order_by(occurrences.c.planned_at_ns, occurrences.c.id).limit(limit)).mappings()
+        return [_run(row) for row in rows]
+
+
+def next_due(ledger: Ledger, *, after_ns: int) -> int | None:
+    """When the next work is due that is not yet."""
+    is_later = sa.and_(occurrences.c.state == State.QUEUED.value, OPEN, occurrences.c.planned_at_ns > after_ns)
+    query = sa.select(sa.func.min(occurrences.c.planned_at_ns)).select_from(runs.join(occurrences)).where(is_later)
+    with ledger.read() as connection:
+        return connection.execute(query).scalar()
+
+
+def start(ledger: Ledger, found: Sequence[Run], *, instance: str, now_ns: int) -> set[int]:
+    """
+    Write that these are about to be called; from here on they may have been.
+
+    Returns:
+        The numbers of those that still waited; the others were cancelled meanwhile.
+    """
+    numbers = [one.number for one in found]
+    with ledger.write() as connection:
+        begin = releases.insert().values(planned_at_ns=now_ns, instance=instance, releasing_ns=now_ns)
+        release = connection.execute(begin.returning(releases.c.number)).scalar_one()
+        waits = sa.and_(occurrences.c.state == State.QUEUED.value, OPEN)
+        claim = occurrences.update().where(waits).values(state=State.CLAIMED.value, release=release)
+        return {
+            number
+            for chunk in _chunks(numbers)
+            for number in connection.scalars(claim.where(occurrences.c.id.in_(chunk)).returning(occurrences.c.id))
+        }
+
+
+def again(ledger: Ledger, lost: Mapping[int, Attempt]) -> None:
+    """These were called, and nobody can say how far they came: they wait for another attempt."""
+    with ledger.write() as connection:
+        for number, attempt in lost.items():
+            _again(connection, number, attempt)
+
+
+def lost(ledger: Ledger) -> list[Run]:
+    """After a start: what was called and has no outcome. Nothing else may run on this ledger meanwhile."""
+    is_lost = sa.and_(OPEN, occurrences.c.origin == Origin.BACKGROUND.value, releases.c.releasing_ns.is_not(None))
+    tables = runs.join(occurrences).join(releases, occurrences.c.release == releases.c.number)
+    with ledger.read() as connection:
+        return [
+            _run(row) for row in connection.execute(sa.select(runs, occurrences).select_from(tables).where(is_lost)).mappings()
+        ]
+
+
+def put_back(ledger: Ledger, numbers: Sequence[int]) -> None:
+    """These could not be called: they wait, and no attempt was made."""
+    waits = {"state": State.QUEUED.value, "release": None}
+    with ledger.write() as connection:
+        for chunk in _chunks(numbers):
+            connection.execute(occurrences.update().where(occurrences.c.id.in_(chunk), OPEN).values(waits))
+
+
+def report(ledger: Ledger, progress: Mapping[int, tuple[float, str]]) -> None:
+    """How far runs have come, by their occurrences' row numbers: a part of 1, and words."""
+    with ledger.write() as connection:
+        for number, (part, text) in progress.items():
+            values = {"progress": part, "progress_text": storable(text)}
+            connection.execute(runs.update().where(runs.c.occurrence == number).values(values))
+
+
+def end(connection: Connection, results: Mapping[int, str | None]) -> None:
+    """Runs that end, in the transaction of their outcomes, with their results as JSON; what they were given is let go."""
+    for number, result in results.items():
+        connection.execute(runs.update().where(runs.c.occurrence == number).values(given=None, result=result))
+
+
+def know_apps(ledger: Ledger, names: Iterable[str]) -> None:
+    """These, and no others, are the applications whose work is done."""
+    with ledger.write() as connection:
+        connection.execute(apps.delete())
+        if rows := [{"name": name} for name in names]:
+            connection.execute(apps.insert(), rows)
+
+
+def of_ids(ledger: Ledger, ids: Sequence[OccurrenceId]) -> dict[OccurrenceId, Run]:
+    """The background runs among these occurrences."""
+    found: dict[OccurrenceId, Run] = {}
+    with ledger.read() as connection:
+        for is_one in are(ids):
+            query = sa.select(runs, occurrences).select_from(runs.join(occurrences)).where(is_one)
+            found |= {(run := _run(row)).occurrence: run for row in connection.execute(query).mappings()}
+    return found
+
+
+def _again(connection: Connection, number: int, attempt: Attempt) -> None:
+    values = {
+        "occurrence": number,
+        "attempt": attempt.attempt,
+        "started_at_ns": attempt.started_at_ns,
+        "finished_at_ns": attempt.finished_at_ns,
+        "duration_ns": attempt.duration_ns,
+        "armed": attempt.armed,
+        "outcome": attempt.outcome.value,
+        "reason": storable(attempt.reason),
+        "headers": "",
+        "body": b"",
+        "body_size": 0,
+    }
+    connection.execute(insert_or_skip(connection, attempts).values(values))
+    waits = {"state": State.QUEUED.value, "release": None, "attempts": attempt.attempt}
+    connection.execute(occurrences.update().where(occurrences.c.id == number, OPEN).values(waits))
+
+
+def _chunks(numbers: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (numbers[start : start + CHUNK] for start in range(0, len(numbers), CHUNK))
+
+
+def _run(row: RowMapping) -> Run:
+    options = json.loads(row[runs.c.options])
+    given = json.loads(row[runs.c.given]) if row[runs.c.given] else {}
+    return Run(
+        number=row[occurrences.c.id],
+        occurrence=identity_of(row),
+        planned_at_ns=row[occurrences.c.planned_at_ns],
+        work=Work(app=row[runs.c.app], ref=row[runs.c.ref], options=options, given=given),
+        attempt=row[occurrences.c.attempts] + 1,
+    )

@@ -1,0 +1,131 @@
+"""Background runs: work that an application hands over, written down before anybody says that it is accepted."""
+
+import json
+import secrets
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from scheduler.ledger.engine import Ledger, insert_or_skip
+from scheduler.ledger.rows import OPEN
+from scheduler.ledger.tables import apps, occurrences, releases, runs
+from scheduler.model.background import Accepted, Standing, Work
+from scheduler.model.occurrence import Attempt, OccurrenceId
+from scheduler.outcome import Origin, Outcome, State
+
+
+def submit(ledger: Ledger, work: Work, *, now_ns: int) -> Accepted:
+    """
+    Write work down; it is durable when this returns.
+
+    Raises:
+        LedgerError: it is not.
+    """
+    accepted_ns = now_ns
+    identity = secrets.token_hex(16)
+    with ledger.write() as connection:
+        while True:
+            occurrence = OccurrenceId(job=work.ref.replace(":", "."), fire_time_ns=accepted_ns)
+            number = _insert(connection, occurrence, work.planned_at_ns or accepted_ns)
+            if number is not None:
+                break
+            accepted_ns += 1  # two in one nanosecond: the second takes the next
+        row = {
+            "id": identity,
+            "occurrence": number,
+            "app": work.app,
+            "ref": work.ref,
+            "options": json.dumps(dict(work.options)),
+            "given": json.dumps(dict(work.given)),
+        }
+        connection.execute(runs.insert().values(row))
+    return Accepted(identity, occurrence)
+
+
+def _insert(connection: Connection, occurrence: OccurrenceId, planned_at_ns: int) -> int | None:
+    row = {
+        "job": occurrence.job,
+        "fire_time_ns": occurrence.fire_time_ns,
+        "run": 0,
+        "planned_at_ns": planned_at_ns,
+        "origin": Origin.BACKGROUND.value,
+        "state": State.QUEUED.value,
+        "params": "{}",
+        "config_version": "",
+        "attempts": 0,
+        "count": 1,
+    }
+    return connection.execute(insert_or_skip(connection, occurrences).values(row).returning(occurrences.c.id)).scalar()
+
+
+def standing(ledger: Ledger, identity: str) -> Standing | None:
+    """How a run stands; None where nobody knows it."""
+    is_released = sa.and_(OPEN, releases.c.releasing_ns.is_not(None))
+    tables = runs.join(occurrences).outerjoin(releases, occurrences.c.release == releases.c.number)
+    query = sa.select(runs, occurrences, is_released.label("is_released")).select_from(tables).where(runs.c.id == identity)
+    with ledger.read() as connection:
+        row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return None
+    return Standing(
+        id=identity,
+        number=row[occurrences.c.id],
+        occurrence=identity_of(row),
+        app=row[runs.c.app],
+        state=State.RUNNING if row["is_released"] else State(row[occurrences.c.state]),
+        outcome=Outcome(row[occurrences.c.outcome]) if row[occurrences.c.outcome] else None,
+        reason=row[occurrences.c.reason],
+        attempts=row[occurrences.c.attempts],
+        progress=row[runs.c.progress],
+        progress_text=row[runs.c.progress_text],
+        result=json.loads(row[runs.c.result]) if row[runs.c.result] else None,
+    )
+
+
+def cancel(ledger: Ledger, identity: str, *, now_ns: int) -> bool:
+    """Cancel a run that waits; False where it does not wait."""
+    mine = sa.select(runs.c.occurrence).where(runs.c.id == identity).scalar_subquery()
+    waits = sa.and_(occurrences.c.id == mine, occurrences.c.state == State.QUEUED.value, OPEN)
+    values = {
+        "state": State.FINISHED.value,
+        "outcome": Outcome.CANCELLED.value,
+        "reason": "cancelled before it began",
+        "finished_at_ns": now_ns,
+    }
+    with ledger.write() as connection:
+        if connection.execute(occurrences.update().where(waits).values(values)).rowcount == 0:
+            return False
+        connection.execute(runs.update().where(runs.c.id == identity).values(given=None))
+        return True
+
+
+def known_apps(ledger: Ledger) -> list[str]:
+    """The applications whose work a daemon does, or did last."""
+    with ledger.read() as connection:
+        return list(connection.scalars(sa.select(apps.c.name).order_by(apps.c.name)))
+
+
+def waiting(ledger: Ledger) -> dict[str, int]:
+    """How much work of each application waits."""
+    waits = sa.and_(occurrences.c.state == State.QUEUED.value, OPEN)
+    query = sa.select(runs.c.app, sa.func.count()).select_from(runs.join(occurrences)).where(waits).group_by(runs.c.app)
+    with ledger.read() as connection:
+        return {row.app: int(row[1]) for row in connection.execute(query)}
+
+
+def identity_of(row: RowMapping) -> OccurrenceId:
+    """Of a row with all columns of an occurrence."""
+    return OccurrenceId(job=row[occurrences.c.job], fire_time_ns=row[occurrences.c.fire_time_ns], run=row[occurrences.c.run])
+
+
+def unknown_attempt(number: int, *, now_ns: int, reason: str, started_ns: int | None = None) -> Attempt:
+    """One of which nobody can say how far it came."""
+    return Attempt(
+        attempt=number,
+        started_at_ns=started_ns,
+        finished_at_ns=now_ns,
+        duration_ns=now_ns - (started_ns or now_ns),
+        armed=False,
+        outcome=Outcome.UNKNOWN,
+        reason=reason,
+    )
