@@ -12,6 +12,7 @@ from bench.course import Course
 from bench.figures import Figures, figures, median
 from bench.machine import may_run_real_time
 from bench.notes import Notes
+from bench.report import columns
 from bench.runs import Witness
 from bench.server import Server, courses
 from bench.table import Table, Verdict, at_most, number
@@ -138,21 +139,7 @@ def _rows(found: Batches) -> list[Sequence[str]]:
 
 
 def _row(title: str, n: int, found: Sequence[Figures], *, times: float = math.nan) -> Sequence[str]:
-    lasts = [each.last_ms for each in found]
-    return (
-        title,
-        str(n),
-        number(median(each.first_ms for each in found)),
-        number(median(each.p50_ms for each in found)),
-        number(median(each.p99_ms for each in found)),
-        number(median(lasts)),
-        f"({min(lasts):.2f}–{max(lasts):.2f})",
-        str(sum(each.missing for each in found)),
-        str(sum(each.doubled for each in found)),
-        str(sum(each.early for each in found)),
-        number(times),
-        str(len(found)),
-    )
+    return (title, str(n), *columns(found), number(times), str(len(found)))
 
 
 def judge(found: Batches) -> list[Verdict]:

@@ -9,9 +9,10 @@ from bench.arrivals import Arrival
 from bench.contestants import Start
 from bench.course import Course
 from bench.figures import Figures, figures, median
+from bench.report import columns
 from bench.runs import Witness
 from bench.server import SLOW_S, Server, courses
-from bench.table import Table, Verdict, at_most, number
+from bench.table import Table, Verdict, at_most
 from bench.tminus_run import DaemonFailed, at, daemon, jobs_text
 from bench.waiting import SECOND, wait_until, whole_second
 
@@ -105,21 +106,7 @@ def _last_ms(runs: Sequence[_Batches]) -> float:
 
 def _row(name: str, runs: Sequence[_Batches]) -> Sequence[str]:
     found = _all(runs)
-    lasts = [each.last_ms for each in found]
-    return (
-        name,
-        str(JOBS),
-        number(median(each.first_ms for each in found)),
-        number(median(each.p50_ms for each in found)),
-        number(median(each.p99_ms for each in found)),
-        number(_last_ms(runs)),
-        f"({min(lasts):.2f}–{max(lasts):.2f})" if lasts else "–",
-        str(sum(each.missing for each in found)),
-        str(sum(each.doubled for each in found)),
-        str(sum(each.early for each in found)),
-        str(min((one.armed for one in runs), default=0)),
-        str(len(found)),
-    )
+    return (name, str(JOBS), *columns(found), str(min((one.armed for one in runs), default=0)), str(len(found)))
 
 
 def _complete(name: str, runs: Sequence[_Batches], wanted: int) -> Verdict:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.contestants import Contestant
 from bench.course import Course
+from bench.figures import Figures, median
 from bench.runs import Run, Summary, Witness, run
 from bench.table import Verdict, number
 
@@ -82,3 +83,11 @@ def say(one: Run) -> None:
     """A line while it goes on."""
     result = f"left out: {one.left_out}" if one.figures is None else f"last {one.figures.last_ms:.2f} ms"
     print(f"  N={one.n:<6} {one.title:40} {result}", flush=True)
+
+
+def columns(found: Sequence[Figures]) -> Sequence[str]:
+    """Of several batches: the medians of first, p50, p99 and last, from the best to the worst last, missing, doubled, early."""
+    lasts = [each.last_ms for each in found]
+    medians = (median(getattr(each, name) for each in found) for name in ("first_ms", "p50_ms", "p99_ms", "last_ms"))
+    counts = (sum(getattr(each, name) for each in found) for name in ("missing", "doubled", "early"))
+    return (*map(number, medians), f"({min(lasts):.2f}–{max(lasts):.2f})" if lasts else "–", *map(str, counts))

@@ -4,7 +4,7 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import click
@@ -86,18 +86,24 @@ class Command(click.Command):
         context.exit(int(status or 0))
 
 
-class _Program(click.Group):
-    """The commands, each imported when it is asked for."""
+class Commands(click.Group):
+    """Some of the commands, each imported when it is asked for."""
+
+    names: Collection[str]
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(self.names)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
+        if name not in self.names:
             return None
         module, _, attribute = _COMMANDS[name].partition(".")
         command: click.Command = getattr(importlib.import_module(f"scheduler.cli.commands.{module}"), attribute)
         return command
+
+
+class _Program(Commands):
+    names = _COMMANDS
 
     def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):

@@ -134,6 +134,8 @@ class Background:
         return self._changed.is_set() or is_due or now_ns - self._looked_ns > _LOOK_AGAIN_NS
 
     def _begin_what_waits(self) -> None:
+        # Not around a T, of which every outcome is a change of the ledger.
+        self._station.gate.wait_open(own=None, deadline_ns=self._station.clock.wall_ns() + SECOND)
         self._changed.clear()
         self._looked_ns = self._station.clock.monotonic_ns()
         ledger, now_ns, running = self._station.ledger, self._station.clock.wall_ns(), self._calls.running()
@@ -145,7 +147,6 @@ class Background:
 
     def _begin(self, app: App, found: Sequence[Run]) -> None:
         calls = {run.number: _call_of(run) for run in found}
-        self._station.gate.wait_open(own=None, deadline_ns=self._station.clock.wall_ns() + SECOND)
         ledger, instance = self._station.ledger, self._station.instance
         begun = background.start(ledger, found, instance=instance, now_ns=self._station.clock.wall_ns())
         self._running |= {run.number: run for run in found if run.number in begun}

@@ -19,6 +19,8 @@ from scheduler.model.job import RunnerKey
 
 #: Functions that a runner calls at once; the rest wait their turn.
 MOST = 64
+#: Of what was called before this process.
+KILLED = "tminus was killed while it ran; how far it came is not known"
 #: A function whose import takes longer is called without that it was prepared.
 _ARM_NS = 2 * SECOND
 #: A function that is not entered within this never will be: its module does not import, or its application dies, or hangs.

@@ -15,7 +15,7 @@ from functools import partial
 
 import structlog
 
-from scheduler.daemon.calls import MOST, Calls
+from scheduler.daemon.calls import KILLED, MOST, Calls
 from scheduler.daemon.links import Returned, call_of, returned
 from scheduler.daemon.station import Station
 from scheduler.daemon.steps import Abandoned, Steps
@@ -32,7 +32,6 @@ from scheduler.outcome import Cause, LinkState, Origin, Outcome
 log = structlog.get_logger()
 
 _LOOK_S = 0.1
-_KILLED = "tminus was killed while it ran; how far it came is not known"
 
 
 @dataclass(slots=True)
@@ -165,7 +164,7 @@ class Chains:
             position = next((at for at, state in enumerate(one.states) if state.is_open), len(one.states))
             chain = self._open[one.occurrence] = _Chain(one.occurrence, due, position, one.failure)
             if position < len(one.states) and one.states[position] is LinkState.RUNNING:
-                killed = Failure(outcome=Outcome.UNKNOWN, kind=Cause.EXECUTOR, message=_KILLED)
+                killed = Failure(outcome=Outcome.UNKNOWN, kind=Cause.EXECUTOR, message=KILLED)
                 self._take(Returned(chain=chain.number, state=LinkState.UNKNOWN, value=killed))
             else:
                 self._ready.append(chain)

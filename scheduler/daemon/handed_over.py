@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from scheduler.daemon import judge
 from scheduler.daemon.calls import Came
 from scheduler.daemon.render import Renderer
 from scheduler.executors.python.wire import RequestContext, Work
 from scheduler.instants import LATEST_NS, SECOND
 from scheduler.jobsfile.chains import links_said
 from scheduler.ledger.background import Run
-from scheduler.ledger.runs import unknown_attempt
 from scheduler.model.batch import Due, Ended
 from scheduler.model.chain import Failure, Result, Value
 from scheduler.model.definitions import History
@@ -100,23 +100,11 @@ def _verdict(came: Came, *, is_cancelled: bool) -> tuple[Outcome, str, str]:
         return Outcome.CANCELLED, Outcome.CANCELLED, "it was told to stop while it ran"
     if came.finished is None or came.finished.cause is None:
         return Outcome.SUCCEEDED, "", ""
-    outcome = Outcome.TIMED_OUT if came.finished.cause == Cause.TIMEOUT else Outcome.FAILED
-    return outcome, came.finished.cause, came.finished.detail
+    return judge.outcome_of(came.finished.cause), came.finished.cause, came.finished.detail
 
 
 def _attempt(run: Run, came: Came, outcome: Outcome, reason: str | None, *, now_ns: int, history: History) -> Attempt:
     if came.finished is None:
-        return unknown_attempt(run.attempt, now_ns=now_ns, reason=reason or "", started_ns=came.started_ns or None)
-    finished = came.finished
-    return Attempt(
-        attempt=run.attempt,
-        started_at_ns=finished.started_ns or None,
-        finished_at_ns=finished.finished_ns,
-        duration_ns=finished.duration_ns,
-        armed=finished.armed,
-        outcome=outcome,
-        reason=reason,
-        body=finished.body[: history.max_body],
-        body_size=finished.body_size,
-        output=finished.output,
-    )
+        return judge.unknown_attempt(run.attempt, reason or "", now_ns=now_ns, started_ns=came.started_ns)
+    kept = history.max_body
+    return judge.attempt_of(run.attempt, came.finished, outcome, reason, redaction=came.redaction, keep_body=kept)

@@ -30,20 +30,8 @@ def judge(due: Due, finished: Finished, *, executor: str, history: History, reda
     reason = detail if finished.late else f"{kind}{not_sent}: {detail}" if kind else None
     is_wanted = outcome is not Outcome.SUCCEEDED or isinstance(due.job.target, CallTarget)
     keeps = history.body is KeepBody.ALWAYS or (history.body is KeepBody.ON_FAILURE and is_wanted)
-    attempt = Attempt(
-        attempt=1,
-        started_at_ns=finished.started_ns or None,
-        finished_at_ns=finished.finished_ns,
-        duration_ns=finished.duration_ns,
-        armed=finished.armed,
-        outcome=outcome,
-        reason=reason,
-        http_status=finished.status or None,
-        headers=tuple(map(redaction.text, finished.headers)),
-        body=redaction.data(finished.body[: history.max_body]) if keeps else b"",
-        body_size=finished.body_size,
-        output=redaction.data(finished.output if isinstance(finished, python_wire.Finished) else printed),
-    )
+    kept = history.max_body if keeps else 0
+    attempt = attempt_of(1, finished, outcome, reason, redaction=redaction, keep_body=kept, printed=printed)
     return Ended(
         id=due.id,
         outcome=outcome,
@@ -72,15 +60,7 @@ def lost(due: Due, why: str, *, executor: str | None, now_ns: int, started_ns: i
     open_ = "whether the request arrived" if isinstance(due.job.target, HttpTarget) else "how far it came"
     message = f"{why}; {open_} is not known"
     reason = f"{Cause.EXECUTOR}: {message}"
-    attempt = Attempt(
-        attempt=1,
-        started_at_ns=started_ns,
-        finished_at_ns=now_ns,
-        duration_ns=now_ns - (started_ns or now_ns),
-        armed=True,
-        outcome=Outcome.UNKNOWN,
-        reason=reason,
-    )
+    attempt = unknown_attempt(1, reason, now_ns=now_ns, started_ns=started_ns, armed=True)
     return Ended(
         id=due.id,
         outcome=Outcome.UNKNOWN,
@@ -92,13 +72,63 @@ def lost(due: Due, why: str, *, executor: str | None, now_ns: int, started_ns: i
     )
 
 
+def attempt_of(
+    number: int,
+    finished: Finished,
+    outcome: Outcome,
+    reason: str | None,
+    *,
+    redaction: Redaction,
+    keep_body: int,
+    printed: bytes = b"",
+) -> Attempt:
+    """
+    An attempt as it is kept: without the secrets that went out.
+
+    Args:
+        keep_body: Bytes of the answer.
+        printed: By the `prepare` of an HTTP request.
+    """
+    return Attempt(
+        attempt=number,
+        started_at_ns=finished.started_ns or None,
+        finished_at_ns=finished.finished_ns,
+        duration_ns=finished.duration_ns,
+        armed=finished.armed,
+        outcome=outcome,
+        reason=reason,
+        http_status=finished.status or None,
+        headers=tuple(map(redaction.text, finished.headers)),
+        body=redaction.data(finished.body[:keep_body]),
+        body_size=finished.body_size,
+        output=redaction.data(finished.output if isinstance(finished, python_wire.Finished) else printed),
+    )
+
+
+def unknown_attempt(number: int, reason: str, *, now_ns: int, started_ns: int = 0, armed: bool = False) -> Attempt:
+    """One of which nobody can say how far it came, nor, where `started_ns` is 0, whether it started."""
+    return Attempt(
+        attempt=number,
+        started_at_ns=started_ns or None,
+        finished_at_ns=now_ns,
+        duration_ns=now_ns - (started_ns or now_ns),
+        armed=armed,
+        outcome=Outcome.UNKNOWN,
+        reason=reason,
+    )
+
+
+def outcome_of(cause: str | None) -> Outcome:
+    """How what did not come to its end has ended, by its cause."""
+    return Outcome.TIMED_OUT if cause == Cause.TIMEOUT else Outcome.FAILED
+
+
 def _verdict(job: Job, finished: Finished) -> tuple[Outcome, str, str]:
     """The outcome, the cause in a word, and a sentence on it; both empty where all is well."""
     if finished.late:
         return Outcome.MISSED, Outcome.MISSED, "let go later than its misfire_grace_time"
     if finished.cause is not None:
-        outcome = Outcome.TIMED_OUT if finished.cause == Cause.TIMEOUT else Outcome.FAILED
-        return (Outcome.UNKNOWN if finished.unknown else outcome), finished.cause, finished.detail
+        return (Outcome.UNKNOWN if finished.unknown else outcome_of(finished.cause)), finished.cause, finished.detail
     if isinstance(job.target, CallTarget) or any(finished.status in expected for expected in job.expect_status):
         return Outcome.SUCCEEDED, "", ""
     expected = ", ".join(str(expected) for expected in job.expect_status)

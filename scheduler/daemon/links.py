@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from scheduler.daemon.calls import Call, Came
+from scheduler.daemon.judge import outcome_of
 from scheduler.daemon.redaction import Redaction
 from scheduler.executors.python.wire import Finished
 from scheduler.model.batch import Due
@@ -60,7 +61,7 @@ def _finished(chain: int, finished: Finished, redaction: Redaction, function: st
     if cause is None and given is not None:
         return Returned(chain=chain, state=LinkState.SUCCEEDED, value=given, output=output)
     failure = Failure(
-        outcome=Outcome.TIMED_OUT if cause == Cause.TIMEOUT else Outcome.FAILED,
+        outcome=outcome_of(cause),
         kind=cause or Cause.OTHER,
         message=redaction.text(detail),
         traceback=redaction.text(finished.traceback) or None,

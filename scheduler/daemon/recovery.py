@@ -8,13 +8,12 @@ import structlog
 
 from scheduler.daemon import judge
 from scheduler.daemon.background import MOST_ATTEMPTS
-from scheduler.daemon.calls import Came
+from scheduler.daemon.calls import KILLED, Came
 from scheduler.daemon.handed_over import ended
 from scheduler.daemon.late import coalesced, missed, scheduled, settle_late
 from scheduler.daemon.versions import Versions
 from scheduler.ledger import background, history, outcomes, schedules
 from scheduler.ledger.engine import Ledger
-from scheduler.ledger.runs import unknown_attempt
 from scheduler.model.batch import Decided, Due
 from scheduler.model.definitions import Definitions, History
 from scheduler.model.occurrence import Occurrence
@@ -24,7 +23,6 @@ from scheduler.policies.misfire import is_misfire
 log = structlog.get_logger()
 
 _KILLED = "tminus was killed between the release and the answer"
-_KILLED_IN_A_CALL = "tminus was killed while it ran"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +96,9 @@ class _Left:
 def _call_again(ledger: Ledger, *, now_ns: int) -> int:
     """Background runs that were called and have no outcome: once more, unless it was for the last time. How many."""
     lost = background.lost(ledger)
-    reason = f"{_KILLED_IN_A_CALL}; how far it came is not known"
     again = [run for run in lost if run.attempt < MOST_ATTEMPTS]
-    background.again(ledger, {run.number: unknown_attempt(run.attempt, now_ns=now_ns, reason=reason) for run in again})
-    came = [(run, Came(owner=run.number, lost=reason)) for run in lost if run.attempt >= MOST_ATTEMPTS]
+    background.again(ledger, {run.number: judge.unknown_attempt(run.attempt, KILLED, now_ns=now_ns) for run in again})
+    came = [(run, Came(owner=run.number, lost=KILLED)) for run in lost if run.attempt >= MOST_ATTEMPTS]
     ends = [
         ended(run, one, history.attempts_of(ledger, run.occurrence), now_ns=now_ns, is_cancelled=False, history=History())
         for run, one in came

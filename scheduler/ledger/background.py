@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from scheduler.ledger.engine import Ledger, insert_or_skip
-from scheduler.ledger.rows import CHUNK, OPEN, are, storable
+from scheduler.ledger.rows import CHUNK, OPEN, are, attempt_row, storable
 from scheduler.ledger.runs import identity_of
 from scheduler.ledger.tables import apps, attempts, occurrences, releases, runs
 from scheduler.model.background import Work
@@ -122,20 +122,7 @@ def of_ids(ledger: Ledger, ids: Sequence[OccurrenceId]) -> dict[OccurrenceId, Ru
 
 
 def _again(connection: Connection, number: int, attempt: Attempt) -> None:
-    values = {
-        "occurrence": number,
-        "attempt": attempt.attempt,
-        "started_at_ns": attempt.started_at_ns,
-        "finished_at_ns": attempt.finished_at_ns,
-        "duration_ns": attempt.duration_ns,
-        "armed": attempt.armed,
-        "outcome": attempt.outcome.value,
-        "reason": storable(attempt.reason),
-        "headers": "",
-        "body": b"",
-        "body_size": 0,
-    }
-    connection.execute(insert_or_skip(connection, attempts).values(values))
+    connection.execute(insert_or_skip(connection, attempts).values(attempt_row(number, attempt)))
     waits = {"state": State.QUEUED.value, "release": None, "attempts": attempt.attempt}
     connection.execute(occurrences.update().where(occurrences.c.id == number, OPEN).values(waits))
 

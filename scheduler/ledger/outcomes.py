@@ -8,11 +8,23 @@ from sqlalchemy.engine import Connection
 
 from scheduler.ledger import background, chains
 from scheduler.ledger.engine import Ledger, insert_or_skip
-from scheduler.ledger.rows import KEY, OPEN, are, end_unstarted, ending, insert_new, key, new_row, storable, update_each
+from scheduler.ledger.rows import (
+    KEY,
+    OPEN,
+    are,
+    attempt_row,
+    end_unstarted,
+    ending,
+    insert_new,
+    key,
+    new_row,
+    storable,
+    update_each,
+)
 from scheduler.ledger.schedules import mark
 from scheduler.ledger.tables import attempts, occurrences, releases
 from scheduler.model.batch import Decided, Ended
-from scheduler.model.occurrence import Attempt, OccurrenceId
+from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import Outcome, State
 
 
@@ -22,7 +34,7 @@ def record(ledger: Ledger, ended: Sequence[Ended]) -> None:
     with ledger.write() as connection:
         numbers = _numbers_of_open(connection, list(first))
         ends = [one for one in first.values() if one.id in numbers]
-        rows = [_attempt(numbers[one.id], attempt) for one in ends for attempt in one.attempts]
+        rows = [attempt_row(numbers[one.id], attempt) for one in ends for attempt in one.attempts]
         if rows:
             connection.execute(insert_or_skip(connection, attempts), rows)
         chains.begin(connection, {numbers[one.id]: one.chain for one in ends if one.chain})
@@ -96,22 +108,4 @@ def _ending(one: Ended) -> dict[str, Any]:
         "attempts": len(one.attempts),
         "http_status": last and last.http_status,
         "executor": storable(one.executor),
-    }
-
-
-def _attempt(occurrence: int, attempt: Attempt) -> dict[str, Any]:
-    return {
-        "occurrence": occurrence,
-        "attempt": attempt.attempt,
-        "started_at_ns": attempt.started_at_ns,
-        "finished_at_ns": attempt.finished_at_ns,
-        "duration_ns": attempt.duration_ns,
-        "armed": attempt.armed,
-        "outcome": attempt.outcome.value,
-        "reason": storable(attempt.reason),
-        "http_status": attempt.http_status,
-        "headers": storable("\n".join(attempt.headers)),
-        "body": attempt.body,
-        "body_size": attempt.body_size,
-        "output": attempt.output,
     }

@@ -10,8 +10,8 @@ from sqlalchemy.engine import Connection
 from scheduler.ledger.engine import insert_or_skip
 from scheduler.ledger.tables import occurrences
 from scheduler.model.batch import Decided, Due
-from scheduler.model.occurrence import OccurrenceId
-from scheduler.outcome import State
+from scheduler.model.occurrence import Attempt, OccurrenceId
+from scheduler.outcome import Origin, State
 
 #: Rows a statement: SQLite allows 32,766 variables in one.
 CHUNK = 1_000
@@ -44,17 +44,23 @@ def identities(rows: Iterable[Sequence[Any]]) -> set[OccurrenceId]:
 
 def new_row(item: Due | Decided, **more: Any) -> dict[str, Any]:
     """A row for an occurrence that the ledger does not have yet."""
+    params = json.dumps(dict(item.params)) if isinstance(item, Due) else "{}"
+    row = blank_row(item.id, planned_at_ns=item.planned_at_ns, origin=item.origin, config_version=item.config_version)
+    return {**row, "params": params, **more}
+
+
+def blank_row(identity: OccurrenceId, *, planned_at_ns: int, origin: Origin, config_version: str = "") -> dict[str, Any]:
+    """The columns that every new occurrence has, but for its state."""
     return {
-        "job": item.id.job,
-        "fire_time_ns": item.id.fire_time_ns,
-        "run": item.id.run,
-        "planned_at_ns": item.planned_at_ns,
-        "origin": item.origin.value,
-        "config_version": item.config_version,
-        "params": json.dumps(dict(item.params)) if isinstance(item, Due) else "{}",
+        "job": identity.job,
+        "fire_time_ns": identity.fire_time_ns,
+        "run": identity.run,
+        "planned_at_ns": planned_at_ns,
+        "origin": origin.value,
+        "config_version": config_version,
+        "params": "{}",
         "attempts": 0,
         "count": 1,
-        **more,
     }
 
 
@@ -86,4 +92,23 @@ def ending(decided: Decided, now_ns: int) -> dict[str, Any]:
         "reason": storable(decided.reason),
         "count": decided.count,
         "finished_at_ns": now_ns,
+    }
+
+
+def attempt_row(occurrence: int, attempt: Attempt) -> dict[str, Any]:
+    """The columns of an attempt, by the row number of its occurrence."""
+    return {
+        "occurrence": occurrence,
+        "attempt": attempt.attempt,
+        "started_at_ns": attempt.started_at_ns,
+        "finished_at_ns": attempt.finished_at_ns,
+        "duration_ns": attempt.duration_ns,
+        "armed": attempt.armed,
+        "outcome": attempt.outcome.value,
+        "reason": storable(attempt.reason),
+        "http_status": attempt.http_status,
+        "headers": storable("\n".join(attempt.headers)),
+        "body": attempt.body,
+        "body_size": attempt.body_size,
+        "output": attempt.output,
     }

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from scheduler.ledger.engine import Ledger, insert_or_skip
-from scheduler.ledger.rows import OPEN
+from scheduler.ledger.rows import OPEN, blank_row
 from scheduler.ledger.tables import apps, occurrences, releases, runs
 from scheduler.model.background import Accepted, Standing, Work
-from scheduler.model.occurrence import Attempt, OccurrenceId
+from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import Origin, Outcome, State
 
 
@@ -43,18 +43,7 @@ def submit(ledger: Ledger, work: Work, *, now_ns: int) -> Accepted:
 
 
 def _insert(connection: Connection, occurrence: OccurrenceId, planned_at_ns: int) -> int | None:
-    row = {
-        "job": occurrence.job,
-        "fire_time_ns": occurrence.fire_time_ns,
-        "run": 0,
-        "planned_at_ns": planned_at_ns,
-        "origin": Origin.BACKGROUND.value,
-        "state": State.QUEUED.value,
-        "params": "{}",
-        "config_version": "",
-        "attempts": 0,
-        "count": 1,
-    }
+    row = blank_row(occurrence, planned_at_ns=planned_at_ns, origin=Origin.BACKGROUND) | {"state": State.QUEUED.value}
     return connection.execute(insert_or_skip(connection, occurrences).values(row).returning(occurrences.c.id)).scalar()
 
 
@@ -116,16 +105,3 @@ def waiting(ledger: Ledger) -> dict[str, int]:
 def identity_of(row: RowMapping) -> OccurrenceId:
     """Of a row with all columns of an occurrence."""
     return OccurrenceId(job=row[occurrences.c.job], fire_time_ns=row[occurrences.c.fire_time_ns], run=row[occurrences.c.run])
-
-
-def unknown_attempt(number: int, *, now_ns: int, reason: str, started_ns: int | None = None) -> Attempt:
-    """One of which nobody can say how far it came."""
-    return Attempt(
-        attempt=number,
-        started_at_ns=started_ns,
-        finished_at_ns=now_ns,
-        duration_ns=now_ns - (started_ns or now_ns),
-        armed=False,
-        outcome=Outcome.UNKNOWN,
-        reason=reason,
-    )
