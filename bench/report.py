@@ -34,18 +34,10 @@ def row(summary: Summary, *ratios: float) -> Sequence[str]:
     """The cells of one contestant with one N."""
     if summary.left_out:
         return (summary.title, str(summary.n), *(["–"] * (len(header()) - 3 + len(ratios))), "left out")
-    best, worst = summary.last_range
     return (
         summary.title,
         str(summary.n),
-        number(summary.median(lambda figures: figures.first_ms)),
-        number(summary.median(lambda figures: figures.p50_ms)),
-        number(summary.median(lambda figures: figures.p99_ms)),
-        number(summary.last_ms),
-        f"({best:.2f}–{worst:.2f})",
-        str(summary.total(lambda figures: figures.missing)),
-        str(summary.total(lambda figures: figures.doubled)),
-        str(summary.total(lambda figures: figures.early)),
+        *columns([run.figures for run in summary.measured if run.figures]),
         *(number(each, 3 if each < 1 else 2) for each in ratios),
         number(summary.fewest_armed, 0),
         number(summary.worst(lambda start: start.pss_mb), 0),

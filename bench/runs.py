@@ -67,20 +67,10 @@ class Summary:
         """Of one figure."""
         return median(of(run.figures) for run in self.measured if run.figures)
 
-    def total(self, of: Callable[[Figures], int]) -> int:
-        """Of one count."""
-        return sum(of(run.figures) for run in self.measured if run.figures)
-
     @property
     def last_ms(self) -> float:
         """The median of the last requests."""
         return self.median(lambda figures: figures.last_ms)
-
-    @property
-    def last_range(self) -> tuple[float, float]:
-        """The best and the worst last request."""
-        lasts = [run.figures.last_ms for run in self.measured if run.figures]
-        return (min(lasts), max(lasts)) if lasts else (math.nan, math.nan)
 
     @property
     def fewest_armed(self) -> int | None:
