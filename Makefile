@@ -27,8 +27,8 @@ soak: setup
 
 # Needs uv. Both locks are made in one go, so that running and developing never see different versions.
 lock:
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra postgresql -o requirements.lock pyproject.toml
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra postgresql --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra daemon --extra postgresql -o requirements.lock pyproject.toml
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra daemon --extra postgresql --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

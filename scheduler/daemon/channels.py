@@ -14,12 +14,16 @@ from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.launch import command_of, environment_of
+from scheduler.instants import MS
 from scheduler.model.code import CodeJob, said_by
 from scheduler.model.definitions import App, DaemonSettings, Priority
 
 _PACKAGE = Path(scheduler.__file__).resolve().parent
 #: What the lanes need of our environment; secrets are not among it.
 _FOR_LANES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "SYSTEMROOT")
+
+#: Without a real-time priority Python jobs are let go this long after T, where requests want the cores then.
+_REQUESTS_FIRST_NS = 3 * MS // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +34,13 @@ class Times:
     Attributes:
         deadline_ns: Armed or not, all stand at the barrier by then.
         give_up_ns: Without a release by then, all go home.
+        beside_requests: There are HTTP requests in the batch.
     """
 
     t_ns: int
     deadline_ns: int
     give_up_ns: int
+    beside_requests: bool = False
 
 
 class Channel(Protocol):
@@ -181,12 +187,13 @@ class Runner:
     ) -> python_wire.Arm:
         with self._lock:
             first, self._slots = self._slots, self._slots + max(work.index for work in works) + 1
+        realtime = settings.priority is Priority.AUTO and realtime
         return python_wire.Arm(
             shard=shard,
-            t_ns=times.t_ns,
+            t_ns=times.t_ns + (_REQUESTS_FIRST_NS if times.beside_requests and not realtime else 0),
             deadline_ns=times.deadline_ns,
             give_up_ns=times.give_up_ns,
-            realtime=settings.priority is Priority.AUTO and realtime,
+            realtime=realtime,
             slots=first,
             works=works,
         )

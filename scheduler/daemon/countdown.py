@@ -1,7 +1,4 @@
-"""
-One batch, from its claim to its last outcome, on a thread of its own. It knows the order of the phases and nothing else:
-claim, arm, commit, release, drain: ARCHITECTURE.md tells why. Collecting comes before (planner), recording after (recorder).
-"""
+"""One batch, from its claim to its last outcome, on a thread of its own: the order of the phases (ARCHITECTURE.md), no more."""
 
 import queue
 import threading
@@ -26,6 +23,7 @@ from scheduler.executors.python import wire as python_wire
 from scheduler.instants import MS, SECOND, rfc3339
 from scheduler.ledger import claims
 from scheduler.model.batch import Due, Release
+from scheduler.model.job import HttpTarget
 from scheduler.policies.lead import commit_before
 
 log = structlog.get_logger()
@@ -198,6 +196,7 @@ class Countdown:
             t_ns=self.planned_at_ns,
             deadline_ns=commit_at_ns - min(_ARM_MARGIN_NS, max(left_ns, 0) // 20),
             give_up_ns=max(self._last_start_ns, now_ns) + HANGS_NS,
+            beside_requests=any(isinstance(due.job.target, HttpTarget) for due in self._dues),
         )
         try:
             flight.arm(times, self._settings)

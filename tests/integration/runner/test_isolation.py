@@ -92,6 +92,7 @@ def test_whatever_a_job_does_the_others_of_its_shard_do_not_notice(tmp_path: Pat
     with runner(tmp_path, _SHOP, isolates=isolates) as process:
         done = process.run(*works, lead_ns=3 * 10**9)
         for n in range(100, 120):
+            assert (done[n].cause, done[n].detail) == (None, "")
             assert done[n].body.decode() == f'{{"n": {n}, "app": "shop", "directory": "{tmp_path}"}}'
             assert done[n].output.decode() == f"well {n}\n"
             assert done[n].started_ns >= process.t_ns

@@ -1,5 +1,7 @@
 """What the settings of the jobs file come to in the commands to an executor."""
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.daemon.channels import Channel, Lanes, Runner, Times
@@ -24,4 +26,14 @@ def test_a_real_time_priority_is_taken_where_it_is_allowed_and_not_declined(
     ]
     settings = DaemonSettings(priority=priority)
     assert [channel.arm(1, works, TIMES, settings, realtime=is_allowed).realtime for channel, works in channels] == [taken] * 2
+    board.close()
+
+
+@pytest.mark.parametrize(("beside_requests", "realtime"), [(True, False), (True, True), (False, False)])
+def test_python_jobs_let_requests_go_first_where_no_priority_does_it(*, beside_requests: bool, realtime: bool) -> None:
+    board = Board.make()
+    runner = Runner(None, folder="/", host="here", board=board)
+    times = replace(TIMES, beside_requests=beside_requests)
+    arm = runner.arm(1, [a_call("shop:enters")], times, DaemonSettings(), realtime=realtime)
+    assert (arm.t_ns > times.t_ns) == (beside_requests and not realtime)
     board.close()
