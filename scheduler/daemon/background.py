@@ -7,6 +7,7 @@ came, and it is called again.
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 
@@ -17,8 +18,9 @@ from scheduler.daemon.handed_over import due_of, ended, work_of
 from scheduler.daemon.station import Station
 from scheduler.errors import LedgerError
 from scheduler.instants import SECOND
-from scheduler.ledger import background, history
+from scheduler.ledger import background, history, runs
 from scheduler.ledger.background import Run
+from scheduler.ledger.engine import empty_log
 from scheduler.model.definitions import App
 from scheduler.model.job import RunnerKey
 from scheduler.outcome import Outcome
@@ -30,6 +32,10 @@ MOST_ATTEMPTS = 3
 _LOOK_S = 0.05
 #: Even where nothing seems to have changed: an application may have become ready.
 _LOOK_AGAIN_NS = 2 * SECOND
+#: An application that cannot take its runs is left in peace for so long: each try imports it.
+_REST_NS = 5 * SECOND
+#: When nothing has run for so long, what runs were given goes from the ledger's log, too.
+_QUIET_NS = 2 * SECOND
 _RETRY_S = 0.5
 
 
@@ -42,9 +48,13 @@ class Background:
         self._changed = threading.Event()
         self._calls = Calls(station, wake=self._wake.set)
         self._running: dict[int, Run] = {}
+        self._came: deque[Came] = deque()  #: not yet in the ledger, or with the recorder
+        self._doubtful: set[int] = set()  #: never called; whether the ledger says that they are about to be is not known
+        self._resting: dict[str, int] = {}  #: applications, until when (monotonic clock)
         self._to_cancel: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
         self._looked_ns = 0
+        self._ended_ns: int | None = None  #: the last one, since the ledger's log was emptied; monotonic clock
         self._next_due_ns: int | None = None
         self._stopping = threading.Event()
         self._abandoned = threading.Event()
@@ -68,6 +78,7 @@ class Background:
             LedgerError: the ledger does not work.
         """
         background.know_apps(self._station.ledger, [app.name for app in self._apps()])
+        self._resting = {}
         self.look()
 
     def look(self) -> None:
@@ -76,7 +87,7 @@ class Background:
         self._wake.set()
 
     def cancel(self, number: int) -> None:
-        """Tell a run to stop, by its row number; no effect where it does not run."""
+        """Tell a run to stop, by its row number; one that waits, be it again, does not begin."""
         self._to_cancel.put(number)
         self._wake.set()
 
@@ -97,7 +108,7 @@ class Background:
         return [app for app in self._station.definitions.apps.values() if app.is_named]
 
     def _run(self) -> None:
-        while not self._abandoned.is_set() and not (self._stopping.is_set() and not self._calls):
+        while not self._abandoned.is_set() and not (self._stopping.is_set() and not self._calls and not self._came):
             self._wake.wait(_LOOK_S)
             self._wake.clear()
             try:
@@ -112,21 +123,45 @@ class Background:
 
     def _let_go_of_what_is_lost(self) -> None:
         """A bug has lost these between the ledger and their runner: the next start calls them again."""
-        for number in self._running.keys() - self._calls.owners():
+        for number in self._running.keys() - self._calls.owners() - {one.owner for one in self._came}:
             del self._running[number]
 
     def _pass(self) -> None:
         while not self._to_cancel.empty():
-            if (number := self._to_cancel.get()) in self._running:
-                self._cancelled.add(number)
-                self._calls.stop(number)
-        came = self._calls.came()
-        for one in came:
-            self._take(one)
+            self._cancel(self._to_cancel.get())
+        self._came.extend(came := self._calls.came())
+        while self._came:
+            self._take_first()
         if progress := self._calls.progress():
             background.report(self._station.ledger, progress)
         if not self._stopping.is_set() and (came or self._is_time_to_look()):
             self._begin_what_waits()
+        self._leave_no_trace()
+
+    def _cancel(self, number: int) -> None:
+        if number in self._running:
+            self._cancelled.add(number)
+            self._calls.stop(number)
+            return
+        try:
+            runs.cancel(self._station.ledger, number, now_ns=self._station.clock.wall_ns())
+        except LedgerError:
+            self._to_cancel.put(number)
+            raise
+
+    def _take_first(self) -> None:
+        one = self._came.popleft()
+        try:
+            self._take(one)
+        except LedgerError:
+            self._came.appendleft(one)
+            raise
+
+    def _leave_no_trace(self) -> None:
+        now_ns = self._station.clock.monotonic_ns()
+        if self._ended_ns is not None and not self._running and now_ns - self._ended_ns > _QUIET_NS:
+            self._station.gate.wait_open(own=None, deadline_ns=self._station.clock.wall_ns() + SECOND)
+            self._ended_ns = None if empty_log(self._station.ledger) else now_ns
 
     def _is_time_to_look(self) -> bool:
         now_ns = self._station.clock.monotonic_ns()
@@ -139,28 +174,45 @@ class Background:
         self._changed.clear()
         self._looked_ns = self._station.clock.monotonic_ns()
         ledger, now_ns, running = self._station.ledger, self._station.clock.wall_ns(), self._calls.running()
+        if self._doubtful:
+            background.put_back(ledger, list(self._doubtful))
+            self._doubtful.clear()
         self._next_due_ns = background.next_due(ledger, after_ns=now_ns)
         for app in self._apps():
             room = app.background - running[RunnerKey(app.name)]
-            if room > 0 and (found := background.pending(ledger, app.name, now_ns=now_ns, limit=room)):
+            is_resting = self._looked_ns < self._resting.get(app.name, 0)
+            if room > 0 and not is_resting and (found := background.pending(ledger, app.name, now_ns=now_ns, limit=room)):
                 self._begin(app, found)
 
     def _begin(self, app: App, found: Sequence[Run]) -> None:
         calls = {run.number: _call_of(run) for run in found}
         ledger, instance = self._station.ledger, self._station.instance
-        begun = background.start(ledger, found, instance=instance, now_ns=self._station.clock.wall_ns())
+        try:
+            begun = background.start(ledger, found, instance=instance, now_ns=self._station.clock.wall_ns())
+        except LedgerError:
+            self._doubtful.update(calls)
+            raise
         self._running |= {run.number: run for run in found if run.number in begun}
         self._calls.begin(RunnerKey(app.name), [call for number, call in calls.items() if number in begun])
 
     def _take(self, came: Came) -> None:
-        run = self._running.pop(came.owner)
-        is_cancelled = came.owner in self._cancelled
-        self._cancelled.discard(came.owner)
+        run, is_cancelled = self._running[came.owner], came.owner in self._cancelled
         if came.cannot and not is_cancelled:
             # Its application does not work at the moment. What was accepted waits until it does.
-            log.warning("background run waits", occurrence=str(run.occurrence), reason=came.cannot)
             background.put_back(self._station.ledger, [run.number])
-            return
+            self._rest(run.work.app, came.cannot)
+        else:
+            self._end(run, came, is_cancelled=is_cancelled)
+        del self._running[came.owner]
+        self._cancelled.discard(came.owner)
+
+    def _rest(self, app: str, why: str) -> None:
+        now_ns = self._station.clock.monotonic_ns()
+        if now_ns >= self._resting.get(app, 0):
+            log.warning("background runs wait", app=app, reason=why)
+        self._resting[app] = now_ns + _REST_NS
+
+    def _end(self, run: Run, came: Came, *, is_cancelled: bool) -> None:
         now_ns = self._station.clock.wall_ns()
         earlier = history.attempts_of(self._station.ledger, run.occurrence) if run.attempt > 1 else []
         end = ended(
@@ -173,6 +225,7 @@ class Background:
         if end.outcome is not Outcome.SUCCEEDED:
             log.warning(end.outcome.value, occurrence=str(run.occurrence), reason=end.reason)
         self._station.recorder.put(end)
+        self._ended_ns = self._station.clock.monotonic_ns()
 
 
 def _call_of(run: Run) -> Call:

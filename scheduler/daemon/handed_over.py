@@ -11,7 +11,7 @@ from scheduler.jobsfile.chains import links_said
 from scheduler.ledger.background import Run
 from scheduler.model.batch import Due, Ended
 from scheduler.model.chain import Failure, Result, Value
-from scheduler.model.definitions import History
+from scheduler.model.definitions import History, KeepBody
 from scheduler.model.job import CallTarget, Job, Place
 from scheduler.model.occurrence import Attempt
 from scheduler.outcome import Cause, Origin, Outcome
@@ -72,6 +72,7 @@ def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_c
 
     Args:
         earlier: Attempts of which nobody can say how far they came.
+        is_cancelled: It was told to stop; whatever came of that, it is not called again.
     """
     due = due_of(run)
     outcome, kind, detail = _verdict(came, is_cancelled=is_cancelled)
@@ -86,7 +87,7 @@ def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_c
         reason=reason,
         finished_at_ns=now_ns,
         executor=came.executor,
-        attempts=(*earlier, _attempt(run, came, outcome, reason, now_ns=now_ns, history=history)),
+        attempts=earlier if came.cannot else (*earlier, _attempt(run, came, outcome, reason, now_ns=now_ns, history=history)),
         chain=due.chain(value) if due.job.then else None,
         is_background=True,
         result=result,
@@ -94,10 +95,11 @@ def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_c
 
 
 def _verdict(came: Came, *, is_cancelled: bool) -> tuple[Outcome, str, str]:
+    if is_cancelled:
+        how = came.lost or (came.cannot and "it has not begun") or "it ran"
+        return Outcome.CANCELLED, Outcome.CANCELLED, f"it was told to stop; {how}"
     if came.lost:
         return Outcome.UNKNOWN, Cause.EXECUTOR, came.lost
-    if is_cancelled:
-        return Outcome.CANCELLED, Outcome.CANCELLED, "it was told to stop while it ran"
     if came.finished is None or came.finished.cause is None:
         return Outcome.SUCCEEDED, "", ""
     return judge.outcome_of(came.finished.cause), came.finished.cause, came.finished.detail
@@ -106,5 +108,5 @@ def _verdict(came: Came, *, is_cancelled: bool) -> tuple[Outcome, str, str]:
 def _attempt(run: Run, came: Came, outcome: Outcome, reason: str | None, *, now_ns: int, history: History) -> Attempt:
     if came.finished is None:
         return judge.unknown_attempt(run.attempt, reason or "", now_ns=now_ns, started_ns=came.started_ns)
-    kept = history.max_body
+    kept = 0 if history.body is KeepBody.NEVER else history.max_body
     return judge.attempt_of(run.attempt, came.finished, outcome, reason, redaction=came.redaction, keep_body=kept)

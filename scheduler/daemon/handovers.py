@@ -4,12 +4,16 @@ import queue
 import threading
 from collections.abc import Callable
 
+import structlog
+
 from scheduler.clock import Clock
 from scheduler.errors import LedgerError
 from scheduler.executors.python.wire import Submit, Submitted
 from scheduler.ledger import runs
 from scheduler.ledger.engine import Ledger
 from scheduler.model.background import Work
+
+log = structlog.get_logger()
 
 #: Sends the answer to the runner.
 Answer = Callable[[Submitted], object]
@@ -40,5 +44,8 @@ class Handovers:
                 accepted = runs.submit(self._ledger, Work(**submit.work), now_ns=self._clock.wall_ns())
             except LedgerError as error:
                 answer(Submitted(number=submit.number, error=error.message))
+            except Exception as error:  # an application may say what it likes; the next one is to be heard, too
+                log.exception("what a job handed over cannot be written down")
+                answer(Submitted(number=submit.number, error=f"the work cannot be written down: {error}"))
             else:
                 answer(Submitted(number=submit.number, id=accepted.id, occurrence=str(accepted.occurrence)))

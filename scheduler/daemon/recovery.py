@@ -12,7 +12,7 @@ from scheduler.daemon.calls import KILLED, Came
 from scheduler.daemon.handed_over import ended
 from scheduler.daemon.late import coalesced, missed, scheduled, settle_late
 from scheduler.daemon.versions import Versions
-from scheduler.ledger import background, history, outcomes, schedules
+from scheduler.ledger import background, history, outcomes, requests, schedules
 from scheduler.ledger.engine import Ledger
 from scheduler.model.batch import Decided, Due
 from scheduler.model.definitions import Definitions, History
@@ -94,14 +94,21 @@ class _Left:
 
 
 def _call_again(ledger: Ledger, *, now_ns: int) -> int:
-    """Background runs that were called and have no outcome: once more, unless it was for the last time. How many."""
-    lost = background.lost(ledger)
-    again = [run for run in lost if run.attempt < MOST_ATTEMPTS]
+    """Background runs that were called and have no outcome: once more, unless that was the last time, or cancelled. How many."""
+    lost, cancelled = background.lost(ledger), requests.to_cancel(ledger)
+    again = [run for run in lost if run.attempt < MOST_ATTEMPTS and run.number not in cancelled]
     background.again(ledger, {run.number: judge.unknown_attempt(run.attempt, KILLED, now_ns=now_ns) for run in again})
-    came = [(run, Came(owner=run.number, lost=KILLED)) for run in lost if run.attempt >= MOST_ATTEMPTS]
     ends = [
-        ended(run, one, history.attempts_of(ledger, run.occurrence), now_ns=now_ns, is_cancelled=False, history=History())
-        for run, one in came
+        ended(
+            run,
+            Came(owner=run.number, lost=KILLED),
+            history.attempts_of(ledger, run.occurrence),
+            now_ns=now_ns,
+            is_cancelled=run.number in cancelled,
+            history=History(),
+        )
+        for run in lost
+        if run not in again
     ]
     outcomes.record(ledger, ends)
     return len(again)

@@ -56,26 +56,35 @@ class Run:
         """
         from scheduler.ledger import requests, runs
 
-        if runs.cancel(ledger(), self.id, now_ns=now_ns()):
+        number = self.standing().number
+        if runs.cancel(ledger(), number, now_ns=now_ns()):
             return True
-        standing = self.standing()
-        if standing.outcome is not None:
+        if self.standing().outcome is not None:
             return False
-        requests.ask(ledger(), requests.Kind.CANCEL, {"number": standing.number}, now_ns=now_ns())
+        requests.ask(ledger(), requests.Kind.CANCEL, {"number": number}, now_ns=now_ns())
         return True
 
 
 class _Ledgers:
-    """The ledgers of this process, by URL. No connection crosses a fork: a child opens its own, and leaves its parent's alone."""
+    """
+    The ledgers of this process, by URL.
+
+    No connection crosses a fork: SQLite's locks are the process's, its notes of them lie in memory, and a child with a copy of
+    those would believe in locks that it does not hold (sqlite.org/howtocorrupt.html, section 2.6).
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, Ledger] = {}
         self._left_alone: list[dict[str, Ledger]] = []
         self._lock = threading.Lock()
-        os.register_at_fork(after_in_child=self._forget)
+        os.register_at_fork(before=self._close, after_in_child=self._forget)
+
+    def _close(self) -> None:
+        for ledger in list(self._open.values()):
+            ledger.close()  # the parent connects again when it needs to
 
     def _forget(self) -> None:
-        self._left_alone.append(self._open)  # to close them would close the parent's connections
+        self._left_alone.append(self._open)  # a thread of the parent may be at work on one
         self._open = {}
         self._lock = threading.Lock()
 

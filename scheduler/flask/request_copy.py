@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask.json.tag import TaggedJSONSerializer
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flask.sessions import SessionMixin
 
 _NEVER = frozenset({"authorization", "proxy-authorization", "cookie", "content-length", "transfer-encoding"})
-_NEVER_BEGINS = ("x-csrf",)
+_NEVER_BEGINS = ("x-csrf", "x-xsrf")
 _HIDDEN = "***"
 
 
@@ -21,7 +21,7 @@ def copy_of(request: "Request", session: "SessionMixin", drop: Iterable[str]) ->
     Method, path, query, headers, form or JSON, remote address and session values, as JSON has them.
 
     Args:
-        drop: Keys of form and JSON, in any case, whose values are left out.
+        drop: Keys of query, form and JSON, in any case, whose values are left out.
 
     Raises:
         TypeError: there are uploaded files, or the session holds what cannot be written down.
@@ -31,10 +31,12 @@ def copy_of(request: "Request", session: "SessionMixin", drop: Iterable[str]) ->
         raise TypeError(f"the request has uploaded files ({names}): save them first, and hand over their paths")
     dropped = {key.lower() for key in drop}
     body, content_type = _body(request, dropped)
-    headers = [[name, value] for name, value in request.headers if _is_kept(name)]
+    headers = [
+        [name, _url(value, dropped) if name.lower() == "referer" else value] for name, value in request.headers if _is_kept(name)
+    ]
     if content_type:
         headers = [*([name, value] for name, value in headers if name.lower() != "content-type"), ["Content-Type", content_type]]
-    query = request.query_string.decode("latin-1")
+    query = _query(request.query_string.decode("latin-1"), dropped)
     return {
         "method": request.method,
         "path": request.path + (f"?{query}" if query else ""),
@@ -55,9 +57,27 @@ def _body(request: "Request", dropped: set[str]) -> tuple[str, str]:
         sent = request.get_json(silent=True)
         return ("" if sent is None else json.dumps(_without(sent, dropped))), ""
     if request.form:
-        pairs = [(key, _HIDDEN if key.lower() in dropped else value) for key, value in request.form.items(multi=True)]
-        return urlencode(pairs), "application/x-www-form-urlencoded"
+        return _encoded(request.form.items(multi=True), dropped), "application/x-www-form-urlencoded"
     return "", ""
+
+
+def _url(text: str, dropped: set[str]) -> str:
+    """The page before this one; a link in a mail that resets a password has its token there."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return _HIDDEN
+    return parts._replace(query=_query(parts.query, dropped)).geturl()
+
+
+def _query(text: str, dropped: set[str]) -> str:
+    """As it came, where nothing in it is to be left out."""
+    pairs = parse_qsl(text, keep_blank_values=True)
+    return _encoded(pairs, dropped) if any(key.lower() in dropped for key, _ in pairs) else text
+
+
+def _encoded(pairs: Iterable[tuple[str, str]], dropped: set[str]) -> str:
+    return urlencode([(key, _HIDDEN if key.lower() in dropped else value) for key, value in pairs])
 
 
 def _without(value: Any, dropped: set[str]) -> Any:

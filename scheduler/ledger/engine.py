@@ -160,6 +160,26 @@ def change_counter(connection: Connection) -> int | None:
         return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
 
 
+def empty_log(ledger: Ledger) -> bool:
+    """
+    Have what was deleted go from SQLite's write-ahead log, too; waits for nobody. PostgreSQL cleans up by itself.
+
+    Returns:
+        False where somebody else was at it: nothing has changed.
+
+    Raises:
+        LedgerError: the ledger does not work.
+    """
+    if ledger.path is None:
+        return True
+    with in_our_words(ledger.url), ledger.own_connection() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        try:
+            return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={_BUSY_MS}")
+
+
 def migrate_alone(connection: Connection) -> None:
     """Wait until no other process migrates this ledger; hold the others off until the transaction ends."""
     if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
@@ -208,6 +228,7 @@ def _engine(url: URL) -> Engine:
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we begin transactions ourselves
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=ON")  # what a run was given goes with it; costs nothing that can be measured
         connection.execute("PRAGMA foreign_keys=ON")
 
     @sa.event.listens_for(engine, "begin")

@@ -75,6 +75,13 @@ def take(
         return said
 
 
+def to_cancel(ledger: Ledger) -> set[int]:
+    """The row numbers of all runs that somebody has asked to cancel while they ran, whether they heard of it or not."""
+    with ledger.read() as connection:
+        bodies = connection.scalars(sa.select(requests.c.body).where(requests.c.kind == Kind.CANCEL.value))
+        return {json.loads(body)["number"] for body in bodies}
+
+
 def withdraw(ledger: Ledger, request: Request, *, now_ns: int) -> bool:
     """Take a request back; False where somebody has taken it before."""
     mine = requests.update().where(requests.c.id == request.id, _is_open())

@@ -73,10 +73,9 @@ def standing(ledger: Ledger, identity: str) -> Standing | None:
     )
 
 
-def cancel(ledger: Ledger, identity: str, *, now_ns: int) -> bool:
-    """Cancel a run that waits; False where it does not wait."""
-    mine = sa.select(runs.c.occurrence).where(runs.c.id == identity).scalar_subquery()
-    waits = sa.and_(occurrences.c.id == mine, occurrences.c.state == State.QUEUED.value, OPEN)
+def cancel(ledger: Ledger, number: int, *, now_ns: int) -> bool:
+    """Cancel a run that waits, by its row number; False where it does not wait."""
+    waits = sa.and_(occurrences.c.id == number, occurrences.c.state == State.QUEUED.value, OPEN)
     values = {
         "state": State.FINISHED.value,
         "outcome": Outcome.CANCELLED.value,
@@ -86,7 +85,7 @@ def cancel(ledger: Ledger, identity: str, *, now_ns: int) -> bool:
     with ledger.write() as connection:
         if connection.execute(occurrences.update().where(waits).values(values)).rowcount == 0:
             return False
-        connection.execute(runs.update().where(runs.c.id == identity).values(given=None))
+        connection.execute(runs.update().where(runs.c.occurrence == number).values(given=None))
         return True
 
 
