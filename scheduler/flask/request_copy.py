@@ -31,11 +31,10 @@ def copy_of(request: "Request", session: "SessionMixin", drop: Iterable[str]) ->
         raise TypeError(f"the request has uploaded files ({names}): save them first, and hand over their paths")
     dropped = {key.lower() for key in drop}
     body, content_type = _body(request, dropped)
-    headers = [
-        [name, _url(value, dropped) if name.lower() == "referer" else value] for name, value in request.headers if _is_kept(name)
-    ]
+    changed = {"referer": _url(request.headers.get("Referer", ""), dropped)}
     if content_type:
-        headers = [*([name, value] for name, value in headers if name.lower() != "content-type"), ["Content-Type", content_type]]
+        changed["content-type"] = content_type
+    headers = [[name, changed.get(name.lower(), value)] for name, value in request.headers if _is_kept(name)]
     query = _query(request.query_string.decode("latin-1"), dropped)
     return {
         "method": request.method,
