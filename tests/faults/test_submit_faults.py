@@ -1,0 +1,227 @@
+"""A ledger that cannot take what is handed over: waited for, or told in a sentence; what was accepted is there, and nothing else."""
+
+import importlib
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pysqlite3 import dbapi2 as sqlite3  # two libraries in one process would break each other's locks
+
+from scheduler.clock import SystemClock
+from scheduler.errors import TminusError
+from scheduler.flask import handover
+from scheduler.instants import SECOND
+from scheduler.ledger.engine import open_ledger
+from tests.support.other_process import another_process
+from tests.support.postgres import a_server_of_its_own
+from tests.support.small_disk import mount, remount_read_only
+
+_SHOP = """
+from flask import Flask
+from scheduler.flask import Scheduler, background
+
+app = Flask("shop")
+app.testing = True
+scheduler = Scheduler(app, app="shop")
+
+@background
+def work(text):
+    return text
+
+@app.post("/work")
+def hand_over():
+    return {"id": work.submit("a").id}
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The application as a web worker has it, and a ledger."""
+    ledger = f"sqlite:///{tmp_path}/ledger.db"
+    open_ledger(ledger).close()
+    monkeypatch.setenv("TMINUS_LEDGER", ledger)
+    yield a_shop(tmp_path)
+    handover.ledger().close()
+    sys.modules.pop("shop")
+
+
+def a_shop(folder: Path) -> Any:
+    """The application's module."""
+    (folder / "shop.py").write_text(_SHOP)
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module("shop")
+    finally:
+        sys.path.remove(str(folder))
+
+
+def ids(folder: Path) -> set[str]:
+    """Of all that is in the ledger."""
+    with sqlite3.connect(folder / "ledger.db") as ledger:
+        return {identity for (identity,) in ledger.execute("SELECT id FROM runs")}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[Any]:
+    """Another process's write goes on and on."""
+    connection = sqlite3.connect(folder / "ledger.db", isolation_level=None, check_same_thread=False)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def handed_over(shop: Any) -> str:
+    """The id of work that a view has handed over."""
+    return str(shop.app.test_client().post("/work").json["id"])
+
+
+def refusal(shop: Any) -> TminusError:
+    """What a view gets that hands over work."""
+    with pytest.raises(TminusError) as raised:
+        shop.app.test_client().post("/work")
+    return raised.value
+
+
+def test_a_ledger_that_is_locked_for_three_seconds_is_waited_for(shop: Any, tmp_path: Path) -> None:
+    handed_over(shop)  # opens it
+    with locked(tmp_path) as connection:
+        unlock = threading.Timer(3, connection.rollback)
+        unlock.start()
+        accepted = handed_over(shop)
+        unlock.join()
+    assert accepted in ids(tmp_path)
+
+
+def test_a_ledger_that_stays_locked_is_waited_for_ten_seconds_by_each_thread_and_no_longer(shop: Any, tmp_path: Path) -> None:
+    def waits() -> tuple[str, float]:
+        began_ns = SystemClock().monotonic_ns()
+        error = refusal(shop)
+        return error.message, (SystemClock().monotonic_ns() - began_ns) / SECOND
+
+    with locked(tmp_path), ThreadPoolExecutor(4) as pool:
+        said = [one.result() for one in [pool.submit(waits) for _ in range(4)]]
+    assert {message for message, _ in said} == {f"the ledger {tmp_path}/ledger.db is held by another writer: database is locked"}
+    assert all(9.5 < waited_s < 14 for _, waited_s in said)
+    assert ids(tmp_path) == set()
+    assert handed_over(shop) in ids(tmp_path)
+
+
+def test_the_error_is_its_sentence_and_not_the_pages_that_led_to_it(shop: Any, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "ledger.db") as ledger:
+        ledger.execute("CREATE TRIGGER no BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'not now'); END")
+    error = refusal(shop)
+    assert error.message == f"the ledger {tmp_path}/ledger.db does not work: not now"
+    printed = "".join(traceback.format_exception(error))
+    assert "sqlalchemy" not in printed
+    assert "INSERT" not in printed
+
+
+def test_a_ledger_of_an_older_schema_is_not_written_to(shop: Any, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "ledger.db") as ledger:
+        ledger.execute("UPDATE tminus_schema SET version_num = '0003'")
+    error = refusal(shop)
+    assert error.message.endswith("has schema 0003, and this tminus needs 0004")
+    assert error.hint == "start the tminus daemon on it, of the same version as this environment's"
+    with sqlite3.connect(tmp_path / "ledger.db") as ledger:
+        ledger.execute("UPDATE tminus_schema SET version_num = '0004'")
+    assert handed_over(shop) in ids(tmp_path)
+
+
+def test_a_ledger_that_was_removed_is_not_written_to_unseen(shop: Any, tmp_path: Path) -> None:
+    first = handed_over(shop)
+    (tmp_path / "ledger.db").rename(tmp_path / "away.db")
+    assert refusal(shop).message == f"the ledger {tmp_path}/ledger.db was removed or replaced"
+    (tmp_path / "away.db").rename(tmp_path / "ledger.db")
+    assert ids(tmp_path) == {first}
+    assert handed_over(shop) in ids(tmp_path)
+
+
+def fill_the_disk(pipe: Connection, folder: str) -> None:
+    """In another process, with a small disk of its own there: hand over until it is full, then make room, then none at all."""
+    if not mount(folder, b"size=1m"):
+        pipe.send(None)
+        return
+    room = Path(folder) / "room"
+    room.write_bytes(b"x" * 300_000)
+    url = f"sqlite:///{folder}/ledger.db"
+    open_ledger(url).close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMINUS_LEDGER", url)
+        shop, accepted = a_shop(Path(folder)), set()
+        said = ""
+        while not said:
+            try:
+                accepted.add(handed_over(shop))
+            except TminusError as error:
+                said = error.message
+        pipe.send((said, len(accepted), accepted == ids(Path(folder))))
+        room.unlink()
+        accepted.add(handed_over(shop))
+        pipe.send(accepted == ids(Path(folder)))
+        handover.ledger().close()
+        remount_read_only(folder)
+        pipe.send(refusal(shop).message)
+
+
+def test_a_full_disk_is_named_what_was_accepted_is_there_and_more_is_accepted_once_there_is_room(tmp_path: Path) -> None:
+    with another_process(fill_the_disk, str(tmp_path)) as process:
+        said = process.hears()
+        if said is None:
+            pytest.skip("only root may mount a disk")
+        message, accepted, are_there = said
+        assert message == f"the disk of the ledger {tmp_path}/ledger.db is full"
+        assert accepted > 10
+        assert are_there
+        assert process.hears(), "what is accepted once there is room is there, and nothing else"
+        assert process.hears() == f"the file system of the ledger {tmp_path}/ledger.db is read-only"
+
+
+def lose_permission(pipe: Connection, folder: str) -> None:
+    """In another process, as somebody else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMINUS_LEDGER", f"sqlite:///{folder}/other.db")
+        open_ledger(f"sqlite:///{folder}/other.db").close()
+        shop = a_shop(Path(folder))
+        handed_over(shop)  # which imports all that somebody else may not be allowed to
+        patch.setenv("TMINUS_LEDGER", f"sqlite:///{folder}/ledger.db")
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        pipe.send(refusal(shop).message)
+
+
+def test_without_permission_it_says_so(shop: Any, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may become somebody else")
+    with another_process(lose_permission, str(tmp_path)) as process:
+        assert process.hears().startswith(f"not permitted to open the ledger {tmp_path}/ledger.db")
+    assert ids(tmp_path) == set()
+
+
+def test_a_postgresql_that_was_restarted_between_two_calls_is_connected_to_anew_and_one_that_is_down_is_told(
+    shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_server_of_its_own(tmp_path) as server:
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        open_ledger(url).close()
+        monkeypatch.setenv("TMINUS_LEDGER", url)
+        accepted = [handed_over(shop)]
+        server.stop()
+        server.start()
+        accepted.append(handed_over(shop))
+        server.stop()
+        assert "does not work: connection" in refusal(shop).message
+        server.start()
+        accepted.append(handed_over(shop))
+        assert all(handover.standing(one) for one in accepted)
+        handover.ledger().close()

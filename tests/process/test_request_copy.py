@@ -1,0 +1,194 @@
+"""What must not be written down is in no output and in no byte of the ledger; the rest of the copy goes with its run."""
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import pytest
+import sqlalchemy as sa
+
+from scheduler.ledger.engine import open_ledger
+from scheduler.ledger.tables import metadata
+from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.postgres import a_schema_of_its_own
+from tests.support.web import Gunicorn, gunicorn
+
+_SHOP = """
+import pathlib, threading
+from flask import Flask, request, session
+from scheduler.flask import Scheduler, background
+
+folder = pathlib.Path(__file__).parent
+app = Flask("shop")
+app.secret_key = "made up"
+scheduler = Scheduler(app, app="shop", drop=["Pin", "card_number"])
+
+def wait():
+    while not (folder / "go").exists():
+        threading.Event().wait(0.01)
+
+@background
+def quiet():
+    wait()
+
+@background
+def loud():
+    everything = (request, dict(request.headers), request.args, request.form, request.get_json(silent=True), request.cookies)
+    print(everything, request.environ)
+    app.logger.error("all of it: %r", everything)
+    wait()
+    raise ValueError(repr(everything))
+
+@app.route("/log-in")
+def log_in():
+    session["user"] = "somebody"
+    return {}
+
+@app.post("/<name>")
+def hand_over(name):
+    return {"id": {"quiet": quiet, "loud": loud}[name].submit().id}
+"""
+
+#: Each is looked for as it is, and in the forms in which it may be sent or stored.
+_CANARY = "kanarienvogel-4711:z/w"
+#: In the copy on purpose, and gone when the run has ended.
+_KEPT = "kept-for-the-run-0815"
+
+_HEADERS = {
+    "Authorization": f"Basic {base64.b64encode(f'somebody:{_CANARY}'.encode()).decode()}",
+    "Proxy-Authorization": f"Bearer {_CANARY}",
+    "X-CSRF-Token": _CANARY,
+    "X-CSRFToken": _CANARY,
+    "x-csrf-anything": _CANARY,
+    "X-XSRF-Token": _CANARY,
+    "Referer": "http://here/reset?" + urlencode({"token": _CANARY, "page": "2"}),
+}
+_DROPPED = {"password": _CANARY, "TOKEN": _CANARY, "Secret": _CANARY, "pin": _CANARY, "CARD_NUMBER": _CANARY}
+_JSON = {**_DROPPED, "deep": [{"list": [[_DROPPED], {"token": {"inside": [_CANARY]}, "kept": _KEPT}]}]}
+
+
+def needles() -> list[bytes]:
+    """What is searched for."""
+    forms = [
+        _CANARY,
+        quote(_CANARY, safe=""),
+        quote(_CANARY),
+        json.dumps(_CANARY),
+        f"somebody:{_CANARY}",
+        f"x{_CANARY}",
+        f"xx{_CANARY}",
+    ]
+    encoded = [base64.b64encode(form.encode()).decode()[4:-4] for form in forms]
+    return [form.encode() for form in (*forms, *encoded, _CANARY[:18], _CANARY[:18].upper(), _CANARY[:18].encode().hex())]
+
+
+def found(data: bytes, what: list[bytes]) -> list[bytes]:
+    """Those that are in there."""
+    return [needle for needle in what if needle in data]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonProcess]:
+    """A daemon on a ledger of each kind."""
+    (tmp_path / "shop.py").write_text(_SHOP)
+    jobs = json.dumps({"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}})
+    if request.param == "sqlite":
+        with daemon(tmp_path, jobs) as process:
+            yield process
+        return
+    with a_schema_of_its_own() as url, daemon(tmp_path, jobs, ledger=url) as process:
+        yield process
+
+
+@contextmanager
+def served(running: DaemonProcess) -> Iterator[Gunicorn]:
+    """The application behind a worker."""
+    with gunicorn(
+        running.folder, "shop:app", "--access-logfile", "-", workers=2, env={"TMINUS_LEDGER": running.ledger}
+    ) as server:
+        yield server
+
+
+def bytes_of(running: DaemonProcess) -> bytes:
+    """All that the ledger holds: every file of SQLite's as it lies there, every row of PostgreSQL's."""
+    if running.ledger.startswith("sqlite"):
+        return b"".join(file.read_bytes() for file in sorted((running.folder / "ledger").iterdir()))
+    ledger = open_ledger(running.ledger, create=False)
+    try:
+        with ledger.read() as connection:
+            rows = [tuple(row) for table in metadata.sorted_tables for row in connection.execute(sa.select(table))]
+        return repr(rows).encode()
+    finally:
+        ledger.close()
+
+
+def sent(server: Gunicorn, path: str, body: str, content_type: str) -> tuple[str, str]:
+    """Hand over, logged in; the run's id, and the cookie that went with it."""
+    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    connection.request("GET", "/log-in")
+    answer = connection.getresponse()
+    answer.read()
+    cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0].partition("=")[2]
+    headers = {**_HEADERS, "Content-Type": content_type, "Cookie": f"session={cookie}; other={quote(_CANARY, safe='')}"}
+    connection.request("POST", path, body, headers)
+    identity = str(json.load(connection.getresponse())["id"])
+    connection.close()
+    return identity, cookie
+
+
+def page(server: Gunicorn, identity: str, accept: str) -> bytes:
+    """What a browser, or a script, gets of a run."""
+    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    connection.request("GET", f"/scheduler/runs/{identity}", headers={"Accept": accept})
+    data = connection.getresponse().read()
+    connection.close()
+    return data
+
+
+def test_a_canary_in_all_that_is_dropped_is_in_no_output_and_in_no_byte_of_the_ledger(running: DaemonProcess) -> None:
+    with served(running) as server:
+        form = urlencode({**_DROPPED, "kept": _KEPT})
+        query = urlencode({"Token": _CANARY, "password": _CANARY, "page": "1"})
+        runs = [
+            sent(server, "/loud", json.dumps(_JSON), "application/json"),
+            sent(server, f"/loud?{query}", form, "application/x-www-form-urlencoded"),
+        ]
+        what = [*needles(), *(cookie.encode() for _, cookie in runs), b"other="]
+        eventually(lambda: len([one for one in running.occurrences() if one["state"] == "running"]) == 2)
+        while_it_runs = bytes_of(running)
+        assert _KEPT.encode() in while_it_runs, "the copy is looked for where it is"
+        assert found(while_it_runs, what) == []
+        outputs = [_said(running, "status"), page(server, runs[0][0], "text/html")]
+        (running.folder / "go").touch()
+        ended = running.wait_for(rows=2, state="finished")
+        outputs += [page(server, identity, accept) for identity, _ in runs for accept in ("text/html", "application/json")]
+        outputs += [_said(running, "history", "--json"), *(_said(running, "logs", one["id"], "--json") for one in ended)]
+        assert all(b"all of it" in output for output in outputs[-2:]), "what a function logs is shown"
+        assert found(b"".join(outputs), what) == []
+        assert found(bytes_of(running), what) == []
+    running.stop()
+    assert found(bytes_of(running), what) == []
+    assert found(running.log_file.read_bytes(), what) == []
+    # The server's own access log has the line of the request as it came, which is not ours to change.
+    own = b"\n".join(line for line in (running.folder / "gunicorn.log").read_bytes().splitlines() if b'"POST /' not in line)
+    assert found(own, what) == []
+
+
+def _said(running: DaemonProcess, *words: str) -> bytes:
+    done = running.tminus(*words)
+    return (done.stdout + done.stderr).encode()
+
+
+def test_what_the_copy_has_is_gone_from_the_bytes_of_the_ledger_soon_after_the_run_has_ended(running: DaemonProcess) -> None:
+    with served(running) as server:
+        big = urlencode({"kept": _KEPT * 1000})
+        for body in (urlencode({"kept": _KEPT}), big):
+            sent(server, "/quiet", body, "application/x-www-form-urlencoded")
+        eventually(lambda: _KEPT.encode() in bytes_of(running))
+        (running.folder / "go").touch()
+        running.wait_for(rows=2, outcome="succeeded")
+        eventually(lambda: _KEPT.encode() not in bytes_of(running), timeout_s=20, what="nothing of it is left")
