@@ -1,5 +1,6 @@
 """
-`python -m bench.soak`: a hundred jobs due every second, for ten minutes. None missed, none doubled, memory flat.
+`python -m bench.soak`: a hundred jobs due every second, for ten minutes. None missed, none doubled, memory flat. Then ten
+thousand background calls from four web workers, the daemon killed five times meanwhile. None lost, what was called twice says so.
 
 Judged from outside: what the ledger says is held against the server's log, and against the clock, which says what was due.
 """
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bench import killed
 from bench.arrivals import read_log
 from bench.figures import MS, percentile_ms
 from bench.installed import install_in_ci
@@ -19,7 +21,7 @@ from bench.interrupt import leave_in_order
 from bench.machine import describe, heading, most_files
 from bench.memory import pss_mb
 from bench.server import Server, courses
-from bench.table import Verdict
+from bench.table import Verdict, none_of
 from bench.tminus_run import Daemon, DaemonFailed, at, daemon, jobs_text
 from bench.waiting import SECOND, pause, wait_until, whole_second
 
@@ -39,18 +41,28 @@ def main(words: Sequence[str]) -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"how long [{MINUTES:g}]")
-    seconds = max(round(parser.parse_args(words).minutes * 60), 1)
+    parser.add_argument("--calls", type=int, default=killed.CALLS, help=f"background calls [{killed.CALLS}]")
+    parser.add_argument("--only", choices=("jobs", "background"), help="only this part")
+    options = parser.parse_args(words)
     leave_in_order()
     install_in_ci()
     most_files()
     print(heading("tminus soak", describe()), flush=True)
-    with tempfile.TemporaryDirectory(prefix="tminus-soak-") as folder, Server(Path(folder) / "server", log=True) as server:
-        try:
-            verdicts = _soak(server, seconds)
-        except DaemonFailed as error:
-            verdicts = [Verdict(False, str(error))]
+    verdicts: list[Verdict] = []
+    try:
+        if options.only != "background":
+            verdicts += _jobs(max(round(options.minutes * 60), 1))
+        if options.only != "jobs":
+            verdicts += killed.measure(options.calls)
+    except DaemonFailed as error:
+        verdicts.append(Verdict(False, str(error)))
     print("\n".join(map(str, verdicts)))
     return 0 if all(verdict.ok for verdict in verdicts) else 1
+
+
+def _jobs(seconds: int) -> list[Verdict]:
+    with tempfile.TemporaryDirectory(prefix="tminus-soak-") as folder, Server(Path(folder) / "server", log=True) as server:
+        return _soak(server, seconds)
 
 
 def _soak(server: Server, seconds: int) -> list[Verdict]:
@@ -105,14 +117,14 @@ def accounts(due: Iterable[str], arrived: Counter[str], outcomes: dict[str, str 
     differing = succeeded ^ set(arrived)
     doubled = [each for each, times in arrived.items() if times > 1]
     return [
-        _none("due but not in the server's log", wanted - set(arrived), len(wanted)),
-        _none(
+        none_of("due but not in the server's log", wanted - set(arrived), len(wanted)),
+        none_of(
             "due but not succeeded in the ledger",
             (f"{each} {outcomes.get(each, 'is not there')}" for each in wanted - succeeded),
             len(wanted),
         ),
-        _none("more than once in the server's log", doubled, len(arrived)),
-        _none("in the server's log or succeeded in the ledger, and not both", differing, len(arrived)),
+        none_of("more than once in the server's log", doubled, len(arrived)),
+        none_of("in the server's log or succeeded in the ledger, and not both", differing, len(arrived)),
     ]
 
 
@@ -124,12 +136,6 @@ def is_flat(memory_mb: Sequence[float]) -> Verdict:
     change = last / second - 1
     words = f"PSS of daemon and executors: {second:.1f} MB in the second minute, {last:.1f} MB in the last ({change:+.1%})"
     return Verdict(abs(change) <= MEMORY_SHARE, f"{words}, to stay within {MEMORY_SHARE:.0%}")
-
-
-def _none(what: str, found: Iterable[str], of: int) -> Verdict:
-    names = sorted(found)
-    some = f": {', '.join(names[:3])}{' …' if len(names) > 3 else ''}" if names else ""
-    return Verdict(not names, f"{len(names)} of {of} {what}{some}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,13 @@ class Verdict:
         return f"{'ok         ' if self.ok else 'NOT REACHED'}  {self.words}"
 
 
+def none_of(what: str, found: Iterable[str], of: int) -> Verdict:
+    """Of so many nothing is to be found that must not be; what is found is named."""
+    names = sorted(found)
+    some = f": {', '.join(names[:3])}{' …' if len(names) > 3 else ''}" if names else ""
+    return Verdict(not names, f"{len(names)} of {of} {what}{some}")
+
+
 @dataclass(slots=True, kw_only=True)
 class Table:
     """

@@ -36,15 +36,17 @@ class Daemon:
     Args:
         jobs: The jobs file.
         inside: The command that puts another into the right network namespace.
+        environment: Beside ours.
     """
 
-    def __init__(self, folder: Path, jobs: str, *, inside: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, jobs: str, *, inside: Sequence[str] = (), **environment: str) -> None:
         self._folder, self._inside = folder, inside
         self._log_file = folder / "daemon.log"
         (folder / "jobs.yaml").write_text(jobs)
         self._ledger_file = folder / "ledger" / "ledger.db"
-        self._options = ["--config", str(folder / "jobs.yaml"), "--ledger", f"sqlite:///{self._ledger_file}"]
-        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TMINUS_")}
+        self.ledger = f"sqlite:///{self._ledger_file}"
+        self._options = ["--config", str(folder / "jobs.yaml"), "--ledger", self.ledger]
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TMINUS_")} | environment
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -101,6 +103,12 @@ class Daemon:
             found = ledger.execute("SELECT count(*) FROM occurrences WHERE planned_at_ns = ?", (t_ns,)).fetchone()
         return int(found[0])
 
+    def background_runs(self) -> dict[str, tuple[str | None, int, str | None]]:
+        """Outcome, attempts and result of each, by its id; from the ledger's file, as above."""
+        query = "SELECT runs.id, outcome, attempts, result FROM runs JOIN occurrences ON occurrences.id = runs.occurrence"
+        with contextlib.closing(sqlite3.connect(f"file:{self._ledger_file}?mode=ro", uri=True)) as ledger:
+            return {identity: (outcome, attempts, result) for identity, outcome, attempts, result in ledger.execute(query)}
+
     def log(self) -> Iterator[dict[str, Any]]:
         """The lines of its log so far."""
         for line in self._log_file.read_text().splitlines():
@@ -138,10 +146,10 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def daemon(jobs: str, *, inside: Sequence[str] = ()) -> Iterator[Daemon]:
-    """A daemon that is not started yet; it and its folder are gone afterwards."""
+def daemon(jobs: str, *, inside: Sequence[str] = (), **environment: str) -> Iterator[Daemon]:
+    """A daemon that is not started yet; it and its folder are gone afterwards. As for `Daemon`."""
     with tempfile.TemporaryDirectory(prefix="tminus-bench-") as folder:
-        one = Daemon(Path(folder), jobs, inside=inside)
+        one = Daemon(Path(folder), jobs, inside=inside, **environment)
         try:
             yield one
         finally:
