@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from scheduler.errors import TminusError
 from scheduler.flask import handover
+from scheduler.ledger import history, requests
 from tests.support.daemon import DaemonProcess, daemon, eventually
 
 _SHOP = """
@@ -254,6 +255,25 @@ def test_it_may_be_put_off(shop: Any, running: DaemonProcess) -> None:
     assert looked_at(shop, late.id)["state"] == "queued"
     assert late.cancel()
     assert over(shop, late.id)["state"] == "cancelled"
+
+
+def test_a_wish_to_cancel_that_finds_the_run_waiting_again_cancels_it(shop: Any, running: DaemonProcess) -> None:
+    run = shop.look.submit("a", delay="1h")
+    requests.ask(handover.ledger(), requests.Kind.CANCEL, {"number": run.standing().number}, now_ns=handover.now_ns())
+    assert over(shop, run.id)["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(("body", "kept"), [("on_failure", b'"done"'), ("never", b"")])
+def test_what_the_history_keeps_of_a_result_is_as_the_file_says_and_who_asks_by_the_id_gets_it(
+    shop: Any, tmp_path: Path, body: str, kept: bytes
+) -> None:
+    (tmp_path / "go").touch()
+    file = json.loads(jobs_file()) | {"daemon": {"history": {"body": body}}}
+    with daemon(tmp_path, json.dumps(file)):
+        run = shop.slow.submit()
+        assert over(shop, run.id)["result"] == "done"
+        (attempt,) = history.attempts_of(handover.ledger(), run.standing().occurrence)
+        assert attempt.body == kept
 
 
 def test_one_that_runs_is_told_to_stop_when_it_is_cancelled(shop: Any, running: DaemonProcess, tmp_path: Path) -> None:

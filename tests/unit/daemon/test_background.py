@@ -1,0 +1,85 @@
+"""Background runs around a ledger that fails: what is not certain is put in order before anything else begins."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from scheduler.clock import SystemClock
+from scheduler.daemon.background import Background
+from scheduler.daemon.calls import Call, Calls
+from scheduler.daemon.executors import Executors
+from scheduler.daemon.handovers import Handovers
+from scheduler.daemon.recorder import Recorder
+from scheduler.daemon.station import Station
+from scheduler.errors import LedgerError
+from scheduler.executors.python.wire import Submit, Submitted
+from scheduler.ledger import background, runs
+from scheduler.ledger.background import Run
+from scheduler.ledger.engine import Ledger, open_ledger
+from scheduler.model.background import Work
+from scheduler.model.definitions import App, Definitions
+from scheduler.model.job import RunnerKey
+from scheduler.release.gate import Gate
+from tests.support.daemon import eventually
+from tests.support.ledgers import an_instance
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Station:
+    """A process that does the work of one application."""
+    clock, ledger = SystemClock(), open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    gate = Gate(clock)
+    definitions = Definitions(
+        paths=("jobs.yaml",), version="", text="", zone="UTC", apps={"shop": App(name="shop", app="shop:app", directory="/")}
+    )
+    return Station(
+        clock=clock,
+        ledger=ledger,
+        instance=an_instance(ledger),
+        definitions=definitions,
+        executors=Executors(clock, handovers=Handovers(ledger, clock=clock)),
+        recorder=Recorder(ledger, gate=gate, clock=clock),
+        gate=gate,
+    )
+
+
+def test_a_start_that_raised_and_is_durable_all_the_same_is_taken_back_and_made_once_more(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = runs.submit(station.ledger, Work(app="shop", ref="shop:look"), now_ns=station.clock.wall_ns())
+    begun: list[Sequence[Call]] = []
+    raised: list[LedgerError] = []
+    start = background.start
+
+    def lost(ledger: Ledger, found: Sequence[Run], *, instance: str, now_ns: int) -> set[int]:
+        numbers = start(ledger, found, instance=instance, now_ns=now_ns)
+        if not raised:
+            raised.append(LedgerError("the connection was lost"))
+            raise raised[0]
+        return numbers
+
+    def begin(_calls: Calls, _key: RunnerKey, calls: Sequence[Call]) -> None:
+        begun.append(calls)
+        one.leave()
+
+    monkeypatch.setattr(background, "start", lost)
+    monkeypatch.setattr(Calls, "begin", begin)
+    one = Background(station)
+    one.start()
+    eventually(lambda: begun, what="it begins")
+    one.stop(0)
+    assert raised
+    assert [call.due.id for calls in begun for call in calls] == [accepted.occurrence]
+    station.ledger.close()
+
+
+def test_work_that_makes_no_sense_is_refused_and_the_next_is_written_down(station: Station) -> None:
+    answers: list[Submitted] = []
+    handovers = Handovers(station.ledger, clock=station.clock)
+    handovers.put(Submit(number=1, work={"what": "ever"}), answers.append)
+    handovers.put(Submit(number=2, work={"app": "shop", "ref": "shop:look"}), answers.append)
+    eventually(lambda: len(answers) == 2, what="both are answered")
+    assert answers[0].error.startswith("the work cannot be written down: ")
+    assert runs.standing(station.ledger, answers[1].id)
+    station.ledger.close()
