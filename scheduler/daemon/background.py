@@ -18,9 +18,8 @@ from scheduler.daemon.handed_over import due_of, ended, work_of
 from scheduler.daemon.station import Station
 from scheduler.errors import LedgerError
 from scheduler.instants import SECOND
-from scheduler.ledger import background, history, runs
+from scheduler.ledger import background, history, runs, upkeep
 from scheduler.ledger.background import Run
-from scheduler.ledger.engine import empty_log
 from scheduler.model.definitions import App
 from scheduler.model.job import RunnerKey
 from scheduler.outcome import Outcome
@@ -161,7 +160,7 @@ class Background:
         now_ns = self._station.clock.monotonic_ns()
         if self._ended_ns is not None and not self._running and now_ns - self._ended_ns > _QUIET_NS:
             self._station.gate.wait_open(own=None, deadline_ns=self._station.clock.wall_ns() + SECOND)
-            self._ended_ns = None if empty_log(self._station.ledger) else now_ns
+            self._ended_ns = None if upkeep.empty_log(self._station.ledger) else now_ns
 
     def _is_time_to_look(self) -> bool:
         now_ns = self._station.clock.monotonic_ns()

@@ -1,8 +1,8 @@
-"""Configurations kept, old history let go."""
+"""Configurations kept, old history let go, and what was deleted with it."""
 
 import sqlalchemy as sa
 
-from scheduler.ledger.engine import Ledger, insert_or_skip
+from scheduler.ledger.engine import Ledger, in_our_words, insert_or_skip
 from scheduler.ledger.schedules import mark
 from scheduler.ledger.tables import chains, configs, occurrences, releases, requests
 from scheduler.outcome import Origin
@@ -38,6 +38,27 @@ def prune(ledger: Ledger, *, before_ns: int) -> bool:
         its_own = sa.exists().where(occurrences.c.request == requests.c.id)
         connection.execute(requests.delete().where(requests.c.created_ns < before_ns, is_over, ~its_own))
     return _CHUNK in (len(numbers), released)
+
+
+def empty_log(ledger: Ledger) -> bool:
+    """
+    Have what was deleted go from SQLite's write-ahead log, too; waits for nobody. PostgreSQL cleans up by itself.
+
+    Returns:
+        False where somebody else was at it: nothing has changed.
+
+    Raises:
+        LedgerError: the ledger does not work.
+    """
+    if ledger.path is None:
+        return True
+    with in_our_words(ledger.url), ledger.own_connection() as connection:
+        patience_ms = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        try:
+            return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={patience_ms}")
 
 
 def _empty_releases(before_ns: int) -> sa.Select[tuple[int]]:
