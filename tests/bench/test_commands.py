@@ -57,10 +57,18 @@ def test_a_quick_run_measures_submits_and_the_requests_around_which_they_are(tmp
 
 
 def test_a_soak_of_a_few_seconds_accounts_for_every_occurrence(tmp_path: Path) -> None:
-    done = _bench("bench.soak", "--minutes", "0.05", tmp_path=tmp_path)
+    done = _bench("bench.soak", "--only", "jobs", "--minutes", "0.05", tmp_path=tmp_path)
     assert "0 of 300 due but not in the server's log" in done.stdout, done.stdout + done.stderr
     assert "0 of 300 due but not succeeded in the ledger" in done.stdout
     assert "more than once" in done.stdout
+    assert done.returncode == 0
+
+
+def test_a_soak_of_few_background_calls_accounts_for_each_though_the_daemon_is_killed(tmp_path: Path) -> None:
+    done = _bench("bench.soak", "--only", "background", "--calls", "60", tmp_path=tmp_path)
+    assert "60 of 60 calls were accepted" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.count("killed and started again") == 5
+    assert "0 of 60 accepted and never called" in done.stdout
     assert done.returncode == 0
 
 

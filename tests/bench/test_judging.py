@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import calls, distance, loopback, mixed, submits
+from bench import calls, distance, killed, loopback, mixed, submits
 from bench.arrivals import Arrival
 from bench.contestants import Start
 from bench.figures import Figures, figures, percentile_ms
@@ -188,6 +188,33 @@ def test_the_soak_holds_the_ledger_against_the_log(
     arrived: list[str], outcomes: dict[str, str | None], failed: list[str]
 ) -> None:
     verdicts = accounts(DUE, Counter(arrived), outcomes)
+    sentences = [verdict.words for verdict in verdicts if not verdict.ok]
+    assert len(sentences) == len(failed)
+    assert all(words in sentence for words, sentence in zip(failed, sentences, strict=True))
+
+
+OURS: dict[str, killed.Row] = {"a": ("succeeded", 1, "1"), "b": ("succeeded", 2, "2")}
+
+
+@pytest.mark.parametrize(
+    ("called", "rows", "failed"),
+    [
+        pytest.param([1, 2, 2], OURS, [], id="well"),
+        pytest.param([1, 2], OURS, [], id="killed before it was called"),
+        pytest.param([1, 2, 2, 2], {**OURS, "b": ("unknown", 3, None)}, [], id="unknown after three"),
+        pytest.param([1, 2, 2], {**OURS, "b": ("unknown", 2, None)}, ["and not succeeded"], id="given up too early"),
+        pytest.param([1], OURS, ["never called"], id="not called"),
+        pytest.param([1, 2], {"a": OURS["a"]}, ["and not succeeded"], id="lost"),
+        pytest.param([1, 2], {**OURS, "b": ("succeeded", 1, "1")}, ["and not succeeded"], id="another's result"),
+        pytest.param([1, 1, 2], OURS, ["more often"], id="twice, and does not say so"),
+        pytest.param([1, 2], {**OURS, "c": ("succeeded", 1, "3")}, ["never accepted"], id="from nowhere"),
+        pytest.param([1, 2, 3], OURS, ["never accepted"], id="called from nowhere"),
+    ],
+)
+def test_the_soak_holds_what_was_answered_against_the_calls_and_the_ledger(
+    called: list[int], rows: dict[str, killed.Row], failed: list[str]
+) -> None:
+    verdicts = killed.accounts({"a": 1, "b": 2}, Counter(called), rows)
     sentences = [verdict.words for verdict in verdicts if not verdict.ok]
     assert len(sentences) == len(failed)
     assert all(words in sentence for words, sentence in zip(failed, sentences, strict=True))
