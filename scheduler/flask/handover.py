@@ -117,8 +117,11 @@ def ledger() -> "Ledger":
     The ledger of this process, `$TMINUS_LEDGER`; opened when it is needed first.
 
     Raises:
-        TminusError: it is not there, or is of another version.
+        TminusError: it is not there, or is of another version, or this is a job.
     """
+    if pipe.current is not None:
+        hint = "give its id to who asks: a view does, or `tminus history`"
+        raise UsageError("inside a job nobody can ask how work stands: the ledger is the daemon's", hint=hint)
     from scheduler.ledger.files import own_url
 
     return _ledgers.get(os.environ.get("TMINUS_LEDGER") or own_url(os.environ))

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -153,6 +154,32 @@ def test_one_that_is_cancelled_while_it_runs_is_not_called_again_though_the_daem
 def _is_taken(folder: Path) -> bool:
     with sqlite3.connect(folder / "ledger" / "ledger.db") as ledger:
         return bool(ledger.execute("SELECT count(*) FROM requests WHERE taken_by IS NOT NULL").fetchone()[0])
+
+
+def test_a_reload_while_some_run_and_others_wait_calls_each_once(shop: Any, tmp_path: Path) -> None:
+    with daemon(tmp_path, jobs_file(background=2)) as running:
+        runs = [shop.stubborn.submit() for _ in range(4)]
+        eventually(lambda: len(notes(tmp_path)) == 2)
+        running.reload(jobs_file(background=3))
+        (tmp_path / "go").touch()
+        eventually(lambda: all(run.standing().outcome for run in runs), what="all have ended")
+        assert [(run.standing().outcome, run.standing().attempts) for run in runs] == [("succeeded", 1)] * 4
+    assert notes(tmp_path) == ["stubborn"] * 4
+
+
+def test_stopped_in_order_what_runs_may_end_and_what_waits_begins_after_the_next_start(shop: Any, tmp_path: Path) -> None:
+    with daemon(tmp_path, jobs_file(background=1)) as running:
+        first, second = shop.stubborn.submit(), shop.stubborn.submit()
+        eventually(lambda: notes(tmp_path) == ["stubborn"])
+        running.signal(signal.SIGTERM)
+        running.wait_until_said("stopping")
+        (tmp_path / "go").touch()
+        assert running.wait() == 0
+        assert (first.standing().outcome, second.standing().state) == ("succeeded", "queued")
+        running.start()
+        eventually(lambda: second.standing().outcome, what="it has ended")
+        assert (second.standing().outcome, second.standing().attempts) == ("succeeded", 1)
+    assert notes(tmp_path) == ["stubborn"] * 2
 
 
 def test_one_that_was_cancelled_and_whose_runner_dies_is_not_called_again(shop: Any, tmp_path: Path) -> None:

@@ -74,6 +74,10 @@ def for_ever():
     wait()
 
 @background
+def asks():
+    return look.submit("a").standing().state
+
+@background
 def hands_over(depth):
     note(f"depth {depth}")
     return hands_over.submit(depth - 1).id if depth else None
@@ -201,6 +205,13 @@ def test_a_job_hands_work_over_as_a_view_does(shop: Any, running: DaemonProcess,
     while run is not None:
         run = over(shop, run)["result"]
     assert notes(tmp_path) == ["depth 2", "depth 1", "depth 0"]
+
+
+def test_inside_a_job_nobody_asks_how_work_stands_and_is_told_so(shop: Any, running: DaemonProcess) -> None:
+    said = over(shop, shop.asks.submit().id)
+    assert said["error"]["message"] == (
+        "exception: UsageError: inside a job nobody can ask how work stands: the ledger is the daemon's"
+    )
 
 
 def test_work_of_an_application_that_no_daemon_runs_waits_and_status_says_so(
