@@ -50,7 +50,7 @@ class Site:
 
 
 @contextlib.contextmanager
-def a_site(tmp_path: Path, database: str, *, delay: float = DELAY_S, table: bool = True) -> Iterator[Site]:
+def a_site(tmp_path: Path, database: str, *, delay: float = DELAY_S, table: bool = True, workers: int = 2) -> Iterator[Site]:
     """It, with one user, ada, and its log in that database."""
     folder = example("word_search", tmp_path)
     ledger = f"sqlite:///{tmp_path}/ledger/ledger.db"
@@ -64,7 +64,7 @@ def a_site(tmp_path: Path, database: str, *, delay: float = DELAY_S, table: bool
     jobs = (folder / "jobs.yaml").read_text()
     with (
         daemon(folder, jobs, ledger=ledger, env=env) as background,
-        gunicorn(folder, "word_search:app", workers=2, env=env) as it,
+        gunicorn(folder, "word_search:app", workers=workers, env=env) as it,
     ):
         site = Site(it, background, env)
         if table:
@@ -82,7 +82,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium."""
     with chromium() as found:
@@ -184,7 +184,7 @@ def test_trouble_with_a_server_is_told_apart_by_the_page_and_in_the_background(
             "CredentialsError": {"username": "nobody_here", "password": "canary"},
         }
         database = _elsewhere(url, **wrong.get(kind, {}))
-        with a_site(tmp_path, database, delay=0, table=False) as site:
+        with a_site(tmp_path, database, delay=0, table=False, workers=1) as site:
             assert_trouble(site, browser, kind, says)
 
 
@@ -196,7 +196,7 @@ def test_trouble_with_a_server_is_told_apart_by_the_page_and_in_the_background(
     ],
 )
 def test_trouble_with_a_file_is_told_apart_likewise(tmp_path: Path, browser: Browser, kind: str, file: str, says: str) -> None:
-    with a_site(tmp_path, f"sqlite:///{tmp_path}/{file}", delay=0, table=False) as site:
+    with a_site(tmp_path, f"sqlite:///{tmp_path}/{file}", delay=0, table=False, workers=1) as site:
         assert_trouble(site, browser, kind, says)
 
 
@@ -214,7 +214,7 @@ def assert_trouble(site: Site, browser: Browser, kind: str, says: str) -> None:
 
 
 def test_an_entry_that_was_kept_is_logged_when_the_database_is_there_again(tmp_path: Path, browser: Browser) -> None:
-    with a_site(tmp_path, f"sqlite:///{tmp_path}/log.db", delay=0, table=False) as site:
+    with a_site(tmp_path, f"sqlite:///{tmp_path}/log.db", delay=0, table=False, workers=1) as site:
         page = browser.new_page(user_agent="A browser 1.0")
         search(page, site, "towel", "ow")
         site.failure()
