@@ -2,7 +2,7 @@
 Pages of the documents that are run as they stand.
 
 A block whose first line is `# NAME` is a file of that name. The commands of an `sh` block are given to one shell, and the `text`
-block behind it is what they print, where `…` stands for anything. A `cat` at its end is repeated until others have written that.
+block behind it is what they print, where `…` stands for anything. A `cat` or `sort` at its end is repeated until others have written that.
 """
 
 import os
@@ -34,7 +34,7 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        environment = os.environ | {"PATH": path, "PYTHONPATH": os.getcwd(), "TMINUS_LOG": "json"}
+        environment = os.environ | {"PATH": path, "PYTHONPATH": os.getcwd(), "TMINUS_LOG": "json", "LC_ALL": "C.UTF-8"}
         with (folder / "stderr").open("w") as errors:
             self._process = subprocess.Popen(
                 ["bash"],  # noqa: S607
@@ -99,12 +99,12 @@ def run_page(page: str, folder: Path, shell: Shell) -> int:
         printed = [line for command in commands for line in shell.run(command)]
         shown = shell.run(last)
         until = time.monotonic() + PATIENCE_S
-        while last.startswith("cat ") and not is_as_written(printed + shown, expected) and time.monotonic() < until:
+        while last.startswith(("cat ", "sort ")) and not is_as_written(printed + shown, expected) and time.monotonic() < until:
             shown = shell.run(f"sleep 0.1; {last}")
         assert is_as_written(printed + shown, expected), "\n".join(printed + shown)
     return len(scripts)
 
 
-@pytest.mark.parametrize("page", ["from-a-thread.md"])
+@pytest.mark.parametrize("page", ["from-a-thread.md", "which-context.md"])
 def test_the_page_does_what_it_says(page: str, tmp_path: Path, shell: Shell) -> None:
     assert run_page((_DOCS / page).read_text(), tmp_path, shell)
