@@ -50,7 +50,7 @@ def slow(name="slow"):
     note(f"{name} ended")
     return "done"
 
-@background
+@background(then=[{"errback": "shop:noted"}])
 def stops():
     note("stops began")
     while not current_occurrence().should_stop:
@@ -256,12 +256,15 @@ def test_it_may_be_put_off(shop: Any, running: DaemonProcess) -> None:
     assert over(shop, late.id)["state"] == "cancelled"
 
 
-def test_one_that_runs_is_told_to_stop_when_it_is_cancelled(shop: Any, running: DaemonProcess, tmp_path: Path) -> None:
+def test_one_that_runs_is_told_to_stop_when_it_is_cancelled_and_its_chain_hears_of_it(
+    shop: Any, running: DaemonProcess, tmp_path: Path
+) -> None:
     run = shop.stops.submit()
     eventually(lambda: notes(tmp_path) == ["stops began"])
     assert run.cancel()
     assert over(shop, run.id)["state"] == "cancelled"
     assert not run.cancel()
+    eventually(lambda: notes(tmp_path) == ["stops began", "noted it was told to stop while it ran"])
 
 
 def test_no_more_run_at_once_than_the_application_may_have(shop: Any, tmp_path: Path) -> None:

@@ -105,6 +105,6 @@ def run_page(page: str, folder: Path, shell: Shell) -> int:
     return len(scripts)
 
 
-@pytest.mark.parametrize("page", ["from-a-thread.md", "which-context.md"])
+@pytest.mark.parametrize("page", ["from-a-thread.md", "which-context.md", "deferreds.md"])
 def test_the_page_does_what_it_says(page: str, tmp_path: Path, shell: Shell) -> None:
     assert run_page((_DOCS / page).read_text(), tmp_path, shell)
