@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,8 @@ import pytest
 from tests.support.daemon import PATIENCE_S, eventually
 
 _DOCS = Path(__file__).parents[2] / "docs"
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```\w+\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_SCRIPT = re.compile(r"^```sh\n(.*?)^```\n\n```text\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# ([\w.]+\.(?:py|yaml))\n")
 #: Printed after each command.
 _DONE = "--done--"
@@ -87,13 +87,13 @@ def is_as_written(printed: list[str], expected: str) -> bool:
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in printed)) is not None
 
 
-def run_page(page: str, folder: Path, shell: Shell) -> int:
-    """Run all of it; how many of its blocks have commands."""
-    blocks = _BLOCK.findall(page)
-    for _, text in blocks:
-        if file := _FILE.match(text):
-            (folder / file[1]).write_text(text)
-    scripts = [(script, text) for (kind, script), (_, text) in pairwise(blocks) if kind == "sh"]
+@pytest.mark.parametrize("page", ["from-a-thread.md", "which-context.md", "deferreds.md", "chains.md"])
+def test_the_page_does_what_it_says(page: str, tmp_path: Path, shell: Shell) -> None:
+    text = (_DOCS / page).read_text()
+    for name, file in ((found[1], block) for block in _BLOCK.findall(text) if (found := _FILE.match(block))):
+        (tmp_path / name).write_text(file)
+    scripts = _SCRIPT.findall(text)
+    assert len(scripts) == text.count("```sh\n") > 0
     for script, expected in scripts:
         *commands, last = script.splitlines()
         printed = [line for command in commands for line in shell.run(command)]
@@ -102,9 +102,3 @@ def run_page(page: str, folder: Path, shell: Shell) -> int:
         while last.startswith(("cat ", "sort ")) and not is_as_written(printed + shown, expected) and time.monotonic() < until:
             shown = shell.run(f"sleep 0.1; {last}")
         assert is_as_written(printed + shown, expected), "\n".join(printed + shown)
-    return len(scripts)
-
-
-@pytest.mark.parametrize("page", ["from-a-thread.md", "which-context.md", "deferreds.md"])
-def test_the_page_does_what_it_says(page: str, tmp_path: Path, shell: Shell) -> None:
-    assert run_page((_DOCS / page).read_text(), tmp_path, shell)
