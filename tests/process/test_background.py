@@ -80,6 +80,8 @@ def hands_over(depth):
 @app.route("/search", methods=["GET", "POST"])
 def search():
     session["user"] = "me"
+    if request.args.get("save"):
+        request.files["photo"].save(os.path.join(folder, "photo"))
     run = look.submit("shoes", times=2)
     return {"id": run.id, "occurrence": run.occurrence}
 """
@@ -295,6 +297,15 @@ def test_uploaded_files_are_refused_with_a_clear_sentence(shop: Any, running: Da
     shop.app.testing = True
     with pytest.raises(TypeError, match=r"the request has uploaded files \(photo\): save them first, and hand over their paths"):
         client(shop).post("/search", data={"photo": (BytesIO(b"x"), "a.png")})
+
+
+def test_a_request_whose_uploaded_files_are_saved_or_were_never_chosen_is_handed_over_without_them(
+    shop: Any, running: DaemonProcess, tmp_path: Path
+) -> None:
+    form = {"a": "b", "photo": (BytesIO(b"x"), "a.png"), "other": (BytesIO(), "")}
+    result = over(shop, client(shop).post("/search?save=1", data=form).get_json()["id"])["result"]
+    assert (result["form"], result["headers"]["content-type"]) == ({"a": "b"}, "application/x-www-form-urlencoded")
+    assert (tmp_path / "photo").read_bytes() == b"x"
 
 
 def test_without_a_ledger_it_says_so_and_nothing_is_accepted(shop: Any) -> None:
