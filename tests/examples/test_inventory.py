@@ -49,6 +49,7 @@ def test_all_begin_together_make_their_calls_in_one_context_and_have_one_row_eac
     assert len(done) == len({one["id"] for one in done}) == 100
     assert {int(one["job"][-3:]) for one in done if one["outcome"] == "failed"} == _BAD
     assert {one["outcome"] for one in done} == {"succeeded", "failed"}
+    assert all(one["executor"].startswith("python-inventory-isolated@") for one in done)  # a process each
     assert all(link["state"] == "succeeded" for one in done for link in one["chain"])
 
     with urlopen(f"{service}/calls") as answer:  # noqa: S310  ours
