@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from scheduler.executors.python import registry
 from scheduler.flask import handover
+from scheduler.flask.state import State
 from scheduler.flask.words import Words, split
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ class Scheduler:
         authorize: Whether the current request may see the run with an id; None: who knows the id may.
         drop: Keys of forms and JSON whose values no copy of a request holds, besides password, token and secret.
 
+    Attributes:
+        state: Counters, flags and locks that all processes of the application share.
+
     Raises:
         TypeError: one of them stands in the place of the other.
     """
@@ -39,6 +43,7 @@ class Scheduler:
         if isinstance(flask_app, str) or not isinstance(app, str | None):
             raise TypeError("write Scheduler(flask_app), or Scheduler(app=NAME) with its name under apps: in the jobs file")
         self.app = app
+        self.state = State(lambda: handover.app_name(self))
         self.drop = handover.DROP | frozenset(drop)
         self._authorize = authorize
         self._book = registry.a_book(app)
