@@ -98,7 +98,13 @@ class Commands(click.Group):
         if name not in self.names:
             return None
         module, _, attribute = _COMMANDS[name].partition(".")
-        command: click.Command = getattr(importlib.import_module(f"scheduler.cli.commands.{module}"), attribute)
+        try:
+            command: click.Command = getattr(importlib.import_module(f"scheduler.cli.commands.{module}"), attribute)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("scheduler"):
+                raise
+            # Installed for an application, which hands work over and needs no more.
+            raise click.ClickException(f"{error.name} is not installed here: pip install 'tminus[daemon]'") from None
         return command
 
 
