@@ -11,7 +11,9 @@ from scheduler.jobsfile.load import load
 from tests.support.daemon import tminus
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md")])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md"), *ROOT.glob("examples/*/*.md")]
+)
 
 
 def _blocks(kind: str) -> list[tuple[str, str]]:
