@@ -195,17 +195,11 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """
-    A job asks the daemon for something.
+    """A job asks the daemon for something."""
 
-    Attributes:
-        pid: Of its process: the runner's, or that of an isolated job. With `number` what the answer is known by.
-        what: `submit` with the fields of `model.background.Work`; `lock` and `unlock`; an operation of `ledger.state`.
-    """
-
-    pid: int
+    pid: int  #: of its process: the runner's, or that of an isolated job; with `number` what the answer is known by
     number: int
-    what: str
+    what: str  #: `submit` with the fields of `model.background.Work`; `lock`, `unlock`; an operation of `ledger.state`
     given: Mapping[str, Any]
 
 
