@@ -9,13 +9,12 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from scheduler.clock import SystemClock
-from scheduler.errors import LockTimeout
+from scheduler.errors import LedgerError, LockTimeout
 from scheduler.instants import MS, SECOND
 from scheduler.ledger import files
 from scheduler.ledger.engine import Ledger, in_our_words
@@ -124,9 +123,13 @@ def _byte(file: int, key: str, deadline_ns: int) -> Callable[[], None] | None:
     at = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) >> 2
     never = threading.Event()
     while True:
-        with suppress(BlockingIOError, PermissionError):
+        try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, at)
             return lambda: fcntl.lockf(file, fcntl.LOCK_UN, 1, at)
+        except (BlockingIOError, PermissionError):  # another process has it: POSIX allows either
+            pass
+        except OSError as error:
+            raise LedgerError(f"the file with the ledger's locks cannot be locked: {error.strerror}") from error
         left_ns = deadline_ns - SystemClock.monotonic_ns()
         if left_ns <= 0:
             return None
