@@ -71,7 +71,6 @@ class Service:
         self._inbox = Inbox(
             ledger,
             instance=instance,
-            clock=clock,
             answer=self._answer,
             taken=self._taken,
             changed=self._background.look,

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from scheduler.ledger import changes
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.tables import requests
 
@@ -39,6 +40,7 @@ def ask(ledger: Ledger, kind: Kind, body: Mapping[str, Any], *, now_ns: int) -> 
     with ledger.write() as connection:
         row = {"id": request.id, "kind": kind.value, "body": json.dumps(body), "created_ns": now_ns}
         connection.execute(requests.insert().values(row))
+        changes.tell(connection)
     return request
 
 

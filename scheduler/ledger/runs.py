@@ -6,6 +6,7 @@ import secrets
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from scheduler.ledger import changes
 from scheduler.ledger.engine import Ledger, insert_or_skip
 from scheduler.ledger.rows import OPEN, blank_row
 from scheduler.ledger.tables import apps, occurrences, releases, runs
@@ -39,6 +40,7 @@ def submit(ledger: Ledger, work: Work, *, now_ns: int) -> Accepted:
             "given": json.dumps(dict(work.given)),
         }
         connection.execute(runs.insert().values(row))
+        changes.tell(connection)
     return Accepted(identity, occurrence)
 
 
