@@ -284,6 +284,17 @@ def test_a_hidden_tab_asks_nothing_and_at_once_when_it_is_shown(site: Site, page
     eventually(lambda: len(site.asked(hidden)) > times, timeout_s=5)
 
 
+def test_the_pages_own_script_hears_of_changes_only(site: Site, page: Page) -> None:
+    waits, beside = site.later(), site.later()
+    page.add_init_script(
+        """window.heard = [];
+        addEventListener("tminus:change", (event) => window.heard.push(event.detail.state + event.target.dataset.tminusRun));"""
+    )
+    page.goto(site.url(waits, beside))
+    eventually(lambda: min(len(site.asked(waits)), len(site.asked(beside))) >= 3)
+    assert sorted(page.evaluate("window.heard")) == sorted([f"queued{waits}", f"queued{beside}"])
+
+
 def test_what_nobody_knows_is_said_to_be_unknown_and_asked_for_once(site: Site, page: Page) -> None:
     nobody, beside = f"/scheduler/runs/{'0' * 32}", site.later()
     page.goto(site.url(nobody, beside))
