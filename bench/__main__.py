@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench import calls, distance, loopback, mixed, overlap, publish
+from bench import calls, distance, loopback, mixed, overlap, publish, submits
 from bench.installed import install_in_ci
 from bench.interrupt import leave_in_order
 from bench.machine import ROOT, describe, heading, most_files
@@ -87,6 +87,11 @@ def _mixed(folder: Path, options: argparse.Namespace) -> Table:
         return mixed.measure(server, witness, sizes=options.n, repeat=_repeat_python(options))
 
 
+def _submits(folder: Path, options: argparse.Namespace) -> Table:
+    with _witnessed(folder) as (server, witness):
+        return submits.measure(server, witness, sizes=options.n, repeat=_repeat_python(options))
+
+
 def _repeat_python(options: argparse.Namespace) -> int:
     return 1 if options.quick else max(_ENOUGH_OF_PYTHON, options.repeat)
 
@@ -105,6 +110,7 @@ TABLES: dict[str, Callable[[Path, argparse.Namespace], Table]] = {
     "overlap": _overlap,
     "calls": _calls,
     "mixed": _mixed,
+    "submits": _submits,
 }
 
 

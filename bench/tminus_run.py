@@ -43,7 +43,8 @@ class Daemon:
         self._log_file = folder / "daemon.log"
         (folder / "jobs.yaml").write_text(jobs)
         self._ledger_file = folder / "ledger" / "ledger.db"
-        self._options = ["--config", str(folder / "jobs.yaml"), "--ledger", f"sqlite:///{self._ledger_file}"]
+        self.ledger = f"sqlite:///{self._ledger_file}"
+        self._options = ["--config", str(folder / "jobs.yaml"), "--ledger", self.ledger]
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TMINUS_")}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -97,9 +98,11 @@ class Daemon:
 
     def claimed(self, t_ns: int) -> int:
         """How many occurrences with that T are in the ledger; looks into its file, since a command takes too long to start."""
-        with contextlib.closing(sqlite3.connect(f"file:{self._ledger_file}?mode=ro", uri=True)) as ledger:
-            found = ledger.execute("SELECT count(*) FROM occurrences WHERE planned_at_ns = ?", (t_ns,)).fetchone()
-        return int(found[0])
+        return self._count("planned_at_ns = ?", t_ns)
+
+    def succeeded(self, job: str) -> int:
+        """How many runs of that job have."""
+        return self._count("job = ? AND outcome = 'succeeded'", job)
 
     def log(self) -> Iterator[dict[str, Any]]:
         """The lines of its log so far."""
@@ -132,6 +135,11 @@ class Daemon:
         if not done.stdout:
             raise DaemonFailed(f"tminus {' '.join(words)}: {done.stderr[-500:]}")
         return json.loads(done.stdout)
+
+    def _count(self, where: str, value: object) -> int:
+        with contextlib.closing(sqlite3.connect(f"file:{self._ledger_file}?mode=ro", uri=True)) as ledger:
+            found = ledger.execute(f"SELECT count(*) FROM occurrences WHERE {where}", (value,)).fetchone()  # noqa: S608  ours
+        return int(found[0])
 
     def _end_of_log(self) -> str:
         return self._log_file.read_text()[-1500:].strip()

@@ -11,12 +11,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
+from scheduler.clock import SystemClock
 from scheduler.errors import LedgerError, UsageError
+from scheduler.instants import MS
 from scheduler.ledger import files
 from scheduler.ledger.tables import SCHEMA
 
 #: How long a writer waits for another one.
 _BUSY_MS = 10_000
+#: And how often it looks.
+_LOOK_S = 0.001
 #: The one driver of each database.
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 _SUCH_AS = "sqlite:////var/lib/tminus/ledger.db, or postgresql+psycopg://user@host/name"
@@ -215,9 +219,29 @@ def _engine(url: URL) -> Engine:
         options = connection.get_execution_options()
         if options.get("isolation_level") != "AUTOCOMMIT":
             # A reader that turns writer fails at once where another has written since; a writer from the start waits its turn.
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("tminus_writes") else "BEGIN")
+            if options.get("tminus_writes"):
+                _begin_to_write(connection)
+            else:
+                connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _begin_to_write(connection: Connection) -> None:
+    """SQLite's own waiter looks less and less often, each 100 ms in the end: who comes later overtakes it again and again."""
+    until_ns = SystemClock.monotonic_ns() + _BUSY_MS * MS
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except sa.exc.OperationalError as error:
+                if "locked" not in str(error.orig) or SystemClock.monotonic_ns() >= until_ns:
+                    raise
+                threading.Event().wait(_LOOK_S)
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={_BUSY_MS}")
 
 
 def _postgresql(url: URL) -> Engine:

@@ -47,6 +47,15 @@ def test_a_quick_run_measures_python_functions_and_requests_beside_them(tmp_path
     assert [[batches[kind][0]["started"] for kind in kinds] for batches in mixed["raw"]] == [[100] * 3] * 2
 
 
+def test_a_quick_run_measures_submits_and_the_requests_around_which_they_are(tmp_path: Path) -> None:
+    done = _bench("bench", "--quick", "--only", "submits", "--out", str(tmp_path / "out"), tmp_path=tmp_path)
+    assert done.returncode in (0, 1), done.stderr  # as above
+    (table,) = json.loads((tmp_path / "out" / "latest.json").read_text())["tables"]
+    (found,) = table["raw"]
+    assert (len(found["took"]), found["ran"]) == (200, 200)
+    assert [found[kind][0]["started"] for kind in ("alone", "beside")] == [100] * 2
+
+
 def test_a_soak_of_a_few_seconds_accounts_for_every_occurrence(tmp_path: Path) -> None:
     done = _bench("bench.soak", "--minutes", "0.05", tmp_path=tmp_path)
     assert "0 of 300 due but not in the server's log" in done.stdout, done.stdout + done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import calls, distance, loopback, mixed
+from bench import calls, distance, loopback, mixed, submits
 from bench.arrivals import Arrival
 from bench.contestants import Start
 from bench.figures import Figures, figures, percentile_ms
@@ -134,6 +134,25 @@ def test_requests_beside_functions_may_be_so_much_later(*, real_time: bool, last
     alone, beside = [_figures(("/r0/job/0", 1.0), ("/r0/job/1", each)) for each in (1.0, last)]
     batches = mixed.Batches(title="", n=100, real_time=real_time, alone=[alone], beside=[beside], functions=[alone])
     assert [verdict.ok for verdict in mixed.judge(batches)] == [True, ok]
+
+
+@pytest.mark.parametrize(
+    ("last_ms", "took_ms", "ran", "failed"),
+    [
+        (1.2, 9.9, 200, []),
+        (1.3, 9.9, 200, ["last request"]),
+        (1.0, 10.1, 200, ["a submit, p99"]),
+        (1.0, 1.0, 199, ["199 of 200 calls"]),
+    ],
+)
+def test_submits_may_not_delay_a_batch_nor_take_long_nor_be_lost(
+    last_ms: float, took_ms: float, ran: int, failed: list[str]
+) -> None:
+    alone, beside = (_figures(("/r0/job/0", 0.5), ("/r0/job/1", ms)) for ms in (1.0, last_ms))
+    batches = submits.Batches(n=100, alone=[alone], beside=[beside], took=[round(took_ms * MS)] * 200, ran=ran)
+    said = [str(verdict).partition("submits: ")[2] for verdict in submits.judge(batches) if not verdict.ok]
+    assert len(said) == len(failed)
+    assert all(words.startswith(begins) for words, begins in zip(said, failed, strict=True))
 
 
 def test_notes_tell_what_was_not_entered_and_what_was_entered_twice() -> None:
