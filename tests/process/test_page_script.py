@@ -200,7 +200,6 @@ def test_it_asks_again_when_the_server_says_in_seconds_or_by_the_servers_date_al
     for query, seconds in wanted.items():
         first, second, third = site.asked(run + query)[:3]
         assert min(second - first, third - second) > seconds - 0.1
-    assert len(site.asked(run)) > 3
 
 
 def test_a_lost_connection_is_tried_ever_less_and_a_server_that_was_killed_is_no_end_either(site: Site, page: Page) -> None:
@@ -216,7 +215,7 @@ def test_a_lost_connection_is_tried_ever_less_and_a_server_that_was_killed_is_no
     work.go(1, 2, 3, 4)
     page.context.set_offline(False)
     site.server.start()
-    expect(page.locator("[data-tminus=state]")).to_have_text("completed", timeout=30_000)
+    expect(page.locator("[data-tminus=state]")).to_have_text("completed")
 
 
 def test_a_screen_reader_hears_of_each_state_once_and_of_no_per_cent_and_no_result(site: Site, page: Page) -> None:
@@ -281,7 +280,7 @@ def test_a_hidden_tab_asks_nothing_and_at_once_when_it_is_shown(site: Site, page
     eventually(lambda: len(site.asked(beside)) >= 5)
     assert len(site.asked(hidden)) == times
     page.evaluate(hide, False)
-    eventually(lambda: len(site.asked(hidden)) > times, timeout_s=5)
+    eventually(lambda: len(site.asked(hidden)) > times)
 
 
 def test_the_pages_own_script_hears_of_changes_only(site: Site, page: Page) -> None:
