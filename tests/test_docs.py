@@ -11,7 +11,9 @@ from scheduler.jobsfile.load import load
 from tests.support.daemon import tminus
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = sorted(document for where in ("*.md", "docs/*.md", "bench/*.md", "examples/*/*.md") for document in ROOT.glob(where))
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "bench").glob("*.md"), *(ROOT / "examples").glob("*/*.md")]
+)
 
 
 def _blocks(kind: str) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from scheduler.flask import handover
 from scheduler.flask.handover import Run
-from scheduler.flask.words import chain, span_ns
+from scheduler.flask.words import chain, ref_of, span_ns
 from scheduler.instants import parse_rfc3339, to_ns
 from scheduler.model.background import Work
 
@@ -32,12 +32,12 @@ class Background(Generic[P, R]):
         self._function = function
         self._options = options
         self._signature = inspect.signature(function)
-        name = function.__qualname__
-        if not name.isidentifier():
+        name, ref = function.__qualname__, ref_of(function)
+        if ref is None:
             raise TypeError(f"@background: {name} cannot be found by its name; it must stand in a module")
         if own := [word for word in _OURS if word in self._signature.parameters]:
             raise TypeError(f"@background: {name} has an argument {own[0]!r}, which is submit's own")
-        self.ref = f"{function.__module__}:{name}"
+        self.ref = ref
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it here and now."""

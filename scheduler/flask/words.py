@@ -1,7 +1,9 @@
 """What `@scheduler.job` takes: the words of the jobs file. Here they only become JSON; the daemon judges them."""
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypedDict
 
 from scheduler.errors import did_you_mean
@@ -89,10 +91,25 @@ def _handler(handler: Any) -> Any:
 
 
 def _ref(function: Callable[..., Any]) -> str:
-    name = getattr(function, "__qualname__", None)
-    if name is None or not name.isidentifier():
-        raise TypeError(f"then: {name or function!r} cannot be found by its name; give a function that stands in a module")
-    return f"{function.__module__}:{name}"
+    ref = ref_of(function)
+    if ref is None:
+        name = getattr(function, "__qualname__", repr(function))
+        raise TypeError(f"then: {name} cannot be found by its name; give a function that stands in a module")
+    return ref
+
+
+def ref_of(function: Callable[..., Any]) -> str | None:
+    """Its `module:name`, by which another process finds it; None where none does."""
+    name = getattr(function, "__qualname__", "")
+    if not name.isidentifier():
+        return None
+    if function.__module__ != "__main__":
+        return f"{function.__module__}:{name}"
+    # Started as a script, or by `python -m`: others import it.
+    main = sys.modules["__main__"]
+    file, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
+    module = spec.name if spec else Path(file).stem if file else None
+    return f"{module}:{name}" if module else None
 
 
 def span_ns(word: str, value: str | float) -> int:

@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from io import BytesIO
@@ -335,3 +336,13 @@ def test_a_child_of_a_preloaded_server_opens_a_connection_of_its_own(shop: Any, 
     run, is_shared = os.read(reader, 100).decode().split()
     assert is_shared == "False"
     assert {over(shop, one)["result"]["word"] for one in (parent.id, run)} == {"parent", "child"}
+
+
+def test_an_application_that_is_started_as_a_script_hands_over_under_its_modules_name(
+    tmp_path: Path, running: DaemonProcess
+) -> None:
+    script = "\nif __name__ == '__main__':\n    look.submit('by a script')\n"
+    (tmp_path / "shop.py").write_text(_SHOP + script)
+    environment = os.environ | {"PYTHONPATH": os.getcwd(), "TMINUS_LEDGER": running.ledger}
+    subprocess.run([sys.executable, tmp_path / "shop.py"], env=environment, check=True)
+    running.wait_for(job="shop.look", outcome="succeeded")

@@ -71,7 +71,7 @@ def test_what_is_changed_after_the_definition_is_not_the_job_s() -> None:
         (lambda job: job(cron="* * * * *", schedule="manual"), "give schedule or cron, not both"),
         (
             lambda job: job(then=[lambda result: result]),
-            "then: '<lambda>.<locals>.<lambda>' cannot be found by its name; give a function that stands in a module",
+            "then: <lambda>.<locals>.<lambda> cannot be found by its name; give a function that stands in a module",
         ),
         (lambda job: job(followed), "write @scheduler.job(), with brackets"),
         (lambda job: job()(Scheduler), "@scheduler.job is for functions, not for <class 'scheduler.flask.extension.Scheduler'>"),

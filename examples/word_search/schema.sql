@@ -1,0 +1,10 @@
+-- The key is the run that writes the entry: a run that is called again writes it no second time.
+CREATE TABLE search_log (
+    run         TEXT PRIMARY KEY,
+    logged_at   TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    phrase      TEXT NOT NULL,
+    letters     TEXT NOT NULL,
+    found       TEXT NOT NULL,
+    remote_addr TEXT NOT NULL,
+    browser     TEXT NOT NULL
+)
