@@ -62,7 +62,7 @@ class Background(Generic[P, R]):
             What the call is known by.
 
         Raises:
-            TypeError: arguments that the function does not take, or that are not JSON; a request with uploaded files.
+            TypeError: arguments that the function does not take, or that are not JSON; uploaded files that are not saved.
             ValueError: no such time.
             TminusError: it could not be written down, or nobody knows whose application this is. Then it does not run.
         """

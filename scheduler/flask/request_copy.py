@@ -10,6 +10,7 @@ from flask.json.tag import TaggedJSONSerializer
 if TYPE_CHECKING:
     from flask import Request
     from flask.sessions import SessionMixin
+    from werkzeug.datastructures import FileStorage
 
 _NEVER = frozenset({"authorization", "proxy-authorization", "cookie", "content-length", "transfer-encoding"})
 _NEVER_BEGINS = ("x-csrf",)
@@ -24,10 +25,10 @@ def copy_of(request: "Request", session: "SessionMixin", drop: Iterable[str]) ->
         drop: Keys of form and JSON, in any case, whose values are left out.
 
     Raises:
-        TypeError: there are uploaded files, or the session holds what cannot be written down.
+        TypeError: there are uploaded files that nobody has saved, or the session holds what cannot be written down.
     """
-    if request.files:
-        names = ", ".join(sorted(request.files))
+    if unsaved := sorted({name for name, file in request.files.items(multi=True) if _is_unsaved(file)}):
+        names = ", ".join(unsaved)
         raise TypeError(f"the request has uploaded files ({names}): save them first, and hand over their paths")
     dropped = {key.lower() for key in drop}
     body, content_type = _body(request, dropped)
@@ -49,12 +50,17 @@ def _is_kept(name: str) -> bool:
     return name.lower() not in _NEVER and not name.lower().startswith(_NEVER_BEGINS)
 
 
+def _is_unsaved(file: "FileStorage") -> bool:
+    """Whether it was chosen, and stands at its beginning: who saves one has read it to its end."""
+    return bool(file.filename) and not file.stream.closed and file.stream.tell() == 0
+
+
 def _body(request: "Request", dropped: set[str]) -> tuple[str, str]:
     """The body, and its type where that is not the one that came."""
     if request.is_json:
         sent = request.get_json(silent=True)
         return ("" if sent is None else json.dumps(_without(sent, dropped))), ""
-    if request.form:
+    if request.form or request.files:  # the files stay behind
         pairs = [(key, _HIDDEN if key.lower() in dropped else value) for key, value in request.form.items(multi=True)]
         return urlencode(pairs), "application/x-www-form-urlencoded"
     return "", ""

@@ -51,7 +51,7 @@ def slow(name="slow"):
     note(f"{name} ended")
     return "done"
 
-@background
+@background(then=[{"errback": "shop:noted"}])
 def stops():
     note("stops began")
     while not current_occurrence().should_stop:
@@ -81,6 +81,8 @@ def hands_over(depth):
 @app.route("/search", methods=["GET", "POST"])
 def search():
     session["user"] = "me"
+    if request.args.get("save"):
+        request.files["photo"].save(os.path.join(folder, "photo"))
     run = look.submit("shoes", times=2)
     return {"id": run.id, "occurrence": run.occurrence}
 """
@@ -257,12 +259,15 @@ def test_it_may_be_put_off(shop: Any, running: DaemonProcess) -> None:
     assert over(shop, late.id)["state"] == "cancelled"
 
 
-def test_one_that_runs_is_told_to_stop_when_it_is_cancelled(shop: Any, running: DaemonProcess, tmp_path: Path) -> None:
+def test_one_that_runs_is_told_to_stop_when_it_is_cancelled_and_its_chain_hears_of_it(
+    shop: Any, running: DaemonProcess, tmp_path: Path
+) -> None:
     run = shop.stops.submit()
     eventually(lambda: notes(tmp_path) == ["stops began"])
     assert run.cancel()
     assert over(shop, run.id)["state"] == "cancelled"
     assert not run.cancel()
+    eventually(lambda: notes(tmp_path) == ["stops began", "noted it was told to stop while it ran"])
 
 
 def test_no_more_run_at_once_than_the_application_may_have(shop: Any, tmp_path: Path) -> None:
@@ -293,6 +298,15 @@ def test_uploaded_files_are_refused_with_a_clear_sentence(shop: Any, running: Da
     shop.app.testing = True
     with pytest.raises(TypeError, match=r"the request has uploaded files \(photo\): save them first, and hand over their paths"):
         client(shop).post("/search", data={"photo": (BytesIO(b"x"), "a.png")})
+
+
+def test_a_request_whose_uploaded_files_are_saved_or_were_never_chosen_is_handed_over_without_them(
+    shop: Any, running: DaemonProcess, tmp_path: Path
+) -> None:
+    form = {"a": "b", "photo": (BytesIO(b"x"), "a.png"), "other": (BytesIO(), "")}
+    result = over(shop, client(shop).post("/search?save=1", data=form).get_json()["id"])["result"]
+    assert (result["form"], result["headers"]["content-type"]) == ({"a": "b"}, "application/x-www-form-urlencoded")
+    assert (tmp_path / "photo").read_bytes() == b"x"
 
 
 def test_without_a_ledger_it_says_so_and_nothing_is_accepted(shop: Any) -> None:

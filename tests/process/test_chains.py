@@ -212,20 +212,6 @@ def test_a_link_without_its_application_fails_with_the_reason(tmp_path: Path, ta
     assert "there is no module 'no_such_module'" in done["chain"][0]["error"]
 
 
-def test_the_example_of_the_documents_does_what_they_say(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "chains.md").read_text()
-    for kind, name in (("yaml", "jobs.yaml"), ("python", "hooks.py")):
-        (tmp_path / name).write_text(text.partition(f"```{kind}\n")[2].partition("```")[0])
-    ledger = f"sqlite:///{tmp_path}/ledger.db"
-    assert tminus("--ledger", ledger, "run-now", "export", cwd=tmp_path).returncode == 1
-    said = tminus("--ledger", ledger, "logs", "export", cwd=tmp_path).stdout.splitlines()
-    links = text.partition("```text\n")[2].partition("```")[0].splitlines()
-    assert [line for line in said if line.startswith("then")] == links
-    assert "  no export: ConnectionError: the warehouse does not answer" in said
-    (page,) = tminus_json("--ledger", ledger, "history", "page_oncall", cwd=tmp_path)
-    assert (page["origin"], page["outcome"]) == ("chain", "succeeded")
-
-
 def test_a_missed_run_is_a_failure_that_its_chain_hears_of(tmp_path: Path, target: TargetServer) -> None:
     job = {"schedule": {"every": "1s"}, "http": target.url, "misfire_grace_time": "0.2s", "then": [{"errback": NOTE}]}
     with daemon(tmp_path, a_file(tmp_path, {"job": job})) as running:
