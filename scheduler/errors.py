@@ -31,6 +31,10 @@ class LedgerError(TminusError):
     """The ledger cannot be opened, read or written."""
 
 
+class LockTimeout(TminusError, TimeoutError):
+    """A lock was not free in time."""
+
+
 class DaemonNeeded(TminusError):
     """The daemon is needed and is not there, or does not answer."""
 

@@ -25,7 +25,7 @@ class Executors:
     Thread-safe. Those of an earlier version of the definitions end once they have nothing left to do.
 
     Args:
-        handovers: Takes what jobs hand over.
+        handovers: Takes what jobs hand over and share.
         heard: Called when a runner has said which jobs its application's code defines.
     """
 
@@ -105,7 +105,7 @@ class Executors:
     def _start(self, key: RunnerKey, app: App | None, folder: str) -> Supervisor:
         isolates = key.isolate is Isolate.PROCESS
         channel = Runner(app, folder=folder, host=self._host, board=Board.make(), isolates=isolates, heard=self._heard)
-        runner = Supervisor(channel, clock=self._clock, submitted=self._handovers.put)
+        runner = Supervisor(channel, clock=self._clock, asked=self._handovers.put)
         runner.start()
         return runner
 

@@ -1,51 +1,58 @@
-"""What jobs hand over from inside their runners, written down on a thread of its own: a locked ledger holds up no report."""
+"""What jobs hand over and share, written down on a thread of its own: a locked ledger holds up no report of their runners."""
 
 import queue
 import threading
-from collections.abc import Callable
-
-import structlog
+from functools import partial
+from typing import Any
 
 from scheduler.clock import Clock
-from scheduler.errors import LedgerError
-from scheduler.executors.python.wire import Submit, Submitted
-from scheduler.ledger import runs
+from scheduler.daemon.answers import Answer, answered
+from scheduler.daemon.lent_locks import LentLocks
+from scheduler.executors.python.wire import Ask, Gone
+from scheduler.ledger import runs, state
 from scheduler.ledger.engine import Ledger
 from scheduler.model.background import Work
 
-log = structlog.get_logger()
-
-#: Sends the answer to the runner.
-Answer = Callable[[Submitted], object]
-
 
 class Handovers:
-    """Thread-safe. Its thread begins with the first piece of work, and ends with the process."""
+    """Thread-safe. Its thread begins with the first question, and ends with the process."""
 
     def __init__(self, ledger: Ledger, *, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._items: queue.SimpleQueue[tuple[Submit, Answer]] = queue.SimpleQueue()
+        self._locks = LentLocks(ledger)
+        self._items: queue.SimpleQueue[tuple[Ask, Answer]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def put(self, submit: Submit, answer: Answer) -> None:
-        """Have it written down, and say so; returns at once."""
-        self._items.put((submit, answer))
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._write_all, name="handovers", daemon=True)
-                self._thread.start()
+    def put(self, runner: int, said: Ask | Gone, answer: Answer) -> None:
+        """
+        Have it done, and answered; returns at once.
 
-    def _write_all(self) -> None:
+        Args:
+            runner: The process that says so, for itself or for one that it has forked.
+        """
+        match said:
+            case Gone():
+                self._locks.gone(runner, said.pid)
+            case Ask(what="lock"):
+                self._locks.take(runner, said, answer)
+            case Ask(what="unlock"):
+                self._locks.give_back(runner, said, answer)
+            case Ask():
+                self._items.put((said, answer))
+                with self._lock:
+                    if self._thread is None:
+                        self._thread = threading.Thread(target=self._do_all, name="handovers", daemon=True)
+                        self._thread.start()
+
+    def _do_all(self) -> None:
         while True:
-            submit, answer = self._items.get()
-            try:
-                accepted = runs.submit(self._ledger, Work(**submit.work), now_ns=self._clock.wall_ns())
-            except LedgerError as error:
-                answer(Submitted(number=submit.number, error=error.message))
-            except Exception as error:  # an application may say what it likes; the next one is to be heard, too
-                log.exception("what a job handed over cannot be written down")
-                answer(Submitted(number=submit.number, error=f"the work cannot be written down: {error}"))
-            else:
-                answer(Submitted(number=submit.number, id=accepted.id, occurrence=str(accepted.occurrence)))
+            ask, answer = self._items.get()
+            answer(answered(ask, partial(self._do, ask)))
+
+    def _do(self, ask: Ask) -> Any:
+        if ask.what == "submit":
+            accepted = runs.submit(self._ledger, Work(**ask.given), now_ns=self._clock.wall_ns())
+            return [accepted.id, str(accepted.occurrence)]
+        return state.OPERATIONS[ask.what](self._ledger, **ask.given)

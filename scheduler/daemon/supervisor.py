@@ -5,6 +5,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -53,7 +54,7 @@ class Broken:
 
 #: What an executor reports of a shard, or one of the two above.
 ShardEvent = Any
-Submitted = Callable[[python_wire.Submit, Callable[[Any], object]], None]
+Asked = Callable[[int, python_wire.Ask | python_wire.Gone, Callable[[Any], object]], None]
 
 
 class Shard:
@@ -76,15 +77,15 @@ class Supervisor:
 
     Args:
         channel: To its process.
-        submitted: Takes what jobs hand over, with where the answer goes.
+        asked: Takes what jobs ask for, with the process of their runner, and where the answer goes; hears when that has ended.
     """
 
-    def __init__(self, channel: Channel, *, clock: Clock, submitted: Submitted = lambda _submit, _answer: None) -> None:
+    def __init__(self, channel: Channel, *, clock: Clock, asked: Asked = lambda _runner, _ask, _answer: None) -> None:
         self.channel = channel
         self.name = channel.name
         self.may_be_realtime = False
         self._clock = clock
-        self._submitted = submitted
+        self._asked = asked
         self._number = 0
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -159,11 +160,11 @@ class Supervisor:
         with self._lock:
             return not shard.is_sent and self._shards.pop(shard.number, None) is not None
 
-    def write(self, command: Any) -> bool:
-        """Send a command; False where the executor is gone, of which its shards hear."""
+    def write(self, command: Any, to: "subprocess.Popen[bytes] | None" = None) -> bool:
+        """Send a command, to that process only if one is named; False where the executor is gone, of which its shards hear."""
         with self._writing:
             process = self._process
-            if process is None or process.stdin is None:
+            if process is None or process.stdin is None or process is not (to or process):
                 return False
             self._writing_since_ns = self._clock.monotonic_ns()
             try:
@@ -222,11 +223,12 @@ class Supervisor:
     def _hear_all(self, process: "subprocess.Popen[bytes]") -> None:
         try:
             for report in self.channel.read(process.stdout):  # type: ignore[arg-type]  # a pipe is there
-                self._hear(report)
+                self._hear(process, report)
         except ValueError:  # what it says makes no sense any more
             log.exception("executor cannot be understood, replacing it", executor=self.name, pid=process.pid)
             process.kill()
         status = process.wait()
+        self._asked(process.pid, python_wire.Gone(pid=process.pid), lambda _answer: None)
         self._ready.clear()
         close_pipes(process)
         with self._lock:
@@ -236,12 +238,12 @@ class Supervisor:
         if not self._stopping.is_set() and not self._broken and status != 0:
             log.error("executor died", executor=self.name, pid=process.pid, status=status)
 
-    def _hear(self, report: Any) -> None:
+    def _hear(self, process: "subprocess.Popen[bytes]", report: Any) -> None:
         match report:
             case http_wire.Hello() | python_wire.Hello():
                 self._greet(report)
-            case python_wire.Submit():
-                self._submitted(report, self.write)
+            case python_wire.Ask() | python_wire.Gone():
+                self._asked(process.pid, report, partial(self.write, to=process))
             case http_wire.Ended() | python_wire.Ended():
                 with self._lock:
                     shard = self._shards.pop(report.shard, None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from scheduler.executors.python import registry
 from scheduler.flask import handover
+from scheduler.flask.state import State
 from scheduler.flask.words import Words, split
 
 if TYPE_CHECKING:
@@ -22,7 +23,11 @@ class Scheduler:
         flask_app: As for `init_app`.
         app: The application's name under `apps:` in the jobs file; None where the code is one application's only.
         authorize: Whether the current request may see the run with an id; None: who knows the id may.
+        events: Whether each run has an event stream, too; for web servers with threads.
         drop: Keys of forms and JSON whose values no copy of a request holds, besides password, token and secret.
+
+    Attributes:
+        state: Counters, flags and locks that all processes of the application share.
 
     Raises:
         TypeError: one of them stands in the place of the other.
@@ -35,12 +40,15 @@ class Scheduler:
         app: str | None = None,
         drop: Iterable[str] = (),
         authorize: Callable[[str], bool] | None = None,
+        events: bool = False,
     ) -> None:
         if isinstance(flask_app, str) or not isinstance(app, str | None):
             raise TypeError("write Scheduler(flask_app), or Scheduler(app=NAME) with its name under apps: in the jobs file")
         self.app = app
+        self.state = State(lambda: handover.app_name(self))
         self.drop = handover.DROP | frozenset(drop)
         self._authorize = authorize
+        self._events = events
         self._book = registry.a_book(app)
         handover.schedulers.add(self)
         if flask_app is not None:
@@ -51,7 +59,7 @@ class Scheduler:
         from scheduler.flask.pages import blueprint
 
         flask_app.extensions["scheduler"] = self
-        flask_app.register_blueprint(blueprint(self._authorize))
+        flask_app.register_blueprint(blueprint(self._authorize, events=self._events))
         self._book.flask_apps.add(flask_app)
 
     def job(self, name: str | None = None, **words: Unpack[Words]) -> Callable[[_Function], _Function]:

@@ -153,12 +153,12 @@ def submit(work_of: Callable[[str, dict[str, Any] | None], Work]) -> Run:
 
     scheduler = _scheduler()
     copy = copy_of(request, session, scheduler.drop if scheduler else DROP) if has_request_context() else None
+    work = work_of(app_name(scheduler), copy)
     if pipe.current is not None:
-        name = scheduler.app if scheduler and scheduler.app else os.environ["TMINUS_APP"]
-        return Run(*pipe.current.submit(**asdict(work_of(name, copy))))
+        return Run(*pipe.current.ask("submit", asdict(work)))
     from scheduler.ledger import runs
 
-    accepted = runs.submit(ledger(), work_of(_app_name(scheduler), copy), now_ns=now_ns())
+    accepted = runs.submit(ledger(), work, now_ns=now_ns())
     return Run(accepted.id, str(accepted.occurrence))
 
 
@@ -176,8 +176,10 @@ def _scheduler() -> "Scheduler | None":
     return made[0] if len(made) == 1 else None
 
 
-def _app_name(scheduler: "Scheduler | None") -> str:
+def app_name(scheduler: "Scheduler | None") -> str:
     """
+    Whose work and whose state this is.
+
     Raises:
         UsageError: several could be meant, or none.
     """
@@ -185,13 +187,16 @@ def _app_name(scheduler: "Scheduler | None") -> str:
         return scheduler.app
     if named := os.environ.get("TMINUS_APP"):
         return named
-    from scheduler.ledger import runs
+    if pipe.current is not None:
+        which = "the application that runs here has no name under apps:"
+    else:
+        from scheduler.ledger import runs
 
-    known = runs.known_apps(ledger())
-    if len(known) == 1:
-        return known[0]
-    which = f"the ledger knows {', '.join(known)}" if known else "no daemon has written its applications into the ledger yet"
+        known = runs.known_apps(ledger())
+        if len(known) == 1:
+            return known[0]
+        which = f"the ledger knows {', '.join(known)}" if known else "no daemon has written its applications into the ledger yet"
     raise UsageError(
-        f"nobody knows whose work this is: {which}",
+        f"nobody knows whose this is: {which}",
         hint="write Scheduler(app=NAME) with its name under apps:, or set $TMINUS_APP",
     )

@@ -1,14 +1,15 @@
 """What a page asks about work that was handed over: `GET /scheduler/runs/<id>`, and the script that asks it."""
 
-import hashlib
+import json
 from collections.abc import Callable
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, jsonify, make_response, render_template, request, url_for
 
+from scheduler.flask import events as event_stream
 from scheduler.flask import handover
-from scheduler.outcome import Outcome, State
+from scheduler.flask.shape import as_dict, as_text, tag
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as AnyResponse
@@ -17,27 +18,37 @@ if TYPE_CHECKING:
 
 #: Seconds until it is worth to ask again.
 _AGAIN_S = 1
-_WORDS = {Outcome.SUCCEEDED: "completed", Outcome.CANCELLED: "cancelled", Outcome.SKIPPED: "cancelled"}
 
 
-def blueprint(authorize: Callable[[str], bool] | None) -> Blueprint:
+def blueprint(authorize: Callable[[str], bool] | None, *, events: bool) -> Blueprint:
     """
     The routes, under `/scheduler`.
 
     Args:
         authorize: Whether the current request may see the run with this id; None: who knows the id may.
+        events: Whether there is an event stream of each run.
     """
     pages = Blueprint("scheduler", __name__, url_prefix="/scheduler", template_folder="templates")
 
+    def seen(id: str) -> "Standing | None":
+        # PostgreSQL knows no text with NUL in it, and would raise.
+        return handover.standing(id) if id.isalnum() and (authorize is None or authorize(id)) else None
+
     @pages.get("/runs/<id>")
     def run(id: str) -> "AnyResponse":
-        standing = handover.standing(id) if authorize is None or authorize(id) else None
+        standing = seen(id)
         if standing is None:
             return _not_found()
-        said = as_json(standing)
         best = request.accept_mimetypes.best_match(["application/json", "text/html"])
-        response = _page(said) if best == "text/html" else make_response(jsonify(said))
+        response = _page(standing) if best == "text/html" else Response(as_text(standing), mimetype="application/json")
         return _asked_again(response, is_over=standing.outcome is not None)
+
+    if events:
+
+        @pages.get("/runs/<id>/events")
+        def run_events(id: str) -> Response:
+            standing = seen(id)
+            return _not_found() if standing is None else event_stream.response(standing)
 
     @pages.get("/script.js")
     def script() -> Response:
@@ -49,36 +60,17 @@ def blueprint(authorize: Callable[[str], bool] | None) -> Blueprint:
     return pages
 
 
-def as_json(standing: "Standing") -> dict[str, Any]:
-    """The shape that the contract fixes."""
-    state = _state(standing)
-    failed = state == "failed" and standing.outcome is not None
-    return {
-        "id": standing.id,
-        "state": state,
-        "progress": standing.progress,
-        "progress_text": standing.progress_text,
-        "result": standing.result,
-        "error": {"kind": str(standing.outcome), "message": standing.reason} if failed else None,
-        "attempts": standing.attempts,
-    }
-
-
-def _state(standing: "Standing") -> str:
-    if standing.outcome is not None:
-        return _WORDS.get(standing.outcome, "failed")
-    return "processing" if standing.state is State.RUNNING else "queued"
-
-
-def _page(said: dict[str, Any]) -> Response:
+def _page(standing: "Standing") -> Response:
     """For who has no JavaScript, or follows the link: it refreshes itself."""
-    is_over = said["state"] not in ("queued", "processing")
-    here = url_for("scheduler.run", id=said["id"])
-    return make_response(render_template("tminus_run.html", run=said, here=here, is_over=is_over, again_s=_AGAIN_S))
+    run, is_over = as_dict(standing), standing.outcome is not None
+    result = run["result"] if isinstance(run["result"], str) else json.dumps(run["result"], indent=2, ensure_ascii=False)
+    here = url_for("scheduler.run", id=standing.id)
+    page = render_template("tminus_run.html", run=run, result=result, here=here, is_over=is_over, again_s=_AGAIN_S)
+    return make_response(page)
 
 
 def _asked_again(response: Response, *, is_over: bool) -> "AnyResponse":
-    response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:32])
+    response.set_etag(tag(response.get_data(as_text=True)))
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["Vary"] = "Accept, Cookie"
     if not is_over:

@@ -1,74 +1,95 @@
 // Keeps elements up to date with work that was handed over. No framework, nothing inline, nothing from elsewhere.
 //
 //   <div data-tminus-run="/scheduler/runs/ID">
-//     <span data-tminus="state">queued</span> <progress data-tminus="progress" max="1"></progress>
+//     <span data-tminus="state">queued</span> <progress data-tminus="progress" max="1" aria-label="progress"></progress>
 //     <span data-tminus="progress_text"></span> <pre data-tminus="result"></pre> <span data-tminus="error"></span>
 //   </div>
 //
-// The element gets data-tminus-state, aria-busy while it goes on, and an event "tminus:change" with the answer in `detail`.
+// The element gets data-tminus-state, and an event "tminus:change" with the answer in `detail`. Elements may come and go.
 "use strict";
 
 (() => {
-  const OVER = new Set(["completed", "failed", "cancelled"]);
+  const OVER = new Set(["completed", "failed", "cancelled", "unknown"]);
   const LONGEST_S = 30;
+  const DAY_S = 86400; // setTimeout knows no more than 24 days
 
   const wait = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-  const text = (name, run) => {
-    if (name === "error") return run.error ? run.error.message || run.error.kind : "";
-    if (name === "result") return typeof run.result === "string" ? run.result : JSON.stringify(run.result, null, 2);
-    return String(run[name]);
+  // Nobody looks at a hidden tab, so it asks nothing, and at once when it is shown.
+  const shown = () => document.hidden && new Promise((resolve) => document.addEventListener("visibilitychange", resolve, { once: true }));
+
+  // Seconds, or a date by the clock of the server; undefined where neither was said.
+  const retryAfter = (headers) => {
+    const said = headers.get("Retry-After");
+    const seconds = /^\d+$/.test(said) ? Number(said) : (Date.parse(said) - Date.parse(headers.get("Date") ?? new Date())) / 1000;
+    return Math.min(Math.max(seconds, 1), DAY_S) || undefined;
+  };
+
+  const text = (name, value) => {
+    if (value === null || value === undefined) return "";
+    if (name === "error") return value.message || value.kind;
+    return typeof value === "string" ? value : JSON.stringify(value, null, 2);
   };
 
   const show = (element, run) => {
     element.dataset.tminusState = run.state;
-    element.setAttribute("aria-busy", String(!OVER.has(run.state)));
     for (const part of element.querySelectorAll("[data-tminus]")) {
       const name = part.dataset.tminus;
-      const value = run[name];
       if (part instanceof HTMLProgressElement) {
-        if (run.state === "completed") part.value = part.max;
-        else if (value !== null && value !== undefined) part.value = value * part.max;
+        const done = run.state === "completed" ? 1 : (run.progress ?? (OVER.has(run.state) ? 0 : null));
+        if (done === null) part.removeAttribute("value");
+        else part.value = done * part.max;
       } else {
-        const said = value === null || value === undefined ? "" : text(name, run);
+        const said = text(name, run[name]);
         if (part.textContent !== said) part.textContent = said;
       }
     }
     element.dispatchEvent(new CustomEvent("tminus:change", { bubbles: true, detail: run }));
   };
 
-  const follow = async (element) => {
-    if (!element.hasAttribute("role")) element.setAttribute("role", "status"); // announced, politely, when it changes
-    let failures = 0;
-    for (;;) {
-      let seconds = 1;
-      try {
-        const response = await fetch(element.dataset.tminusRun, {
-          headers: { Accept: "application/json" },
-          cache: "no-cache",
-          credentials: "same-origin",
-        });
-        if (response.status === 404) {
-          element.dataset.tminusState = "unknown";
-          element.setAttribute("aria-busy", "false");
-          return;
-        }
-        if (!response.ok) throw new Error(String(response.status));
-        const run = await response.json();
-        show(element, run);
-        if (OVER.has(run.state)) return;
-        failures = 0;
-        seconds = Number(response.headers.get("Retry-After")) || seconds;
-      } catch {
-        failures += 1; // the connection is gone, or the server restarts: go on
-        seconds = Math.min(2 ** failures, LONGEST_S);
-      }
-      await wait(seconds);
-      if (!element.isConnected) return;
+  // A screen reader hears of a new state and of an error, not of every per cent, and not the whole result.
+  const announce = (element) => {
+    for (const part of element.querySelectorAll("[data-tminus=state], [data-tminus=error]")) {
+      if (!part.closest("[aria-live], [role=status], [role=alert], [role=log]")) part.setAttribute("role", "status");
     }
   };
 
-  const begin = () => document.querySelectorAll("[data-tminus-run]").forEach(follow);
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
-  else begin();
+  const ask = async (url) => {
+    const stop = AbortSignal.timeout(LONGEST_S * 1000);
+    const response = await fetch(url, { headers: { Accept: "application/json" }, cache: "no-cache", signal: stop });
+    const again = retryAfter(response.headers);
+    if (response.status === 404) return { run: { state: "unknown" } };
+    return response.ok ? { run: await response.json(), again } : { again };
+  };
+
+  const follow = async (element) => {
+    announce(element);
+    let failures = 0;
+    let last;
+    while (element.isConnected) {
+      const { run, again } = await ask(element.dataset.tminusRun).catch(() => ({})); // the connection is gone: go on
+      if (run) {
+        failures = 0;
+        const said = JSON.stringify(run);
+        if (said !== last) show(element, run);
+        last = said;
+        if (OVER.has(run.state)) return;
+      } else failures += 1;
+      await wait(again ?? Math.min(2 ** failures, LONGEST_S));
+      await shown();
+    }
+    followed.delete(element);
+  };
+
+  const followed = new WeakSet();
+  const look = () => {
+    for (const element of document.querySelectorAll("[data-tminus-run]")) {
+      if (!followed.has(element)) {
+        followed.add(element);
+        follow(element);
+      }
+    }
+  };
+  new MutationObserver(look).observe(document, { childList: true, subtree: true });
+  look();
 })();

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +142,11 @@ def insert_or_skip(connection: Connection, table: sa.Table) -> Any:
     return dialect.insert(table).on_conflict_do_nothing()
 
 
-def insert_or_update(connection: Connection, table: sa.Table, *, key: str, changed: list[str]) -> Any:
-    """An INSERT that sets these columns of a row that is already there."""
+def insert_or_update(connection: Connection, table: sa.Table, *, key: Sequence[str], changed: Sequence[str]) -> Any:
+    """An INSERT that sets these columns of a row with that key that is already there."""
     dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
     statement = dialect.insert(table)
-    return statement.on_conflict_do_update(index_elements=[key], set_={name: statement.excluded[name] for name in changed})
+    return statement.on_conflict_do_update(index_elements=key, set_={name: statement.excluded[name] for name in changed})
 
 
 def change_counter(connection: Connection) -> int | None:

@@ -13,7 +13,7 @@ from scheduler.errors import LedgerError, UsageError
 
 #: `/var/lib` and `/srv` are this near, and hold what is not ours.
 _NEAR_THE_ROOT = 3
-_COMPANIONS = ("", "-wal", "-shm", ".lock")
+_COMPANIONS = ("", "-wal", "-shm", ".lock", ".locks")
 
 
 def path_of(url: URL) -> Path | None:
@@ -38,6 +38,11 @@ def identity(path: Path | None) -> tuple[int, int] | None:
 def lock_file(path: Path) -> Path:
     """The lock file beside a SQLite ledger."""
     return path.with_name(path.name + ".lock")
+
+
+def named_locks_file(path: Path) -> Path:
+    """The file beside a SQLite ledger that has a byte for each lock by name."""
+    return path.with_name(path.name + ".locks")
 
 
 def prepare(path: Path, *, create: bool) -> None:
@@ -82,14 +87,13 @@ def share(path: Path, *, group: str) -> None:
                 file.chmod(0o660)
 
 
-def open_lock(path: Path) -> int:
+def open_lock(path: Path, file: Path) -> int:
     """
-    The lock file beside a SQLite ledger, open; made with its database's owner, group and mode where it is not there yet.
+    A lock file beside a SQLite ledger, open; made with its database's owner, group and mode where it is not there yet.
 
     Raises:
         LedgerError: this user may not.
     """
-    file = lock_file(path)
     try:
         try:
             return os.open(file, os.O_RDWR)
@@ -101,15 +105,15 @@ def open_lock(path: Path) -> int:
         with contextlib.suppress(PermissionError):  # somebody else was quicker to make it
             os.fchmod(descriptor, stat.S_IMODE(about.st_mode))
     except OSError as error:
-        raise explain_lock(path, error) from error
+        raise explain_lock(path, file, error) from error
     return descriptor
 
 
-def explain_lock(path: Path, error: OSError) -> LedgerError:
+def explain_lock(path: Path, file: Path, error: OSError) -> LedgerError:
     """A sentence for what the system said of a ledger's lock file."""
     if isinstance(error, PermissionError):
-        return _not_permitted(path, lock_file(path))
-    return LedgerError(f"the lock file {lock_file(path)} cannot be opened: {error.strerror}", hint="see `tminus doctor`")
+        return _not_permitted(path, file)
+    return LedgerError(f"the lock file {file} cannot be opened: {error.strerror}", hint="see `tminus doctor`")
 
 
 def explain(path: Path, said: str) -> LedgerError:

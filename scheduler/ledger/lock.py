@@ -59,7 +59,7 @@ def is_held(ledger: Ledger) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise explain_lock(ledger.path, error) from error
+        raise explain_lock(ledger.path, lock_file(ledger.path), error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -77,7 +77,7 @@ class _FileLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        descriptor = open_lock(self._path)
+        descriptor = open_lock(self._path, lock_file(self._path))
         for _ in range(_TRIES):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,7 +27,7 @@ metadata = MetaData()
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 #: The newest migration; a ledger that says otherwise is migrated, or refused where it is newer.
-SCHEMA = "0004"
+SCHEMA = "0005"
 
 #: Who has opened the ledger to run jobs: daemons, and `run-now` without one.
 instances = Table(
@@ -177,6 +177,16 @@ runs = Table(
 
 #: The applications whose work a daemon does.
 apps = Table("apps", metadata, Column("name", Text, primary_key=True))
+
+#: What an application's processes share: JSON, its keys in order. What is not there is None, and None is not there.
+state = Table(
+    "state",
+    metadata,
+    Column("app", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("app", "name"),
+)
 
 #: What others ask of the daemon; one that no daemon took may be withdrawn by who asked.
 requests = Table(

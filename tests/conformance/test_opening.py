@@ -76,7 +76,7 @@ def test_an_older_ledger_is_migrated_and_keeps_what_it_has(ledger: Ledger) -> No
     before = run_batch(ledger, [1.0, 2.0])
     with ledger.write() as connection:
         connection.exec_driver_sql("ALTER TABLE attempts DROP COLUMN output")  # what 0002 has brought
-        for table in ("chains", "links", "runs", "apps"):  # and 0003 and 0004
+        for table in ("chains", "links", "runs", "apps", "state"):  # and 0003 to 0005
             connection.exec_driver_sql(f"DROP TABLE {table}")
     declare(ledger, "0001")
     with opened(full_url(ledger.url)) as migrated:

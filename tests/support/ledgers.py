@@ -1,8 +1,11 @@
 """Ledgers with something in them."""
 
 import contextlib
+import os
+import signal
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,12 +14,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from scheduler.errors import LedgerError, TminusError
+from scheduler.errors import LedgerError, LockTimeout, TminusError
 from scheduler.instants import MS, SECOND
-from scheduler.ledger import claims, instances, outcomes
+from scheduler.ledger import claims, instances, outcomes, state
 from scheduler.ledger.engine import Ledger, open_ledger
 from scheduler.ledger.files import explain
 from scheduler.ledger.lock import lock_of
+from scheduler.ledger.named_locks import acquire
 from scheduler.ledger.tables import releases
 from scheduler.model.batch import Decided, Due, Ended, Release
 from scheduler.model.occurrence import Attempt, OccurrenceId
@@ -202,3 +206,26 @@ def hold_writer(pipe: Connection, url: str) -> None:
         connection.execute(releases.delete())
         pipe.send("writing")
         pipe.recv()
+
+
+def hold_named_lock(pipe: Connection, url: str, *names: str, timeout_ns: int = 20 * SECOND, forks: bool = False) -> None:
+    """In another process: take the application's locks, say so, or what was wrong, and keep them until told to give them back."""
+    with opened(url) as ledger:
+        try:
+            give_back = [acquire(ledger, "shop", name, timeout_ns) for name in names]
+        except LockTimeout as error:
+            pipe.send(error.message)
+            return
+        if forks and (child := os.fork()) == 0:
+            pipe.close()
+            signal.pause()
+        pipe.send(child if forks else "held")
+        pipe.recv()
+        for one in give_back:
+            one()
+
+
+def count_up(pipe: Connection, url: str, threads: int, times: int) -> None:
+    """In another process: threads that count the same; says what each step returned."""
+    with opened(url) as ledger, ThreadPoolExecutor(threads) as pool:
+        pipe.send(list(pool.map(lambda _: state.incr(ledger, "shop", "votes", 1), range(threads * times))))

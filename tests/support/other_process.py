@@ -36,9 +36,10 @@ class OtherProcess:
         user: Whom it runs as, where not as we do.
     """
 
-    def __init__(self, does: Callable[..., None], *args: Any, user: User | None = None) -> None:
+    def __init__(self, does: Callable[..., None], *args: Any, user: User | None = None, **more: Any) -> None:
         self._pipe, theirs = _context.Pipe()
-        self._process: ForkServerProcess = _context.Process(target=_run, args=(does, theirs, user, *args), daemon=True)
+        arguments = (does, theirs, user, *args)
+        self._process: ForkServerProcess = _context.Process(target=_run, args=arguments, kwargs=more, daemon=True)
         self._process.start()
         theirs.close()
 
@@ -73,19 +74,19 @@ class OtherProcess:
 
 
 @contextmanager
-def another_process(does: Callable[..., None], *args: Any, user: User | None = None) -> Iterator[OtherProcess]:
+def another_process(does: Callable[..., None], *args: Any, user: User | None = None, **more: Any) -> Iterator[OtherProcess]:
     """One that is gone at the end of the block."""
-    process = OtherProcess(does, *args, user=user)
+    process = OtherProcess(does, *args, user=user, **more)
     try:
         yield process
     finally:
         process.close()
 
 
-def _run(does: Callable[..., None], pipe: Connection, user: User | None, *args: Any) -> None:
+def _run(does: Callable[..., None], pipe: Connection, user: User | None, *args: Any, **more: Any) -> None:
     if user is not None:
         load_all_modules()
         os.setgroups(user.groups)
         os.setgid(user.gid)
         os.setuid(user.uid)
-    does(pipe, *args)
+    does(pipe, *args, **more)

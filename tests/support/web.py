@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.support.daemon import PATIENCE_S, eventually
 
@@ -114,7 +114,8 @@ def example(name: str, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """A real browser without a window."""
+    """A real browser without a window; what is expected of its pages may take as long as everywhere in these tests."""
+    expect.set_options(timeout=PATIENCE_S * 1000)
     found = shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
         pytest.skip("there is no chromium here (apt install chromium)")

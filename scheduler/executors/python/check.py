@@ -5,7 +5,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from scheduler.executors.python import contexts, output
+from scheduler.executors.python import contexts, output, pipe
 from scheduler.executors.python.call import checked
 from scheduler.executors.python.loading import CannotLoad, load, load_app
 from scheduler.executors.python.registry import code_jobs, other_apps
@@ -26,6 +26,7 @@ def check(app_name: str | None) -> None:
     asked, answer_to = private_pipes()
     name = os.environ["TMINUS_APP"]
     output.capture()
+    pipe.current = pipe.Pipe()  # nothing is handed over or shared
     questions = json.load(asked)
     answer: dict[str, Any] = {"app": "", "traceback": "", "jobs": [""] * len(questions), "code": [], "others": []}
     try:

@@ -11,11 +11,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
 from scheduler.clock import Clock
-from scheduler.executors.python import wire
+from scheduler.executors.python import pipe, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.job import Job
 from scheduler.executors.python.loading import Loader
-from scheduler.executors.python.wire import Finished, Work
+from scheduler.executors.python.wire import Answered, Ask, Finished, Work
 from scheduler.instants import SECOND
 from scheduler.release.gate import Gate
 from scheduler.release.latch import Latch
@@ -32,14 +32,19 @@ class Child:
     Args:
         arm: Of its shard.
         commands: GO or HOME comes here; its end means that the server has died.
-        reports: `armed` goes there, then the one report, a line each.
+        answers: To what the job asks the daemon.
+        reports: `armed` goes there, what the job asks, then the one report, a line each.
     """
 
-    def __init__(self, work: Work, arm: wire.Arm, *, commands: int, reports: int) -> None:
+    def __init__(self, work: Work, arm: wire.Arm, *, commands: int, answers: int, reports: int) -> None:
         self._work = work
         self._arm = arm
         self._commands = commands
+        self._answers = answers
         self._reports = reports
+        self._saying = threading.Lock()
+        self._pipe = pipe.Pipe()
+        self._listens = False
 
     def run(self, app: "Flask | None", *, board: Board, clock: Clock) -> NoReturn:
         """Prepare, wait for the permit, hold until T, enter, report; then end the process."""
@@ -61,6 +66,8 @@ class Child:
             all_out=alone,
             report=done.append,
         )
+        self._pipe.open(self._ask)
+        pipe.current = self._pipe
         job.arm(arm.deadline_ns)
         self._say({"armed": job.is_armed})
         left_ns = max(arm.give_up_ns - clock.wall_ns(), 0)
@@ -78,7 +85,22 @@ class Child:
             job.go_home()
         os._exit(0)
 
+    def _ask(self, ask: Ask) -> None:
+        with self._saying:
+            listens, self._listens = self._listens, True
+        if not listens:
+            threading.Thread(target=self._listen, name="answers", daemon=True).start()
+        # Not on this thread: the signal that ends a job may come in the middle, and the line would have no end.
+        threading.Thread(target=self._say, args=({"ask": asdict(ask)},), name="ask", daemon=True).start()
+
+    def _listen(self) -> None:
+        with open(self._answers, "rb") as answers:
+            for line in answers:
+                self._pipe.hear(Answered(**json.loads(line)))
+        os._exit(1)  # the server has died, and the daemon has taken back what this process had locked
+
     def _say(self, what: dict[str, object]) -> None:
-        left = memoryview(json.dumps(what, default=wire.plain).encode() + b"\n")
-        while left:
-            left = left[os.write(self._reports, left) :]
+        with self._saying:
+            left = memoryview(json.dumps(what, default=wire.plain).encode() + b"\n")
+            while left:
+                left = left[os.write(self._reports, left) :]

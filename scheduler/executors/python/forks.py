@@ -11,14 +11,15 @@ import os
 import selectors
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scheduler.clock import Clock, SystemClock
-from scheduler.executors.python import output, wire
+from scheduler.executors.python import output, pipe, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.child import GO, HOME, Child
+from scheduler.executors.python.forked import Forked, Shard
 from scheduler.executors.python.output import Output
 from scheduler.executors.python.serve import imported
 from scheduler.executors.python.wire import Finished, Work
@@ -29,37 +30,6 @@ if TYPE_CHECKING:
     from flask import Flask
 
 _LOOK_S = 0.05
-
-
-@dataclass(slots=True, eq=False)
-class _Child:
-    """A job's process, seen from the server."""
-
-    shard: "_Shard"
-    work: Work
-    pid: int
-    process: int  #: readable once it has ended; pidfd_open(2)
-    commands: int
-    reports: int
-    printed: int
-    output: Output
-    said: bytearray = field(default_factory=bytearray)
-    is_armed: bool | None = None
-    is_withdrawn: bool = False
-    is_buried: bool = False
-    entered_ns: int = 0  #: seen by the server, monotonic
-    told_ns: int = 0
-    report: Finished | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Shard:
-    arm: wire.Arm
-    began_ns: int
-    children: dict[int, _Child] = field(default_factory=dict)
-    alive: int = 0
-    is_armed: bool = False
-    is_released: bool = False
 
 
 class ForkServer:
@@ -74,7 +44,7 @@ class ForkServer:
         self._board = board
         self._clock = clock
         self._report = report
-        self._shards: dict[int, _Shard] = {}
+        self._shards: dict[int, Shard] = {}
         self._ready = selectors.DefaultSelector()
 
     def serve(self, commands: BinaryIO) -> None:
@@ -106,14 +76,18 @@ class ForkServer:
                     shard.is_released = True
                     for index, child in shard.children.items():
                         child.is_withdrawn = index in command.withdrawn
-                        self._tell(child, HOME if child.is_withdrawn else GO)
+                        child.tell(HOME if child.is_withdrawn else GO)
             case wire.Withdraw():
                 if shard := self._shards.get(command.shard):
                     for child in shard.children.values():
-                        self._tell(child, HOME)
+                        child.tell(HOME)
+            case wire.Answered():
+                for child in self._children():
+                    if child.pid == command.pid:
+                        child.answer(json.dumps(asdict(command)).encode() + b"\n")
 
     def _arm(self, command: wire.Arm) -> None:
-        shard = self._shards[command.shard] = _Shard(command, self._clock.monotonic_ns())
+        shard = self._shards[command.shard] = Shard(command, self._clock.monotonic_ns())
         for work in command.works:
             self._board.mark(command.slots + work.index, 0)
             child = shard.children[work.index] = self._fork(shard, work)
@@ -121,40 +95,39 @@ class ForkServer:
             for descriptor in (child.process, child.reports, child.printed):
                 self._ready.register(descriptor, selectors.EVENT_READ, (child, descriptor))
 
-    def _fork(self, shard: _Shard, work: Work) -> _Child:
-        commands, reports, printed = os.pipe(), os.pipe(), os.pipe()
+    def _fork(self, shard: Shard, work: Work) -> Forked:
+        commands, answers, reports, printed = os.pipe(), os.pipe(), os.pipe(), os.pipe()
         pid = os.fork()
         if pid == 0:
             try:
                 for descriptor in (1, 2):
                     os.dup2(printed[1], descriptor)
                 self._forget_others()
-                for descriptor in (commands[1], reports[0], printed[0]):
+                for descriptor in (commands[1], answers[1], reports[0], printed[0]):
                     os.close(descriptor)
-                child = Child(work, shard.arm, commands=commands[0], reports=reports[1])
+                child = Child(work, shard.arm, commands=commands[0], answers=answers[0], reports=reports[1])
                 child.run(self._app, board=self._board, clock=self._clock)
             finally:
                 os._exit(1)
-        for descriptor in (commands[0], reports[1], printed[1]):
+        for descriptor in (commands[0], answers[0], reports[1], printed[1]):
             os.close(descriptor)
-        for descriptor in (reports[0], printed[0]):
+        for descriptor in (answers[1], reports[0], printed[0]):
             os.set_blocking(descriptor, False)
         process = os.pidfd_open(pid)
-        return _Child(shard, work, pid, process, commands[1], reports[0], printed[0], Output(work.keep_output))
+        return Forked(shard, work, pid, process, commands[1], answers[1], reports[0], printed[0], Output(work.keep_output))
 
     def _forget_others(self) -> None:
         """In a child: the pipes of its elder siblings, whose ends the server could not see else."""
-        for shard in self._shards.values():
-            for child in shard.children.values():
-                for descriptor in (child.process, child.commands, child.reports, child.printed):
-                    with contextlib.suppress(OSError):
-                        os.close(descriptor)
+        for child in self._children():
+            for descriptor in child.descriptors:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
 
-    def _tell(self, child: _Child, what: bytes) -> None:
-        with contextlib.suppress(OSError):
-            os.write(child.commands, what)
+    def _children(self) -> Iterator[Forked]:
+        """Those that are not buried: of these neither the pid nor a descriptor is theirs any more."""
+        return (child for shard in self._shards.values() for child in shard.children.values() if not child.is_buried)
 
-    def _hear(self, child: _Child, descriptor: int) -> None:
+    def _hear(self, child: Forked, descriptor: int) -> None:
         """Something is to be read there, or the process has ended; nothing where that has been seen already."""
         if child.is_buried:
             return
@@ -163,7 +136,7 @@ class ForkServer:
         elif not self._read(child, descriptor):
             self._ready.unregister(descriptor)
 
-    def _read(self, child: _Child, descriptor: int) -> bool:
+    def _read(self, child: Forked, descriptor: int) -> bool:
         """Take what is there; False at its end."""
         try:
             chunk = os.read(descriptor, 1 << 16)
@@ -179,14 +152,17 @@ class ForkServer:
                 self._take(child, json.loads(line))
         return bool(chunk)
 
-    def _take(self, child: _Child, said: dict[str, object]) -> None:
+    def _take(self, child: Forked, said: dict[str, Any]) -> None:
         if said.keys() == {"armed"}:
             child.is_armed = bool(said["armed"])
             self._are_all_armed(child.shard)
+        elif said.keys() == {"ask"}:
+            child.has_asked = True
+            self._report(wire.Ask(**said["ask"]))
         else:
             child.report = wire.finished_of(said)
 
-    def _are_all_armed(self, shard: _Shard) -> None:
+    def _are_all_armed(self, shard: Shard) -> None:
         children = shard.children.values()
         if not shard.is_armed and all(child.is_armed is not None for child in children):
             shard.is_armed = True
@@ -194,20 +170,22 @@ class ForkServer:
             armed = sum(bool(child.is_armed) for child in children)
             self._report(wire.Armed(shard=shard.arm.shard, armed=armed, took_ns=took_ns))
 
-    def _bury(self, child: _Child) -> None:
+    def _bury(self, child: Forked) -> None:
         """Its process has ended; others that it has started may still hold its pipes."""
         child.is_buried = True
         shard = child.shard
         _, status = os.waitpid(child.pid, 0)
-        _kill(child, signal.SIGKILL)  # what it has started
+        child.kill(signal.SIGKILL)  # what it has started
         for descriptor in (child.reports, child.printed):
             while self._read(child, descriptor):
                 pass
         for descriptor in (child.process, child.reports, child.printed):
             with contextlib.suppress(KeyError):  # read to its end before
                 self._ready.unregister(descriptor)
-        for descriptor in (child.process, child.reports, child.printed, child.commands):
+        for descriptor in child.descriptors:
             os.close(descriptor)
+        if child.has_asked:
+            self._report(wire.Gone(pid=child.pid))
         if child.is_armed is None:
             child.is_armed = False
             self._are_all_armed(shard)
@@ -219,7 +197,7 @@ class ForkServer:
             del self._shards[shard.arm.shard]
             self._report(wire.Ended(shard=shard.arm.shard, released=shard.is_released))
 
-    def _finished(self, child: _Child, status: int) -> Finished:
+    def _finished(self, child: Forked, status: int) -> Finished:
         report = child.report
         if report is None or child.told_ns:
             started_ns = self._board.entered_ns(child.shard.arm.slots + child.work.index)
@@ -243,25 +221,19 @@ class ForkServer:
 
     def _look_at_the_clock(self) -> None:
         now_ns = self._clock.monotonic_ns()
-        for shard in self._shards.values():
-            for child in shard.children.values():
-                if not child.entered_ns and self._board.entered_ns(shard.arm.slots + child.work.index):
-                    child.entered_ns = now_ns
-                if child.told_ns and now_ns - child.told_ns > child.work.kill_after_ns:
-                    _kill(child, signal.SIGKILL)
-                elif not child.told_ns and child.entered_ns and now_ns - child.entered_ns > child.work.total_ns:
-                    child.told_ns = now_ns
-                    _kill(child, signal.SIGTERM)
+        for child in self._children():
+            if not child.entered_ns and self._board.entered_ns(child.shard.arm.slots + child.work.index):
+                child.entered_ns = now_ns
+            if child.told_ns and now_ns - child.told_ns > child.work.kill_after_ns:
+                child.kill(signal.SIGKILL)
+            elif not child.told_ns and child.entered_ns and now_ns - child.entered_ns > child.work.total_ns:
+                child.told_ns = now_ns
+                child.kill(signal.SIGTERM)
+            child.answer()
 
     def _end_all(self) -> None:
-        for shard in self._shards.values():
-            for child in shard.children.values():
-                _kill(child, signal.SIGKILL)
-
-
-def _kill(child: _Child, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, number)
+        for child in self._children():
+            child.kill(signal.SIGKILL)
 
 
 def serve_forks(board: Board, app_name: str | None) -> None:
@@ -272,6 +244,7 @@ def serve_forks(board: Board, app_name: str | None) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     output.log_to(logging.StreamHandler(sys.stderr))
+    pipe.current = pipe.Pipe()  # its children open it
     app = imported(app_name, reports_to)
     gc.collect()
     gc.freeze()  # what the children share stays shared

@@ -1,67 +1,98 @@
-"""Handing work over from inside a job: over the runner's pipe, for the application's environment has no ledger."""
+"""What a job asks of the daemon: over the pipes of its runner, for the application's environment has no ledger."""
 
 import itertools
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from scheduler.errors import TminusError
-from scheduler.executors.python.wire import Submit, Submitted
+from scheduler.errors import LedgerError, LockTimeout, TminusError, UsageError
+from scheduler.executors.python.wire import Answered, Ask
+from scheduler.instants import SECOND
 
-#: The daemon tries so long to write it down.
+#: The daemon tries so long to write something down.
 _PATIENCE_S = 30
+_ERRORS = {error.__name__: error for error in (LedgerError, LockTimeout, UsageError)}
 
 
 class Pipe:
-    """
-    Thread-safe.
+    """Thread-safe; of use from `open` on, in that process alone."""
 
-    Args:
-        report: Sends what is handed over.
-    """
-
-    def __init__(self, report: Callable[[Submit], None]) -> None:
-        self._report = report
+    def __init__(self) -> None:
+        self._report: Callable[[Ask], None] | None = None
+        self._pid = 0
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._waiting: dict[int, Future[Submitted]] = {}
+        self._waiting: dict[int, Future[Answered]] = {}
 
-    def submit(self, **work: Any) -> tuple[str, str]:
+    def open(self, report: Callable[[Ask], None]) -> None:
         """
-        Hand work over; its fields are those of `model.background.Work`.
+        The application is imported.
 
-        Returns:
-            The run's id, and the occurrence that it stands for.
+        Args:
+            report: Sends what is asked.
+        """
+        self._report, self._pid = report, os.getpid()
+
+    def ask(self, what: str, given: Mapping[str, Any], *, patience_s: float = _PATIENCE_S) -> Any:
+        """
+        Ask, and wait for the answer; `what` and `given` as in `wire.Ask`.
 
         Raises:
-            TminusError: it was not written down.
+            TminusError: it was not done, or nobody knows whether it was.
         """
-        number, future = next(self._numbers), Future[Submitted]()
-        with self._lock:
-            self._waiting[number] = future
-        self._report(Submit(number=number, work=work))
-        try:
-            said = future.result(_PATIENCE_S)
-        except TimeoutError:
-            hint = "look for it in `tminus history` before you try again"
-            raise TminusError(
-                f"the daemon has not said within {_PATIENCE_S} s whether the work is written down", hint=hint
-            ) from None
-        finally:
-            with self._lock:
-                self._waiting.pop(number, None)
-        if said.error:
-            raise TminusError(said.error)
-        return said.id, said.occurrence
+        return self._ask(next(self._numbers), what, given, patience_s)
 
-    def hear(self, said: Submitted) -> None:
+    def acquire(self, app: str, name: str, timeout_ns: int) -> Callable[[], None]:
+        """Have the daemon take a lock for this process; as `named_locks.acquire`."""
+        number = next(self._numbers)
+
+        def give_back() -> None:
+            if os.getpid() == self._pid:
+                self.ask("unlock", {"lock": number})
+
+        try:
+            given = {"app": app, "name": name, "timeout_ns": timeout_ns}
+            self._ask(number, "lock", given, timeout_ns / SECOND + _PATIENCE_S)
+        except LockTimeout:
+            raise
+        except BaseException:
+            if self._report and os.getpid() == self._pid:  # it may come yet, or has come
+                self._report(Ask(pid=self._pid, number=next(self._numbers), what="unlock", given={"lock": number}))
+            raise
+        return give_back
+
+    def hear(self, said: Answered) -> None:
         """The daemon answers."""
         with self._lock:
             future = self._waiting.get(said.number)
         if future is not None:
             future.set_result(said)
 
+    def _ask(self, number: int, what: str, given: Mapping[str, Any], patience_s: float) -> Any:
+        if self._report is None:
+            hint = "do it in a view or a job, or when they begin"
+            raise TminusError("nothing can be handed over or shared while the application is imported", hint=hint)
+        if os.getpid() != self._pid:
+            hint = "do it in the job itself"
+            raise TminusError("nothing can be handed over or shared in a process that a job has forked", hint=hint)
+        future = Future[Answered]()
+        with self._lock:
+            self._waiting[number] = future
+        try:
+            self._report(Ask(pid=self._pid, number=number, what=what, given=given))
+            said = future.result(patience_s)
+        except TimeoutError:
+            hint = "look whether it is done before you try again"
+            raise TminusError(f"the daemon has not said within {patience_s:g} s whether it is done: {what}", hint=hint) from None
+        finally:
+            with self._lock:
+                self._waiting.pop(number, None)
+        if said.kind:
+            raise _ERRORS.get(said.kind, TminusError)(said.value, hint=said.hint)
+        return said.value
 
-#: Of this process, where it is a runner.
+
+#: Of this process, where it runs jobs, or imports an application for them.
 current: Pipe | None = None

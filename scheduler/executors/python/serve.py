@@ -32,8 +32,9 @@ def serve(board: Board, app_name: str | None) -> None:
     output.capture()
     name = os.environ["TMINUS_APP"]  # before the application is imported, which may do with its environment what it likes
     reports: queue.SimpleQueue[wire.Report] = queue.SimpleQueue()
-    handing_over = pipe.current = pipe.Pipe(reports.put)
+    asking = pipe.current = pipe.Pipe()
     app = imported(app_name, reports_to)
+    asking.open(reports.put)
     clock = SystemClock()
     executor = Executor(app, board=board, clock=clock, report=reports.put, spent=lambda: os._exit(0))
     threading.Thread(target=_write, args=(reports, reports_to, executor, clock), name="reports", daemon=True).start()
@@ -43,8 +44,8 @@ def serve(board: Board, app_name: str | None) -> None:
     may_be_realtime = priority.is_allowed(priority.LANES)  # only where the lanes may have the one above
     reports.put(wire.Hello(version=wire.VERSION, pid=os.getpid(), realtime=may_be_realtime, jobs=code_jobs(app, name)))
     for command in wire.read_commands(commands):
-        if isinstance(command, wire.Submitted):
-            handing_over.hear(command)
+        if isinstance(command, wire.Answered):
+            asking.hear(command)
         else:
             executor.obey(command)
     os._exit(0)  # a job may run for as long as it likes

@@ -194,28 +194,38 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submit:
-    """A job hands work over; `work` has the fields of `model.background.Work`."""
+class Ask:
+    """A job asks the daemon for something."""
 
+    pid: int  #: of its process: the runner's, or that of an isolated job; with `number` what the answer is known by
     number: int
-    work: Mapping[str, Any]
+    what: str  #: `submit` with the fields of `model.background.Work`; `lock`, `unlock`; an operation of `ledger.state`
+    given: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submitted:
-    """It is written down, as `id`, or an error says why not."""
+class Answered:
+    """The daemon's answer; `kind` is the class of the error that it is instead, `value` its sentence then."""
 
+    pid: int
     number: int
-    id: str = ""
-    occurrence: str = ""
-    error: str = ""
+    value: Any = None
+    kind: str = ""
+    hint: str | None = None
 
 
-Command = Arm | Release | Withdraw | Stop | Submitted
-Report = Hello | Armed | Results | Progress | Submit | Ended
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """A process of which there were asks has ended."""
 
-_COMMANDS = {command.__name__: command for command in (Arm, Release, Withdraw, Stop, Submitted)}
-_REPORTS = {report.__name__: report for report in (Hello, Armed, Results, Progress, Submit, Ended)}
+    pid: int
+
+
+Command = Arm | Release | Withdraw | Stop | Answered
+Report = Hello | Armed | Results | Progress | Ask | Gone | Ended
+
+_COMMANDS = {command.__name__: command for command in (Arm, Release, Withdraw, Stop, Answered)}
+_REPORTS = {report.__name__: report for report in (Hello, Armed, Results, Progress, Ask, Gone, Ended)}
 
 _Message = TypeVar("_Message")
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.executors.python.wire import Release
+from tests.support.daemon import eventually
 from tests.support.runner import a_call, runner, stopped
 
 _SHOP = """
@@ -37,6 +39,13 @@ def moves():
 
 def where():
     return os.getcwd()
+
+def says_its_pid(file):
+    open(file, "w").write(f"{os.getpid()}\\n")
+
+def until_there_is(file):
+    while not os.path.exists(file):
+        threading.Event().wait(0.01)
 """
 
 
@@ -135,3 +144,19 @@ def test_a_module_that_hangs_while_it_is_imported_holds_up_nobody_else(tmp_path:
         assert done[0].late
         assert {done[n].body for n in range(1, 10)} == {b'"pong"'}
         assert all(done[n].armed for n in range(1, 10))
+
+
+def test_a_job_that_has_ended_beside_one_that_runs_takes_nothing_from_those_that_follow(tmp_path: Path) -> None:
+    pid, go = tmp_path / "pid", tmp_path / "go"
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        first = process.arm([a_call("shop:says_its_pid", str(pid)), a_call("shop:until_there_is", str(go), index=1)])
+        process.wait_until_armed()
+        process.send(Release(shard=first, withdrawn=[]))
+        eventually(
+            lambda: pid.exists() and pid.read_text().endswith("\n") and not Path(f"/proc/{pid.read_text().strip()}").exists()
+        )
+        second = process.arm([a_call("shop:ping", index=2)])
+        process.send(Release(shard=second, withdrawn=[]))
+        assert process.results()[2].body == b'"pong"'
+        go.touch()
+        assert process.results()[1].cause is None

@@ -13,7 +13,7 @@ from scheduler.daemon.handovers import Handovers
 from scheduler.daemon.recorder import Recorder
 from scheduler.daemon.station import Station
 from scheduler.errors import LedgerError
-from scheduler.executors.python.wire import Submit, Submitted
+from scheduler.executors.python.wire import Answered, Ask
 from scheduler.ledger import background, runs
 from scheduler.ledger.background import Run
 from scheduler.ledger.engine import Ledger, open_ledger
@@ -75,11 +75,11 @@ def test_a_start_that_raised_and_is_durable_all_the_same_is_taken_back_and_made_
 
 
 def test_work_that_makes_no_sense_is_refused_and_the_next_is_written_down(station: Station) -> None:
-    answers: list[Submitted] = []
+    answers: list[Answered] = []
     handovers = Handovers(station.ledger, clock=station.clock)
-    handovers.put(Submit(number=1, work={"what": "ever"}), answers.append)
-    handovers.put(Submit(number=2, work={"app": "shop", "ref": "shop:look"}), answers.append)
+    handovers.put(1, Ask(pid=1, number=1, what="submit", given={"what": "ever"}), answers.append)
+    handovers.put(1, Ask(pid=1, number=2, what="submit", given={"app": "shop", "ref": "shop:look"}), answers.append)
     eventually(lambda: len(answers) == 2, what="both are answered")
-    assert answers[0].error.startswith("the work cannot be written down: ")
-    assert runs.standing(station.ledger, answers[1].id)
+    assert answers[0].kind == "TypeError"
+    assert runs.standing(station.ledger, answers[1].value[0])
     station.ledger.close()

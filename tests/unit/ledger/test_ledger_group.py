@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from scheduler.errors import UsageError
+from scheduler.instants import SECOND
 from scheduler.ledger.engine import open_ledger
 from scheduler.ledger.lock import lock_of
+from scheduler.ledger.named_locks import acquire
 from tests.support.ledgers import an_instance, open_it
 from tests.support.other_process import User, another_process
 
@@ -54,6 +56,7 @@ def test_with_a_group_all_its_files_are_the_groups_whatever_the_umask(path: Path
         an_instance(ledger)
         lock = lock_of(ledger)
         assert lock.acquire()
+        acquire(ledger, "shop", "poll", SECOND)()
     finally:
         os.umask(before)
     assert modes(path.parent) == {
@@ -62,6 +65,7 @@ def test_with_a_group_all_its_files_are_the_groups_whatever_the_umask(path: Path
         "ledger.db-wal": ("0o660", GROUP.gr_gid),
         "ledger.db-shm": ("0o660", GROUP.gr_gid),
         "ledger.db.lock": ("0o660", GROUP.gr_gid),
+        "ledger.db.locks": ("0o660", GROUP.gr_gid),
     }
     lock.release()
     ledger.close()

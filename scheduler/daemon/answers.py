@@ -1,0 +1,25 @@
+"""What a runner that has asked for something is told."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from scheduler.errors import TminusError
+from scheduler.executors.python.wire import Answered, Ask
+
+log = structlog.get_logger()
+
+#: Sends an answer to the runner that asked, and to no other one that has taken its place.
+Answer = Callable[[Answered], object]
+
+
+def answered(ask: Ask, do: Callable[[], Any]) -> Answered:
+    """Do it; what came of it."""
+    try:
+        return Answered(pid=ask.pid, number=ask.number, value=do())
+    except TminusError as error:
+        return Answered(pid=ask.pid, number=ask.number, value=error.message, kind=type(error).__name__, hint=error.hint)
+    except Exception as error:  # the next one is answered, too
+        log.exception("what a job asked for broke", what=ask.what)
+        return Answered(pid=ask.pid, number=ask.number, value=f"a bug in tminus: {error!r}", kind=type(error).__name__)

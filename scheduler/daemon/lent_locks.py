@@ -1,0 +1,65 @@
+"""Locks that this process holds for jobs, whose runners have no ledger: a thread for each, from its wait to its return."""
+
+import threading
+from dataclasses import dataclass, field
+
+from scheduler.daemon.answers import Answer, answered
+from scheduler.executors.python.wire import Ask
+from scheduler.ledger import named_locks
+from scheduler.ledger.engine import Ledger
+
+
+@dataclass(slots=True, eq=False)
+class _Lent:
+    """A lock, or the wait for it, until it is wanted no more: given back with these words, or its holder has ended."""
+
+    is_over: threading.Event = field(default_factory=threading.Event)
+    back: tuple[Ask, Answer] | None = None
+
+
+class LentLocks:
+    """Thread-safe. What is asked returns at once."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
+        self._lent: dict[tuple[int, int, int], _Lent] = {}  #: by runner, process, and number of the question
+
+    def take(self, runner: int, ask: Ask, answer: Answer) -> None:
+        """Take a lock for a process of that runner; the answer comes when it has it, or does not get it."""
+        key = runner, ask.pid, ask.number
+        with self._lock:
+            lent = self._lent[key] = _Lent()
+        words = (key, lent, ask, answer)
+        threading.Thread(target=self._lend, args=words, name=f"lock {ask.given['name']}", daemon=True).start()
+
+    def give_back(self, runner: int, ask: Ask, answer: Answer) -> None:
+        """A process gives its lock back, or no longer wants it; it is answered when that is done."""
+        with self._lock:
+            lent = self._lent.get((runner, ask.pid, ask.given["lock"]))
+        if lent is None:
+            answer(answered(ask, lambda: None))
+        else:
+            lent.back = ask, answer
+            lent.is_over.set()
+
+    def gone(self, runner: int, pid: int) -> None:
+        """That process has ended; where it is the runner itself all that it has forked count as ended."""
+        with self._lock:
+            ended = [lent for key, lent in self._lent.items() if key[0] == runner and pid in (runner, key[1])]
+        for lent in ended:
+            lent.is_over.set()
+
+    def _lend(self, key: tuple[int, int, int], lent: _Lent, ask: Ask, answer: Answer) -> None:
+        held = []
+        said = answered(ask, lambda: held.append(named_locks.acquire(self._ledger, **ask.given)))
+        answer(said)
+        if held:
+            lent.is_over.wait()
+        with self._lock:
+            del self._lent[key]
+        back = lent.back
+        if held and back is not None:
+            back[1](answered(back[0], held[0]))
+        elif held:
+            answered(ask, held[0])

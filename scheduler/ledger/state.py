@@ -1,0 +1,82 @@
+"""
+What an application's processes share: values by their names. A change is one transaction, durable when it returns.
+
+Values are JSON text, its keys in order, so that what is equal is the same text; None is a name that is not there.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from scheduler.errors import UsageError
+from scheduler.ledger.engine import Ledger, insert_or_update
+from scheduler.ledger.tables import state
+
+_LARGEST = 2**63 - 1
+
+
+def get(ledger: Ledger, app: str, name: str) -> str | None:
+    """The value of that name."""
+    with ledger.read() as connection:
+        return connection.execute(sa.select(state.c.value).where(_is(app, name))).scalar()
+
+
+def put(ledger: Ledger, app: str, name: str, value: str | None) -> None:
+    """Give the name that value, whatever it had."""
+    with ledger.write() as connection:
+        _write(connection, app, name, value)
+
+
+def incr(ledger: Ledger, app: str, name: str, by: int) -> int:
+    """
+    Count; a name that is not there stands at 0.
+
+    Returns:
+        What it stands at now.
+
+    Raises:
+        UsageError: the value is no integer, or would not fit into 64 bits.
+    """
+    with ledger.write() as connection:
+        value = json.loads(_held(connection, app, name) or "0")
+        if type(value) is not int:
+            raise UsageError(f"{name!r} is no counter: its value is {json.dumps(value):.40}", hint="set it to a number first")
+        if not -_LARGEST <= value + by <= _LARGEST:
+            raise UsageError(f"the counter {name!r} stands at {value}; {by:+} more does not fit into 64 bits")
+        _write(connection, app, name, str(value + by))
+        return value + by
+
+
+def compare_and_set(ledger: Ledger, app: str, name: str, expected: str | None, value: str | None) -> bool:
+    """Give the name that value where it has the expected one; False where it has another."""
+    with ledger.write() as connection:
+        found = _held(connection, app, name)
+        _write(connection, app, name, value if found == expected else found)
+        return found == expected
+
+
+#: By what an application calls them.
+OPERATIONS: Mapping[str, Callable[..., Any]] = {"get": get, "set": put, "incr": incr, "compare_and_set": compare_and_set}
+
+
+def _is(app: str, name: str) -> sa.ColumnElement[bool]:
+    return sa.and_(state.c.app == app, state.c.name == name)
+
+
+def _held(connection: Connection, app: str, name: str) -> str | None:
+    """Its value, which nobody else changes until the transaction ends."""
+    # Also where it is not there: PostgreSQL has no lock on a row that is to come.
+    insert = insert_or_update(connection, state, key=("app", "name"), changed=("name",)).returning(state.c.value)
+    found: str = connection.execute(insert.values(app=app, name=name, value="")).scalar_one()
+    return found or None
+
+
+def _write(connection: Connection, app: str, name: str, value: str | None) -> None:
+    if value is None:
+        connection.execute(state.delete().where(_is(app, name)))
+    else:
+        insert = insert_or_update(connection, state, key=("app", "name"), changed=("value",))
+        connection.execute(insert.values(app=app, name=name, value=value))

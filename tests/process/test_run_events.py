@@ -1,0 +1,156 @@
+"""The event stream of a run, as a web server with threads serves it."""
+
+import contextlib
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.postgres import a_schema_of_its_own
+from tests.support.web import Gunicorn, gunicorn
+
+_SITE = """
+import os, threading
+from flask import Flask
+from scheduler.flask import Scheduler, background, current_occurrence
+
+app = Flask("site")
+scheduler = Scheduler(app, app="site", events=True)
+folder = os.path.dirname(os.path.abspath(__file__))
+
+@background
+def work():
+    current_occurrence().progress(0.25, "a quarter")
+    while not os.path.exists(os.path.join(folder, "go")):
+        threading.Event().wait(0.01)
+    return "done\\n"
+
+@app.post("/work")
+def begin():
+    return work.submit().id
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonProcess]:
+    """A daemon on a ledger of each kind, that does the work of the site."""
+    (tmp_path / "run_site.py").write_text(_SITE)
+    jobs = json.dumps({"version": 1, "timezone": "UTC", "apps": {"site": {"app": "run_site:app"}}})
+    with contextlib.ExitStack() as stack:
+        ledger = stack.enter_context(a_schema_of_its_own()) if request.param == "postgresql" else None
+        process = stack.enter_context(daemon(tmp_path, jobs, ledger=ledger))
+        yield process
+
+
+@contextlib.contextmanager
+def served(running: DaemonProcess, *options: str, threads: int) -> Iterator[Gunicorn]:
+    """The application behind one worker, so that what a stream keeps is kept from all."""
+    env = {"TMINUS_LEDGER": running.ledger}
+    with gunicorn(running.folder, "run_site:app", *options, workers=1, threads=threads, env=env) as server:
+        yield server
+
+
+class Stream(contextlib.closing["Stream"]):
+    """An event stream, as it comes in."""
+
+    def __init__(self, server: Gunicorn, run: str, had: str = "") -> None:
+        super().__init__(self)
+        self._connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=20)
+        self._connection.request("GET", f"/scheduler/runs/{run}/events", headers={"Last-Event-ID": had})
+        self.response = self._connection.getresponse()
+
+    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The id and the data of each."""
+        event: dict[str, str] = {}
+        for line in self.response:
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name:
+                event[name] = value
+            elif "data" in event:
+                yield event["id"], json.loads(event["data"])
+                event = {}
+
+    def next(self) -> tuple[str, dict[str, Any]]:
+        """The next one."""
+        return next(self.events())
+
+    def close(self) -> None:
+        """Go away."""
+        self.response.close()
+        self._connection.close()
+
+
+def begin(server: Gunicorn) -> str:
+    """A run that goes on until it may end."""
+    return ask(server, "/work", method="POST")
+
+
+def ask(server: Gunicorn, path: str, method: str = "GET") -> str:
+    """An answer, long before a stream would end by itself."""
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=15)
+    connection.request(method, path)
+    answer = connection.getresponse().read().decode()
+    connection.close()
+    return answer
+
+
+def processing(server: Gunicorn) -> str:
+    """A run that has said how far it is."""
+    run = begin(server)
+    eventually(lambda: json.loads(ask(server, f"/scheduler/runs/{run}"))["progress"] == 0.25)
+    return run
+
+
+def test_a_stream_has_each_change_once_ends_with_the_run_and_says_that_there_is_no_more(running: DaemonProcess) -> None:
+    with served(running, threads=4) as server:
+        run = processing(server)
+        with Stream(server, run) as stream:
+            assert stream.response.getheader("Content-Type") == "text/event-stream; charset=utf-8"
+            had, said = stream.next()
+            assert (said["id"], said["state"], said["progress_text"]) == (run, "processing", "a quarter")
+            with Stream(server, run, had=had) as again:
+                (running.folder / "go").touch()
+                rest = list(stream.events())
+                assert [(one["state"], one["result"]) for _, one in rest] == [("completed", "done\n")]
+                assert list(again.events()) == rest
+        with Stream(server, run, had=rest[0][0]) as no_more:
+            assert no_more.response.status == 204
+
+
+def test_streams_that_wait_hold_no_connection_and_no_transaction(running: DaemonProcess) -> None:
+    with served(running, threads=24) as server, contextlib.ExitStack() as stack:
+        run = processing(server)
+        # More than the ledger's pool has connections.
+        streams = [stack.enter_context(Stream(server, run)) for _ in range(20)]
+        for stream in streams:
+            stream.next()
+        assert json.loads(ask(server, f"/scheduler/runs/{run}"))["state"] == "processing"
+        (running.folder / "go").touch()
+        assert {one["state"] for stream in streams for _, one in stream.events()} == {"completed"}
+
+
+@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
+def test_a_stream_whose_reader_has_gone_gives_its_thread_back(running: DaemonProcess) -> None:
+    with served(running, threads=2) as server:
+        run = processing(server)
+        with Stream(server, run) as one, Stream(server, run) as other:
+            one.next()
+            other.next()
+        assert json.loads(ask(server, f"/scheduler/runs/{run}"))["state"] == "processing"
+
+
+@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preloaded"])
+def test_a_server_that_stops_does_not_wait_for_streams(running: DaemonProcess, options: tuple[str, ...]) -> None:
+    with served(running, *options, threads=4) as server, Stream(server, processing(server)) as stream:
+        stream.next()
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < 20
+        assert list(stream.events()) == []
