@@ -96,8 +96,8 @@ def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_c
 
 def _verdict(came: Came, *, is_cancelled: bool) -> tuple[Outcome, str, str]:
     if is_cancelled:
-        how = came.lost or (came.cannot and "it has not begun") or "it ran"
-        return Outcome.CANCELLED, Outcome.CANCELLED, f"it was told to stop; {how}"
+        how = f"; {came.lost}" if came.lost else " before it began" if came.cannot else " while it ran"
+        return Outcome.CANCELLED, Outcome.CANCELLED, f"it was told to stop{how}"
     if came.lost:
         return Outcome.UNKNOWN, Cause.EXECUTOR, came.lost
     if came.finished is None or came.finished.cause is None:

@@ -20,6 +20,7 @@ from scheduler.errors import TminusError
 from scheduler.flask import handover
 from scheduler.instants import SECOND
 from scheduler.ledger.engine import open_ledger
+from scheduler.ledger.tables import SCHEMA
 from tests.support.other_process import another_process
 from tests.support.postgres import a_server_of_its_own
 from tests.support.small_disk import mount, remount_read_only
@@ -130,10 +131,10 @@ def test_a_ledger_of_an_older_schema_is_not_written_to(shop: Any, tmp_path: Path
     with sqlite3.connect(tmp_path / "ledger.db") as ledger:
         ledger.execute("UPDATE tminus_schema SET version_num = '0003'")
     error = refusal(shop)
-    assert error.message.endswith("has schema 0003, and this tminus needs 0004")
+    assert error.message.endswith(f"has schema 0003, and this tminus needs {SCHEMA}")
     assert error.hint == "start the tminus daemon on it, of the same version as this environment's"
     with sqlite3.connect(tmp_path / "ledger.db") as ledger:
-        ledger.execute("UPDATE tminus_schema SET version_num = '0004'")
+        ledger.execute("UPDATE tminus_schema SET version_num = ?", [SCHEMA])
     assert handed_over(shop) in ids(tmp_path)
 
 
