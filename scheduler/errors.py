@@ -19,6 +19,8 @@ class TminusError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # in a web server's log a traceback is all that is seen
 
 
 class UsageError(TminusError):

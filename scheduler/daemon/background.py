@@ -90,6 +90,11 @@ class Background:
         self._to_cancel.put(number)
         self._wake.set()
 
+    @property
+    def running(self) -> int:
+        """How many have been called and have no outcome yet."""
+        return len(self._running)
+
     def leave(self) -> None:
         """Begin nothing more: the next start does."""
         self._stopping.set()

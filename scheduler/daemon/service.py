@@ -132,9 +132,7 @@ class Service:
     def status(self) -> str:
         """A line for people."""
         with self._lock:
-            return (
-                f"{len(self.station.definitions.jobs)} jobs, {len(self.station.running)} running, {len(self._countdowns)} batches"
-            )
+            return f"{len(self.station.definitions.jobs)} jobs, {self._running()} running, {len(self._countdowns)} batches"
 
     def stop(self) -> bool:
         """
@@ -148,7 +146,7 @@ class Service:
         until_ns, monotonic_until_ns = clock.wall_ns() + grace_ns, clock.monotonic_ns() + grace_ns
         self._chains.leave()
         self._background.leave()
-        log.info("stopping", running=len(self.station.running), waits_up_to=f"{grace_ns / SECOND:g} s", at_once="signal again")
+        log.info("stopping", running=self._running(), waits_up_to=f"{grace_ns / SECOND:g} s", at_once="signal again")
         self._inbox.stop()
         self._clock_watch.stop()
         self._planner.stop()
@@ -167,6 +165,10 @@ class Service:
         well = self.station.recorder.stop(_LAST_WRITES_S)
         self.station.executors.stop()
         return well
+
+    def _running(self) -> int:
+        """Of both kinds: what was due, and what was handed over."""
+        return len(self.station.running) + self._background.running
 
     def _launch(self, planned_at_ns: int, dues: Sequence[Due]) -> None:
         countdown = Countdown(self.station, planned_at_ns=planned_at_ns, dues=dues, ended=self._has_ended)

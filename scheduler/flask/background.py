@@ -67,7 +67,10 @@ class Background(Generic[P, R]):
             TminusError: it could not be written down, or nobody knows whose application this is. Then it does not run.
         """
         planned_at_ns = _planned_at_ns(kwargs.pop("delay", None), kwargs.pop("at", None))
-        self._signature.bind(*args, **kwargs)
+        try:
+            self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.ref}: {error}") from None
         given = {"args": list(args), "kwargs": kwargs}
         try:
             given = json.loads(json.dumps(given, allow_nan=False))

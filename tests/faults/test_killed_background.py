@@ -173,6 +173,7 @@ def test_stopped_in_order_what_runs_may_end_and_what_waits_begins_after_the_next
         eventually(lambda: notes(tmp_path) == ["stubborn"])
         running.signal(signal.SIGTERM)
         running.wait_until_said("stopping")
+        assert running.said("stopping")[0]["running"] == 1
         (tmp_path / "go").touch()
         assert running.wait() == 0
         assert (first.standing().outcome, second.standing().state) == ("succeeded", "queued")

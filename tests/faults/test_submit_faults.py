@@ -138,6 +138,17 @@ def test_a_ledger_of_an_older_schema_is_not_written_to(shop: Any, tmp_path: Path
     assert handed_over(shop) in ids(tmp_path)
 
 
+def test_an_empty_ledger_is_said_to_be_empty_and_the_traceback_has_the_hint(shop: Any, tmp_path: Path) -> None:
+    for file in tmp_path.glob("ledger.db*"):
+        file.unlink()
+    (tmp_path / "ledger.db").touch(mode=0o600)
+    error = refusal(shop)
+    assert error.message == f"the ledger sqlite:///{tmp_path}/ledger.db is empty"
+    assert traceback.format_exception(error)[-1] == "hint: the tminus daemon makes its tables when it starts on it first\n"
+    open_ledger(f"sqlite:///{tmp_path}/ledger.db").close()
+    assert handed_over(shop) in ids(tmp_path)
+
+
 def test_a_ledger_that_was_removed_is_not_written_to_unseen(shop: Any, tmp_path: Path) -> None:
     first = handed_over(shop)
     (tmp_path / "ledger.db").rename(tmp_path / "away.db")

@@ -220,12 +220,12 @@ def test_inside_a_job_nobody_asks_how_work_stands_and_is_told_so(shop: Any, runn
 def test_work_of_an_application_that_no_daemon_runs_waits_and_status_says_so(
     shop: Any, running: DaemonProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shop.scheduler, "app", "elsewhere")
+    monkeypatch.setattr(shop.scheduler, "app", "shopp")
     with shop.app.app_context():
         run = shop.look.submit("a")
     assert looked_at(shop, run.id)["state"] == "queued"
-    status = running.json("status")
-    assert "waiting for an application 'elsewhere', which this daemon does not have: 1 background run" in status["problems"]
+    said = "waiting for an application 'shopp', which this daemon does not have: 1 background run; did you mean 'shop'?"
+    assert said in running.json("status")["problems"]
 
 
 def test_one_that_fails_says_why_and_its_chain_hears_of_it(shop: Any, running: DaemonProcess, tmp_path: Path) -> None:
@@ -235,6 +235,16 @@ def test_one_that_fails_says_why_and_its_chain_hears_of_it(shop: Any, running: D
         {"kind": "failed", "message": "exception: ValueError: it is not accepted"},
     )
     eventually(lambda: notes(tmp_path) == ["noted ValueError: it is not accepted"])
+
+
+def test_the_log_of_one_that_fails_has_its_own_frames_and_no_jobs_file(shop: Any, running: DaemonProcess) -> None:
+    run = shop.fails.submit("it")
+    over(shop, run.id)
+    said = running.tminus("logs", run.occurrence).stdout
+    assert "in fails" in said
+    assert said.count("  File ") == 1
+    assert "origin background, by python-shop@" in said
+    assert "config" not in said
 
 
 def test_one_that_takes_too_long_has_timed_out(shop: Any, running: DaemonProcess) -> None:
@@ -315,7 +325,7 @@ def test_no_more_run_at_once_than_the_application_may_have(shop: Any, tmp_path: 
     [
         ({"args": [object()]}, "shop:look: the arguments are not JSON: Object of type object is not JSON serializable"),
         ({"args": [float("nan")]}, "shop:look: the arguments are not JSON: Out of range float values are not JSON compliant"),
-        ({"args": []}, "missing a required argument: 'word'"),
+        ({"args": []}, "shop:look: missing a required argument: 'word'"),
         ({"args": ["a"], "delay": "5s", "at": "2030-01-01T00:00Z"}, "give delay or at, not both"),
     ],
 )

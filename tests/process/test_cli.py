@@ -280,6 +280,15 @@ def test_status_tells_running_from_stopped_by_its_exit_status(tmp_path: Path, ta
         assert (stopped.returncode, json.loads(stopped.stdout)["state"]) == (3, "stopped")
 
 
+def test_status_needs_no_jobs_file(tmp_path: Path, folder: Path) -> None:
+    run(folder, "run-now", "pay")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    said = tminus("status", cwd=elsewhere, env={"TMINUS_LEDGER": f"sqlite:///{folder}/ledger/ledger.db"})
+    assert (said.returncode, said.stderr) == (3, "")
+    assert "24 h     1 succeeded" in said.stdout
+
+
 def test_status_without_a_ledger(folder: Path) -> None:
     said = run(folder, "status")
     assert said.returncode == 3

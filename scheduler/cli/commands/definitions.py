@@ -79,7 +79,7 @@ def next_(invocation: Invocation, jobs: Sequence[str], most: int, from_: str, to
         right=("IN",),
     )
     if not found:
-        output.say("nothing comes: the jobs are manual, suspended or over")
+        output.say("nothing comes: there are no jobs, or they are manual, suspended or over")
     return 0
 
 

@@ -5,7 +5,8 @@ import click
 from scheduler.cli.invocation import Invocation
 from scheduler.cli.main import Command
 from scheduler.cli.output import Output
-from scheduler.errors import DaemonNeeded, LedgerError
+from scheduler.errors import DaemonNeeded, LedgerError, UsageError
+from scheduler.model.definitions import Definitions
 from scheduler.operations.doctor import examine
 from scheduler.operations.status import Status
 from scheduler.operations.status import status as look
@@ -28,7 +29,7 @@ def status(invocation: Invocation) -> int:
         ledger = invocation.open_ledger()
     except LedgerError as error:
         raise DaemonNeeded(f"no daemon on this ledger: {error.message}", hint="tminus daemon starts one") from None
-    found = look(ledger, invocation.loaded.definitions, now_ns=now_ns)
+    found = look(ledger, _definitions(invocation), now_ns=now_ns)
     if output.as_json:
         output.json(found.as_json())
     else:
@@ -52,6 +53,14 @@ def doctor(invocation: Invocation) -> int:
     else:
         _print_findings(output, [(one.status, one.check, one.message, one.hint) for one in found])
     return 1 if any(one.status == "fail" for one in found) else 0
+
+
+def _definitions(invocation: Invocation) -> Definitions | None:
+    """None where the jobs file is not valid, or where there is none: the ledger tells all but what comes next."""
+    try:
+        return invocation.loaded.definitions
+    except UsageError:
+        return None
 
 
 def _print(invocation: Invocation, found: Status, now_ns: int) -> None:

@@ -190,7 +190,8 @@ def _print_occurrence(invocation: Invocation, one: Occurrence) -> None:
     unknown = "not known" if one.outcome is Outcome.UNKNOWN or one.state is State.RUNNING else "never"
     output.line(f"  planned {local(one.planned_at_ns, invocation.zone)}, started {offset(one.start_offset_ns) or unknown}")
     by = f", by {one.executor}" if one.executor else ""
-    output.line(f"  origin {one.origin.value}{by}, config {one.config_version}")
+    config = f", config {one.config_version}" if one.config_version else ""  # work that was handed over has none
+    output.line(f"  origin {one.origin.value}{by}{config}")
     for key, value in one.params.items():
         output.line(f"  {key} = {value}")
 

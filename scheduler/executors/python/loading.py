@@ -7,6 +7,7 @@ import sys
 import threading
 import traceback
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def _flask() -> Any:
 
 
 def own_frames(error: BaseException) -> str:
-    """The traceback without our own frames and the machinery of importing."""
-    ours = __file__.rpartition("/")[0]
+    """The traceback without our own frames, those of `scheduler.flask` too, and without the machinery of importing."""
+    ours = f"{Path(__file__).parents[2]}/"
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -136,7 +137,9 @@ def _made(ref: str, factory: Any) -> Any:
 
 
 def _words(error: BaseException) -> str:
-    return "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    said = traceback.TracebackException.from_exception(error)
+    said.__notes__ = None  # they would come last
+    return "".join(said.format_exception_only()).strip().splitlines()[-1]
 
 
 def _near(module: object, name: str) -> str:

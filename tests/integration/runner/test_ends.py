@@ -118,6 +118,7 @@ def test_a_job_that_changes_the_directory_changes_it_for_itself_alone(tmp_path: 
         ("shop:ap", "app = 1", "shop:ap: module 'shop' has no 'ap'; did you mean app?"),
         ("shop:app", "app = 1", "shop:app is an int, not a Flask application"),
         ("shop:app", "import sys\nsys.exit(1)", "shop does not import: SystemExit: 1"),
+        ("shop:app", "e = ValueError('odd')\ne.add_note('why')\nraise e", "shop does not import: ValueError: odd"),
         ("shop:app", "1 +", "shop does not import: SyntaxError: invalid syntax"),
         ("shop:app", "import no_such_module", "shop does not import: ModuleNotFoundError: No module named 'no_such_module'"),
         (
