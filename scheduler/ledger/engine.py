@@ -273,9 +273,7 @@ def _bring_up_to_date(ledger: Ledger, *, upgrade: bool) -> None:
     if found is None and present:
         raise LedgerError(f"{ledger.url!r} is not a tminus ledger", hint="it holds other tables; name another database")
     if found is None and not upgrade:
-        raise LedgerError(
-            f"the ledger {ledger.url!r} is empty", hint="the tminus daemon makes its tables when it starts on it first"
-        )
+        raise LedgerError(f"the ledger {ledger.url!r} is empty", hint="the tminus daemon makes its tables when it starts")
     if found != SCHEMA and not upgrade:
         hint = "start the tminus daemon on it, of the same version as this environment's"
         raise LedgerError(f"the ledger {ledger.url!r} has schema {found}, and this tminus needs {SCHEMA}", hint=hint)

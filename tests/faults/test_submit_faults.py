@@ -144,7 +144,7 @@ def test_an_empty_ledger_is_said_to_be_empty_and_the_traceback_has_the_hint(shop
     (tmp_path / "ledger.db").touch(mode=0o600)
     error = refusal(shop)
     assert error.message == f"the ledger sqlite:///{tmp_path}/ledger.db is empty"
-    assert traceback.format_exception(error)[-1] == "hint: the tminus daemon makes its tables when it starts on it first\n"
+    assert traceback.format_exception(error)[-1] == "hint: the tminus daemon makes its tables when it starts\n"
     open_ledger(f"sqlite:///{tmp_path}/ledger.db").close()
     assert handed_over(shop) in ids(tmp_path)
 
