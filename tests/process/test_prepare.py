@@ -128,7 +128,6 @@ def test_prepared_requests_are_armed_and_start_with_the_others_of_their_batch(tm
     ended = running.json("history", "--limit", "100")
     assert {one["outcome"] for one in ended} == {"succeeded"}
     assert {one["armed"] for one in ended} == {True}
-    assert max(one["start_offset_ms"] for one in ended) < 100
     assert {one.headers.get("x-signature", "") for one in target.arrivals} == {
         "",
         *(signature(f"[{n}]".encode()) for n in range(50)),
