@@ -98,7 +98,7 @@ class Child:
 
     def _listen(self) -> None:
         with open(self._answers, "rb") as answers:
-            for line in answers:
+            while (line := answers.readline()).endswith(b"\n"):
                 self._pipe.hear(Answered(**json.loads(line)))
         os._exit(1)  # the server has died, and the daemon has taken back what this process had locked
 
