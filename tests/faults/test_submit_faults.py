@@ -193,7 +193,8 @@ def lose_permission(pipe: Connection, folder: str) -> None:
         patch.setenv("TMINUS_LEDGER", f"sqlite:///{folder}/other.db")
         open_ledger(f"sqlite:///{folder}/other.db").close()
         shop = a_shop(Path(folder))
-        handed_over(shop)  # which imports all that somebody else may not be allowed to
+        handed_over(shop)  # which imports all that somebody else may not be allowed to, but for what the refusal wants
+        Path(folder).group()
         patch.setenv("TMINUS_LEDGER", f"sqlite:///{folder}/ledger.db")
         os.setgroups([])
         os.setgid(65534)

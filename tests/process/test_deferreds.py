@@ -121,7 +121,7 @@ def job_of(chain: Chain, log: Path) -> dict[str, Any]:
     return {"schedule": "manual", "call": {"ref": "oracle:run", "args": [chain.raises, chain.gives]}, "then": then}
 
 
-@settings(max_examples=5, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(st.lists(_chains, min_size=25, max_size=25))
 def test_chains_call_what_deferreds_call(chains: list[Chain]) -> None:
     with tempfile.TemporaryDirectory() as name:
