@@ -152,6 +152,7 @@ class Background:
         except LedgerError:
             self._to_cancel.put(number)
             raise
+        self._ended_ns = self._station.clock.monotonic_ns()
 
     def _take_first(self) -> None:
         one = self._came.popleft()

@@ -74,6 +74,7 @@ class _Together:
     flight: Flight = field(init=False)
     calls: dict[int, Call] = field(default_factory=dict)
     redactions: dict[int, Redaction] = field(default_factory=dict)
+    told: set[int] = field(default_factory=set)  #: to stop, by their index
 
     def back(self, index: int) -> Call:
         """A call has ended."""
@@ -136,11 +137,14 @@ class Calls:
             self._arm(together)
 
     def stop(self, owner: int) -> None:
-        """Tell it to stop, where it runs."""
+        """Tell it to stop, where it runs; one that has not been let go is not called."""
         for together in self._running:
-            for index, call in together.calls.items():
-                if call.owner == owner:
+            together.told |= {index for index, call in together.calls.items() if call.owner == owner}
+            if together.flight.is_released:
+                for index in together.told & together.calls.keys():
                     together.flight.stop(index)
+            else:
+                self._leave_out_told(together)
 
     def progress(self) -> dict[int, tuple[float, str]]:
         """How far calls have come since this was asked last, by their owners."""
@@ -165,6 +169,10 @@ class Calls:
 
     def _ready_by_ns(self) -> int:
         return self._station.clock.monotonic_ns() + _ENTERED_NS
+
+    def _leave_out_told(self, together: _Together) -> None:
+        for index in together.told & together.calls.keys():
+            self._cannot(together.back(index), "it was told to stop")
 
     def _arm(self, together: _Together) -> None:
         now_ns, works = self._station.clock.wall_ns(), together.flight.works
@@ -191,12 +199,13 @@ class Calls:
                 for index, started_ns in dict(entered or {}).items():
                     if index in together.calls:
                         self._lost(together, index, f"the executor process died while it ran ({how})", started_ns)
+                self._leave_out_told(together)
                 if together.calls:
                     self._arm(together)
             case Broken(why=why):
                 for index in list(together.calls):
                     self._cannot(together.back(index), why)
-            case Ended(released=False):  # sent home: the permit came too late
+            case Ended(released=False) if together.calls:  # sent home: the permit came too late
                 together.ready_by_ns = self._ready_by_ns()
                 self._arm(together)
             case Ended():

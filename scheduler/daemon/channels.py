@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol
 import scheduler
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
-from scheduler.executors.python.board import Board
+from scheduler.executors.python.board import SLOTS, Board
 from scheduler.executors.python.launch import command_of, environment_of
 from scheduler.instants import MS
 from scheduler.model.code import CodeJob, said_by
@@ -62,8 +62,17 @@ class Channel(Protocol):
     def read(self, stream: BinaryIO) -> Iterator[Any]:
         """Reports until it ends."""
 
-    def arm(self, shard: int, works: Sequence[Any], times: Times, settings: DaemonSettings, *, realtime: bool) -> Any:
-        """The command that gets a shard ready."""
+    def arm(
+        self,
+        shard: int,
+        works: Sequence[Any],
+        times: Times,
+        settings: DaemonSettings,
+        *,
+        realtime: bool,
+        beside: Sequence[Any] = (),
+    ) -> Any:
+        """The command that gets a shard ready, beside those of shards that have not ended."""
 
     def release(self, shard: int, withdrawn: Sequence[int]) -> Any:
         """The command that lets it go."""
@@ -96,7 +105,14 @@ class Lanes:
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd="/")
 
     def arm(
-        self, shard: int, works: Sequence[http_wire.Request], times: Times, settings: DaemonSettings, *, realtime: bool
+        self,
+        shard: int,
+        works: Sequence[http_wire.Request],
+        times: Times,
+        settings: DaemonSettings,
+        *,
+        realtime: bool,
+        beside: Sequence[http_wire.Arm] = (),
     ) -> http_wire.Arm:
         return http_wire.Arm(
             shard=shard,
@@ -183,10 +199,19 @@ class Runner:
             self.has_spoken.set()
 
     def arm(
-        self, shard: int, works: Sequence[python_wire.Work], times: Times, settings: DaemonSettings, *, realtime: bool
+        self,
+        shard: int,
+        works: Sequence[python_wire.Work],
+        times: Times,
+        settings: DaemonSettings,
+        *,
+        realtime: bool,
+        beside: Sequence[python_wire.Arm] = (),
     ) -> python_wire.Arm:
+        size = _size(works)
         with self._lock:
-            first, self._slots = self._slots, self._slots + max(work.index for work in works) + 1
+            first = _free(self._slots, size, beside)
+            self._slots = first + size
         realtime = settings.priority is Priority.AUTO and realtime
         return python_wire.Arm(
             shard=shard,
@@ -210,3 +235,21 @@ class Runner:
 
     def close(self) -> None:
         self.board.close()
+
+
+def _size(works: Sequence[python_wire.Work]) -> int:
+    """How many slots of the board they take."""
+    return max(work.index for work in works) + 1
+
+
+def _free(first: int, size: int, beside: Sequence[python_wire.Arm]) -> int:
+    """The first of so many slots from there on that none of these has: the board goes round, and one may run for days."""
+    for _ in beside:
+        before = first
+        for arm in beside:
+            held = _size(arm.works)
+            if (first - arm.slots) % SLOTS < held or (arm.slots - first) % SLOTS < size:
+                first += (arm.slots + held - first) % SLOTS
+        if first == before:
+            break
+    return first

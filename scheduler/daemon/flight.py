@@ -59,7 +59,7 @@ class Flight:
         works = [self.works[index] for index in self._in_shard]
         channel, realtime = self.supervisor.channel, self.supervisor.may_be_realtime
         self._shard = self.supervisor.arm(
-            lambda number: channel.arm(number, works, times, settings, realtime=realtime),
+            lambda number, beside: channel.arm(number, works, times, settings, realtime=realtime, beside=beside),
             lambda shard, event: self._tell(self, shard, event),
         )
         self._hangs_at_ns = self._clock.monotonic_ns() + max(times.deadline_ns - self._clock.wall_ns(), 0) + HANGS_NS

@@ -46,9 +46,9 @@ class LentLocks:
     def gone(self, runner: int, pid: int) -> None:
         """That process has ended; where it is the runner itself all that it has forked count as ended."""
         with self._lock:
-            ended = [lent for key, lent in self._lent.items() if key[0] == runner and pid in (runner, key[1])]
-        for lent in ended:
-            lent.is_over.set()
+            ended = [key for key in self._lent if key[0] == runner and pid in (runner, key[1])]
+            for key in ended:  # another process may have these numbers next, while this one's wait goes on
+                self._lent.pop(key).is_over.set()
 
     def _lend(self, key: tuple[int, int, int], lent: _Lent, ask: Ask, answer: Answer) -> None:
         held = []
@@ -57,7 +57,8 @@ class LentLocks:
         if held:
             lent.is_over.wait()
         with self._lock:
-            del self._lent[key]
+            if self._lent.get(key) is lent:
+                del self._lent[key]
         back = lent.back
         if held and back is not None:
             back[1](answered(back[0], held[0]))

@@ -3,7 +3,7 @@
 import contextlib
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -136,12 +136,12 @@ class Supervisor:
         if is_idle:
             self._end()
 
-    def arm(self, command_of: Callable[[int], Any], tell: Callable[[Shard, ShardEvent], None]) -> Shard:
+    def arm(self, command_of: Callable[[int, Sequence[Any]], Any], tell: Callable[[Shard, ShardEvent], None]) -> Shard:
         """
         Hand over a shard, as soon as the executor is ready for it.
 
         Args:
-            command_of: The command to arm it, by the shard's number.
+            command_of: The command to arm it, by the shard's number, beside those of the shards that have not ended.
             tell: Told what becomes of it.
         """
         with self._lock:
@@ -149,7 +149,8 @@ class Supervisor:
                 tell(shard := Shard(0, None, tell), Lost(self._clock.wall_ns(), "a fresh one has taken its place", {}))
                 return shard
             self._number += 1
-            shard = self._shards[self._number] = Shard(self._number, command_of(self._number), tell)
+            beside = [shard.command for shard in self._shards.values()]
+            shard = self._shards[self._number] = Shard(self._number, command_of(self._number, beside), tell)
         self._wanted.set()
         if self._ready.is_set():
             self._send(shard)
@@ -224,7 +225,7 @@ class Supervisor:
         try:
             for report in self.channel.read(process.stdout):  # type: ignore[arg-type]  # a pipe is there
                 self._hear(process, report)
-        except ValueError:  # what it says makes no sense any more
+        except Exception:  # what it says makes no sense any more, or cannot be taken: without this thread there is no other one
             log.exception("executor cannot be understood, replacing it", executor=self.name, pid=process.pid)
             process.kill()
         status = process.wait()

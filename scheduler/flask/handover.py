@@ -68,10 +68,10 @@ class Run:
         from scheduler.ledger import requests, runs
 
         number = self.standing().number
-        if runs.cancel(ledger(), number, now_ns=now_ns()):
-            return True
-        if self.standing().outcome is not None:
+        has_waited = runs.cancel(ledger(), number, now_ns=now_ns())
+        if not has_waited and self.standing().outcome is not None:
             return False
+        # Where it waited, too: the daemon has what it was given go from the ledger's log.
         requests.ask(ledger(), requests.Kind.CANCEL, {"number": number}, now_ns=now_ns())
         return True
 

@@ -29,8 +29,11 @@ class Run:
 
 def pending(ledger: Ledger, app: str, *, now_ns: int, limit: int) -> list[Run]:
     """The work of an application that waits and is due, the oldest first."""
-    is_due = sa.and_(occurrences.c.state == State.QUEUED.value, OPEN, occurrences.c.planned_at_ns <= now_ns, runs.c.app == app)
-    query = sa.select(runs, occurrences).select_from(runs.join(occurrences)).where(is_due)
+    # What was not put off is due whatever the clock of who handed it over says: another host's, or ours before it was set back.
+    is_at_once = occurrences.c.planned_at_ns == occurrences.c.fire_time_ns
+    is_due = sa.or_(occurrences.c.planned_at_ns <= now_ns, is_at_once)
+    waits = sa.and_(occurrences.c.state == State.QUEUED.value, OPEN, runs.c.app == app)
+    query = sa.select(runs, occurrences).select_from(runs.join(occurrences)).where(waits, is_due)
     with ledger.read() as connection:
         rows = connection.execute(query.order_by(occurrences.c.planned_at_ns, occurrences.c.id).limit(limit)).mappings()
         return [_run(row) for row in rows]

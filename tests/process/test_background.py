@@ -58,6 +58,14 @@ def stops():
     while not current_occurrence().should_stop:
         threading.Event().wait(0.01)
 
+@background
+def reports():
+    counted = 0
+    while not current_occurrence().should_stop:
+        counted += 1
+        current_occurrence().progress(0.5, f"{counted} of many")
+    current_occurrence().progress(1)
+
 @background(then=[{"errback": "shop:noted"}])
 def fails(token):
     raise ValueError(f"{token} is not accepted")
@@ -176,6 +184,13 @@ def test_what_must_not_be_written_down_is_in_no_byte_of_the_ledger_and_the_copy_
     running.stop()
     assert all(b"canary" not in file.read_bytes() for file in (tmp_path / "ledger").iterdir())
     assert "canary" not in running.log_file.read_text()
+
+
+def test_what_a_run_was_given_that_is_cancelled_before_it_begins_is_soon_in_no_byte_of_the_ledger(
+    shop: Any, running: DaemonProcess, tmp_path: Path
+) -> None:
+    assert shop.look.submit("canary", delay="1h").cancel()
+    eventually(lambda: all(b"canary" not in file.read_bytes() for file in (tmp_path / "ledger").iterdir()), timeout_s=20)
 
 
 def test_it_is_durable_before_submit_returns_and_waits_for_a_daemon(shop: Any, tmp_path: Path, running: DaemonProcess) -> None:
@@ -401,3 +416,25 @@ def test_an_application_that_is_started_as_a_script_hands_over_under_its_modules
     environment = os.environ | {"PYTHONPATH": os.getcwd(), "TMINUS_LEDGER": running.ledger}
     subprocess.run([sys.executable, tmp_path / "shop.py"], env=environment, check=True)
     running.wait_for(job="shop.look", outcome="succeeded")
+
+
+def test_one_that_is_cancelled_while_its_application_is_imported_is_not_called(shop: Any, tmp_path: Path) -> None:
+    wait = f"import os, time\nwhile not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.02)\n"
+    (tmp_path / "shop.py").write_text(wait + _SHOP)
+    with daemon(tmp_path, jobs_file()):
+        run = shop.stops.submit()
+        eventually(lambda: looked_at(shop, run.id)["state"] == "processing", what="it is with its runner")
+        assert run.cancel()
+        (tmp_path / "go").touch()
+        assert over(shop, run.id)["state"] == "cancelled"
+        eventually(lambda: notes(tmp_path) == ["noted it was told to stop before it began"])
+
+
+def test_one_that_says_without_end_how_far_it_is_holds_up_nobody(shop: Any, running: DaemonProcess) -> None:
+    run = shop.reports.submit()
+    eventually(lambda: looked_at(shop, run.id)["progress"], what="it has begun")
+    others = [over(shop, shop.look.submit("shoes").id) for _ in range(5)]
+    assert {one["state"] for one in others} == {"completed"}
+    assert run.cancel()
+    said = over(shop, run.id)
+    assert (said["state"], said["progress"], said["attempts"]) == ("cancelled", 1, 1)

@@ -1,6 +1,7 @@
 """One isolated job: what happens in a process forked for it, from its preparation to its report."""
 
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 #: What the server writes to a child's stdin.
 GO, HOME = b"g", b"h"
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Child:
@@ -49,6 +51,7 @@ class Child:
     def run(self, app: "Flask | None", *, board: Board, clock: Clock) -> NoReturn:
         """Prepare, wait for the permit, hold until T, enter, report; then end the process."""
         os.setpgid(0, 0)  # what the job starts ends with it
+        _end_with_parent()
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM: its time is over (timeout.total)"))
         arm, done = self._arm, list[Finished]()
         slot = arm.slots + self._work.index
@@ -95,7 +98,7 @@ class Child:
 
     def _listen(self) -> None:
         with open(self._answers, "rb") as answers:
-            for line in answers:
+            while (line := answers.readline()).endswith(b"\n"):
                 self._pipe.hear(Answered(**json.loads(line)))
         os._exit(1)  # the server has died, and the daemon has taken back what this process had locked
 
@@ -104,3 +107,9 @@ class Child:
             left = memoryview(json.dumps(what, default=wire.plain).encode() + b"\n")
             while left:
                 left = left[os.write(self._reports, left) :]
+
+
+def _end_with_parent() -> None:
+    """A server that is killed ends nobody: without this a job would go on, and nobody would hear how. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -19,7 +19,7 @@ from scheduler.release.shard import ShardRun
 if TYPE_CHECKING:
     from flask import Flask
 
-#: Between two looks at whose time is over.
+#: Between two looks at whose time is over, and at how far they have come.
 _LOOK_NS = 50 * MS
 #: Who was told to stop has so long to do it, until the runner is replaced for its sake.
 _TO_STOP_NS = 5 * SECOND
@@ -65,6 +65,7 @@ class Executor:
         self._lock = threading.Lock()
         self._shards: dict[int, _Shard] = {}
         self._told: dict[Job, int] = {}
+        self._progress: dict[tuple[int, int], wire.Progress] = {}  #: by shard and index; not reported yet
         self._loader = Loader()
         threading.Thread(target=self._watch, name="timeouts", daemon=True).start()
 
@@ -98,7 +99,7 @@ class Executor:
                 shard=number,
                 all_out=all_out,
                 report=lambda finished: self._take(shard, finished),
-                progress=partial(self._progress, number, work.index),
+                progress=partial(self._note_progress, number, work.index),
             )
             for work in command.works
         }
@@ -138,8 +139,16 @@ class Executor:
             self.gate.shut_around(number, command.t_ns)
         shard.run.start()
 
-    def _progress(self, shard: int, index: int, part: float, text: str) -> None:
-        self._report(wire.Progress(shard=shard, index=index, part=part, text=text))
+    def _note_progress(self, shard: int, index: int, part: float, text: str) -> None:
+        # Not a report each: a job that says it in every turn of a loop would bury all other reports.
+        with self._lock:
+            self._progress[shard, index] = wire.Progress(shard=shard, index=index, part=part, text=text)
+
+    def _report_progress(self) -> None:
+        with self._lock:  # until it is reported: nothing is said of one that has ended
+            for progress in self._progress.values():
+                self._report(progress)
+            self._progress.clear()
 
     def _permit(self, command: wire.Release) -> None:
         if shard := self._shards.get(command.shard):
@@ -156,6 +165,7 @@ class Executor:
             if finished.index not in shard.owed:
                 return
             shard.owed.discard(finished.index)
+            self._report_progress()
             is_last = not shard.owed
             # Under the lock: whoever is last says that all is said.
             self._report(wire.Results(shard=shard.number, finished=[finished]))
@@ -172,6 +182,7 @@ class Executor:
     def _watch(self) -> None:
         never = threading.Event()
         while not never.wait(_LOOK_NS / SECOND):
+            self._report_progress()
             now_ns = self._clock.monotonic_ns()
             with self._lock:
                 jobs = [(shard, job) for shard in self._shards.values() for job in shard.jobs.values()]

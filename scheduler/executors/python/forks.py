@@ -11,7 +11,7 @@ import os
 import selectors
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -37,13 +37,17 @@ class ForkServer:
     Args:
         app: None for functions that need none.
         report: Takes reports.
+        ours: Descriptors to the daemon. A child that kept them would hide from it that the server has died.
     """
 
-    def __init__(self, app: "Flask | None", *, board: Board, clock: Clock, report: Callable[[wire.Report], None]) -> None:
+    def __init__(
+        self, app: "Flask | None", *, board: Board, clock: Clock, report: Callable[[wire.Report], None], ours: Sequence[int]
+    ) -> None:
         self._app = app
         self._board = board
         self._clock = clock
         self._report = report
+        self._ours = ours
         self._shards: dict[int, Shard] = {}
         self._ready = selectors.DefaultSelector()
 
@@ -117,11 +121,10 @@ class ForkServer:
         return Forked(shard, work, pid, process, commands[1], answers[1], reports[0], printed[0], Output(work.keep_output))
 
     def _forget_others(self) -> None:
-        """In a child: the pipes of its elder siblings, whose ends the server could not see else."""
-        for child in self._children():
-            for descriptor in child.descriptors:
-                with contextlib.suppress(OSError):
-                    os.close(descriptor)
+        """In a child: the server's own pipes, and those of its elder siblings, whose ends the server could not see else."""
+        for descriptor in (*self._ours, *(one for child in self._children() for one in child.descriptors)):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
     def _children(self) -> Iterator[Forked]:
         """Those that are not buried: of these neither the pid nor a descriptor is theirs any more."""
@@ -255,7 +258,7 @@ def serve_forks(board: Board, app_name: str | None) -> None:
         except OSError:
             os._exit(1)  # the daemon is gone
 
-    server = ForkServer(app, board=board, clock=SystemClock(), report=report)
+    server = ForkServer(app, board=board, clock=SystemClock(), report=report, ours=(commands.fileno(), reports_to.fileno()))
     report(wire.Hello(version=wire.VERSION, pid=os.getpid()))
     server.serve(commands)
     os._exit(0)

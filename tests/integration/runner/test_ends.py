@@ -1,12 +1,18 @@
 """How runners end, and what becomes of what they had; and how an application may be wrong."""
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from scheduler.clock import SystemClock
+from scheduler.daemon.channels import Runner
+from scheduler.daemon.supervisor import Supervisor
+from scheduler.executors.python.board import Board
 from scheduler.executors.python.wire import Release
+from scheduler.model.definitions import App
 from tests.support.daemon import eventually
 from tests.support.runner import a_call, runner, stopped
 
@@ -161,3 +167,18 @@ def test_a_job_that_has_ended_beside_one_that_runs_takes_nothing_from_those_that
         assert process.results()[2].body == b'"pong"'
         go.touch()
         assert process.results()[1].cause is None
+
+
+def test_a_runner_that_cannot_be_understood_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(_SHOP)
+    python = tmp_path / "python"
+    said = '{"is": "Nobody"}'
+    python.write_text(
+        f"#!/bin/sh\nif mkdir first 2>/dev/null; then echo '{said}'; exec sleep 60; fi\nexec {sys.executable} \"$@\"\n"
+    )
+    python.chmod(0o700)
+    app = App(name="shop", app="shop:app", directory=str(tmp_path), python=str(python))
+    supervisor = Supervisor(Runner(app, folder=str(tmp_path), host="here", board=Board.make()), clock=SystemClock())
+    supervisor.start()
+    eventually(supervisor.is_well, timeout_s=30, what="another one is ready")
+    supervisor.stop()

@@ -1,9 +1,13 @@
 """Jobs that go wrong, each beside others that must not notice: in threads, and in processes of their own."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from scheduler.executors.python.wire import Release
 from tests.support.daemon import eventually
 from tests.support.runner import a_call, runner, stopped
 
@@ -64,6 +68,12 @@ def leaves_a_child():
     if pid == 0:
         time.sleep(1000)
     return pid
+
+def stays(file):
+    with open(file, "w") as noted:
+        noted.write(str(os.getpid()))
+    os.fork()  # which has all that its parent has, and outlives it
+    time.sleep(30)
 
 def raises():
     raise ValueError("no such customer")
@@ -142,6 +152,20 @@ def test_of_isolated_jobs_too_one_may_be_withdrawn_and_all_may_be_sent_home(tmp_
         assert process.results() == {}
         assert process.ended
         assert not process.ended.released
+
+
+def test_a_fork_server_that_is_killed_is_missed_at_once_and_its_jobs_end_with_it(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        number = process.arm([a_call("shop:stays", str(tmp_path / "pid"))])
+        process.wait_until_armed()
+        process.send(Release(shard=number, withdrawn=[]))
+        pid = int(eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), what="it runs"))
+        process.process.kill()
+        began_s = time.monotonic()
+        assert process.results() == {}
+        assert time.monotonic() - began_s < 15, "the end came with that of its job"
+        eventually(lambda: not runs(pid), what="its job has ended")
+        os.killpg(pid, signal.SIGKILL)
 
 
 def test_isolated_jobs_end_with_the_daemon(tmp_path: Path) -> None:

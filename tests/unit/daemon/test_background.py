@@ -10,11 +10,13 @@ from scheduler.daemon.background import Background
 from scheduler.daemon.calls import Call, Calls
 from scheduler.daemon.executors import Executors
 from scheduler.daemon.handovers import Handovers
+from scheduler.daemon.lent_locks import LentLocks
 from scheduler.daemon.recorder import Recorder
 from scheduler.daemon.station import Station
 from scheduler.errors import LedgerError
 from scheduler.executors.python.wire import Answered, Ask
-from scheduler.ledger import background, runs
+from scheduler.instants import SECOND
+from scheduler.ledger import background, named_locks, runs
 from scheduler.ledger.background import Run
 from scheduler.ledger.engine import Ledger, open_ledger
 from scheduler.model.background import Work
@@ -83,3 +85,22 @@ def test_work_that_makes_no_sense_is_refused_and_the_next_is_written_down(statio
     assert answers[0].kind == "TypeError"
     assert runs.standing(station.ledger, answers[1].value[0])
     station.ledger.close()
+
+
+def test_a_lock_is_given_back_by_its_holder_though_one_with_the_same_numbers_has_waited_and_died(station: Station) -> None:
+    ledger, answers, lent = station.ledger, list[Answered](), LentLocks(station.ledger)
+
+    def lock(name: str) -> Ask:
+        return Ask(pid=7, number=1, what="lock", given={"app": "shop", "name": name, "timeout_ns": 20 * SECOND})
+
+    free_poll = named_locks.acquire(ledger, "shop", "poll", 0)
+    lent.take(7, lock("poll"), answers.append)
+    lent.gone(7, 7)
+    lent.take(7, lock("other"), answers.append)
+    eventually(lambda: len(answers) == 1, what="the second has its lock")
+    free_poll()
+    named_locks.acquire(ledger, "shop", "poll", 20 * SECOND)()
+    eventually(lambda: len(answers) == 2, what="the wait of the dead one is over")
+    lent.give_back(7, Ask(pid=7, number=2, what="unlock", given={"lock": 1}), answers.append)
+    named_locks.acquire(ledger, "shop", "other", 5 * SECOND)()
+    ledger.close()

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from scheduler.daemon.channels import Channel, Lanes, Runner, Times
-from scheduler.executors.python.board import Board
+from scheduler.executors.python.board import SLOTS, Board
+from scheduler.executors.python.wire import Arm
 from scheduler.model.definitions import DaemonSettings, Priority
 from tests.support.runner import a_call
 
@@ -36,4 +37,23 @@ def test_python_jobs_let_requests_go_first_where_no_priority_does_it(*, beside_r
     times = replace(TIMES, beside_requests=beside_requests)
     arm = runner.arm(1, [a_call("shop:enters")], times, DaemonSettings(), realtime=realtime)
     assert (arm.t_ns > times.t_ns) == (beside_requests and not realtime)
+    board.close()
+
+
+def test_what_runs_for_long_keeps_its_place_on_the_board_while_others_come_and_go() -> None:
+    board = Board.make()
+    runner = Runner(None, folder="/", host="here", board=board)
+
+    def arm(works: int, *beside: Arm) -> Arm:
+        calls = [a_call("shop:enters", index=index) for index in range(works)]
+        return runner.arm(1, calls, TIMES, DaemonSettings(), realtime=False, beside=beside)
+
+    long, longer = arm(3), arm(2)
+    for arm_ in (long, longer):
+        board.mark(arm_.slots, arm_.slots + 1)
+    taken = {slot % SLOTS for slot in range(5)}
+    for _ in range(20):
+        other = arm(SLOTS // 7, long, longer)
+        assert not taken & {(other.slots + work.index) % SLOTS for work in other.works}
+    assert (runner.entered(long), runner.entered(longer)) == ({0: 1}, {0: 4})
     board.close()
