@@ -22,7 +22,7 @@ from bench.tminus_run import Daemon, DaemonFailed, at, daemon, jobs_text
 from bench.waiting import SECOND, eventually, wait_until, whole_second
 
 #: Threads of one web worker, and the requests of each around a T, within a second.
-THREADS, EACH = 4, 50
+THREADS, EACH = 4, 25
 #: Seconds between two batches of so many HTTP jobs; around every other one work is handed over.
 PERIOD_S = {100: 2, 1000: 3}
 #: The median last request, in times of the one of batches around which nobody hands over.

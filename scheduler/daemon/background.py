@@ -29,6 +29,8 @@ log = structlog.get_logger()
 #: With the first one, where nobody can say how the earlier ones went.
 MOST_ATTEMPTS = 3
 _LOOK_S = 0.05
+#: What comes within this is one transaction: the web workers want the ledger, too.
+_GATHER_S = 0.02
 #: Even where nothing seems to have changed: an application may have become ready.
 _LOOK_AGAIN_NS = 2 * SECOND
 #: An application that cannot take its runs is left in peace for so long: each try imports it.
@@ -113,7 +115,8 @@ class Background:
 
     def _run(self) -> None:
         while not self._abandoned.is_set() and not (self._stopping.is_set() and not self._calls and not self._came):
-            self._wake.wait(_LOOK_S)
+            if self._wake.wait(_LOOK_S):
+                self._abandoned.wait(_GATHER_S)
             self._wake.clear()
             try:
                 self._pass()

@@ -3,6 +3,7 @@
 import functools
 import queue
 import signal
+import sys
 from collections.abc import Sequence
 from enum import Enum, auto
 
@@ -31,6 +32,8 @@ _LOOK_S = 0.1
 #: Ready means that `run-now` knows the jobs in the code, too; it waits as long itself for its request to be taken. An import that
 #: takes longer makes nobody wait: its jobs come when it is done.
 _CODE_NS = 5 * SECOND
+#: Who writes gives the GIL back with each statement, and gets it again after this: web workers wait for the end of it.
+_SWITCH_S = 0.0005
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -77,6 +80,7 @@ class Daemon:
             Locked: another daemon holds the ledger.
         """
         self._listen()
+        sys.setswitchinterval(_SWITCH_S)
         lock = lock_of(self._ledger)
         if not self._take(lock):
             return 0

@@ -19,7 +19,9 @@ log = structlog.get_logger()
 
 #: A group is what has come together within this, and no more than so many.
 _GATHER_S = 0.02
-_MOST = 500
+_MOST = 25
+#: Between two groups of which the first was full: who hands work over waits for the ledger, too.
+_REST_S = 0.003
 _RETRY_S = 0.5
 
 
@@ -73,6 +75,8 @@ class Recorder:
                 return
             for written in waiting:
                 written.set()
+            if len(group) == _MOST:
+                self._ending.wait(_REST_S)
 
     def _gather(self) -> tuple[list[Ended | Decided], list[threading.Event]]:
         group: list[Ended | Decided] = []

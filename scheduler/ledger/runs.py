@@ -23,30 +23,28 @@ def submit(ledger: Ledger, work: Work, *, now_ns: int) -> Accepted:
         LedgerError: it is not.
     """
     accepted_ns = now_ns
-    identity = secrets.token_hex(16)
-    with ledger.write() as connection:
+    row = {
+        "id": secrets.token_hex(16),
+        "app": work.app,
+        "ref": work.ref,
+        "options": json.dumps(dict(work.options)),
+        "given": json.dumps(dict(work.given)),
+    }
+    with ledger.write() as connection:  # others wait for its end: what can be done before is done
         while True:
             occurrence = OccurrenceId(job=work.ref.replace(":", "."), fire_time_ns=accepted_ns)
             number = _insert(connection, occurrence, work.planned_at_ns or accepted_ns)
             if number is not None:
                 break
             accepted_ns += 1  # two in one nanosecond: the second takes the next
-        row = {
-            "id": identity,
-            "occurrence": number,
-            "app": work.app,
-            "ref": work.ref,
-            "options": json.dumps(dict(work.options)),
-            "given": json.dumps(dict(work.given)),
-        }
-        connection.execute(runs.insert().values(row))
+        connection.execute(runs.insert(), row | {"occurrence": number})
         changes.tell(connection)
-    return Accepted(identity, occurrence)
+    return Accepted(row["id"], occurrence)
 
 
 def _insert(connection: Connection, occurrence: OccurrenceId, planned_at_ns: int) -> int | None:
     row = blank_row(occurrence, planned_at_ns=planned_at_ns, origin=Origin.BACKGROUND) | {"state": State.QUEUED.value}
-    return connection.execute(insert_or_skip(connection, occurrences).values(row).returning(occurrences.c.id)).scalar()
+    return connection.execute(insert_or_skip(connection, occurrences).returning(occurrences.c.id), row).scalar()
 
 
 def standing(ledger: Ledger, identity: str) -> Standing | None:
