@@ -3,9 +3,10 @@
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
 
 from scheduler.errors import LedgerError
-from scheduler.ledger.engine import Ledger, migrate_alone
+from scheduler.ledger.engine import Ledger
 from scheduler.ledger.tables import SCHEMA
 
 
@@ -28,6 +29,12 @@ def migrate(ledger: Ledger, found: str | None) -> None:
         said = f"the ledger {ledger.url!r} has schema {found}, newer than this program's {SCHEMA}"
         raise LedgerError(said, hint="install the tminus that wrote it, or a newer one; nothing was changed")
     with ledger.write() as connection:
-        migrate_alone(connection)
+        _alone(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, SCHEMA)
+
+
+def _alone(connection: Connection) -> None:
+    """Wait until no other process migrates this ledger; hold the others off until the transaction ends."""
+    if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended('tminus migration ' || current_schema(), 0))")
