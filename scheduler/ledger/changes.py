@@ -11,7 +11,7 @@ from scheduler.errors import LedgerError
 from scheduler.ledger.engine import Ledger, change_counter, in_our_words
 
 #: SQLite is looked at this often: a look into shared memory.
-_LOOK_S = 0.05
+_LOOK_S = 0.03
 #: PostgreSQL says it by itself; who waits is asked this often whether it is to stop.
 _SLICE_S = 0.2
 #: Even where nothing is heard, the wait ends then: a pooler between us and the database may swallow what it says.
