@@ -1,7 +1,5 @@
 """HTTP jobs with a hundred Python functions in their batch, beside the same HTTP jobs alone: are they later for it?"""
 
-import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -9,23 +7,18 @@ from bench import notes
 from bench.arrivals import Arrival
 from bench.contestants import Start
 from bench.course import Course
-from bench.figures import Figures, figures, median
+from bench.figures import Figures, figures
+from bench.in_turn import HEADER, PERIOD_S, InTurn, complete, row, times
 from bench.machine import may_run_real_time
 from bench.notes import Notes
-from bench.report import columns
 from bench.runs import Witness
 from bench.server import Server, courses
-from bench.table import Table, Verdict, at_most, number
+from bench.table import Table, Verdict, at_most
 from bench.tminus_run import DaemonFailed, at, daemon, jobs_text
-from bench.waiting import SECOND, wait_until, whole_second
 
 CALLS = 100
-#: Seconds between two batches of so many HTTP jobs; every other one has the functions in it.
-PERIOD_S = {100: 2, 1000: 3}
 #: The median last request with functions in the batch, in times of the one without: with a real-time priority, without.
 TIMES = (1.2, 1.6)
-#: The first batches settle.
-_SETTLED_S = 4
 _MS = 1e6
 
 
@@ -50,9 +43,8 @@ class Batches:
 
     @property
     def times(self) -> float:
-        """The last request beside functions, in times of the last one alone; NaN where one of them is not known."""
-        alone, beside = (median(each.last_ms for each in found) for found in (self.alone, self.beside))
-        return beside / alone if alone > 0 else math.nan  # a log in steps of 1 ms can say 0
+        """The last request beside functions, in times of the last one alone."""
+        return times(self.alone, self.beside)
 
 
 def measure(server: Server, witness: Witness, *, sizes: Sequence[int], repeat: int) -> Table:
@@ -64,7 +56,7 @@ def measure(server: Server, witness: Witness, *, sizes: Sequence[int], repeat: i
             f"Milliseconds after T; medians of {repeat} batches, with and without functions in turn. Target: {server}.",
             f"Witness: {witness}; of the functions, the ledger.",
         ],
-        header=("", "N", "first", "p50", "p99", "last", "(best–worst)", "missing", "doubled", "early", "last / alone", "batches"),
+        header=HEADER,
     )
     ways = courses(server, "m")
     for n in (n for n in sizes if n in PERIOD_S):
@@ -83,30 +75,24 @@ def measure(server: Server, witness: Witness, *, sizes: Sequence[int], repeat: i
 
 
 def _run(priority: str, n: int, course: Course, witness: Witness, repeat: int) -> Batches:
-    period_s = PERIOD_S[n]
     real_time = priority == "auto" and may_run_real_time()
     urls = [f"{course.url}{index}" for index in range(n)]
-    with notes.notes(CALLS) as noted, daemon(_jobs(urls, period_s, priority, noted)) as one:
+    with notes.notes(CALLS) as noted, daemon(_jobs(urls, PERIOD_S[n], priority, noted)) as one:
+        turns: list[InTurn] = []
 
         def act() -> Start:
             one.start()
-            # The first batch with functions after that; `every` counts from 1970.
-            cycle_ns = 2 * period_s * SECOND
-            start = Start(t_ns=-(-whole_second(_SETTLED_S) // cycle_ns) * cycle_ns)
-            wait_until(start.t_ns + repeat * cycle_ns - SECOND // 2)
+            turns.append(InTurn(n=n, repeat=repeat))
+            turns[0].wait()
             one.stop()
-            return start
+            return Start(t_ns=turns[0].first_ns)
 
         seen = witness.watch(act, course)
-        instants = [seen.start.t_ns + index * period_s * SECOND for index in range(2 * repeat)]
-        history = one.ask("history", "--since", at(instants[0]), "--limit", str(4 * repeat * (n + CALLS)))
-    by_instant: defaultdict[str, list[Arrival]] = defaultdict(list)
-    for arrival in seen.sent:
-        by_instant[arrival.occurrence.rpartition("@")[2]].append(arrival)
-    found = [figures(by_instant[at(each)], t_ns=each, expected=n, prefix=course.prefix) for each in instants]
-    functions = [figures(_told(history, each), t_ns=each, expected=CALLS, prefix="call_") for each in instants[::2]]
+        history = one.ask("history", "--since", at(turns[0].first_ns), "--limit", str(4 * repeat * (n + CALLS)))
+    alone, beside = turns[0].figures(seen, course)
+    functions = [figures(_told(history, each), t_ns=each, expected=CALLS, prefix="call_") for each in turns[0].beside]
     title = "real-time priority" if real_time else f"priority: {priority}"
-    return Batches(title=title, n=n, real_time=real_time, alone=found[1::2], beside=found[::2], functions=functions)
+    return Batches(title=title, n=n, real_time=real_time, alone=alone, beside=beside, functions=functions)
 
 
 def _jobs(urls: Sequence[str], period_s: int, priority: str, noted: Notes) -> str:
@@ -132,22 +118,16 @@ def _told(history: Iterable[Mapping[str, object]], t_ns: int) -> list[Arrival]:
 
 def _rows(found: Batches) -> list[Sequence[str]]:
     return [
-        _row(f"HTTP alone, {found.title}", found.n, found.alone),
-        _row(f"HTTP beside {CALLS} functions, {found.title}", found.n, found.beside, times=found.times),
-        _row(f"the {CALLS} functions, {found.title}", found.n, found.functions),
+        row(f"HTTP alone, {found.title}", found.n, found.alone),
+        row(f"HTTP beside {CALLS} functions, {found.title}", found.n, found.beside, times=found.times),
+        row(f"the {CALLS} functions, {found.title}", found.n, found.functions),
     ]
-
-
-def _row(title: str, n: int, found: Sequence[Figures], *, times: float = math.nan) -> Sequence[str]:
-    return (title, str(n), *columns(found), number(times), str(len(found)))
 
 
 def judge(found: Batches) -> list[Verdict]:
     """Whether all ran once, and the requests were not much later for the functions."""
-    batches = [*found.alone, *found.beside, *found.functions]
-    well = sum(each.is_complete for each in batches)
     name = f"N={found.n} and {CALLS} functions, {found.title}"
     return [
-        Verdict(well == len(batches) > 0, f"{name}: each job once and none before T in {well} of {len(batches)} batches"),
+        complete(name, [*found.alone, *found.beside, *found.functions]),
         at_most(f"{name}: last request", found.times, TIMES[0] if found.real_time else TIMES[1], of=" times that without them"),
     ]

@@ -85,7 +85,7 @@ def _change_counter(ledger: "Ledger") -> int | None:
     Raises:
         LedgerError: it cannot be read.
     """
-    from scheduler.ledger.engine import change_counter
+    from scheduler.ledger.changes import change_counter
 
     if ledger.path is None:
         return None

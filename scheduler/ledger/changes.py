@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from scheduler.errors import LedgerError
-from scheduler.ledger.engine import Ledger, change_counter, in_our_words
+from scheduler.ledger.engine import Ledger, in_our_words
 
 #: SQLite is looked at this often: a look into shared memory.
 _LOOK_S = 0.03
@@ -23,6 +23,21 @@ _CHANNEL = "'tminus_' || md5(current_schema())"
 #: Waits for a change since the last time, until something is heard, or `stop`, or a while has gone by.
 #: Raises LedgerError: the ledger does not work.
 Wait = Callable[[threading.Event], None]
+
+
+def change_counter(connection: Connection) -> int | None:
+    """
+    A number that moves when another connection has written, at the cost of a look into shared memory; None on PostgreSQL.
+
+    Source: sqlite.org/pragma.html#pragma_data_version. Ask on one connection only, one outside of any transaction.
+
+    Raises:
+        LedgerError: it cannot be read.
+    """
+    if connection.dialect.name != "sqlite":
+        return None
+    with in_our_words(connection.engine.url):
+        return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
 
 
 def tell(connection: Connection) -> None:

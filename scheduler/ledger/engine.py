@@ -149,19 +149,15 @@ def insert_or_update(connection: Connection, table: sa.Table, *, key: Sequence[s
     return statement.on_conflict_do_update(index_elements=key, set_={name: statement.excluded[name] for name in changed})
 
 
-def change_counter(connection: Connection) -> int | None:
-    """
-    A number that moves when another connection has written, at the cost of a look into shared memory; None on PostgreSQL.
-
-    Source: sqlite.org/pragma.html#pragma_data_version. Ask on one connection only, one outside of any transaction.
-
-    Raises:
-        LedgerError: it cannot be read.
-    """
-    if connection.dialect.name != "sqlite":
-        return None
-    with in_our_words(connection.engine.url):
-        return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+@contextlib.contextmanager
+def impatient(connection: Connection) -> Iterator[Any]:
+    """On SQLite: what would have to wait for another one fails at once. Yields the driver's own connection."""
+    raw: Any = connection.connection.driver_connection
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        yield raw
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
 
 
 @contextlib.contextmanager
@@ -225,20 +221,16 @@ def _engine(url: URL) -> Engine:
 def _begin_to_write(connection: Connection) -> None:
     """SQLite's own waiter looks less and less often, each 100 ms in the end: who comes later overtakes it again and again."""
     until_ns = SystemClock.monotonic_ns() + _BUSY_MS * MS
-    raw: Any = connection.connection.driver_connection  # a look costs 5 us there, and 100 where SQLAlchemy makes an error of it
-    raw.execute("PRAGMA busy_timeout=0")
-    try:
+    with impatient(connection) as raw:
         while SystemClock.monotonic_ns() < until_ns:
             try:
-                raw.execute("BEGIN IMMEDIATE")
+                raw.execute("BEGIN IMMEDIATE")  # 5 us; 100 where SQLAlchemy makes an error of a refusal
                 return
             except raw.OperationalError as error:
                 if "locked" not in str(error):
                     break
                 threading.Event().wait(_LOOK_S)
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    finally:
-        raw.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
 
 
 def _postgresql(url: URL) -> Engine:

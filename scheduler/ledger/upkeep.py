@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from scheduler.ledger.engine import Ledger, in_our_words, insert_or_skip
+from scheduler.ledger.engine import Ledger, impatient, in_our_words, insert_or_skip
 from scheduler.ledger.schedules import mark
 from scheduler.ledger.tables import chains, configs, occurrences, releases, requests
 from scheduler.outcome import Origin
@@ -52,13 +52,8 @@ def empty_log(ledger: Ledger) -> bool:
     """
     if ledger.path is None:
         return True
-    with in_our_words(ledger.url), ledger.own_connection() as connection:
-        patience_ms = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
-        connection.exec_driver_sql("PRAGMA busy_timeout=0")
-        try:
-            return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
-        finally:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout={patience_ms}")
+    with in_our_words(ledger.url), ledger.own_connection() as connection, impatient(connection):
+        return not connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
 
 
 def _empty_releases(before_ns: int) -> sa.Select[tuple[int]]:

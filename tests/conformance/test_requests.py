@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from scheduler.ledger import claims, history, requests
-from scheduler.ledger.engine import Ledger, change_counter
+from scheduler.ledger.changes import change_counter
+from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Kind, Request
 from tests.support.ledgers import T, an_instance, dues_of, full_url, opened
 

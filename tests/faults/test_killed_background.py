@@ -1,9 +1,7 @@
 """kill -9 of the daemon around background runs: none is lost, each that was called twice says so, none that was cancelled begins."""
 
-import importlib
 import json
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,7 @@ from pysqlite3 import dbapi2 as sqlite3  # two libraries in one process would br
 from scheduler.instants import SECOND, parse_rfc3339
 from tests.support.daemon import daemon, eventually
 from tests.support.web import Gunicorn, gunicorn
+from tests.support.web_worker import web_worker
 
 CALLS = 600
 
@@ -72,11 +71,8 @@ def hand_over(number):
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The application as a web worker has it."""
-    (tmp_path / "shop.py").write_text(_SHOP)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("TMINUS_LEDGER", f"sqlite:///{tmp_path}/ledger/ledger.db")
-    yield importlib.import_module("shop")
-    del sys.modules["shop"]
+    with web_worker(tmp_path, _SHOP, monkeypatch) as module:
+        yield module
 
 
 def jobs_file(background: int = 32) -> str:

@@ -23,7 +23,7 @@ from scheduler.ledger.engine import open_ledger
 from scheduler.ledger.tables import SCHEMA
 from tests.support.other_process import another_process
 from tests.support.postgres import a_server_of_its_own
-from tests.support.small_disk import mount, remount_read_only
+from tests.support.small_disk import remount_read_only, with_room
 
 _SHOP = """
 from flask import Flask
@@ -160,11 +160,10 @@ def test_a_ledger_that_was_removed_is_not_written_to_unseen(shop: Any, tmp_path:
 
 def fill_the_disk(pipe: Connection, folder: str) -> None:
     """In another process, with a small disk of its own there: hand over until it is full, then make room, then none at all."""
-    if not mount(folder, b"size=1m"):
+    room = with_room(folder)
+    if room is None:
         pipe.send(None)
         return
-    room = Path(folder) / "room"
-    room.write_bytes(b"x" * 300_000)
     url = f"sqlite:///{folder}/ledger.db"
     open_ledger(url).close()
     with pytest.MonkeyPatch.context() as patch:

@@ -1,6 +1,5 @@
 """Work that a view hands over: written down, run in the application's runner, looked at by a page."""
 
-import importlib
 import json
 import os
 import subprocess
@@ -17,6 +16,7 @@ from scheduler.errors import TminusError
 from scheduler.flask import handover
 from scheduler.ledger import history, requests
 from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.web_worker import web_worker
 
 _SHOP = """
 import os, threading
@@ -104,11 +104,8 @@ def search():
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The application as a web worker has it."""
-    (tmp_path / "shop.py").write_text(_SHOP)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("TMINUS_LEDGER", f"sqlite:///{tmp_path}/ledger/ledger.db")
-    yield importlib.import_module("shop")
-    del sys.modules["shop"]
+    with web_worker(tmp_path, _SHOP, monkeypatch) as module:
+        yield module
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """`scheduler.state`, shared by web workers, jobs in threads and jobs in processes of their own; its locks end with their holders."""
 
-import importlib
 import json
 import os
 import signal
-import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from scheduler.errors import LockTimeout
 from scheduler.ledger.engine import open_ledger
 from tests.support.daemon import DaemonProcess, daemon, eventually
 from tests.support.web import gunicorn
+from tests.support.web_worker import web_worker
 
 _SHOP = """
 import os, signal, threading
@@ -93,12 +92,9 @@ def hold_view(name):
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The application as a web worker has it, beside a ledger."""
-    (tmp_path / "shop.py").write_text(_SHOP)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("TMINUS_LEDGER", url := f"sqlite:///{tmp_path}/ledger/ledger.db")
-    open_ledger(url).close()
-    yield importlib.import_module("shop")
-    del sys.modules["shop"]
+    open_ledger(f"sqlite:///{tmp_path}/ledger/ledger.db").close()
+    with web_worker(tmp_path, _SHOP, monkeypatch) as module:
+        yield module
 
 
 @pytest.fixture

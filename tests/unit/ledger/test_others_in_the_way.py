@@ -14,7 +14,7 @@ from scheduler.ledger.engine import Ledger, open_ledger, parse_url
 from tests.support.ledgers import T, an_instance, full_url, hold_writer, opened, run_batch
 from tests.support.other_process import OtherProcess, another_process
 from tests.support.postgres import a_schema_of_its_own
-from tests.support.small_disk import mount, remount_read_only
+from tests.support.small_disk import remount_read_only, with_room
 
 
 @pytest.fixture
@@ -97,11 +97,10 @@ def test_an_instant_that_no_ledger_holds_is_an_error_in_words(ledger: Ledger) ->
 
 def fill_the_disk(pipe: Connection, folder: str) -> None:
     """In another process, with a small disk of its own there: write until it is full, then make room and write again."""
-    if not mount(folder, b"size=1m"):
+    room = with_room(folder)
+    if room is None:
         pipe.send(None)
         return
-    room = Path(folder) / "room"
-    room.write_bytes(b"x" * 300_000)
     ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
     number = 0
     try:
