@@ -136,7 +136,17 @@ Report = Hello | Armed | Results | Ended
 
 _commands = msgspec.msgpack.Decoder(Command)
 _reports = msgspec.msgpack.Decoder(Report)
-_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(message: Command | Report) -> bytes:
+    """
+    Return the frame of a message.
+
+    Raises:
+        Exception: the message holds something that msgpack cannot express, such as half of a surrogate pair.
+    """
+    payload = msgspec.msgpack.encode(message)
+    return _LENGTH.pack(len(payload)) + payload
 
 
 def write(stream: BinaryIO, message: Command | Report) -> None:
@@ -146,8 +156,7 @@ def write(stream: BinaryIO, message: Command | Report) -> None:
     Raises:
         OSError: the other end is gone.
     """
-    payload = _encoder.encode(message)
-    stream.write(_LENGTH.pack(len(payload)) + payload)
+    stream.write(encode(message))
     stream.flush()
 
 

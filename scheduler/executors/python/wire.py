@@ -230,6 +230,16 @@ _REPORTS = {report.__name__: report for report in (Hello, Armed, Results, Progre
 _Message = TypeVar("_Message")
 
 
+def encode(message: Command | Report) -> bytes:
+    """
+    Return the line of a message.
+
+    Raises:
+        Exception: the message holds something that JSON cannot express, or is nested too deeply.
+    """
+    return json.dumps({"is": type(message).__name__, **asdict(message)}, default=plain).encode() + b"\n"
+
+
 def write(stream: BinaryIO, message: Command | Report) -> None:
     """
     Write one line and flush it. Not thread-safe: a stream has one writer.
@@ -237,7 +247,7 @@ def write(stream: BinaryIO, message: Command | Report) -> None:
     Raises:
         OSError: the other end is gone.
     """
-    stream.write(json.dumps({"is": type(message).__name__, **asdict(message)}, default=plain).encode() + b"\n")
+    stream.write(encode(message))
     stream.flush()
 
 
