@@ -170,7 +170,7 @@ class Countdown:
                 case flight, Broken(why=why):
                     self._endings.broken(flight, why)
                 case flight, (http_wire.Ended() | python_wire.Ended()):
-                    return True  # sent home for want of a permit: the commit will find that it is too late
+                    self._endings.late(flight, _TOO_LATE)  # its parties no longer wait for a permit; those of other flights do
         for flight in self._all_flights:
             flight.withdraw()
         return False

@@ -38,10 +38,11 @@ def a_call(
     total_ns: int = 20 * SECOND,
     kill_after_ns: int = 10 * SECOND,
     keep_output: int = 1 << 16,
+    latest_ns: int = 1 << 62,
     **kwargs: Any,
 ) -> Work:
     """A call of a function."""
-    limits = {"total_ns": total_ns, "kill_after_ns": kill_after_ns, "keep_output": keep_output}
+    limits = {"total_ns": total_ns, "kill_after_ns": kill_after_ns, "keep_output": keep_output, "latest_ns": latest_ns}
     return _work(index, ref=ref, args=args, kwargs=kwargs, **limits)
 
 

@@ -34,24 +34,24 @@ class Child:
     Args:
         arm: Of its shard.
         commands: GO or HOME comes here; its end means that the server has died.
-        answers: To what the job asks the daemon.
-        reports: `armed` goes there, what the job asks, then the one report, a line each.
+        link: `armed` goes there, what the job asks, then the one report, a line each. The daemon's answers come from there.
     """
 
-    def __init__(self, work: Work, arm: wire.Arm, *, commands: int, answers: int, reports: int) -> None:
+    def __init__(self, work: Work, arm: wire.Arm, *, commands: int, link: int) -> None:
         self._work = work
         self._arm = arm
         self._commands = commands
-        self._answers = answers
-        self._reports = reports
+        self._link = link
         self._saying = threading.Lock()
         self._pipe = pipe.Pipe()
         self._listens = False
 
     def run(self, app: "Flask | None", *, board: Board, clock: Clock) -> NoReturn:
         """Prepare, wait for the permit, hold until T, enter, report; then end the process."""
-        os.setpgid(0, 0)  # what the job starts ends with it
+        with contextlib.suppress(PermissionError):  # the server does the same: whoever is first
+            os.setpgid(0, 0)  # what the job starts ends with it
         _end_with_parent()
+        os.register_at_fork(after_in_child=self._close)  # what the job forks is none of the server's
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM: its time is over (timeout.total)"))
         arm, done = self._arm, list[Finished]()
         slot = arm.slots + self._work.index
@@ -97,16 +97,24 @@ class Child:
         threading.Thread(target=self._say, args=({"ask": asdict(ask)},), name="ask", daemon=True).start()
 
     def _listen(self) -> None:
-        with open(self._answers, "rb") as answers:
-            while (line := answers.readline()).endswith(b"\n"):
-                self._pipe.hear(Answered(**json.loads(line)))
+        with open(self._link, "rb", closefd=False) as answers:
+            for answered in wire.read_commands(answers):
+                if isinstance(answered, Answered):
+                    self._pipe.hear(answered)
         os._exit(1)  # the server has died, and the daemon has taken back what this process had locked
+
+    def _close(self) -> None:
+        """Close its ends, once: a process that a job has forked may fork, too, and have other files by these numbers."""
+        commands, self._commands, link, self._link = self._commands, -1, self._link, -1
+        for descriptor in (commands, link):
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def _say(self, what: dict[str, object]) -> None:
         with self._saying:
             left = memoryview(json.dumps(what, default=wire.plain).encode() + b"\n")
             while left:
-                left = left[os.write(self._reports, left) :]
+                left = left[os.write(self._link, left) :]
 
 
 def _end_with_parent() -> None:

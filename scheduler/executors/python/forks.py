@@ -11,25 +11,29 @@ import os
 import selectors
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from scheduler.clock import Clock, SystemClock
 from scheduler.executors.python import output, pipe, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.child import GO, HOME, Child
-from scheduler.executors.python.forked import Forked, Shard
-from scheduler.executors.python.output import Output
+from scheduler.executors.python.forked import Forked, Pipes, Shard, fork, not_forked
+from scheduler.executors.python.limits import raise_descriptor_limit, restore_descriptor_limit
 from scheduler.executors.python.serve import imported
-from scheduler.executors.python.wire import Finished, Work
+from scheduler.executors.python.wire import Work
 from scheduler.instants import SECOND
-from scheduler.outcome import Cause
 
 if TYPE_CHECKING:
     from flask import Flask
 
 _LOOK_S = 0.05
+#: A child that did not enter by its latest instant has this long to say so itself.
+_LATE_NS = SECOND
+#: No report of a child is longer; one that is did not come from our code.
+_LONGEST_LINE = 1 << 26
 
 
 class ForkServer:
@@ -38,16 +42,25 @@ class ForkServer:
         app: None for functions that need none.
         report: Takes reports.
         ours: Descriptors to the daemon. A child that kept them would hide from it that the server has died.
+        restore: Called in each child: it gives back to the application what the server has set otherwise for itself.
     """
 
     def __init__(
-        self, app: "Flask | None", *, board: Board, clock: Clock, report: Callable[[wire.Report], None], ours: Sequence[int]
+        self,
+        app: "Flask | None",
+        *,
+        board: Board,
+        clock: Clock,
+        report: Callable[[wire.Report], None],
+        ours: Sequence[int],
+        restore: Callable[[], None],
     ) -> None:
         self._app = app
         self._board = board
         self._clock = clock
         self._report = report
         self._ours = ours
+        self._restore = restore
         self._shards: dict[int, Shard] = {}
         self._ready = selectors.DefaultSelector()
 
@@ -77,48 +90,68 @@ class ForkServer:
                 self._arm(command)
             case wire.Release():
                 if shard := self._shards.get(command.shard):
-                    shard.is_released = True
-                    for index, child in shard.children.items():
-                        child.is_withdrawn = index in command.withdrawn
-                        child.tell(HOME if child.is_withdrawn else GO)
+                    self._release(shard, command.withdrawn)
             case wire.Withdraw():
                 if shard := self._shards.get(command.shard):
+                    shard.is_withdrawn = True
                     for child in shard.children.values():
-                        child.tell(HOME)
+                        self._send_home(child)
+                    self._end_if_over(shard)
             case wire.Answered():
                 for child in self._children():
                     if child.pid == command.pid:
-                        child.answer(json.dumps(asdict(command)).encode() + b"\n")
+                        child.answer(wire.encode(command))
 
     def _arm(self, command: wire.Arm) -> None:
         shard = self._shards[command.shard] = Shard(command, self._clock.monotonic_ns())
         for work in command.works:
             self._board.mark(command.slots + work.index, 0)
-            child = shard.children[work.index] = self._fork(shard, work)
-            shard.alive += 1
-            for descriptor in (child.process, child.reports, child.printed):
-                self._ready.register(descriptor, selectors.EVENT_READ, (child, descriptor))
-
-    def _fork(self, shard: Shard, work: Work) -> Forked:
-        commands, answers, reports, printed = os.pipe(), os.pipe(), os.pipe(), os.pipe()
-        pid = os.fork()
-        if pid == 0:
             try:
-                for descriptor in (1, 2):
-                    os.dup2(printed[1], descriptor)
-                self._forget_others()
-                for descriptor in (commands[1], answers[1], reports[0], printed[0]):
-                    os.close(descriptor)
-                child = Child(work, shard.arm, commands=commands[0], answers=answers[0], reports=reports[1])
-                child.run(self._app, board=self._board, clock=self._clock)
-            finally:
-                os._exit(1)
-        for descriptor in (commands[0], answers[0], reports[1], printed[1]):
-            os.close(descriptor)
-        for descriptor in (answers[1], reports[0], printed[0]):
-            os.set_blocking(descriptor, False)
-        process = os.pidfd_open(pid)
-        return Forked(shard, work, pid, process, commands[1], answers[1], reports[0], printed[0], Output(work.keep_output))
+                child = fork(shard, work, self._ready, partial(self._be_child, work, command))
+            except Exception as error:  # noqa: BLE001  it costs this job only
+                shard.failed[work.index] = not_forked(work, error, now_ns=self._clock.wall_ns())
+            else:
+                shard.children[work.index] = child
+                shard.alive += 1
+        self._are_all_armed(shard)
+
+    def _release(self, shard: Shard, withdrawn: Sequence[int]) -> None:
+        shard.is_released = True
+        for index, child in shard.children.items():
+            child.is_withdrawn = index in withdrawn
+            if child.is_withdrawn:
+                self._send_home(child)
+            else:
+                child.tell(GO)
+        if failed := [finished for index, finished in shard.failed.items() if index not in withdrawn]:
+            self._report(wire.Results(shard=shard.arm.shard, finished=failed))
+        self._end_if_over(shard)
+
+    def _send_home(self, child: Forked) -> None:
+        child.tell(HOME)
+        if child.is_armed is None and not child.is_buried:
+            child.kill(signal.SIGKILL)  # it still imports, or pushes its contexts, and may never listen
+
+    def _end_if_over(self, shard: Shard) -> None:
+        """Say that the shard is done. One whose processes have all died before the permit waits for it, as any other does."""
+        if not shard.alive and (shard.is_released or shard.is_withdrawn):
+            del self._shards[shard.arm.shard]
+            self._report(wire.Ended(shard=shard.arm.shard, released=shard.is_released))
+
+    def _be_child(self, work: Work, arm: wire.Arm, pipes: Pipes) -> NoReturn:
+        try:
+            for descriptor in (1, 2):
+                os.dup2(pipes.prints, descriptor)
+            self._forget_others()
+            for descriptor in (pipes.commands, pipes.link, pipes.printed, pipes.prints):
+                os.close(descriptor)
+            self._restore()
+            child = Child(work, arm, commands=pipes.for_child, link=pipes.links)
+            child.run(self._app, board=self._board, clock=self._clock)
+        except BaseException:  # noqa: BLE001  a forked process never returns into the server's code
+            traceback.print_exc()
+        finally:
+            os._exit(1)
 
     def _forget_others(self) -> None:
         """In a child: the server's own pipes, and those of its elder siblings, whose ends the server could not see else."""
@@ -151,8 +184,15 @@ class ForkServer:
             child.said += chunk
             *lines, rest = child.said.split(b"\n")
             child.said = bytearray(rest)
-            for line in lines:
-                self._take(child, json.loads(line))
+            try:
+                for line in lines:
+                    self._take(child, json.loads(line))
+                is_ours = len(child.said) < _LONGEST_LINE
+            except Exception:  # noqa: BLE001  the job has found the descriptor, and written to it
+                is_ours = False
+            if not is_ours:
+                child.said.clear()
+                child.kill(signal.SIGKILL)
         return bool(chunk)
 
     def _take(self, child: Forked, said: dict[str, Any]) -> None:
@@ -167,7 +207,8 @@ class ForkServer:
 
     def _are_all_armed(self, shard: Shard) -> None:
         children = shard.children.values()
-        if not shard.is_armed and all(child.is_armed is not None for child in children):
+        is_time = self._clock.wall_ns() > shard.arm.deadline_ns  # one that still prepares holds up nobody else
+        if not shard.is_armed and (is_time or all(child.is_armed is not None for child in children)):
             shard.is_armed = True
             took_ns = self._clock.monotonic_ns() - shard.began_ns
             armed = sum(bool(child.is_armed) for child in children)
@@ -175,14 +216,16 @@ class ForkServer:
 
     def _bury(self, child: Forked) -> None:
         """Its process has ended; others that it has started may still hold its pipes."""
+        child.kill(signal.SIGKILL)  # what it has started; not reaped yet, its number is nobody else's
         child.is_buried = True
         shard = child.shard
-        _, status = os.waitpid(child.pid, 0)
-        child.kill(signal.SIGKILL)  # what it has started
-        for descriptor in (child.reports, child.printed):
+        status = None
+        with contextlib.suppress(ChildProcessError):
+            status = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
+        for descriptor in (child.link, child.printed):
             while self._read(child, descriptor):
                 pass
-        for descriptor in (child.process, child.reports, child.printed):
+        for descriptor in (child.process, child.link, child.printed):
             with contextlib.suppress(KeyError):  # read to its end before
                 self._ready.unregister(descriptor)
         for descriptor in child.descriptors:
@@ -192,47 +235,32 @@ class ForkServer:
         if child.is_armed is None:
             child.is_armed = False
             self._are_all_armed(shard)
-        if shard.is_released and not child.is_withdrawn:
-            finished = self._finished(child, os.waitstatus_to_exitcode(status))
+        finished = child.finished(status, started_ns=self._board.entered_ns(child.slot), now_ns=self._clock.wall_ns())
+        if not shard.is_released:
+            shard.failed[child.work.index] = finished
+        elif not child.is_withdrawn:
             self._report(wire.Results(shard=shard.arm.shard, finished=[finished]))
         shard.alive -= 1
-        if not shard.alive:
-            del self._shards[shard.arm.shard]
-            self._report(wire.Ended(shard=shard.arm.shard, released=shard.is_released))
-
-    def _finished(self, child: Forked, status: int) -> Finished:
-        report = child.report
-        if report is None or child.told_ns:
-            started_ns = self._board.entered_ns(child.shard.arm.slots + child.work.index)
-            now_ns = self._clock.wall_ns()
-            how = f"ended with exit status {status}" if status >= 0 else f"was killed by {signal.Signals(-status).name}"
-            detail = f"its process {how} before it had said how it went"
-            cause = Cause.EXCEPTION
-            if child.told_ns:
-                cause = Cause.TIMEOUT
-                detail = f"not done after {child.work.total_ns / SECOND:g} s (timeout.total); its process {how}"
-            report = Finished(
-                index=child.work.index,
-                started_ns=started_ns,
-                finished_ns=now_ns,
-                duration_ns=now_ns - started_ns if started_ns else 0,
-                armed=bool(child.is_armed),
-                cause=cause,
-                detail=detail,
-            )
-        return replace(report, output=child.output.value() + report.output)
+        self._end_if_over(shard)
 
     def _look_at_the_clock(self) -> None:
-        now_ns = self._clock.monotonic_ns()
+        now_ns, wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()
         for child in self._children():
-            if not child.entered_ns and self._board.entered_ns(child.shard.arm.slots + child.work.index):
+            if not child.entered_ns and self._board.entered_ns(child.slot):
                 child.entered_ns = now_ns
             if child.told_ns and now_ns - child.told_ns > child.work.kill_after_ns:
                 child.kill(signal.SIGKILL)
             elif not child.told_ns and child.entered_ns and now_ns - child.entered_ns > child.work.total_ns:
                 child.told_ns = now_ns
                 child.kill(signal.SIGTERM)
+            elif child.shard.is_released and not child.entered_ns and wall_ns > child.work.latest_ns + _LATE_NS:
+                child.is_late = True
+                child.kill(signal.SIGKILL)
             child.answer()
+        for shard in list(self._shards.values()):
+            self._are_all_armed(shard)
+            if not shard.is_released and not shard.is_withdrawn and wall_ns > shard.arm.give_up_ns + _LATE_NS:
+                self._obey(wire.Withdraw(shard=shard.arm.shard))  # its children have gone by themselves, if they still listen
 
     def _end_all(self) -> None:
         for child in self._children():
@@ -251,6 +279,13 @@ def serve_forks(board: Board, app_name: str | None) -> None:
     app = imported(app_name, reports_to)
     gc.collect()
     gc.freeze()  # what the children share stays shared
+    on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an application that ignores it leaves nothing to wait for
+    descriptors = raise_descriptor_limit()
+
+    def restore() -> None:
+        restore_descriptor_limit(descriptors)
+        if on_child is not None:
+            signal.signal(signal.SIGCHLD, on_child)
 
     def report(what: wire.Report) -> None:
         try:
@@ -258,7 +293,8 @@ def serve_forks(board: Board, app_name: str | None) -> None:
         except OSError:
             os._exit(1)  # the daemon is gone
 
-    server = ForkServer(app, board=board, clock=SystemClock(), report=report, ours=(commands.fileno(), reports_to.fileno()))
+    ours = (commands.fileno(), reports_to.fileno())
+    server = ForkServer(app, board=board, clock=SystemClock(), report=report, ours=ours, restore=restore)
     report(wire.Hello(version=wire.VERSION, pid=os.getpid()))
     server.serve(commands)
     os._exit(0)

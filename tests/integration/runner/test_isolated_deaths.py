@@ -1,0 +1,113 @@
+"""Isolated jobs whose process dies, hangs or cannot be started before T: each costs itself, and says so."""
+
+from pathlib import Path
+
+import pytest
+
+from scheduler.executors.python.wire import Release
+from tests.support.runner import a_call, runner
+
+_SHOP = """
+import os, resource, signal, threading, time
+from flask import Flask, url_for
+
+app = Flask("shop")
+folder = os.path.dirname(__file__)
+
+@app.url_value_preprocessor
+def look(endpoint, values):
+    if endpoint == "hangs":
+        threading.Event().wait()
+
+@app.get("/hangs", endpoint="hangs")
+@app.get("/well", endpoint="well")
+def page():
+    return "well"
+
+def well(n):
+    return n
+
+def crashes():
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+def forks(file):
+    pid = os.fork()
+    if pid == 0:
+        names = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd") if int(name) > 2]
+        found = [os.readlink(name) for name in names if os.path.exists(name) or os.path.islink(name)]
+        with open(file, "w") as noted:
+            noted.write("\\n".join(found))
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+_EXITS = "import os\nos._exit(3)\n"
+_NOT_ENTERED = "its process ended with exit status 3 before its function was entered"
+
+
+@pytest.mark.parametrize("others", [0, 3])
+def test_a_job_whose_process_dies_while_it_is_prepared_has_failed_and_was_not_sent(tmp_path: Path, others: int) -> None:
+    (tmp_path / "exits.py").write_text(_EXITS)
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        works = [a_call("exits:work"), *(a_call("shop:well", n, index=n) for n in range(1, 1 + others))]
+        number = process.arm(works, lead_ns=2 * 10**9)
+        process.wait_until_armed()
+        process.send(Release(shard=number, withdrawn=[]))
+        done = process.results()
+        assert process.ended
+        assert process.ended.released
+        assert (done[0].cause, done[0].detail, done[0].started_ns, done[0].unknown) == ("exception", _NOT_ENTERED, 0, False)
+        assert [done[n].body for n in range(1, 1 + others)] == [str(n).encode() for n in range(1, 1 + others)]
+        assert all(done[n].armed for n in range(1, 1 + others))
+
+
+def test_a_shard_whose_processes_have_all_died_can_be_sent_home(tmp_path: Path) -> None:
+    (tmp_path / "exits.py").write_text(_EXITS)
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        number = process.arm([a_call("exits:work")])
+        process.wait_until_armed()
+        process.withdraw(number)
+        assert process.results() == {}
+        assert process.ended
+        assert not process.ended.released
+
+
+def test_a_process_that_hangs_while_it_is_prepared_holds_up_no_other_and_ends_when_its_grace_is_over(tmp_path: Path) -> None:
+    (tmp_path / "hangs.py").write_text("import threading\nthreading.Event().wait()\n")
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        works = [a_call("hangs:work", latest_ns=0), a_call("shop:well", 1, index=1)]
+        number = process.arm(works, lead_ns=2 * 10**9)
+        assert process.wait_until_armed().armed == 1
+        process.send(Release(shard=number, withdrawn=[]))
+        done = process.results()
+        assert done[0].late
+        assert done[1].started_ns - process.t_ns < 10**9
+
+
+def test_what_does_not_fit_into_the_limit_of_open_files_fails_by_name_and_the_others_run(tmp_path: Path) -> None:
+    code = f"{_SHOP}\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 128))\n"
+    with runner(tmp_path, code, isolates=True) as process:
+        for _ in range(2):  # nothing is left of the first time
+            done = process.run(*(a_call("shop:well", n, index=n) for n in range(40)), lead_ns=4 * 10**9)
+            failed = {n for n, one in done.items() if one.cause}
+            assert {(done[n].cause, done[n].detail, done[n].started_ns) for n in failed} == {
+                ("resource", "no process could be started for it: Too many open files", 0)
+            }
+            assert 20 <= len(done) - len(failed) < 40
+            assert all(done[n].body == str(n).encode() for n in done.keys() - failed)
+        assert process.run(a_call("shop:well", 7))[0].body == b"7"
+
+
+def test_an_application_that_ignores_the_end_of_its_children_hides_no_end_of_a_job(tmp_path: Path) -> None:
+    code = (
+        f"{_SHOP}\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\ndef ignores(): return int(signal.getsignal(signal.SIGCHLD))\n"
+    )
+    with runner(tmp_path, code, isolates=True) as process:
+        done = process.run(a_call("shop:crashes"), a_call("shop:ignores", index=1))
+        assert done[0].detail == "its process was killed by SIGSEGV before it had said how it went"
+        assert done[1].body == b"1"
+
+
+def test_what_a_job_forks_has_nothing_of_ours_open(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        assert process.run(a_call("shop:forks", str(tmp_path / "open")))[0].cause is None
+        assert [name for name in (tmp_path / "open").read_text().split() if name.startswith(("socket:", "pipe:"))] == []
