@@ -1,11 +1,13 @@
 """
 `python -m bench.soak`: a hundred jobs due every second, for ten minutes. None missed, none doubled, memory flat. Then ten
 thousand background calls from four web workers, the daemon killed five times meanwhile. None lost, what was called twice says so.
+Then the torture rounds: twenty minutes of faults of all kinds on each database. Each due instant has exactly one outcome.
 
 Judged from outside: what the ledger says is held against the server's log, and against the clock, which says what was due.
 """
 
 import argparse
+import random
 import statistics
 import sys
 import tempfile
@@ -23,8 +25,10 @@ from bench.memory import pss_mb
 from bench.server import Server, courses
 from bench.table import Verdict, none_of
 from bench.tminus_run import Daemon, DaemonFailed, at, daemon, jobs_text
+from bench.torture import rounds
 from bench.waiting import SECOND, pause, wait_until, whole_second
 
+_PARTS = ("jobs", "background", *(f"torture-{database}" for database in rounds.DATABASES))
 JOBS = 100
 MINUTES = 10.0
 #: Of the second minute's memory.
@@ -42,18 +46,25 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"how long [{MINUTES:g}]")
     parser.add_argument("--calls", type=int, default=killed.CALLS, help=f"background calls [{killed.CALLS}]")
-    parser.add_argument("--only", choices=("jobs", "background"), help="only this part")
+    parser.add_argument("--seconds", type=float, default=rounds.SECONDS, help=f"faults of a torture round [{rounds.SECONDS:g}]")
+    parser.add_argument("--seed", type=int, help="draws the faults of the torture rounds [a new one each time]")
+    parser.add_argument("--only", action="append", choices=_PARTS, help="only this part; may be given again")
     options = parser.parse_args(words)
+    parts = options.only or _PARTS
     leave_in_order()
     install_in_ci()
     most_files()
     print(heading("tminus soak", describe()), flush=True)
     verdicts: list[Verdict] = []
     try:
-        if options.only != "background":
+        if "jobs" in parts:
             verdicts += _jobs(max(round(options.minutes * 60), 1))
-        if options.only != "jobs":
+        if "background" in parts:
             verdicts += killed.measure(options.calls)
+        for database in rounds.DATABASES:
+            if f"torture-{database}" in parts:
+                seed = random.randrange(1_000_000) if options.seed is None else options.seed
+                verdicts += rounds.measure(database, options.seconds, seed)
     except DaemonFailed as error:
         verdicts.append(Verdict(False, str(error)))
     print("\n".join(map(str, verdicts)))
