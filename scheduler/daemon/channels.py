@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+import structlog
+
 import scheduler
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
@@ -17,6 +19,8 @@ from scheduler.executors.python.launch import command_of, environment_of
 from scheduler.instants import MS
 from scheduler.model.code import CodeJob, said_by
 from scheduler.model.definitions import App, DaemonSettings, Priority
+
+log = structlog.get_logger()
 
 _PACKAGE = Path(scheduler.__file__).resolve().parent
 #: What the lanes need of our environment; secrets are not among it.
@@ -91,10 +95,18 @@ class Lanes:
     """The HTTP executor."""
 
     write = staticmethod(http_wire.write)
-    read = staticmethod(http_wire.read_reports)
 
     def __init__(self, host: str) -> None:
         self.name = f"http-1@{host}"
+
+    def read(self, stream: BinaryIO) -> Iterator[http_wire.Report]:
+        for report in http_wire.read_reports(stream):
+            if isinstance(report, http_wire.Broke):
+                log.error(
+                    "an error in tminus ended a request", executor=self.name, error=report.error, traceback=report.traceback
+                )
+            else:
+                yield report
 
     def start(self) -> "subprocess.Popen[bytes]":
         environment = {name: os.environ[name] for name in _FOR_LANES if name in os.environ}

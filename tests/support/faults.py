@@ -33,6 +33,8 @@ from typing import Any
 ONE_JOB = frozenset(
     {"Due", "Ended", "Decided", "Finished", "Request", "Work", "Attempt", "Job", "Transfer", "Child", "Call", "Came", "Returned"}
 )
+#: Classes whose methods all belong to one job.
+_WHOLE = frozenset({"Transfer"})
 _SCHEDULER = str(Path(__file__).resolve().parents[2] / "scheduler") + "/"
 
 
@@ -79,7 +81,7 @@ def fault_in(step: str, is_victim: Callable[[Any], bool]) -> Iterator[list[str]]
         Grows by the step's name with each fault.
     """
     owner, name, function = _find(step)
-    plain = function.__func__ if isinstance(function, staticmethod | classmethod) else function
+    plain = getattr(function, "fget", getattr(function, "__func__", function))  # of a property, of a static method
     raised: list[str] = []
 
     @functools.wraps(plain)
@@ -103,7 +105,8 @@ def fault_in(step: str, is_victim: Callable[[Any], bool]) -> Iterator[list[str]]
 def _has_one_job(frame: FrameType) -> bool:
     code, values = frame.f_code, frame.f_locals
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return any(name == "index" or (name != "self" and type(values.get(name)).__name__ in ONE_JOB) for name in names)
+    kinds = ((name, type(values.get(name)).__name__) for name in names)
+    return any(name == "index" or kind in (_WHOLE if name == "self" else ONE_JOB) for name, kind in kinds)
 
 
 def _find(step: str) -> tuple[Any, str, Any]:

@@ -2,14 +2,15 @@
 
 import select
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import pycurl
 
 from scheduler.clock import Clock
 from scheduler.executors.http.bundle import Bundle
 from scheduler.executors.http.loop import Loop
-from scheduler.executors.http.names import Resolver, is_literal, origin_of, pin
+from scheduler.executors.http.names import Resolver, is_literal, pin
 from scheduler.executors.http.primer import ENDED_WELL, ConnectionKey, Standing
 from scheduler.executors.http.transfer import Transfer
 from scheduler.instants import MS, SECOND
@@ -28,20 +29,33 @@ class Arming:
     """
     Primes the connections of one lane, on its thread.
 
+    Args:
+        guard: What is done for one transfer is done within this; a transfer that an error has ended is not touched again.
+
     Attributes:
         armed_at_ns: When (monotonic) the last of them stood.
     """
 
-    def __init__(self, bundles: Sequence[Bundle], *, loop: Loop, standing: Standing, resolver: Resolver, clock: Clock) -> None:
+    def __init__(
+        self,
+        bundles: Sequence[Bundle],
+        *,
+        loop: Loop,
+        standing: Standing,
+        resolver: Resolver,
+        clock: Clock,
+        guard: Callable[[Bundle, Transfer], AbstractContextManager[None]],
+    ) -> None:
         self.armed_at_ns = clock.monotonic_ns()
         self._loop = loop
         self._standing = standing
         self._clock = clock
+        self._guard = guard
         self._waiting = deque((0, bundle, transfer) for bundle in bundles for transfer in bundle.primers)
         self._busy: dict[pycurl.Curl, tuple[Bundle, Transfer]] = {}
         self._idle = select.epoll()
         self._idle_at: dict[int, tuple[ConnectionKey, int, Bundle, Transfer]] = {}
-        origins = {origin_of(transfer.request.url) for _, _, transfer in self._waiting}
+        origins = {transfer.origin for _, _, transfer in self._waiting}
         self._looked_up = {origin: resolver.look_up(origin) for origin in origins if not is_literal(origin[0])}
 
     def run(self, *, deadline_ns: int, gate: Gate, own: object) -> None:
@@ -50,15 +64,17 @@ class Arming:
             self._begin_some()
             if self._busy:
                 for curl, code, _ in self._loop.turn(_TURN_NS):
-                    self._settle(curl, code)
+                    bundle, transfer = self._busy.pop(curl)
+                    with self._guard(bundle, transfer):
+                        self._settle(bundle, transfer, code)
                 self._look_after(0)
             elif self._waiting:
                 self._look_after(_TURN_NS)
             else:
                 self._look_after(min(deadline_ns - self._clock.wall_ns(), _IDLE_NS))
-        for curl, (bundle, transfer) in self._busy.items():
-            bundle.multi.remove_handle(curl)
-            transfer.unprime()
+        for bundle, transfer in self._busy.values():
+            with self._guard(bundle, transfer):
+                self._stop(bundle, transfer)
 
     def look_again(self) -> None:
         """After `run`: note which servers have given up on a connection meanwhile."""
@@ -73,21 +89,30 @@ class Arming:
         now = self._clock.monotonic_ns()
         for _ in range(min(_STEP, len(self._waiting))):
             due, bundle, transfer = self._waiting.popleft()
-            pins = self._pins(transfer)
-            if due > now or pins is None:
-                self._waiting.append((due, bundle, transfer))
-                continue
-            transfer.prime(pins)
-            bundle.multi.add_handle(transfer.curl)
-            self._loop.kick(bundle.multi)
-            self._busy[transfer.curl] = (bundle, transfer)
+            with self._guard(bundle, transfer):
+                if due > now or not self._begin(bundle, transfer):
+                    self._waiting.append((due, bundle, transfer))
 
-    def _settle(self, curl: pycurl.Curl, code: int) -> None:
-        bundle, transfer = self._busy.pop(curl)
-        bundle.multi.remove_handle(curl)
+    def _begin(self, bundle: Bundle, transfer: Transfer) -> bool:
+        """Start a primer; False as long as its host is not resolved."""
+        pins = self._pins(transfer)
+        if pins is None:
+            return False
+        transfer.prime(pins)
+        bundle.multi.add_handle(transfer.curl)
+        self._loop.kick(bundle.multi)
+        self._busy[transfer.curl] = (bundle, transfer)
+        return True
+
+    def _stop(self, bundle: Bundle, transfer: Transfer) -> None:
+        bundle.multi.remove_handle(transfer.curl)
         transfer.unprime()
+
+    def _settle(self, bundle: Bundle, transfer: Transfer, code: int) -> None:
+        """A primer has ended."""
+        self._stop(bundle, transfer)
         if code != ENDED_WELL:
-            self._waiting.append((self._clock.monotonic_ns() + _RETRY_NS, bundle, transfer))
+            self._prime_again(bundle, transfer)
             return
         self.armed_at_ns = self._clock.monotonic_ns()
         found = transfer.find_primed()
@@ -98,6 +123,9 @@ class Arming:
             events = select.EPOLLRDHUP | (select.EPOLLIN if transfer.idle_bytes_matter else 0)
             self._idle.register(connection, events)
 
+    def _prime_again(self, bundle: Bundle, transfer: Transfer) -> None:
+        self._waiting.append((self._clock.monotonic_ns() + _RETRY_NS, bundle, transfer))
+
     def _look_after(self, wait_ns: int) -> bool:
         """Prime again what its peer has given up, by closing it or by saying something unasked; False where there is none."""
         gone = self._idle.poll(max(wait_ns, 0) / SECOND)
@@ -105,14 +133,14 @@ class Arming:
             self._idle.unregister(descriptor)
             key, primed_ns, bundle, transfer = self._idle_at.pop(descriptor)
             self._standing.pop(key).detach()
-            bundle.given_up[origin_of(transfer.request.url)] = primed_ns
-            self._waiting.append((self._clock.monotonic_ns() + _RETRY_NS, bundle, transfer))
+            bundle.given_up[transfer.origin] = primed_ns
+            with self._guard(bundle, transfer):
+                self._prime_again(bundle, transfer)
         return bool(gone)
 
     def _pins(self, transfer: Transfer) -> list[str] | None:
         """What its host was resolved to; None where that is not known yet, or nothing."""
-        origin = origin_of(transfer.request.url)
-        if origin not in self._looked_up:
+        if transfer.origin not in self._looked_up:
             return []
-        future = self._looked_up[origin]
-        return [pin(origin, future.result())] if future.done() and future.exception() is None else None
+        future = self._looked_up[transfer.origin]
+        return [pin(transfer.origin, future.result())] if future.done() and future.exception() is None else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pycurl
 
-from scheduler.executors.http.names import Origin, origin_of
+from scheduler.executors.http.names import Origin
 from scheduler.executors.http.shortage import shortage
 from scheduler.executors.http.transfer import Transfer
 
@@ -46,8 +46,8 @@ def bundles(transfers: Sequence[Transfer]) -> Iterator[Bundle]:
     own = [transfer for transfer in transfers if not transfer.request.http2]
     for start in range(0, len(own), PER_MULTI):
         yield Bundle(_multi(), own[start : start + PER_MULTI], shares_connections=False)
-    shared = sorted((t for t in transfers if t.request.http2), key=lambda transfer: origin_of(transfer.request.url))
-    for _, group in itertools.groupby(shared, key=lambda transfer: origin_of(transfer.request.url)):
+    shared = sorted((t for t in transfers if t.request.http2), key=lambda transfer: transfer.origin)
+    for _, group in itertools.groupby(shared, key=lambda transfer: transfer.origin):
         same_host = list(group)
         for start in range(0, len(same_host), STREAMS):
             yield Bundle(_multi(), same_host[start : start + STREAMS], shares_connections=True)

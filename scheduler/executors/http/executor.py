@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from scheduler.clock import Clock
 from scheduler.executors.http import descriptors, wire
-from scheduler.executors.http.lane import Lane, Surroundings
+from scheduler.executors.http.lane import Lane
 from scheduler.executors.http.names import Resolver
 from scheduler.executors.http.reaper import Reaper
+from scheduler.executors.http.surroundings import Surroundings
 from scheduler.release.gate import Gate
 from scheduler.release.shard import ShardRun
 
@@ -103,7 +104,7 @@ class Executor:
                 shard=command.shard,
                 all_out=all_out,
                 around=self._around,
-                report=lambda finished: self._report(wire.Results(shard=command.shard, finished=finished)),
+                report=self._report,
             )
             for index in range(count)
         ]

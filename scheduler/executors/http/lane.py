@@ -3,40 +3,27 @@
 import heapq
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import pycurl
 
-from scheduler.clock import Clock
-from scheduler.executors.http import verdict
+from scheduler.executors.http import verdict, wire
 from scheduler.executors.http.arming import Arming
 from scheduler.executors.http.bundle import PER_MULTI, Bundle, bundles
 from scheduler.executors.http.loop import Ended, Loop, ended
-from scheduler.executors.http.names import Resolver, origin_of
 from scheduler.executors.http.primer import Standing, listen
-from scheduler.executors.http.reaper import Reaper
-from scheduler.executors.http.shortage import shortage
-from scheduler.executors.http.transfer import Start, Transfer, never_started
-from scheduler.executors.http.wire import Finished, Request
+from scheduler.executors.http.results import Results
+from scheduler.executors.http.surroundings import Surroundings
+from scheduler.executors.http.transfer import Start, Transfer
+from scheduler.executors.http.wire import Request
 from scheduler.instants import MS, SECOND
 from scheduler.release import priority
-from scheduler.release.gate import Gate
 from scheduler.release.party import Party
 
 _LONGEST_TURN_NS = 1 * SECOND
 #: libcurl takes a connection that has been idle for less than this without a look at whether its peer is still there.
 _UNSEEN_NS = 1 * SECOND
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What all lanes of the process share."""
-
-    clock: Clock
-    gate: Gate
-    resolver: Resolver
-    reaper: Reaper
 
 
 class Lane(Party):
@@ -47,9 +34,9 @@ class Lane(Party):
         requests: At least one.
         at_once: How many connections it may hold; the rest follow as these free up.
         realtime: Take a real-time priority around T, where that is allowed.
-        shard: The token under which the shard holds the gate.
+        shard: Its number, under which it holds the gate.
         all_out: Set once all lanes of the shard have let their requests go.
-        report: Takes attempts that have ended; called on the lane's thread.
+        report: Takes results and errors; called on the lane's thread.
     """
 
     def __init__(
@@ -59,10 +46,10 @@ class Lane(Party):
         *,
         at_once: int,
         realtime: bool,
-        shard: object,
+        shard: int,
         all_out: threading.Event,
         around: Surroundings,
-        report: Callable[[list[Finished]], None],
+        report: Callable[[wire.Report], None],
     ) -> None:
         super().__init__(name)
         self.connections = min(at_once, len(requests))
@@ -72,17 +59,15 @@ class Lane(Party):
         self._shard = shard
         self._all_out = all_out
         self._realtime = realtime
-        self._report = report
+        self._results = Results(shard, clock=around.clock, report=report)
         self._start = Start()
         self._standing: Standing = {}
         self._requests = requests
         self._at_once = at_once
-        self._settled: set[int] = set()
         self._arming: Arming | None = None
         self._bundles: list[Bundle] = []
         self._open: dict[pycurl.Curl, tuple[Bundle, Transfer]] = {}
         self._waiting: deque[Request] = deque()
-        self._finished: list[Finished] = []
         self._first_bytes: list[tuple[int, int, Transfer]] = []
         self._out_ns = 0
         self._latest_ns = min(request.latest_ns for request in requests)
@@ -97,27 +82,32 @@ class Lane(Party):
         self._bundles = list(bundles(self._make_transfers(deadline_ns)))
         for bundle in self._bundles:
             self._loop.adopt(bundle.multi)
-        arming = Arming(self._bundles, loop=self._loop, standing=self._standing, resolver=around.resolver, clock=around.clock)
+        self._arming = arming = Arming(
+            self._bundles,
+            loop=self._loop,
+            standing=self._standing,
+            resolver=around.resolver,
+            clock=around.clock,
+            guard=self._guard,
+        )
         arming.run(deadline_ns=deadline_ns, gate=around.gate, own=self._shard)
-        self._arming, self.armed, self.armed_at_ns = arming, len(self._standing), arming.armed_at_ns
+        self.armed, self.armed_at_ns = len(self._standing), arming.armed_at_ns
         for bundle in self._bundles:
             for transfer in bundle.transfers:
-                transfer.hush()
-                if self._waiting:
-                    transfer.part_after()
-                # From here on nothing may run this multi before T: libcurl would begin to send.
-                bundle.multi.add_handle(transfer.curl)
-                self._open[transfer.curl] = (bundle, transfer)
+                if not self._results.is_settled(transfer.request):
+                    with self._guard(bundle, transfer):
+                        self._hold(bundle, transfer)
         if self._realtime and not priority.raise_priority(priority.LANES):
             priority.raise_priority(priority.HOLDING)  # only the lowest is allowed: then nobody else takes it
 
     def withdraw(self, indexes: set[int]) -> None:
         """Take these out, unreported. Called while the lane is at the barrier, by the thread that will permit the release."""
-        self._settled |= indexes
+        self._results.withdraw(indexes)
         self._waiting = deque(request for request in self._waiting if request.index not in indexes)
-        for curl, (_, transfer) in list(self._open.items()):
+        for bundle, transfer in list(self._open.values()):
             if transfer.request.index in indexes:
-                self._close(curl)
+                with self._guard(bundle, transfer):
+                    self._close(transfer)
 
     def last_look(self) -> None:
         if self._arming is None:
@@ -126,9 +116,10 @@ class Lane(Party):
         if not any(bundle.given_up for bundle in self._bundles):
             return
         youngest_ns = self._around.clock.monotonic_ns() - _UNSEEN_NS
-        for bundle, transfer in self._open.values():
-            if bundle.given_up.get(origin_of(transfer.request.url), 0) > youngest_ns:
-                transfer.start_afresh()
+        for bundle, transfer in list(self._open.values()):
+            if bundle.given_up.get(transfer.origin, 0) > youngest_ns:
+                with self._guard(bundle, transfer):
+                    transfer.start_afresh()
 
     def go(self, released_at_ns: int) -> None:
         if released_at_ns > self._latest_ns:
@@ -149,8 +140,9 @@ class Lane(Party):
         for bundle, ended_ns in zip(self._bundles, ends, strict=True):
             for transfer in bundle.transfers:
                 if transfer.curl in self._open:
-                    transfer.note_departure(bundle.began_ns, ended_ns)
-                    self._expect_first_byte(transfer)
+                    with self._guard(bundle, transfer):
+                        transfer.note_departure(bundle.began_ns, ended_ns)
+                        self._expect_first_byte(transfer)
         self._start_waiting(self._bundles[0])
         # First hear all answers, which says when each request left, then look at them.
         for bundle in self._bundles:
@@ -160,35 +152,46 @@ class Lane(Party):
         while self._open:
             self._take_in(self._loop.turn(self._longest_turn()))
             self._end_overdue()
-            self._flush()
+            self._results.flush()
         self._bury_multis()
 
     def go_home(self) -> None:
         priority.lower_priority()
-        for curl in list(self._open):
-            self._close(curl)
+        for bundle, transfer in list(self._open.values()):
+            with self._guard(bundle, transfer):
+                self._close(transfer)
         self._bury_multis()
 
     def give_up(self, error: BaseException) -> None:
         priority.lower_priority()
-        self._flush()
-        os_errno = error.errno or 0 if isinstance(error, OSError) else shortage()
-        begun = {transfer.request.index: transfer for _, transfer in self._open.values()} if self._start.released else {}
+        begun = {transfer.request.index: transfer for _, transfer in self._open.values()}
+        self._results.tell(error)
         for request in self._requests:
-            if request.index in begun:
-                self._finished.append(begun[request.index].end_by(verdict.broken(error, os_errno=os_errno, sent=True)))
-            elif request.index not in self._settled:
-                self._finished.append(never_started(request, self._now(), verdict.broken(error, os_errno=os_errno, sent=False)))
-        self._flush()
+            self._results.add_broken(request, error, begun.get(request.index))
+        self._results.flush()
         for connection in self._standing.values():
             connection.detach()
+
+    @contextmanager
+    def _guard(self, bundle: Bundle, transfer: Transfer) -> Iterator[None]:
+        """An error in here ends this request, and no other."""
+        with self._results.guard(transfer.request, transfer):
+            try:
+                yield
+            except Exception:
+                with suppress(pycurl.error):  # it may be in no multi
+                    bundle.multi.remove_handle(transfer.curl)
+                self._open.pop(transfer.curl, None)
+                self._around.reaper.bury([transfer.curl])
+                raise
 
     def _make_transfers(self, deadline_ns: int) -> list[Transfer]:
         transfers = []
         for index, request in enumerate(self._requests[: self._at_once]):
             if index % PER_MULTI == 0:
                 self._around.gate.wait_open(own=self._shard, deadline_ns=deadline_ns)
-            transfers += self._transfer(request)
+            with self._results.guard(request):
+                transfers += self._transfer(request)
         return transfers
 
     def _transfer(self, request: Request) -> list[Transfer]:
@@ -196,42 +199,56 @@ class Lane(Party):
         try:
             return [Transfer(request, start=self._start, standing=self._standing, clock=self._around.clock)]
         except (pycurl.error, ValueError) as error:
-            self._finished.append(never_started(request, self._now(), verdict.not_taken(error)))
+            self._results.add_refused(request, error)
             return []
 
-    def _now(self) -> int:
-        return self._around.clock.wall_ns()
+    def _hold(self, bundle: Bundle, transfer: Transfer) -> None:
+        transfer.hush()
+        if self._waiting:
+            transfer.part_after()
+        # From here on nothing may run this multi before T: libcurl would begin to send.
+        bundle.multi.add_handle(transfer.curl)
+        self._open[transfer.curl] = (bundle, transfer)
 
     def _send_late_ones_home(self, released_at_ns: int) -> None:
-        for curl, (_, transfer) in list(self._open.items()):
+        for bundle, transfer in list(self._open.values()):
             if transfer.request.latest_ns < released_at_ns:
-                self._finished.append(never_started(transfer.request, released_at_ns))
-                self._close(curl)
+                with self._guard(bundle, transfer):
+                    self._close(transfer)
+                    self._results.add_late(transfer.request)
 
     def _start_waiting(self, bundle: Bundle) -> None:
         """Start what had to wait for a connection."""
         while self._waiting and len(self._open) < self._at_once:
             request = self._waiting.popleft()
-            if request.latest_ns < (now_ns := self._now()):
-                self._finished.append(never_started(request, now_ns))
-                continue
-            for transfer in self._transfer(request):
-                transfer.part_after()
-                if bundle.given_up:
-                    transfer.start_afresh()
-                bundle.multi.add_handle(transfer.curl)
-                self._open[transfer.curl] = (bundle, transfer)
-                self._expect_first_byte(transfer)
-                self._loop.kick(bundle.multi)
+            with self._results.guard(request):
+                if request.latest_ns < self._around.clock.wall_ns():
+                    self._results.add_late(request)
+                    continue
+                for transfer in self._transfer(request):
+                    with self._guard(bundle, transfer):
+                        self._begin(bundle, transfer)
+
+    def _begin(self, bundle: Bundle, transfer: Transfer) -> None:
+        transfer.part_after()
+        if bundle.given_up:
+            transfer.start_afresh()
+        self._expect_first_byte(transfer)
+        bundle.multi.add_handle(transfer.curl)
+        self._open[transfer.curl] = (bundle, transfer)
+        self._loop.kick(bundle.multi)
 
     def _take_in(self, these: Iterable[Ended]) -> None:
         for curl, code, words in these:
             bundle, transfer = self._open[curl]
-            self._finished.append(transfer.finish(code, words))
-            self._close(curl)
+            with self._guard(bundle, transfer):
+                self._results.add(transfer.finish(code, words))
+                self._close(transfer)
             self._start_waiting(bundle)
 
     def _expect_first_byte(self, transfer: Transfer) -> None:
+        if not transfer.request.first_byte_ms:
+            return
         due = self._around.clock.monotonic_ns() + transfer.request.first_byte_ms * MS
         heapq.heappush(self._first_bytes, (due, transfer.request.index, transfer))
 
@@ -239,31 +256,28 @@ class Lane(Party):
         now = self._around.clock.monotonic_ns()
         while self._first_bytes and self._first_bytes[0][0] <= now:
             due, _, transfer = heapq.heappop(self._first_bytes)
-            if transfer.curl in self._open and not transfer.answered:
-                late = verdict.no_first_byte(transfer.request, sent=transfer.sent)
-                self._finished.append(transfer.end_by(late, lasted_ns=now - due + transfer.request.first_byte_ms * MS))
-                bundle = self._open[transfer.curl][0]
-                self._close(transfer.curl)
+            if transfer.curl in self._open:
+                bundle, _ = self._open[transfer.curl]
+                with self._guard(bundle, transfer):
+                    if not transfer.answered:
+                        late = verdict.no_first_byte(transfer.request, sent=transfer.sent)
+                        lasted_ns = now - due + transfer.request.first_byte_ms * MS
+                        self._results.add(transfer.end_by(late, lasted_ns=lasted_ns))
+                        self._close(transfer)
                 self._start_waiting(bundle)
 
     def _longest_turn(self) -> int:
-        if not self._first_bytes:
-            return _LONGEST_TURN_NS
-        return min(_LONGEST_TURN_NS, self._first_bytes[0][0] - self._around.clock.monotonic_ns())
+        now = self._around.clock.monotonic_ns()
+        return min([_LONGEST_TURN_NS, *(due - now for due, _, _ in self._first_bytes[:1])])
 
-    def _close(self, curl: pycurl.Curl) -> None:
-        bundle, _ = self._open.pop(curl)
-        bundle.multi.remove_handle(curl)
-        self._around.reaper.bury([curl])
-
-    def _flush(self) -> None:
-        if self._finished:
-            self._settled.update(finished.index for finished in self._finished)
-            self._report(self._finished)
-            self._finished = []
+    def _close(self, transfer: Transfer) -> None:
+        bundle, _ = self._open[transfer.curl]
+        bundle.multi.remove_handle(transfer.curl)
+        del self._open[transfer.curl]
+        self._around.reaper.bury([transfer.curl])
 
     def _bury_multis(self) -> None:
-        self._flush()
+        self._results.flush()
         for connection in self._standing.values():
             connection.detach()
         for bundle in self._bundles:

@@ -4,6 +4,7 @@ import contextlib
 
 import pycurl
 
+from scheduler.executors.http.names import origin_of
 from scheduler.executors.http.wire import Request
 
 _HTTP_ONLY = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
@@ -59,3 +60,16 @@ def set_request(curl: pycurl.Curl, request: Request) -> None:
             curl.setopt(pycurl.POSTFIELDS, body)
         if request.method != "GET" or body is not None:
             curl.setopt(pycurl.CUSTOMREQUEST, request.method)
+
+
+def last_request(curl: pycurl.Curl, request: Request) -> Request:
+    """What was asked for last: after a redirect that is something else, maybe of another server."""
+    if not curl.getinfo(pycurl.REDIRECT_COUNT):
+        return request
+    url, method = curl.getinfo_raw(pycurl.EFFECTIVE_URL), curl.getinfo(pycurl.EFFECTIVE_METHOD)
+    for encoding in ("utf-8", "ascii"):  # what a server puts into `Location` may be any bytes
+        text = url.decode(encoding, "backslashreplace")
+        with contextlib.suppress(ValueError):
+            origin_of(text)
+            return request.redirected(text, method)
+    return request  # a redirect to what is no http

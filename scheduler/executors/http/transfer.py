@@ -9,10 +9,11 @@ import pycurl
 from scheduler.clock import Clock
 from scheduler.executors.http import verdict as verdicts
 from scheduler.executors.http.answer import Answer
+from scheduler.executors.http.callbacks import Callbacks
 from scheduler.executors.http.guard import is_allowed
 from scheduler.executors.http.names import origin_of
 from scheduler.executors.http.primer import ConnectionKey, Standing, find, listen, make_primer, silence, unmake_primer
-from scheduler.executors.http.request import set_connection, set_request
+from scheduler.executors.http.request import last_request, set_connection, set_request
 from scheduler.executors.http.shortage import shortage
 from scheduler.executors.http.verdict import Verdict
 from scheduler.executors.http.wire import Finished, Request
@@ -23,6 +24,7 @@ _ASK_AGAIN = frozenset({301, 302, 303, 307, 308, 401, 407})
 _REQUEST_TIMEOUT = 408
 #: A longer body may need more than one write; if the connection dies between two of them, libcurl sends it all again.
 _ONE_WRITE = 16 << 10
+_NO_SOCKET = 1  # CURL_SOCKOPT_ERROR
 
 
 class Start:
@@ -32,27 +34,6 @@ class Start:
 
     def __init__(self) -> None:
         self.released = False
-
-
-def never_started(request: Request, now_ns: int, verdict: Verdict | None = None) -> Finished:
-    """
-    How a request ended that did not leave.
-
-    Args:
-        request: That request.
-        now_ns: Wall clock.
-        verdict: Why; None where it was let go later than its grace allows.
-    """
-    return Finished(
-        index=request.index,
-        started_ns=0,
-        finished_ns=now_ns,
-        duration_ns=0,
-        armed=False,
-        cause=verdict.cause if verdict else None,
-        detail=verdict.detail if verdict else "",
-        late=verdict is None,
-    )
 
 
 class Transfer:
@@ -67,10 +48,13 @@ class Transfer:
 
     __slots__ = (
         "_answer",
+        "_callbacks",
         "_connection",
         "_descriptors",
         "_heard",
+        "_is_hushed",
         "_left_between",
+        "_on_leaving",
         "_own_verdict",
         "_standing",
         "_start",
@@ -78,12 +62,14 @@ class Transfer:
         "_wall_ns",
         "armed",
         "curl",
+        "origin",
         "request",
         "sent",
     )
 
     def __init__(self, request: Request, *, start: Start, standing: Standing, clock: Clock) -> None:
         self.request = request
+        self.origin = origin_of(request.url)
         self.curl = pycurl.Curl()
         self.armed = False
         self.sent = False
@@ -97,11 +83,19 @@ class Transfer:
         self._heard = 0
         self._left_between = (0, 0)
         self._own_verdict: Callable[[Request], Verdict] | None = None
+        self._is_hushed = False
+        self._callbacks = Callbacks()
+        self._on_leaving = self._callbacks.guard(self._leaving, failed=pycurl.PREREQFUNC_ABORT)
         set_connection(self.curl, request)
         set_request(self.curl, request)
-        self.curl.setopt(pycurl.PREREQFUNCTION, self._leaving)
+        self.curl.setopt(pycurl.PREREQFUNCTION, self._on_leaving)
         self.curl.setopt(pycurl.HEADERFUNCTION, self._answer.take_line)
-        self.curl.setopt(pycurl.WRITEFUNCTION, self._received)
+        self.curl.setopt(pycurl.WRITEFUNCTION, self._callbacks.guard(self._received, failed=-1))
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether the request may have been sent."""
+        return self.sent or (self._is_hushed and self._start.released)
 
     @property
     def answered(self) -> bool:
@@ -123,14 +117,20 @@ class Transfer:
         if pins:
             self.curl.setopt(pycurl.RESOLVE, pins)
         make_primer(self.curl)
-        self.curl.setopt(pycurl.SOCKOPTFUNCTION, self._note_descriptor)
-        self.curl.setopt(pycurl.PREREQFUNCTION, self._connected)
+        self.curl.setopt(pycurl.SOCKOPTFUNCTION, self._callbacks.guard(self._note_descriptor, failed=_NO_SOCKET))
+        self.curl.setopt(pycurl.PREREQFUNCTION, self._callbacks.guard(self._connected, failed=pycurl.PREREQFUNC_ABORT))
 
     def unprime(self) -> None:
-        """Make the handle the request again, primed or not."""
+        """
+        Make the handle the request again, primed or not.
+
+        Raises:
+            Exception: what a callback of the primer has raised.
+        """
         unmake_primer(self.curl)
         self.curl.unsetopt(pycurl.SOCKOPTFUNCTION)
-        self.curl.setopt(pycurl.PREREQFUNCTION, self._leaving)
+        self.curl.setopt(pycurl.PREREQFUNCTION, self._on_leaving)
+        self._callbacks.reraise()
 
     def find_primed(self) -> tuple[ConnectionKey, socket.socket] | None:
         """The connection that its primer has opened, once that has ended well."""
@@ -153,6 +153,7 @@ class Transfer:
         one_write = len(self.request.body or b"") <= _ONE_WRITE and not self.request.follow
         if one_write and self._connection in self._standing:
             self.curl.unsetopt(pycurl.PREREQFUNCTION)
+            self._is_hushed = True
 
     def part_after(self) -> None:
         """Close the connection after the answer: others wait for one, and a server may close it just when it is taken."""
@@ -162,7 +163,8 @@ class Transfer:
     def start_afresh(self) -> None:
         """Take none of the connections that stand: at least one of them is dead, and libcurl may not know."""
         self.curl.setopt(pycurl.FRESH_CONNECT, 1)
-        self.curl.setopt(pycurl.PREREQFUNCTION, self._leaving)
+        self.curl.setopt(pycurl.PREREQFUNCTION, self._on_leaving)
+        self._is_hushed = False
 
     def note_departure(self, began_ns: int, ended_ns: int) -> None:
         """
@@ -176,7 +178,8 @@ class Transfer:
             self.sent = True
             self.armed = self.curl.getinfo(pycurl.NUM_CONNECTS) == 0
             self._left_between = (began_ns, ended_ns)
-        self.curl.setopt(pycurl.PREREQFUNCTION, self._leaving)
+        self.curl.setopt(pycurl.PREREQFUNCTION, self._on_leaving)
+        self._is_hushed = False
 
     def finish(self, code: int, words: str) -> Finished:
         """
@@ -185,8 +188,12 @@ class Transfer:
         Args:
             code: curl's code; 0 is a complete answer.
             words: curl's own words.
+
+        Raises:
+            Exception: what a callback of this transfer has raised.
         """
-        request = self._last_request()
+        self._callbacks.reraise()
+        request = last_request(self.curl, self.request)
         if self._own_verdict is not None:
             return self._finished(self._own_verdict(request))
         if code:
@@ -203,16 +210,6 @@ class Transfer:
     def end_by(self, verdict: Verdict, *, lasted_ns: int = 0) -> Finished:
         """How it went, where we ended it ourselves after that time: libcurl's own ends with the last that it heard."""
         return self._finished(verdict, lasted_ns=lasted_ns)
-
-    def _last_request(self) -> Request:
-        """What was asked for last: after a redirect that is something else, maybe of another server."""
-        url = self.curl.getinfo(pycurl.EFFECTIVE_URL)
-        try:
-            origin_of(url)
-        except ValueError:  # a redirect to what is no http
-            return self.request
-        method = self.curl.getinfo(pycurl.EFFECTIVE_METHOD)
-        return self.request.redirected(url, method) if self.curl.getinfo(pycurl.REDIRECT_COUNT) else self.request
 
     def _finished(self, verdict: Verdict | None, *, lasted_ns: int = 0) -> Finished:
         total_ns = self._curl_time(pycurl.TOTAL_TIME)

@@ -77,6 +77,7 @@ def verdict(request: Request, code: int, words: str, *, os_errno: int, sent: boo
         sent: The request left.
         answered: A status line came back.
     """
+    words = words.encode(errors="backslashreplace").decode()  # a certificate, say, may name what is no UTF-8
     cause = _CAUSES.get(code, Cause.OTHER)
     if os_errno in _NO_DESCRIPTOR and not sent:
         cause = Cause.RESOURCE
@@ -135,10 +136,10 @@ def broke_off(request: Request) -> Verdict:
 
 
 def broken(error: BaseException, *, os_errno: int, sent: bool) -> Verdict:
-    """A bug of ours, or a want of descriptors, ended the lane."""
+    """An error that no code expects, or a shortage of descriptors, ended the request or its lane."""
     if os_errno in _NO_DESCRIPTOR and not sent:
         return Verdict(Cause.RESOURCE, _NO_FILES)
-    return Verdict(Cause.EXECUTOR, f"the lane broke: {type(error).__name__}", unknown=sent)
+    return Verdict(Cause.EXECUTOR, f"an error in tminus ended this request: {type(error).__name__}", unknown=sent)
 
 
 def not_taken(error: Exception) -> Verdict:

@@ -5,6 +5,7 @@ The daemon writes commands to the executor's stdin and reads reports from its st
 """
 
 import struct
+import traceback
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -13,6 +14,8 @@ import msgspec
 VERSION = 1
 
 _LENGTH = struct.Struct(">I")
+#: Characters of a traceback: its last frames.
+_MOST_TRACEBACK = 8192
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -131,8 +134,17 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     released: bool
 
 
+class Broke(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An error that no code expects, for the daemon's log; what it has cost is in the `Results`."""
+
+    shard: int
+    index: int | None  #: None: it was not one request's
+    error: str  #: the name of its class; its text may quote a secret
+    traceback: str
+
+
 Command = Arm | Release | Withdraw
-Report = Hello | Armed | Results | Ended
+Report = Hello | Armed | Results | Ended | Broke
 
 _commands = msgspec.msgpack.Decoder(Command)
 _reports = msgspec.msgpack.Decoder(Report)
@@ -149,6 +161,38 @@ def encode(message: Command | Report) -> bytes:
     return _LENGTH.pack(len(payload)) + payload
 
 
+def encode_results(results: Results) -> bytes:
+    """Return the frame of results; if one of them cannot be encoded, the others cross the pipe and that one is `unknown`."""
+    try:
+        return encode(results)
+    except Exception:  # noqa: BLE001  whatever it is: one result has it
+        return encode(msgspec.structs.replace(results, finished=[_encodable(one) for one in results.finished]))
+
+
+def _encodable(finished: Finished) -> Finished:
+    try:
+        encode(Results(shard=0, finished=[finished]))
+    except Exception as error:  # noqa: BLE001  as in `encode_results`
+        detail = f"its result cannot be reported: {type(error).__name__}"
+        return Finished(
+            index=finished.index,
+            started_ns=finished.started_ns,
+            finished_ns=finished.finished_ns,
+            duration_ns=finished.duration_ns,
+            armed=finished.armed,
+            cause="executor",
+            detail=detail,
+            unknown=True,
+        )
+    return finished
+
+
+def broke(error: BaseException, *, shard: int, index: int | None) -> Broke:
+    """The report on an error."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return Broke(shard=shard, index=index, error=type(error).__name__, traceback=frames[-_MOST_TRACEBACK:])
+
+
 def write(stream: BinaryIO, message: Command | Report) -> None:
     """
     Write one frame and flush it. Not thread-safe: a stream has one writer.
@@ -156,7 +200,7 @@ def write(stream: BinaryIO, message: Command | Report) -> None:
     Raises:
         OSError: the other end is gone.
     """
-    stream.write(encode(message))
+    stream.write(encode_results(message) if isinstance(message, Results) else encode(message))
     stream.flush()
 
 

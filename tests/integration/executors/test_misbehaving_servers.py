@@ -11,6 +11,7 @@ from tests.support.executor import ExecutorProcess, ShardInFlight, a_request
 from tests.support.target import TargetServer, black_hole, raw
 
 OK = b"HTTP/1.1 200 OK\r\n"
+MOVED = b"HTTP/1.1 302 Found\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 CLOSED_EARLY = "{server} closed the connection before an answer"
@@ -55,6 +56,11 @@ CASES = {
     "redirects-to-no-host": ("/redirect?to=http://", Cause.REDIRECT, NO_URL),
     "redirects-to-half-an-address": ("/redirect?to=http://[", Cause.REDIRECT, NO_URL),
     "redirects-to-no-such-name": ("/redirect?to=http://nowhere.invalid/", Cause.DNS, "nowhere.invalid could not be resolved to an address"),
+    "redirects-to-bytes": (raw(MOVED + b"Location: http://\xff\xfe.invalid/\r\n\r\n"), Cause.DNS, r"\xff\xfe.invalid could not be resolved to an address"),
+    "redirects-to-another-alphabet": (raw(MOVED + b"Location: http://m\xc3\xbcnchen.invalid/\r\n\r\n"), Cause.DNS, "münchen.invalid could not be resolved to an address"),
+    "redirects-to-one-sign-for-three": (raw(MOVED + b"Location: http://a\xe2\x84\x80b.invalid/\r\n\r\n"), Cause.DNS, r"a\xe2\x84\x80b.invalid could not be resolved to an address"),
+    "redirects-to-two-words": (raw(MOVED + b"Location: http://a b/\r\n\r\n"), Cause.REDIRECT, NO_URL),
+    "redirects-to-no-port": (raw(MOVED + b"Location: http://127.0.0.1:99999/\r\n\r\n"), Cause.REDIRECT, NO_URL),
     "redirects-to-nobody": ("/redirect?to=http://127.0.0.1:1/", Cause.CONNECT, "could not connect to 127.0.0.1 port 1: connection refused"),
 }  # fmt: skip
 HEALTHY = 40
@@ -178,3 +184,22 @@ def test_trailers_after_the_last_chunk_are_no_broken_head(executor: ExecutorProc
 def test_a_408_that_answers_the_request_is_an_answer(executor: ExecutorProcess, target: TargetServer) -> None:
     (finished,) = executor.run([a_request(f"{target.url}/status/408")]).finished
     assert (finished.cause, finished.status, finished.armed) == (None, 408, True)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 \xff\xfe\r\n",
+        OK + b"X-Odd: \xff\xfe\x80\x01\r\n",
+        OK + b"X-\xff\xfe: 1\r\n",
+        OK + b"Content-Type: text/html; charset=idna\r\n",
+        OK + b"Content-Type: text/html; charset=\xff\xfe\r\n",
+        OK + b"Location: http://\xff\xfe/\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation:\r\n",
+    ],
+)
+def test_odd_bytes_in_a_head_are_passed_on(head: bytes, executor: ExecutorProcess, target: TargetServer) -> None:
+    answer = head + b"Content-Length: 2\r\n\r\nok"
+    (finished,) = executor.run_unarmed([a_request(target.url + raw(answer), method="POST", body=b"x", follow=3)]).finished
+    assert (finished.cause, finished.body, len(target.arrivals)) == (None, b"ok", 1)
+    assert "\r\n".join(finished.headers).encode("latin-1").startswith(head.strip())

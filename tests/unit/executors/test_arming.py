@@ -1,5 +1,7 @@
 """Arming without a connection to make: it ends by the wall clock, wherever that is set meanwhile."""
 
+from contextlib import nullcontext
+
 from scheduler.executors.http.arming import Arming
 from scheduler.executors.http.loop import Loop
 from scheduler.executors.http.names import Resolver
@@ -25,7 +27,7 @@ class LeapingClock(FakeClock):
 def test_a_step_beyond_the_deadline_ends_it() -> None:
     clock = LeapingClock(looks=6)
     loop = Loop(clock)
-    arming = Arming([], loop=loop, standing={}, resolver=Resolver(), clock=clock)
+    arming = Arming([], loop=loop, standing={}, resolver=Resolver(), clock=clock, guard=lambda *_: nullcontext())
     arming.run(deadline_ns=clock.wall_ns() + 1800 * SECOND, gate=Gate(clock), own=1)
     arming.close()
     loop.close()

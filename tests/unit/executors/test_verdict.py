@@ -81,10 +81,10 @@ def test_timed_out_is_only_what_was_sent(code: int, method: str) -> None:
 
 def test_a_lane_that_broke_leaves_unknown_what_may_have_left() -> None:
     assert verdicts.broken(RuntimeError("secret"), os_errno=0, sent=True) == Verdict(
-        Cause.EXECUTOR, "the lane broke: RuntimeError", True
+        Cause.EXECUTOR, "an error in tminus ended this request: RuntimeError", True
     )
     assert verdicts.broken(RuntimeError("secret"), os_errno=0, sent=False) == Verdict(
-        Cause.EXECUTOR, "the lane broke: RuntimeError"
+        Cause.EXECUTOR, "an error in tminus ended this request: RuntimeError"
     )
 
 

@@ -117,3 +117,17 @@ def test_a_redirect_changes_where_and_how_and_nothing_else(request: Request, url
     redirected = request.redirected(url, method)
     assert (redirected.url, redirected.method) == (url, method)
     assert redirected.redirected(request.url, request.method) == request
+
+
+def test_a_result_that_cannot_be_encoded_is_unknown_and_the_others_cross() -> None:
+    finished = [
+        Finished(index=index, started_ns=1, finished_ns=3, duration_ns=2, armed=True, detail="\udcff" if index == 1 else "")
+        for index in range(3)
+    ]
+    stream = io.BytesIO()
+    wire.write(stream, wire.Results(shard=7, finished=finished))
+    stream.seek(0)
+    (report,) = wire.read_reports(stream)
+    assert isinstance(report, wire.Results)
+    assert (report.finished[0], report.finished[2]) == (finished[0], finished[2])
+    assert (report.finished[1].index, report.finished[1].unknown, report.finished[1].cause) == (1, True, "executor")

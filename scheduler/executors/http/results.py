@@ -1,0 +1,119 @@
+"""What a lane reports: each request exactly once, whatever breaks."""
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+
+from scheduler.clock import Clock
+from scheduler.executors.http import verdict, wire
+from scheduler.executors.http.shortage import shortage
+from scheduler.executors.http.transfer import Transfer
+from scheduler.executors.http.verdict import Verdict
+from scheduler.executors.http.wire import Finished, Request
+
+#: Tracebacks that one lane reports; what follows is most likely the same.
+_MOST_ERRORS = 3
+
+
+class Results:
+    """
+    Belongs to the thread of its lane; while the lane waits at the barrier, to the thread that permits the release.
+
+    Args:
+        shard: The lane's.
+        report: Takes results and errors.
+    """
+
+    def __init__(self, shard: int, *, clock: Clock, report: Callable[[wire.Report], None]) -> None:
+        self._shard = shard
+        self._clock = clock
+        self._report = report
+        self._settled: set[int] = set()
+        self._finished: list[Finished] = []
+        self._errors = 0
+
+    def is_settled(self, request: Request) -> bool:
+        """Whether the request has its result, or was withdrawn."""
+        return request.index in self._settled
+
+    def withdraw(self, indexes: Collection[int]) -> None:
+        """Report nothing of these requests."""
+        self._settled.update(indexes)
+
+    def add(self, finished: Finished) -> None:
+        """Report this with the next `flush`."""
+        self._settled.add(finished.index)
+        self._finished.append(finished)
+
+    def add_late(self, request: Request) -> None:
+        """Report that a request was not started, because its grace time had passed."""
+        self.add(_never_started(request, self._clock.wall_ns()))
+
+    def add_refused(self, request: Request, error: Exception) -> None:
+        """Report that libcurl does not take a request."""
+        self.add(_never_started(request, self._clock.wall_ns(), verdict.not_taken(error)))
+
+    def add_broken(self, request: Request, error: BaseException, transfer: Transfer | None = None) -> None:
+        """
+        Report a request that an unforeseen error has ended: `unknown` if it may have left, otherwise failed and not sent.
+
+        The last resort, which never raises. A request that cannot even be reported is `unknown` when the shard has ended.
+
+        Args:
+            transfer: Its transfer, once there is one.
+        """
+        if not self.is_settled(request):
+            sent = transfer is not None and transfer.may_have_left
+            with suppress(Exception):
+                self.add(self._broken(request, error, transfer if sent else None))
+
+    @contextmanager
+    def guard(self, request: Request, transfer: Transfer | None = None) -> Iterator[None]:
+        """An error in here ends this request, and no other; arguments as for `add_broken`."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  whatever it is: the lane's other requests have nothing to do with it
+            self.add_broken(request, error, transfer)
+            with suppress(Exception):
+                self.tell(error, request)
+
+    def tell(self, error: BaseException, request: Request | None = None) -> None:
+        """Report where an error came from; of many errors only the first ones."""
+        self._errors += 1
+        if self._errors <= _MOST_ERRORS:
+            self._report(wire.broke(error, shard=self._shard, index=request.index if request else None))
+
+    def _broken(self, request: Request, error: BaseException, sent: Transfer | None) -> Finished:
+        os_errno = error.errno or 0 if isinstance(error, OSError) else shortage()
+        why = verdict.broken(error, os_errno=os_errno, sent=sent is not None)
+        if sent is not None:
+            with suppress(Exception):  # its times, if libcurl still has them
+                return sent.end_by(why)
+        return _never_started(request, self._clock.wall_ns(), why)
+
+    def flush(self) -> None:
+        """Send what was added."""
+        if self._finished:
+            self._report(wire.Results(shard=self._shard, finished=self._finished))
+            self._finished = []
+
+
+def _never_started(request: Request, now_ns: int, verdict: Verdict | None = None) -> Finished:
+    """
+    How a request ended that has not left, or of which nothing is known but that it may have.
+
+    Args:
+        request: That request.
+        now_ns: Wall clock.
+        verdict: Why; None where it was let go later than its grace allows.
+    """
+    return Finished(
+        index=request.index,
+        started_ns=0,
+        finished_ns=now_ns,
+        duration_ns=0,
+        armed=False,
+        cause=verdict.cause if verdict else None,
+        detail=verdict.detail if verdict else "",
+        unknown=verdict.unknown if verdict else False,
+        late=verdict is None,
+    )

@@ -1,0 +1,259 @@
+"""An error in any step of a lane costs the request that the step was for, and no other."""
+
+import queue
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from scheduler.clock import SystemClock
+from scheduler.executors.http import wire
+from scheduler.executors.http.executor import Executor
+from scheduler.executors.http.wire import Armed, Broke, Ended, Finished, Request, Results
+from scheduler.instants import MS, SECOND
+from scheduler.outcome import Cause
+from tests.support.executor import PATIENCE_S, a_request
+from tests.support.faults import fault_in, recording
+from tests.support.target import TargetServer
+
+#: The lanes' own process does not turn warnings into errors; PycURL has no other call for it.
+pytestmark = pytest.mark.filterwarnings("ignore:socket_all:DeprecationWarning")
+
+COUNT = 50
+LEAD_NS = 400 * MS
+CLOCK = SystemClock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """
+    What a shard of equal requests goes through.
+
+    Attributes:
+        path: What the server does with each request.
+        is_sent: Whether the requests leave, if nothing breaks.
+        status: What comes back then.
+        cause: Why nothing comes back then.
+        victims: The first request to go this way, one in the middle, the last.
+    """
+
+    path: str = "/ok?"
+    is_sent: bool = True
+    status: int = 200
+    cause: Cause | None = None
+    victims: tuple[int, int, int] = (0, 24, 49)
+    waits: bool = False  #: there are ten connections only
+    is_late: bool = False  #: T, and everybody's grace, is past
+    is_withdrawn: bool = False
+    hangs_up: bool = False  #: the server closes its connections while they are primed, and once more before T
+
+
+WAITING = (10, 30, 49)
+SCENARIOS = {
+    "armed": Scenario(),
+    "waiting": Scenario(waits=True, victims=WAITING),
+    "late": Scenario(is_late=True, is_sent=False, status=0),
+    "late while waiting": Scenario(is_late=True, waits=True, is_sent=False, status=0, victims=WAITING),
+    "withdrawn": Scenario(is_withdrawn=True, is_sent=False, status=0),
+    "hung up": Scenario(hangs_up=True),
+    "redirected": Scenario(path="/redirect?to=/ok&"),
+    "dying": Scenario(path="/close?", status=0, cause=Cause.DIED),
+    "too large": Scenario(path="/bytes/2000?", cause=Cause.TOO_LARGE),
+    "silent": Scenario(path="/stall?", status=0, cause=Cause.TIMEOUT),
+}
+
+#: What the victim's request comes to.
+FAILED = "failed, and not sent"
+UNKNOWN = "unknown, and sent once"
+NONE = "the same as without the error"
+UNREPORTED = "not reported, which the daemon takes for unknown"
+
+#: Each step of a lane that is for one request, below `scheduler.executors.http`: a scenario with it, and what an error in it costs.
+STEPS = {
+    "arming:Arming._begin": ("armed", FAILED),
+    "arming:Arming._pins": ("armed", FAILED),
+    "arming:Arming._prime_again": ("hung up", FAILED),
+    "arming:Arming._settle": ("armed", FAILED),
+    "arming:Arming._stop": ("armed", FAILED),
+    "lane:Lane._begin": ("waiting", FAILED),
+    "lane:Lane._close": ("armed", NONE),
+    "lane:Lane._expect_first_byte": ("armed", UNKNOWN),
+    "lane:Lane._hold": ("armed", FAILED),
+    "lane:Lane._transfer": ("armed", FAILED),
+    "request:last_request": ("redirected", UNKNOWN),
+    "request:set_connection": ("armed", FAILED),
+    "request:set_request": ("waiting", FAILED),
+    "results:Results.add": ("armed", UNREPORTED),
+    "results:Results.add_late": ("late while waiting", FAILED),
+    "results:_never_started": ("late", UNREPORTED),
+    "transfer:Transfer._connected": ("armed", FAILED),
+    "transfer:Transfer._curl_time": ("armed", UNKNOWN),
+    "transfer:Transfer._finished": ("armed", UNKNOWN),
+    "transfer:Transfer._leaving": ("waiting", FAILED),
+    "transfer:Transfer._may_leave_all_the_same": ("redirected", UNKNOWN),
+    "transfer:Transfer._note_descriptor": ("armed", FAILED),
+    "transfer:Transfer._received": ("armed", UNKNOWN),
+    "transfer:Transfer._started_ns": ("armed", UNKNOWN),
+    "transfer:Transfer.answered": ("silent", UNKNOWN),
+    "transfer:Transfer.end_by": ("silent", UNKNOWN),
+    "transfer:Transfer.find_primed": ("armed", FAILED),
+    "transfer:Transfer.finish": ("armed", UNKNOWN),
+    "transfer:Transfer.hush": ("armed", FAILED),
+    "transfer:Transfer.idle_bytes_matter": ("armed", FAILED),
+    "transfer:Transfer.note_departure": ("armed", UNKNOWN),
+    "transfer:Transfer.part_after": ("waiting", FAILED),
+    "transfer:Transfer.prime": ("armed", FAILED),
+    "transfer:Transfer.start_afresh": ("hung up", FAILED),
+    "transfer:Transfer.unprime": ("armed", FAILED),
+    "verdict:_server": ("dying", UNKNOWN),
+    "verdict:died": ("dying", UNKNOWN),
+    "verdict:no_first_byte": ("silent", UNKNOWN),
+    "verdict:too_large": ("too large", UNKNOWN),
+    "verdict:verdict": ("dying", UNKNOWN),
+}
+#: What ends a request that an error has ended; there is nothing behind it.
+LAST_RESORT = {"lane:Lane._guard", "results:Results.guard", "results:Results.is_settled"}
+
+
+class Shard:
+    """One shard, on an executor in this process, and what is reported of it."""
+
+    def __init__(
+        self, executor: Executor, reports: "queue.SimpleQueue[wire.Report]", scenario: Scenario, target: TargetServer
+    ) -> None:
+        self._executor = executor
+        self._reports = reports
+        self._scenario = scenario
+        self._target = target
+        self.t_ns = CLOCK.wall_ns() + (-SECOND if scenario.is_late else LEAD_NS)
+        self.finished: dict[int, Finished] = {}
+        self.errors: list[Broke] = []
+
+    def run(self) -> None:
+        """Arm, release, collect."""
+        arm = wire.Arm(
+            shard=1,
+            t_ns=self.t_ns,
+            deadline_ns=self.t_ns - 50 * MS,
+            give_up_ns=self.t_ns + 20 * SECOND,
+            lanes=2,
+            max_connections=10 if self._scenario.waits else None,
+            realtime=False,
+            requests=list(self._requests()),
+        )
+        self._executor.obey(arm)
+        if self._scenario.hangs_up:
+            self._target.wait_for_connections(COUNT - 3)
+            self._target.close_connections()
+        self._collect(until=Armed)
+        if self._scenario.hangs_up:
+            self._target.close_connections()
+        self._executor.obey(wire.Release(shard=1, withdrawn=list(range(COUNT)) if self._scenario.is_withdrawn else []))
+        self._collect(until=Ended)
+
+    def arrivals(self, index: int) -> int:
+        """How often this request arrived, redirects aside."""
+        return sum(arrival.path.endswith(f"n={index}") for arrival in self._target.arrivals)
+
+    def _requests(self) -> Iterator[Request]:
+        scenario = self._scenario
+        for index in range(COUNT):
+            yield a_request(
+                f"{self._target.url}{scenario.path}n={index}",
+                index,
+                method="POST",
+                body=b"x",
+                follow=3 if scenario.path.startswith("/redirect") else 0,
+                first_byte_ms=300 if scenario.cause is Cause.TIMEOUT else 20_000,
+                latest_ns=self.t_ns if scenario.is_late else 1 << 62,
+                max_body=1000,
+            )
+
+    def _collect(self, *, until: type) -> None:
+        report: wire.Report | None = None
+        while not isinstance(report, until):
+            report = self._reports.get(timeout=PATIENCE_S)
+            match report:
+                case Results(finished=finished):
+                    assert not {one.index for one in finished} & set(self.finished), "reported twice"
+                    self.finished |= {one.index: one for one in finished}
+                case Broke():
+                    self.errors.append(report)
+
+
+Run = Callable[[str, TargetServer], Shard]
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    """Runs a shard through a scenario, on one executor for all."""
+    reports: queue.SimpleQueue[wire.Report] = queue.SimpleQueue()
+    executor = Executor(clock=CLOCK, report=reports.put)
+
+    def run_one(scenario: str, target: TargetServer) -> Shard:
+        shard = Shard(executor, reports, SCENARIOS[scenario], target)
+        shard.run()
+        return shard
+
+    return run_one
+
+
+def test_the_table_has_every_step_that_is_for_one_request(run: Run) -> None:
+    found: set[str] = set()
+    for scenario in SCENARIOS:
+        with recording("executors/http", found.add), TargetServer() as target:
+            assert run(scenario, target).errors == []
+    assert {step.removeprefix("scheduler.executors.http.") for step in found} == set(STEPS) | LAST_RESORT
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_error_costs_one_request_only(step: str, run: Run, target: TargetServer) -> None:
+    name, cost = STEPS[step]
+    victims = SCENARIOS[name].victims
+
+    def is_victim(value: Any) -> bool:
+        return getattr(getattr(value, "request", value), "index", None) in victims
+
+    with fault_in(f"scheduler.executors.http.{step}", is_victim) as raised:
+        shard = run(name, target)
+    assert len(raised) >= len(victims)
+    for index in range(COUNT):
+        _check(SCENARIOS[name], shard, index, cost if index in victims else NONE)
+    assert {(error.error, error.shard) for error in shard.errors} == {("InjectedFault", 1)}
+    assert all("raise InjectedFault" in error.traceback for error in shard.errors)
+
+
+def _check(scenario: Scenario, shard: Shard, index: int, cost: str) -> None:
+    finished = shard.finished.get(index)
+    if cost is UNREPORTED:
+        assert finished is None
+        return
+    if scenario.is_withdrawn:
+        assert (finished, shard.arrivals(index)) == (None, 0)
+        return
+    assert finished is not None
+    found = (finished.cause, finished.unknown, shard.arrivals(index))
+    if cost is FAILED:
+        assert found == (Cause.EXECUTOR, False, 0)
+        assert finished.started_ns == 0
+    elif cost is UNKNOWN:
+        assert found == (Cause.EXECUTOR, True, 1)
+    else:
+        is_unknown = scenario.cause is Cause.DIED
+        assert found == (scenario.cause, is_unknown, int(scenario.is_sent))
+        assert (finished.status, finished.late) == (scenario.status, scenario.is_late)
+        assert not scenario.is_sent or finished.started_ns >= shard.t_ns
+
+
+def test_an_error_while_it_is_withdrawn_lets_nothing_leave(run: Run, target: TargetServer) -> None:
+    with fault_in("scheduler.executors.http.lane:Lane._close", lambda value: getattr(value, "origin", None) is not None):
+        shard = run("withdrawn", target)
+    assert (shard.finished, target.arrivals) == ({}, [])
+
+
+def test_a_request_that_cannot_be_made_says_by_what_it_broke_and_nothing_of_what_is_in_it(run: Run, target: TargetServer) -> None:
+    with fault_in("scheduler.executors.http.request:set_request", lambda value: getattr(value, "index", None) == 7):
+        shard = run("armed", target)
+    assert shard.finished[7].detail == "an error in tminus ended this request: InjectedFault"
+    assert [error.index for error in shard.errors] == [7]
