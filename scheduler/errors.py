@@ -1,7 +1,17 @@
 """What is wrong, where, and what would be right: the one root of every error that a person is meant to read."""
 
 import difflib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Collection
+
+#: Characters of a value that a message quotes.
+_LONGEST_VALUE = 60
+_LONGEST_PATH = 200
+#: Characters of a message. It is longer only if somebody forgot to shorten a value.
+_LONGEST_MESSAGE = 1_000
+#: A comparison of two words takes up to 20 µs. Longer words are not compared, and of many words only some that begin alike.
+_LONGEST_WORD = 100
+_MOST_WORDS = 100
 
 
 class TminusError(Exception):
@@ -16,6 +26,7 @@ class TminusError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message = shorten(message, _LONGEST_MESSAGE)
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -52,17 +63,42 @@ class NotFound(TminusError):
 class JobNotFound(NotFound):
     """A name that is no job's."""
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"no job {name!r}{did_you_mean(name, known)}", hint="`tminus jobs` lists them")
+    def __init__(self, name: str, known: Collection[str]) -> None:
+        super().__init__(f"no job {quoted(name)}{did_you_mean(name, known)}", hint="`tminus jobs` lists them")
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that looks most like this one, or None where none does."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+def shorten(value: object, most: int = _LONGEST_VALUE) -> str:
+    """A value as a message quotes it: its text, cut after that many characters."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def shorten_path(path: object) -> str:
+    """The path of a file as a message quotes it: longer than other values, because a part of it is of little use."""
+    return shorten(path, _LONGEST_PATH)
+
+
+def quoted(value: object) -> str:
+    """A text as a message quotes it: cut, between quotes, control characters escaped."""
+    return repr(shorten(value))
+
+
+def nearest(word: str, known: Collection[str], *, likeness: float = 0.6) -> str | None:
+    """
+    The known word that looks most like this one, or None if there is none.
+
+    Args:
+        likeness: From 0 to 1: how much the two must have in common.
+    """
+    if len(word) > _LONGEST_WORD:
+        return None
+    if len(known) > _MOST_WORDS:
+        known = list(itertools.islice((other for other in known if other[:1] == word[:1]), _MOST_WORDS))
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=likeness)
     return near[0] if near else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Collection[str]) -> str:
     """A clause to put behind "no such thing": empty where nothing is near."""
     near = nearest(word, known)
     return f"; did you mean {near!r}?" if near else ""

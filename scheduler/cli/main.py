@@ -12,7 +12,7 @@ import click
 from scheduler import __version__
 from scheduler.cli.output import Output
 from scheduler.clock import SystemClock
-from scheduler.errors import TminusError, did_you_mean
+from scheduler.errors import TminusError, did_you_mean, quoted
 
 INTERRUPTED = 130
 WRONG_USAGE = 2
@@ -70,6 +70,8 @@ class Command(click.Command):
             quiet=bool(common["quiet"]),
             verbose=bool(common["verbose"]),
         )
+        if output.verbose:
+            _log_everything()
         invocation = Invocation(config=common["config"], ledger_url=common["ledger"], output=output, started_ns=context.obj)
         try:
             status = context.invoke(self.callback, invocation, **context.params) if self.callback else 0
@@ -84,6 +86,13 @@ class Command(click.Command):
             output.error(TminusError(f"cannot write what was found: {error.strerror}"))
             status = _flushed(1)
         context.exit(int(status or 0))
+
+
+def _log_everything() -> None:
+    import logging  # it takes its time to import
+
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("scheduler").setLevel(logging.DEBUG)
 
 
 class Commands(click.Group):
@@ -113,7 +122,7 @@ class _Program(Commands):
 
     def resolve_command(self, context: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], _COMMANDS)}", context)
+            raise click.UsageError(f"no command {quoted(args[0])}{did_you_mean(args[0], _COMMANDS)}", context)
         return super().resolve_command(context, args)
 
 

@@ -38,6 +38,7 @@ def set_up(*, verbose: bool = False, quiet: bool = False, color: bool = True) ->
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("scheduler").setLevel(level)
 
 
 class _Stderr:

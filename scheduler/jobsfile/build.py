@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from scheduler.errors import nearest
+from scheduler.errors import nearest, quoted
 from scheduler.jobsfile import language, short_forms
 from scheduler.jobsfile.chains import chain_faults, links_of, rings
 from scheduler.jobsfile.faults import Fault
@@ -125,7 +125,7 @@ class Builder:
             if isinstance(name, str) and name not in self._sections.templates:
                 near = nearest(name, self._sections.templates)
                 hint = f"did you mean {near}?" if near else "templates stand under templates: at the top of the file"
-                yield Fault(words=f"no template {name!r}", path=("extends", index), hint=hint)
+                yield Fault(words=f"no template {quoted(name)}", path=("extends", index), hint=hint)
         hint = "write schedule: manual for a job that only starts by hand"
         if job.schedule == []:
             yield Fault(words="an empty list never fires", path=("schedule",), hint=hint)
@@ -170,7 +170,7 @@ class Builder:
             if ":" not in name and name not in self._sections.apps:
                 near = nearest(name, self._sections.apps)
                 hint = f"did you mean {near}?" if near else "applications stand under apps: at the top of the file"
-                yield Fault(words=f"no app {name!r}", path=where, hint=hint)
+                yield Fault(words=f"no app {quoted(name)}", path=where, hint=hint)
 
 
 def _has_app(found: Validated[language.Job], target: str) -> bool:

@@ -1,15 +1,17 @@
 """`then:`, what follows a run: links, and the rings that they must not close."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from scheduler.errors import nearest
+from scheduler.errors import nearest, quoted
 from scheduler.jobsfile import language
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.validation import Validated, validated
 from scheduler.model.chain import Function, Handler, Link, Start
 from scheduler.model.job import Job
 
+#: Jobs of a ring that a message names.
+_MOST_SHOWN = 10
 _NAMES = ("callback", "errback", "both")
 
 
@@ -68,7 +70,7 @@ def _handler_faults(handler: language.Handler, jobs: Collection[str]) -> Iterato
     if handler.run is not None and handler.run not in jobs:
         near = nearest(handler.run, jobs)
         hint = f"did you mean {near}?" if near else "it names a job of this file"
-        yield Fault(words=f"no job {handler.run!r}", path=("run",), hint=hint)
+        yield Fault(words=f"no job {quoted(handler.run)}", path=("run",), hint=hint)
 
 
 def rings(jobs: Mapping[str, Job]) -> Iterator[tuple[str, Fault]]:
@@ -76,21 +78,26 @@ def rings(jobs: Mapping[str, Job]) -> Iterator[tuple[str, Fault]]:
     starts = {name: _started_by(job) for name, job in jobs.items() if job.then}
     done: set[str] = set()
     for first in starts:
-        path: list[str] = []
+        path: dict[str, None] = {}  # in the order of the chain
         left = [iter([(first, 0)])]
         while left:
             name, index = next(left[-1], ("", -1))
             if index < 0:
                 left.pop()
                 if path:
-                    done.add(path.pop())
+                    done.add(path.popitem()[0])
             elif name in path:
-                ring = path[path.index(name) :]
-                words = f"a ring: {' → '.join([*ring, name])}; it would never end"
-                yield path[-1], Fault(words=words, path=("then", index), hint="take one of its {run: …} away")
+                ring = list(path)[list(path).index(name) :]
+                words = f"a ring: {_shown(ring)} → {name}; it would never end"
+                yield ring[-1], Fault(words=words, path=("then", index), hint="take one of its {run: …} away")
             elif name in starts and name not in done:
-                path.append(name)
+                path[name] = None
                 left.append(iter(starts[name]))
+
+
+def _shown(ring: Sequence[str]) -> str:
+    names = [*ring[:_MOST_SHOWN], "…"] if len(ring) > _MOST_SHOWN else ring
+    return " → ".join(names)
 
 
 def _started_by(job: Job) -> list[tuple[str, int]]:

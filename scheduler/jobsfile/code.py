@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from scheduler.jobsfile.document import Document, Spot
+from scheduler.jobsfile.document import Document, Excerpt, Spot
 from scheduler.jobsfile.reader import Path
 from scheduler.model.code import CodeJob
 
@@ -24,9 +24,9 @@ class CodeDocument(Document):
         self.problems = []  # in words that nobody has written so
         self._at = job.line
 
-    def line(self, number: int) -> str:
+    def excerpt(self, number: int, column: int) -> Excerpt:
         """The application's own sources are not read."""
-        return ""
+        return Excerpt("", 1, is_cut=False)
 
     def spot(self, path: Path, *, on_key: bool = False, offset: int | None = None, length: int = 1) -> Spot:
         return replace(super().spot(path, on_key=on_key), line=self._at, column=1, length=1)

@@ -8,6 +8,7 @@ from typing import Any
 from cronsim import CronSim, CronSimError
 from cronsim.cronsim import Field
 
+from scheduler.errors import shorten
 from scheduler.jobsfile.faults import Fault, Wrong, wrong_type
 from scheduler.jobsfile.values import Kind
 
@@ -106,9 +107,8 @@ def _fault(text: str) -> Fault | None:
                 return Fault(words=words, hint=hint, offset=start, length=max(len(term), 1))
             start += len(term) + 1
     if _never_fires(text):
-        return Fault(
-            words=f"never fires: no such day as {' '.join(field for _, field in fields[-3:])}", hint="check day and month"
-        )
+        day = shorten(" ".join(field for _, field in fields[-3:]))
+        return Fault(words=f"never fires: no such day as {day}", hint="check day and month")
     return None
 
 
@@ -132,9 +132,9 @@ def _is_right(index: int, term: str) -> bool:
 def _why_wrong(index: int, term: str) -> tuple[str, str]:
     first, dash, last = term.partition("/")[0].partition("-")
     if dash and _is_right(index, first) and _is_right(index, last) and not _is_right(index, f"{first}-{last}"):
-        return f"range {first}-{last} ends before it begins", "write two ranges with a comma between them"
-    shown = term if len(term) <= 20 else f"{term[:20]}…"
-    return f"{shown!r} is not {_FIELDS[index]}", "write * for any" if "?" in term else "fields: minute hour day month weekday"
+        return f"range {shorten(first)}-{shorten(last)} ends before it begins", "write two ranges with a comma between them"
+    hint = "write * for any" if "?" in term else "fields: minute hour day month weekday"
+    return f"{shorten(term, 20)!r} is not {_FIELDS[index]}", hint
 
 
 @lru_cache(maxsize=4096)

@@ -1,6 +1,7 @@
 """One file: what it says, and where it says so."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,9 @@ from scheduler.jobsfile.masking import mask_line
 from scheduler.jobsfile.problems import Problem
 from scheduler.jobsfile.reader import Build, Node, Part, Path, Tree
 from scheduler.model.job import Place
+
+#: Characters of a line that are kept on each side of a place: more than are ever shown.
+_AROUND = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,21 @@ class Spot:
     length: int
     taken: Path
     node: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """
+    A line, or a part of it.
+
+    Args:
+        column: Of its first character.
+        is_cut: The line goes on behind it.
+    """
+
+    text: str
+    column: int
+    is_cut: bool
 
 
 class Document:
@@ -48,6 +67,7 @@ class Document:
         self._is_yaml = True
         self._key_marks: Mapping[Path, Mark] = {}
         self._parts: dict[Path, Tree] = {}
+        self._masked: dict[int, str] = {}
         complaints: list[Complaint]
         try:
             self._text = decoded(data)
@@ -59,9 +79,19 @@ class Document:
             complaints = list(stop.complaints)
         self.problems = [self._problem(complaint) for complaint in complaints]
 
-    def line(self, number: int) -> str:
-        """A line, counted from 1, with the secrets in it masked."""
-        return mask_line(self._lines[number - 1]) if number <= len(self._lines) else ""
+    def excerpt(self, number: int, column: int) -> Excerpt:
+        """
+        A line with the secrets in it masked, or the part of it around a column. Both count from 1.
+
+        Masking takes as long as the line is long, and a file may consist of one line: each line is masked once.
+        """
+        if number > len(self._lines):
+            return Excerpt("", 1, is_cut=False)
+        if number not in self._masked:
+            self._masked[number] = mask_line(self._lines[number - 1])
+        line = self._masked[number]
+        first = max(column - 1 - _AROUND, 0)
+        return Excerpt(line[first : column + _AROUND], first + 1, is_cut=len(line) > column + _AROUND)
 
     def spot(self, path: Path, *, on_key: bool = False, offset: int | None = None, length: int = 1) -> Spot:
         """
@@ -99,14 +129,18 @@ class Document:
 
     def _problem(self, complaint: Complaint) -> Problem:
         number = min(complaint.at.line, len(self._lines) - 1)
+        column = min(complaint.at.column, len(self._lines[number])) + 1
+        excerpt = self.excerpt(number + 1, column)
         return Problem(
             path=self.path,
             line=number + 1,
-            column=min(complaint.at.column, len(self._lines[number])) + 1,
+            column=column,
             message=complaint.message,
             hint=complaint.hint,
             length=complaint.length,
-            source=self.line(number + 1),
+            source=excerpt.text,
+            source_column=excerpt.column,
+            is_cut=excerpt.is_cut,
         )
 
     @cached_property
@@ -125,7 +159,10 @@ class Document:
             return self._tree
         if key not in self._parts:
             first = self._key_marks[key].line
-            starts = self._key_lines[len(key)]
+            starts, shared = self._key_lines[len(key)]
+            if first in shared:
+                self._parts[key] = self._tree
+                return self._tree
             after = bisect_right(starts, first)
             end = starts[after] if after < len(starts) else len(self._lines)
             try:
@@ -135,10 +172,10 @@ class Document:
         return self._parts[key]
 
     @cached_property
-    def _key_lines(self) -> dict[int, list[int]]:
-        """Where keys of the first level stand, and of the first or the second."""
-        marks = self._key_marks.items()
-        return {level: sorted({mark.line for path, mark in marks if len(path) <= level}) for level in (1, 2)}
+    def _key_lines(self) -> dict[int, tuple[list[int], set[int]]]:
+        """The lines with keys of the first level, and of the first or the second; and those of them with more than one."""
+        counts = {level: Counter(mark.line for path, mark in self._key_marks.items() if len(path) <= level) for level in (1, 2)}
+        return {level: (sorted(lines), {line for line in lines if lines[line] > 1}) for level, lines in counts.items()}
 
     @cached_property
     def _tree(self) -> Tree:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from scheduler.errors import nearest
+from scheduler.errors import nearest, quoted, shorten
 from scheduler.jobsfile.problems import Severity
 from scheduler.jobsfile.reader import Path
 
@@ -78,7 +78,7 @@ def unknown_key(path: Path, known: Mapping[str, bool]) -> Fault:
     """
     near = nearest(str(path[-1]), known)
     hint = f"did you mean {near}?" if near else f"there are: {', '.join(sorted(key for key in known if known[key]))}"
-    return Fault(words=f"unknown key {path[-1]!r}", path=path, hint=hint, on_key=True, of_owner=True, meant=near)
+    return Fault(words=f"unknown key {quoted(path[-1])}", path=path, hint=hint, on_key=True, of_owner=True, meant=near)
 
 
 def type_name(value: Any) -> str:
@@ -94,6 +94,7 @@ def dotted(path: Path) -> str:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
+            step = shorten(step)
             plain = step if step.isprintable() and step and not set(step) & set(" .[]'\"") else repr(step)
             text += f".{plain}" if text else plain
     return text

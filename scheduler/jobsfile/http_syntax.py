@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from scheduler.errors import nearest
+from scheduler.errors import nearest, quoted
 from scheduler.jobsfile.faults import Fault, Wrong, must, wrong_type
 from scheduler.jobsfile.values import Kind, word
 from scheduler.model.job import StatusRange
@@ -33,7 +33,7 @@ def _header_name(value: Any) -> str:
         words = f"{name} cannot be given; it follows from the URL and the body"
         raise Wrong(Fault(words=words, hint="leave it out", on_key=True, of_owner=True))
     if not _TOKEN.fullmatch(name):
-        words = f"{name[:60]!r} is not a header name"
+        words = f"{quoted(name)} is not a header name"
         raise Wrong(Fault(words=words, hint="letters, digits and -", on_key=True, of_owner=True))
     return name
 

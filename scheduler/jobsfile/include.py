@@ -3,6 +3,7 @@
 import glob
 import os
 
+from scheduler.errors import quoted, shorten_path
 from scheduler.jobsfile.document import Document
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.files import CannotRead, read_file
@@ -32,7 +33,13 @@ class Sources:
         try:
             self._open(path, ())
         except CannotRead as error:
-            report.add(Problem(path=path, message=f"cannot read {path}: {error}", hint="name the jobs file with -c FILE"))
+            report.add(
+                Problem(
+                    path=path,
+                    message=f"cannot read {shorten_path(path)}: {error}",
+                    hint="name the jobs file with -c FILE",
+                )
+            )
 
     def _open(self, path: str, trail: tuple[str, ...]) -> None:
         document = Document(path, read_file(path, limit=_LARGEST_FILE).data)
@@ -55,20 +62,25 @@ class Sources:
             elif len(trail) > _DEEPEST:
                 self._fault(document, at, f"includes too deep ({_DEEPEST})", "include the files from the jobs file itself")
             elif not self._is_within(real):
-                self._fault(document, at, f"{path} is outside the folder of the jobs file", f"it must be below {self._folder}")
+                self._fault(document, at, _outside(path), f"it must be below {self._folder}")
             elif real not in self._read:
                 try:
                     self._open(path, trail)
                 except CannotRead as error:
-                    self._fault(document, at, f"cannot read {path}: {error}", "paths are relative to the file that includes")
+                    self._fault(
+                        document,
+                        at,
+                        f"cannot read {shorten_path(path)}: {error}",
+                        "paths are relative to the file that includes",
+                    )
 
     def _matches(self, document: Document, at: Path, pattern: str) -> list[str]:
         if "\0" in pattern:
-            self._fault(document, at, f"{pattern!r} holds a NUL", "write the path without it")
+            self._fault(document, at, f"{quoted(pattern)} holds a NUL", "write the path without it")
             return []
         wanted = os.path.normpath(os.path.join(os.path.dirname(document.path), pattern))
         if not self._is_within(os.path.realpath(wanted)):
-            self._fault(document, at, f"{pattern!r} is outside the folder of the jobs file", f"it must be below {self._folder}")
+            self._fault(document, at, _outside(quoted(pattern)), f"it must be below {self._folder}")
             return []
         return sorted(glob.glob(wanted)) if glob.has_magic(pattern) else [wanted]
 
@@ -77,3 +89,7 @@ class Sources:
 
     def _fault(self, document: Document, at: Path, words: str, hint: str) -> None:
         self._report.fault([Layer(document, (), document.value)], Fault(words=words, path=at, hint=hint))
+
+
+def _outside(path: str) -> str:
+    return f"{shorten_path(path)} is outside the folder of the jobs file"

@@ -16,6 +16,7 @@ from scheduler.jobsfile.code import as_said
 from scheduler.jobsfile.explain import ValueOrigin, explain
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.include import Sources
+from scheduler.jobsfile.last_resort import last_resort
 from scheduler.jobsfile.outside import Outside
 from scheduler.jobsfile.problems import Problem, Severity
 from scheduler.jobsfile.report import Report
@@ -23,7 +24,7 @@ from scheduler.jobsfile.sections import NamedApp, Sections, gather, with_code
 from scheduler.jobsfile.settings import daemon_settings
 from scheduler.jobsfile.texts import ledger_faults
 from scheduler.model.code import CodeJob
-from scheduler.model.definitions import DaemonSettings, Definitions
+from scheduler.model.definitions import App, DaemonSettings, Definitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +81,24 @@ class JobsFile:
         self, path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None, secrets: Severity = Severity.ERROR
     ) -> None:
         self.path = os.fspath(path)
+        self.apps: Mapping[str, App] = {}  #: those under `apps:` that may be started
         self._environ = os.environ if environ is None else environ
         self._secrets = secrets
         self._report = Report()
-        outside = self._outside()
-        with _no_garbage_collection():
-            sources = Sources(self.path, self._report)
-            self._paths = tuple(document.path for document in sources.documents)
-            self._sections = gather(sources.documents, self._report)
+        self._paths: tuple[str, ...] = (self.path,)
+        self._sections = Sections()
+        with _no_garbage_collection(), last_resort(self.path, self._report):
+            self._read()
+
+    def _read(self) -> None:
+        sources, outside = Sources(self.path, self._report), self._outside()
+        self._paths = tuple(document.path for document in sources.documents)
+        self._sections = gather(sources.documents, self._report)
         if self._sections.ledger is not None:
             for fault in ledger_faults(self._sections.ledger, outside):
                 self._report.fault([self._sections.settings["ledger"]], fault)
         sound = {name: app for name, app in self._sections.apps.items() if not self._app_faults(app, outside)}
-        self.apps = apps_of(sound, (), outside)  #: those under `apps:` that may be started
+        self.apps = apps_of(sound, (), outside)
 
     @property
     def folder(self) -> str:
@@ -126,13 +132,15 @@ class JobsFile:
             Stops the garbage collector of the process while it runs.
         """
         with _no_garbage_collection():
-            report, outside, code = self._report.copy(), self._outside(), tuple(code)
-            sections = with_code(self._sections, code, report)
+            report, outside, code, sections = self._report.copy(), self._outside(), tuple(code), self._sections
+            with last_resort(self.path, report):
+                sections = with_code(sections, code, report)
             builder = Builder(sections, report, outside, SystemClock().wall_ns() if now_ns is None else now_ns)
-            builder.build()
-            errors = report.errors
-            definitions = None if errors else self._definitions(code, builder, outside)
-            return Loaded(definitions, errors, report.warnings, builder, sections, report)
+            definitions = None
+            with last_resort(self.path, report):
+                builder.build()
+                definitions = None if report.errors else self._definitions(code, builder, outside)
+            return Loaded(definitions, report.errors, report.warnings, builder, sections, report)
 
     def _definitions(self, code: Iterable[CodeJob], builder: Builder, outside: Outside) -> Definitions:
         code = tuple(job for job in code if job.app in self._sections.apps)

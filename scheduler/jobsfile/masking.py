@@ -1,6 +1,7 @@
 """Masking: which keys hold secrets, and how what stands under them is shown."""
 
 import re
+from bisect import bisect_left
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,9 @@ _SECRET = re.compile(
 )
 _HARMLESS = re.compile(r"[-_](url|uri|file|path|id|name|type|ttl|expiry|count)s?$|^max[-_]", re.IGNORECASE)
 _KEY = re.compile(r"""(?P<quote>["'])(?P<quoted>[^"']+)(?P=quote)\s*:\s*|(?<![\w.-])(?P<plain>[\w.-]++)\s*+:(?:\s+|$)""")
+_PART = re.compile(r"\{\{|\$\{")
+_OPEN_BRACKET = re.compile(r"[{\[]")
+_END_IN_FLOW = re.compile(r"[,}\]]")
 _USERINFO = re.compile(r"(?<=://)[^/?#\s\"'@]+(?=@)")
 
 
@@ -38,13 +42,19 @@ def mask_line(line: str) -> str:
     Masks rather too much than too little where a value ends is not plain to see.
     """
     line = _USERINFO.sub(lambda found: found[0] if has_parts(found[0]) else "*" * len(found[0]), line)
-    for key in list(_KEY.finditer(line)):
+    parts = [found.start() for found in _PART.finditer(line)]
+    bracket = _OPEN_BRACKET.search(line)
+    flow_from = bracket.start() if bracket else len(line)
+    pieces: list[str] = []
+    masked_to = 0
+    for key in _KEY.finditer(line):
         if is_secret_key(key["quoted"] or key["plain"]):
-            start = key.end()
-            end = _end_of_value(line, start)
-            if not has_parts(line[start:end]):
-                line = line[:start] + _stars(line[start:end]) + line[end:]
-    return line
+            start = max(key.end(), masked_to)
+            end = _end_of_value(line, key.end(), flow_from)
+            if start < end and bisect_left(parts, start) == bisect_left(parts, end - 1):
+                pieces += (line[masked_to:start], _stars(line[start:end]))
+                masked_to = end
+    return "".join((*pieces, line[masked_to:]))
 
 
 def mask_part(line: str, column: int, length: int) -> str:
@@ -57,15 +67,14 @@ def _stars(text: str) -> str:
     return re.sub(r"[^\s\"']", "*", text)
 
 
-def _end_of_value(line: str, start: int) -> int:
+def _end_of_value(line: str, start: int, flow_from: int) -> int:
     opening = line[start : start + 1]
     if opening in ("|", ">"):
         return start
     if opening in ("'", '"'):
         close = line.find(opening, start + 1)
         return len(line) if close < 0 else close + 1
-    in_flow = "{" in line[:start] or "[" in line[:start]
-    if opening in ("[", "{", "&", "*") or not in_flow:
+    if opening in ("[", "{", "&", "*") or start <= flow_from:
         return len(line)
-    close_plain = re.search(r"[,}\]]", line[start:])
-    return start + close_plain.start() if close_plain else len(line)
+    close_plain = _END_IN_FLOW.search(line, start)
+    return close_plain.start() if close_plain else len(line)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+from scheduler.errors import shorten_path
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.files import CannotRead, check_file
 from scheduler.jobsfile.problems import Severity
@@ -49,6 +50,6 @@ class Outside:
                 self._file_faults[path] = None
             except CannotRead as error:
                 self._file_faults[path] = Fault(
-                    words=f"cannot read {path}: {error}", hint="the path is relative to the jobs file"
+                    words=f"cannot read {shorten_path(path)}: {error}", hint="the path is relative to the jobs file"
                 )
         return self._file_faults[path]

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from scheduler.errors import shorten
+
 #: Characters of a source line that are shown; a longer one is cut around the place.
 _WIDEST = 120
+#: Characters of a message and of a hint; the values in them are shortened before.
+_LONGEST_MESSAGE = 1_000
 
 
 class Severity(StrEnum):
@@ -41,7 +45,9 @@ class Problem:
         message: Lower case, no full stop.
         hint: What would be right.
         length: Characters that the caret underlines.
-        source: The line itself, secrets masked; empty where there is none.
+        source: The line itself, secrets masked; empty if there is none. Of a long line the part around the column.
+        source_column: The column of the first character of `source`.
+        is_cut: The line goes on behind `source`.
     """
 
     path: str
@@ -52,11 +58,13 @@ class Problem:
     severity: Severity = Severity.ERROR
     length: int = 1
     source: str = ""
+    source_column: int = 1
+    is_cut: bool = False
 
     def __post_init__(self) -> None:
         # What a file says is quoted in both; neither may reach a terminal as more than text.
-        object.__setattr__(self, "message", _escaped(self.message))
-        object.__setattr__(self, "hint", _escaped(self.hint))
+        object.__setattr__(self, "message", _escaped(shorten(self.message, _LONGEST_MESSAGE)))
+        object.__setattr__(self, "hint", _escaped(shorten(self.hint, _LONGEST_MESSAGE)))
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {self.message}"
@@ -94,12 +102,13 @@ def plain(problem: Problem) -> str:
 
 def _window(problem: Problem) -> tuple[str, int, int]:
     """The part of the source line that is shown, and, in columns of a terminal, what comes before the caret and its width."""
-    first = max(0, min(problem.column - 1 - _WIDEST // 3, len(problem.source) - _WIDEST)) if len(problem.source) > _WIDEST else 0
+    column = problem.column - problem.source_column
+    first = max(0, min(column - _WIDEST // 3, len(problem.source) - _WIDEST))
     shown = _printable(problem.source[first : first + _WIDEST])
-    lead = "…" if first else ""
-    caret = min(problem.column - 1 - first, len(shown))
+    lead = "…" if first or problem.source_column > 1 else ""
+    caret = min(column - first, len(shown))
     marked = shown[caret : caret + max(problem.length, 1)]
-    tail = "…" if first + _WIDEST < len(problem.source) else ""
+    tail = "…" if first + _WIDEST < len(problem.source) or problem.is_cut else ""
     return f"{lead}{shown}{tail}", len(lead) + _columns(shown[:caret]), max(_columns(marked), 1)
 
 

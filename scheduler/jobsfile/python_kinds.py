@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from scheduler.errors import quoted
 from scheduler.jobsfile.faults import Fault, Wrong, wrong_type
 from scheduler.jobsfile.values import NAME, NAME_HINT, Kind, text
 
@@ -18,7 +19,7 @@ def _ref(value: Any) -> str:
     if not isinstance(value, str):
         raise wrong_type("a text", value, hint=_REF_HINT)
     if not _REF.fullmatch(value):
-        raise Wrong(Fault(words=f"{value[:60]!r} is not a module:function", hint=_REF_HINT))
+        raise Wrong(Fault(words=f"{quoted(value)} is not a module:function", hint=_REF_HINT))
     return value
 
 
@@ -26,7 +27,7 @@ def _application(value: Any) -> str:
     if not isinstance(value, str):
         raise wrong_type("a text", value, hint=_APP_HINT)
     if not _APP.fullmatch(value):
-        raise Wrong(Fault(words=f"{value[:60]!r} is not an application", hint="module:app, or module:create_app()"))
+        raise Wrong(Fault(words=f"{quoted(value)} is not an application", hint="module:app, or module:create_app()"))
     return value
 
 
@@ -36,7 +37,7 @@ def _app(value: Any) -> str:
     try:
         return _application(value)
     except Wrong:
-        raise Wrong(Fault(words=f"{str(value)[:60]!r} is not an application", hint=_APP_HINT)) from None
+        raise Wrong(Fault(words=f"{quoted(value)} is not an application", hint=_APP_HINT)) from None
 
 
 REF = Kind(_ref, {"type": "string", "pattern": f"^{_REF.pattern}$"})

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from yaml import events
 
+from scheduler.errors import quoted, shorten
 from scheduler.jobsfile.decode import LINE_BREAK, Complaint, Mark, Unreadable
 from scheduler.jobsfile.scalars import resolve
 from scheduler.jobsfile.syntax import explain
@@ -139,11 +140,11 @@ class Build:
     def _alias(self, event: Any) -> None:
         name = event.anchor
         if name not in self._anchors:
-            hint = "put the value in quotes, or name the anchor before: &" + name
-            raise Unreadable(*self.complaints, _complaint(event, f"no anchor {name!r} before this alias", hint))
+            hint = "put the value in quotes, or name the anchor before: &" + shorten(name)
+            raise Unreadable(*self.complaints, _complaint(event, f"no anchor {quoted(name)} before this alias", hint))
         value = self._anchors[name]
         if any(value is open_ for open_, _ in [*self._around, (self._here, False)] if open_ is not None):
-            fault = _complaint(event, f"alias {name!r} stands within what it stands for", "write the value itself")
+            fault = _complaint(event, f"alias {quoted(name)} stands within what it stands for", "write the value itself")
             raise Unreadable(*self.complaints, fault)
         self._aliases += 1
         self._aliased += _weight(value, MOST_ALIASED)
@@ -157,12 +158,12 @@ class Build:
     def _name_anchor(self, event: Any, value: Any) -> None:
         if event.anchor in self._anchors:
             hint = "give each anchor a name of its own"
-            raise Unreadable(*self.complaints, _complaint(event, f"anchor {event.anchor!r} already given", hint))
+            raise Unreadable(*self.complaints, _complaint(event, f"anchor {quoted(event.anchor)} already given", hint))
         self._anchors[event.anchor] = value
 
     def _refuse_tag(self, event: Any) -> None:
         tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-        self._complain(event, f"tags not allowed: {tag}", "leave it away; put the value in quotes to make it a text")
+        self._complain(event, f"tags not allowed: {shorten(tag)}", "leave it away; put the value in quotes to make it a text")
 
     def _complain(self, event: Any, message: str, hint: str) -> None:
         self.complaints.append(_complaint(event, message, hint))
@@ -279,14 +280,17 @@ class Tree:
                 first: dict[str, yaml.Node] = {}
                 for key, value in node.value:
                     left.append(value)
+                    if not isinstance(key, yaml.ScalarNode):
+                        continue
                     earlier = first.setdefault(key.value, key)
                     if earlier is not key:
-                        message = f"key {key.value!r} already given on line {earlier.start_mark.line + 1}"
+                        message = f"key {quoted(key.value)} already given on line {earlier.start_mark.line + 1}"
                         yield Complaint(_mark(key.start_mark), message, "keep one of them", len(key.value))
 
     def _pairs_of(self, node: yaml.MappingNode) -> dict[str, tuple[yaml.ScalarNode, yaml.Node]]:
         if id(node) not in self._pairs:
-            self._pairs[id(node)] = {key.value: (key, value) for key, value in node.value}
+            pairs = ((key, value) for key, value in node.value if isinstance(key, yaml.ScalarNode))
+            self._pairs[id(node)] = {key.value: (key, value) for key, value in pairs}
         return self._pairs[id(node)]
 
     def _node(self, node: yaml.Node | None) -> Node | None:
@@ -314,7 +318,8 @@ class Part(Tree):
     def __init__(self, text: str, first_line: int, key: Path) -> None:
         super().__init__(text, first_line)
         self._around = key[:-1]
-        if not isinstance(self._root, yaml.MappingNode) or list(self._pairs_of(self._root)) != [key[-1]]:
+        pairs = self._root.value if isinstance(self._root, yaml.MappingNode) else ()
+        if [pair[0].value for pair in pairs] != [key[-1]]:
             raise ValueError("not that key by itself")
 
     def find(self, path: Path) -> tuple[Node | None, Node | None, Path]:

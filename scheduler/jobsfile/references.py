@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from scheduler.errors import TminusError
+from scheduler.errors import TminusError, quoted, shorten, shorten_path
 from scheduler.jobsfile.files import CannotRead, read_file
 from scheduler.templates import Reference
 
@@ -46,17 +46,19 @@ class References:
 
     def _variable(self, name: str) -> str:
         if not _NAME.fullmatch(name):
-            raise Unresolved(f"{name!r} is not the name of an environment variable", hint="letters, digits and _")
+            raise Unresolved(f"{quoted(name)} is not the name of an environment variable", hint="letters, digits and _")
         value = self._environ.get(name)
         if value is None:
-            raise Unresolved(f"secret {name} not found", hint=f"set the environment variable {name} for tminus")
+            raise Unresolved(f"secret {shorten(name)} not found", hint=f"set the environment variable {shorten(name)} for tminus")
         return value
 
     def _file(self, name: str) -> str:
         try:
             content = read_file(os.path.join(self._folder, name), limit=_LONGEST)
         except CannotRead as error:
-            raise Unresolved(f"secret {name} not found: {error}", hint="the path is relative to the jobs file") from None
+            raise Unresolved(
+                f"secret {shorten_path(name)} not found: {error}", hint="the path is relative to the jobs file"
+            ) from None
         if content.mode & 0o077:
             hint = f"chmod 600 {name}"
             raise Unresolved(f"{name}: secret file mode {content.mode:04o}; must be 0600 or 0400", hint=hint)

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
-from scheduler.jobsfile.document import Document, Spot
+from scheduler.errors import shorten
+from scheduler.jobsfile.document import Document, Excerpt, Spot
 from scheduler.jobsfile.faults import Fault, dotted
 from scheduler.jobsfile.masking import is_secret_key, mask_part
 from scheduler.jobsfile.merge import Layer, origin
 from scheduler.jobsfile.problems import Problem, Severity
 from scheduler.jobsfile.reader import Path
 from scheduler.templates import has_parts
-
-_LONGEST_VALUE = 60
 
 
 class Report:
@@ -58,6 +57,7 @@ class Report:
         layer = origin(layers, fault.path) or layers[0]
         path = (*layer.base, *fault.path)
         spot = layer.document.spot(path, on_key=fault.on_key, offset=fault.offset, length=fault.length)
+        excerpt = layer.document.excerpt(spot.line, spot.column)
         problem = Problem(
             path=layer.document.path,
             line=spot.line,
@@ -66,7 +66,9 @@ class Report:
             message=_sentence(path, spot, fault),
             hint=fault.hint,
             severity=fault.severity,
-            source=_source(layer.document, path, spot, fault),
+            source=_source(excerpt, path, spot, fault),
+            source_column=excerpt.column,
+            is_cut=excerpt.is_cut,
         )
         self.add(problem, user=user if layer.name else None)
 
@@ -104,13 +106,14 @@ def _shown(path: Path, spot: Spot) -> str:
         return f"a {spot.node.kind}" if spot.node else "nothing"
     if _is_secret(path, spot):
         return "***"
-    shown = spot.node.text[:_LONGEST_VALUE] + ("…" if len(spot.node.text) > _LONGEST_VALUE else "")
+    shown = shorten(spot.node.text)
     return f'"{shown}"' if spot.node.is_quoted else shown or "nothing"
 
 
-def _source(document: Document, path: Path, spot: Spot, fault: Fault) -> str:
-    line = document.line(spot.line)
-    return mask_part(line, spot.column, spot.length) if not fault.on_key and _is_secret(path, spot) else line
+def _source(excerpt: Excerpt, path: Path, spot: Spot, fault: Fault) -> str:
+    if fault.on_key or not _is_secret(path, spot):
+        return excerpt.text
+    return mask_part(excerpt.text, spot.column - excerpt.column + 1, spot.length)
 
 
 def _is_secret(path: Path, spot: Spot) -> bool:

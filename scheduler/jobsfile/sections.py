@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from scheduler.errors import quoted
 from scheduler.jobsfile import short_forms
 from scheduler.jobsfile.code import CodeDocument
 from scheduler.jobsfile.document import Document
@@ -93,7 +94,7 @@ def _settings(sections: Sections, top: Layer, report: Report, *, is_first: bool)
     for name, app in (found.model.apps or {}).items():
         layer = Layer(top.document, ("apps", name), {})
         if name in sections.apps:
-            _given_twice(f"app {name!r}", sections.apps[name].layer, top, ("apps", name), report)
+            _given_twice(f"app {quoted(name)}", sections.apps[name].layer, top, ("apps", name), report)
         elif app is not None:
             sections.apps[name] = NamedApp(app, layer, is_faulty=found.is_faulty("apps", name, "app"))
 
@@ -113,7 +114,7 @@ def _named(known: dict[str, Layer], what: str, top: Layer, report: Report) -> No
     for name, value in (_map_at(top, (section,), report) or {}).items():
         path = (section, name)
         if name in known:
-            _given_twice(f"{what} {name!r}", known[name], top, path, report)
+            _given_twice(f"{what} {quoted(name)}", known[name], top, path, report)
         elif what == "template":
             known[name] = Layer(top.document, path, short_forms.job(_map_at(top, path, report) or {}), f"template {name}")
         elif value is None or _map_at(top, path, report) is not None:
@@ -150,7 +151,7 @@ def with_code(sections: Sections, code: Iterable[CodeJob], report: Report) -> Se
             hint = "define it at the top of a module, or let it be a view"
             report.fault([layer], Fault(words=job.error, on_key=True, hint=hint))
         if job.name in jobs:
-            _given_twice(f"job {job.name!r}", jobs[job.name], layer, ("jobs", job.name), report)
+            _given_twice(f"job {quoted(job.name)}", jobs[job.name], layer, ("jobs", job.name), report)
         else:
             jobs[job.name] = layer
     return replace(sections, jobs=jobs)

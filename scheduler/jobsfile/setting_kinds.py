@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from scheduler.errors import quoted
 from scheduler.instants import SECOND, duration_ns
 from scheduler.jobsfile.faults import Fault, Wrong, must, not_yet, wrong_type
 from scheduler.jobsfile.values import Kind, auto_or, duration
@@ -50,7 +51,7 @@ def _one_attempt(value: Any) -> int:
 
 def _param_name(value: Any) -> str:
     if not _PARAM.fullmatch(value):
-        words, hint = f"{value[:60]!r} is not the name of a parameter", "letters, digits, _ and -, a letter or _ first"
+        words, hint = f"{quoted(value)} is not the name of a parameter", "letters, digits, _ and -, a letter or _ first"
         raise Wrong(Fault(words=words, hint=hint, on_key=True, of_owner=True))
     return str(value)
 

@@ -2,6 +2,7 @@
 
 import re
 
+from scheduler.errors import shorten
 from scheduler.jobsfile.decode import Complaint, Mark
 
 _CRON = re.compile(r"\*[0-9*/,\- \tA-Za-z#]*")
@@ -53,5 +54,5 @@ def _explain_star(at: Mark, lines: list[str]) -> Complaint:
     found = _CRON.match(rest)
     text = found[0].rstrip() if found else "*"
     if len(text.split()) > 1:
-        return Complaint(at, "not valid YAML: quote the cron text, a value cannot begin with *", f'write "{text}"')
+        return Complaint(at, "not valid YAML: quote the cron text, a value cannot begin with *", f'write "{shorten(text)}"')
     return Complaint(at, "not valid YAML: a value cannot begin with *", "put the value in quotes")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from scheduler.errors import shorten
 from scheduler.jobsfile import language, urls
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.http_syntax import WITHOUT_BODY
@@ -122,7 +123,7 @@ def _header_faults(http: language.Message) -> Iterator[Fault]:
     for name in http.headers or ():
         earlier = seen.setdefault(name.lower(), name)
         if earlier != name:
-            words = f"{name} is the same header as {earlier}"
+            words = f"{shorten(name)} is the same header as {shorten(earlier)}"
             yield Fault(words=words, path=("headers", name), on_key=True, of_owner=True, hint="keep one of them")
 
 

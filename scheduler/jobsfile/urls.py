@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import idna
 
+from scheduler.errors import shorten
 from scheduler.jobsfile.faults import Fault, Wrong, wrong_type
 from scheduler.jobsfile.values import Kind
 from scheduler.templates import blanked
@@ -55,7 +56,7 @@ def _fault(url: str) -> Fault | None:
     if text.startswith(_FILLER) or (shape and _FILLER in shape["scheme"]):
         return None
     if shape is None:
-        hint = f"write https://{url[:60]}" if re.match(r"[\w.-]+(:\d|/|$)", url) else _URL_HINT
+        hint = f"write https://{shorten(url)}" if re.match(r"[\w.-]+(:\d|/|$)", url) else _URL_HINT
         return _url_fault("only http, https", 0, len(text), hint=hint)
     if shape["scheme"].lower() not in ("http", "https"):
         return _url_fault("only http, https", 0, len(shape["scheme"]))
@@ -87,7 +88,7 @@ def _authority_fault(authority: str, start: int) -> Fault | None:
         return _url_fault("port must be 1–65535", start + len(host) + 1, len(port), hint=hint)
     if _FILLER not in host and not _is_host(host):
         hint = "names of letters, digits and -, with dots between them, or an address; [::1] for IPv6"
-        return _url_fault(f"{host[:60]} is not a host name", start, len(host), hint=hint)
+        return _url_fault(f"{shorten(host)} is not a host name", start, len(host), hint=hint)
     return None
 
 
@@ -100,6 +101,8 @@ def _host_and_port(authority: str) -> tuple[str, str | None]:
 def _is_host(host: str) -> bool:
     if host.startswith("["):
         return host.endswith("]") and isinstance(_address(host), IPv6Address)
+    if len(host) > 1_000:
+        return False
     if not host.isascii():
         try:
             host = idna.encode(host, uts46=True).decode()

@@ -1,6 +1,6 @@
 """What the models say about a value, as faults; and a model of all that is right, so that the rest is still looked at."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -44,8 +44,7 @@ def validated(model: type[AnyMap], value: Any) -> Validated[AnyMap]:
     if found is not None:
         return Validated(found)
     faults = tuple(fault for error in errors for fault in _faults(model, error))
-    for fault in faults:
-        value = _without(value, fault.path)
+    value = _without(value, [fault.path for fault in faults])
     found, _ = language.check(model, value)
     return Validated(found if found is not None else model(), faults)
 
@@ -64,17 +63,38 @@ def _faults(model: type[Map], error: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault(words=str(error["msg"]).lower(), path=path, hint="`tminus schema` prints what is allowed")
 
 
-def _without(value: Any, path: Path) -> Any:
-    """The value without what stands at a path; without the whole list where that is an item of one."""
-    if not path or not isinstance(value, Mapping):
+def _without(value: Any, paths: Iterable[Path]) -> Any:
+    """The value without what stands at these paths, in one pass; without a whole list if an item of it is meant."""
+    if not isinstance(value, Mapping):
         return {}
-    first, *rest = path
-    inner = value.get(str(first))
-    while rest and isinstance(rest[0], int) and isinstance(inner, Mapping):
-        rest = rest[1:]  # a list of one in its short form
-    kept = {key: item for key, item in value.items() if key != first}
-    if rest and isinstance(inner, Mapping):
-        kept[str(first)] = _without(inner, tuple(rest))
-    elif len(rest) > 1 and isinstance(inner, list) and isinstance(item := inner[at := int(rest[0])], Mapping):
-        kept[str(first)] = [*inner[:at], _without(item, tuple(rest[1:])), *inner[at + 1 :]]
+    below: dict[str | int, list[Path]] = {}
+    for path in paths:
+        if not path:
+            return {}
+        below.setdefault(path[0], []).append(path[1:])
+    kept = {}
+    for key, item in value.items():
+        rests = below.get(key)
+        if rests is None:
+            kept[key] = item
+        elif isinstance(item, Mapping) and all(rests := [_short_form(rest) for rest in rests]):
+            kept[key] = _without(item, rests)
+        elif isinstance(item, list) and all(len(rest) > 1 for rest in rests):
+            kept[key] = _without_in(item, rests)
     return kept
+
+
+def _short_form(path: Path) -> Path:
+    """The path in a list of one that is written without its brackets."""
+    while path and isinstance(path[0], int):
+        path = path[1:]
+    return path
+
+
+def _without_in(items: Sequence[Any], paths: Iterable[Path]) -> list[Any] | None:
+    below: dict[int, list[Path]] = {}
+    for path in paths:
+        below.setdefault(int(path[0]), []).append(path[1:])
+    if not all(isinstance(items[index], Mapping) for index in below):
+        return None
+    return [_without(item, below[index]) if index in below else item for index, item in enumerate(items)]

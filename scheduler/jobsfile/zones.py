@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -62,17 +62,26 @@ def is_zone(name: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)
 def _suggestion(name: str) -> str | None:
-    places = {place.lower(): place for place in available_timezones() if "/" in place and not place.startswith("Etc/")}
-    cities = {place.rpartition("/")[2]: place for place in sorted(places, reverse=True)}
+    places, cities = _places()
     wanted = name.lower().replace(" ", "_")
     if wanted == "utc":
         return "UTC"
-    if "/" in wanted:
-        near = nearest(wanted, places)
-        return places[near] if near else None
-    near = wanted if wanted in cities else nearest(wanted, cities) if len(wanted) > 4 else None
+    if wanted in places:
+        return places[wanted]
+    if name.isupper():
+        return None  # an abbreviation, such as CET: what looks like it is somewhere else
+    city = wanted.rpartition("/")[2]
+    near = city if city in cities else nearest(city, cities, likeness=0.75)
     return places[cities[near]] if near else None
+
+
+@cache
+def _places() -> tuple[dict[str, str], dict[str, str]]:
+    """All zones by their names in lower case, and these by their cities."""
+    places = {place.lower(): place for place in available_timezones() if "/" in place and not place.startswith("Etc/")}
+    return places, {place.rpartition("/")[2]: place for place in sorted(places, reverse=True)}
 
 
 def next_transition(zone: str, after: datetime, days: int = 366) -> Transition | None:

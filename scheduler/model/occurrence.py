@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from scheduler.errors import quoted
 from scheduler.instants import MS, parse_rfc3339, rfc3339
 from scheduler.model.chain import LinkRun
 from scheduler.outcome import Origin, Outcome, State
@@ -29,7 +30,7 @@ class OccurrenceId:
         job, at, rest = text.rpartition("@")
         fire_time, tilde, run = rest.partition("~")
         if not (job and at) or (tilde and not (run.isascii() and run.isdecimal() and len(run) < 10)):
-            raise ValueError(f"{text!r} is not an occurrence, such as crm_sync@2026-11-20T11:30:00Z")
+            raise ValueError(f"{quoted(text)} is not an occurrence, such as crm_sync@2026-11-20T11:30:00Z")
         return cls(job=job, fire_time_ns=parse_rfc3339(fire_time), run=int(run or 0))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scheduler.errors import did_you_mean
+from scheduler.errors import did_you_mean, quoted
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.problems import Severity
 from scheduler.model.chain import Function
@@ -65,7 +65,7 @@ def app_faults(answers: Mapping[str, Answer]) -> Iterator[tuple[str, Fault]]:
             yield name, Fault(words=answer.wrong, path=("app",), hint=answer.hint)
         for other in answer.others:
             if other not in answers:
-                words = f"its code defines jobs for an app {other!r}, which is not here{did_you_mean(other, answers)}"
+                words = f"its code defines jobs for an app {quoted(other)}, which is not here{did_you_mean(other, answers)}"
                 hint = "Scheduler(app=…) takes a name under apps:"
                 yield name, Fault(words=words, hint=hint, on_key=True, severity=Severity.WARNING)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from scheduler.errors import JobNotFound, UsageError, did_you_mean
+from scheduler.errors import JobNotFound, UsageError, did_you_mean, quoted
 from scheduler.instants import SECOND, rfc3339
 from scheduler.ledger.claims import queue
 from scheduler.ledger.requests import Request
@@ -111,7 +111,7 @@ def accept(
 def _value(job: Job, key: str, text: str) -> Any:
     if key not in job.params:
         hint = f"`params:` of {job.name} has: {', '.join(job.params)}" if job.params else f"{job.name} has no `params:`"
-        raise UsageError(f"job {job.name!r} has no param {key!r}{did_you_mean(key, job.params)}", hint=hint)
+        raise UsageError(f"job {quoted(job.name)} has no param {quoted(key)}{did_you_mean(key, job.params)}", hint=hint)
     given = job.params[key]
     if isinstance(given, str):
         return text
@@ -122,7 +122,7 @@ def _value(job: Job, key: str, text: str) -> Any:
     kinds = (int, float) if isinstance(given, int | float) and not isinstance(given, bool) else (type(given),)
     if given is not None and type(value) not in kinds:
         raise UsageError(
-            f"--set {key}: {text!r} is not like {json.dumps(given)}", hint=f"such as --set {key}={json.dumps(given)}"
+            f"--set {key}: {quoted(text)} is not like {json.dumps(given)}", hint=f"such as --set {key}={json.dumps(given)}"
         )
     return value
 

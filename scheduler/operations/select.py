@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scheduler.errors import JobNotFound, NotFound, UsageError
+from scheduler.errors import JobNotFound, NotFound, UsageError, quoted
 from scheduler.model.definitions import Definitions
 
 
@@ -51,5 +51,5 @@ def _found(word: str, definitions: Definitions) -> list[str]:
     else:
         raise JobNotFound(word, definitions.jobs)
     if not found:
-        raise NotFound(f"no job is meant by {word!r}", hint="`tminus jobs --json` has their names and tags")
+        raise NotFound(f"no job is meant by {quoted(word)}", hint="`tminus jobs --json` has their names and tags")
     return found

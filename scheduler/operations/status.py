@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scheduler.errors import did_you_mean
+from scheduler.errors import did_you_mean, quoted
 from scheduler.instants import SECOND, rfc3339
 from scheduler.ledger import history, instances, runs
 from scheduler.ledger.engine import Ledger
@@ -110,7 +110,7 @@ def _strangers(ledger: Ledger) -> list[str]:
     strange = {app: count for app, count in runs.waiting(ledger).items() if app not in known}
     waits = {app: "1 background run" if count == 1 else f"{count} background runs" for app, count in sorted(strange.items())}
     return [
-        f"waiting for an application {app!r}, which this daemon does not have: {what}{did_you_mean(app, known)}"
+        f"waiting for an application {quoted(app)}, which this daemon does not have: {what}{did_you_mean(app, known)}"
         for app, what in waits.items()
     ]
 

@@ -5,7 +5,7 @@ import re
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from scheduler.errors import UsageError
+from scheduler.errors import UsageError, quoted
 from scheduler.instants import LATEST_NS, duration_ns, parse_rfc3339, to_datetime, to_ns
 
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", re.ASCII)
@@ -30,7 +30,7 @@ def parse_time(text: str, *, zone: ZoneInfo, now_ns: int, is_past: bool = False)
     if text[:1] in ("+", "-") and (duration := duration_ns(text[1:])) is not None:
         instant_ns = now_ns + duration if text[0] == "+" else now_ns - duration
         if not 0 <= instant_ns <= LATEST_NS:
-            raise UsageError(f"{text!r} is too far away", hint="1970 to 2262")
+            raise UsageError(f"{quoted(text)} is too far away", hint="1970 to 2262")
         return instant_ns
     if match := _CLOCK.fullmatch(text):
         return _nearest(match, zone, now_ns, is_past=is_past)
@@ -42,13 +42,13 @@ def parse_time(text: str, *, zone: ZoneInfo, now_ns: int, is_past: bool = False)
         return to_ns(datetime.fromisoformat(text).replace(tzinfo=zone))
     except ValueError:
         hint = "2026-11-20T11:30:00Z, now, +90s, -90s; 11:30, or 2026-11-20T11:30, in the file's zone"
-        raise UsageError(f"{text!r} is not a time", hint=hint) from None
+        raise UsageError(f"{quoted(text)} is not a time", hint=hint) from None
 
 
 def _nearest(match: re.Match[str], zone: ZoneInfo, now_ns: int, *, is_past: bool) -> int:
     hour, minute, second = (int(part or 0) for part in match.groups())
     if hour > 23 or minute > 59 or second > 59:
-        raise UsageError(f"{match[0]!r} is not a time of day", hint="00:00 to 23:59:59")
+        raise UsageError(f"{quoted(match[0])} is not a time of day", hint="00:00 to 23:59:59")
     now = to_datetime(now_ns, zone)
     today = datetime.combine(now.date(), time(hour, minute, second), zone)
     days = [to_ns(today + timedelta(days=days)) for days in (-2, -1, 0, 1, 2)]

@@ -6,7 +6,7 @@ What may be written is decided on the parsed tree; Jinja's sandbox is the second
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import cache, lru_cache
@@ -18,7 +18,7 @@ from jinja2 import nodes
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from scheduler.errors import TminusError, did_you_mean, nearest
+from scheduler.errors import TminusError, did_you_mean, nearest, quoted, shorten
 from scheduler.instants import rfc3339
 from scheduler.model.job import Job
 from scheduler.model.occurrence import OccurrenceId
@@ -122,11 +122,11 @@ def evaluate(source: str, names: Mapping[str, Any]) -> Any:
     """
     faults = checked(source).faults
     if faults:
-        raise RenderError(f"{{{{{source}}}}}: {faults[0].message}", hint=faults[0].hint)
+        raise RenderError(f"{{{{{shorten(source)}}}}}: {faults[0].message}", hint=faults[0].hint)
     try:
         return _plain(_compiled(source)(**names))
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
-        raise RenderError(f"{{{{{source}}}}}: {error}") from None
+        raise RenderError(f"{{{{{shorten(source)}}}}}: {error}") from None
 
 
 @lru_cache(maxsize=4096)
@@ -142,7 +142,9 @@ def checked(source: str) -> Checked:
         if not parser.stream.eos:
             raise jinja2.TemplateSyntaxError(f"unexpected {parser.stream.current.value!r}", 1)
     except jinja2.TemplateSyntaxError as error:
-        return Checked((_fault(source, f"not an expression: {error.message}", _SUCH_AS),), frozenset())
+        return Checked((_fault(source, f"not an expression: {shorten(error.message or error, 200)}", _SUCH_AS),), frozenset())
+    except ValueError:  # more digits than Python makes a number of
+        return Checked((_fault(source, "not an expression: a number that is too long", _SUCH_AS),), frozenset())
     except RecursionError:
         return Checked((_fault(source, *_TOO_DEEP),), frozenset())
     used = list(_walk(tree, 1))
@@ -192,7 +194,9 @@ def _check_name(name: str) -> Iterator[_Refused]:
         yield _Refused(name, f"{name} is not in this version yet", f"there are: {', '.join(_NAMES)}")
     elif name not in _NAMES:
         near = nearest(name, _NAMES)
-        yield _Refused(name, f"no such name {name!r}", f"did you mean {near}?" if near else f"there are: {', '.join(_NAMES)}")
+        yield _Refused(
+            name, f"no such name {quoted(name)}", f"did you mean {near}?" if near else f"there are: {', '.join(_NAMES)}"
+        )
 
 
 def _check_attribute(owner: str, attribute: str) -> Iterator[_Refused | str]:
@@ -201,12 +205,12 @@ def _check_attribute(owner: str, attribute: str) -> Iterator[_Refused | str]:
         yield attribute
     elif attribute not in has:
         hint = f"there are: {', '.join(f'{owner}.{name}' for name in sorted(has))}" if has else f"write {{{{ {owner} }}}}"
-        yield _Refused(attribute, f"{owner} has no {attribute!r}", hint)
+        yield _Refused(attribute, f"{owner} has no {quoted(attribute)}", hint)
 
 
-def _check_listed(kind: str, name: str, listed: Iterable[str]) -> Iterator[_Refused]:
+def _check_listed(kind: str, name: str, listed: Collection[str]) -> Iterator[_Refused]:
     if name not in listed:
-        yield _Refused(name, f"no {kind} {name!r}{did_you_mean(name, listed)}", f"there are: {', '.join(sorted(listed))}")
+        yield _Refused(name, f"no {kind} {quoted(name)}{did_you_mean(name, listed)}", f"there are: {', '.join(sorted(listed))}")
 
 
 class _Environment(ImmutableSandboxedEnvironment):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from scheduler.errors import nearest
+from scheduler.errors import nearest, quoted, shorten
 from scheduler.templates.expressions import LONGEST_TEXT, RenderError, TextFault, as_text, checked, evaluate
 
 _SOURCES = ("env", "file", "secret")
@@ -64,9 +64,14 @@ def references(value: Any) -> Iterator[Reference]:
 
 def blanked(text: str, filler: str) -> str:
     """A text of the same length, with a sign in place of every character of what is put in."""
-    for start, end in _parts_of(text).filled_in if has_parts(text) else ():
-        text = text[:start] + filler * (end - start) + text[end:]
-    return text
+    if not has_parts(text):
+        return text
+    pieces: list[str] = []
+    position = 0
+    for start, end in _parts_of(text).filled_in:
+        pieces += (text[position:start], filler * (end - start))
+        position = end
+    return "".join((*pieces, text[position:]))
 
 
 def check(text: str, params: Collection[str]) -> list[TextFault]:
@@ -167,9 +172,9 @@ def _check_reference(found: re.Match[str] | None, start: int) -> TextFault | Non
     if source in _SOURCES:
         return None if name else TextFault(start, length, f"{found[0]} has no name", "write ${env:NAME} or ${file:PATH}")
     if source is not None and (near := nearest(source, _SOURCES)):
-        return TextFault(start, length, f"no such source {source!r} in {found[0]}", f"did you mean {near}?")
-    hint = f"write ${{env:{name or 'NAME'}}} for an environment variable, $${{ for a literal ${{"
-    return TextFault(start, length, f"{found[0]} does not say where from", hint)
+        return TextFault(start, length, f"no such source {quoted(source)} in {shorten(found[0])}", f"did you mean {near}?")
+    hint = f"write ${{env:{shorten(name or 'NAME')}}} for an environment variable, $${{ for a literal ${{"
+    return TextFault(start, length, f"{shorten(found[0])} does not say where from", hint)
 
 
 def _check_expression(expression: _Expression, params: Collection[str]) -> Iterator[TextFault]:
@@ -180,7 +185,7 @@ def _check_expression(expression: _Expression, params: Collection[str]) -> Itera
         at = max(expression.source.find(name, expression.source.find("params")), 0)
         near = nearest(name, params)
         hint = f"did you mean params.{near}?" if near else "give it a value under the job's params:"
-        yield TextFault(expression.offset + at, len(name), f"no {name!r} under the job's params", hint)
+        yield TextFault(expression.offset + at, len(name), f"no {quoted(name)} under the job's params", hint)
 
 
 def _closing(text: str, position: int) -> int | None:

@@ -8,7 +8,7 @@ import click
 from scheduler.cli.completion import complete_jobs
 from scheduler.cli.invocation import Invocation
 from scheduler.cli.main import Command
-from scheduler.errors import UsageError
+from scheduler.errors import UsageError, quoted
 from scheduler.operations.run_now import Wish
 from scheduler.operations.select import Selected, select
 
@@ -55,5 +55,5 @@ def _confirm(selected: Selected, *, yes: bool) -> None:
 def _pair(text: str) -> tuple[str, str]:
     key, sign, value = text.partition("=")
     if not (key and sign):
-        raise UsageError(f"--set {text!r} is not KEY=VALUE", hint="such as --set day=2026-11-20")
+        raise UsageError(f"--set {quoted(text)} is not KEY=VALUE", hint="such as --set day=2026-11-20")
     return key, value

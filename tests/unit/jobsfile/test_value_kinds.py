@@ -153,6 +153,13 @@ def test_zones_that_are_nearly_right(name: str, near: str) -> None:
     assert raised.value.faults[0].words == f"unknown zone; did you mean {near}"
 
 
+@pytest.mark.parametrize("name", ["CET", "CET+1", "EST5EDT", "local", "Europe/Munich"])
+def test_a_zone_that_looks_like_none_gets_no_suggestion(name: str) -> None:
+    with pytest.raises(Wrong) as raised:
+        zones.ZONE.parse(name)
+    assert "did you mean" not in raised.value.faults[0].words
+
+
 @pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/UTC", "Asia/Calcutta"])
 def test_zones_that_are_right(name: str) -> None:
     assert zones.ZONE.parse(name) == name
