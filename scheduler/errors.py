@@ -44,6 +44,10 @@ class LedgerError(TminusError):
     """The ledger cannot be opened, read or written."""
 
 
+class LedgerLost(LedgerError):
+    """Another process runs jobs on the ledger now: this one must end."""
+
+
 class LockTimeout(TminusError, TimeoutError):
     """A lock was not free in time."""
 

@@ -104,6 +104,7 @@ def _take_lock_and_run(invocation: Invocation, ledger: Ledger, wish: Wish, follo
             invocation.output.say(f"waiting for the {holder}, which holds the ledger")
             said = True
         threading.Event().wait(1)
+    ledger.guard = lock.check
     try:
         run_here(ledger, invocation.definitions, wish, clock=invocation.clock, follow=follower.follow)
     finally:

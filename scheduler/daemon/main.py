@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 _WAIT_S = 1.0
 _LOOK_S = 0.1
+#: Between two tries for the ledger's lock.
+_LOCK_S = 0.2
 #: Ready means that `run-now` knows the jobs in the code, too; it waits as long itself for its request to be taken. An import that
 #: takes longer makes nobody wait: its jobs come when it is done.
 _CODE_NS = 5 * SECOND
@@ -45,6 +47,7 @@ class _Wake(Enum):
     RELOAD = auto()  #: asked for
     CHANGED = auto()  #: a file has changed
     HEARD = auto()  #: a runner has said which jobs its application's code defines
+    LOST = auto()  #: another process runs jobs on the ledger now
     STOP = auto()
 
 
@@ -81,11 +84,12 @@ class Daemon:
         """
         self._listen()
         sys.setswitchinterval(_SWITCH_S)
-        lock = lock_of(self._ledger)
-        if not self._take(lock):
-            return 0
+        lock = lock_of(self._ledger, goes_first=True)
         try:
-            return self._serve()
+            if not self._take(lock):
+                return 0
+            self._ledger.guard = lock.check
+            return self._serve(lock)
         finally:
             lock.release()
 
@@ -102,17 +106,23 @@ class Daemon:
         signal.signal(signal.SIGHUP, lambda _number, _frame: self._wakes.put(_Wake.RELOAD))
 
     def _take(self, lock: Lock) -> bool:
-        """Take the ledger's lock; wait for a `run-now` that holds it. False where we are asked to stop meanwhile."""
+        """Take the ledger's lock; wait for a `run-now` that holds it. Return False if the daemon is to stop meanwhile."""
         said, reloads = False, False
+        suspect, since_ns = "", 0
         while not lock.acquire():
             holder = instances.latest(self._ledger)
-            if holder is None or holder.kind != "run-now":
-                who = str(holder) if holder else "another process"
-                raise Locked(f"the ledger {self._ledger.url!r} is locked by {who}", hint="one daemon runs the jobs of a ledger")
-            if not said:
+            if holder is None or (holder.kind == "daemon" and holder.stopped_ns is None):
+                # A run-now that has just taken the lock has no row yet, and the latest one is of a daemon that was killed.
+                who, now_ns = str(holder or "another process"), self._clock.monotonic_ns()
+                if who != suspect:
+                    suspect, since_ns = who, now_ns
+                elif now_ns - since_ns > SECOND:
+                    hint = "one daemon runs the jobs of a ledger"
+                    raise Locked(f"the ledger {self._ledger.url!r} is locked by {who}", hint=hint)
+            elif not said:
                 log.info("waiting for the run-now that holds the ledger", pid=holder.pid)
                 said = True
-            wake = self._next_wake(_WAIT_S)
+            wake = self._next_wake(_LOCK_S)
             if wake is _Wake.STOP:
                 return False
             reloads = reloads or wake is _Wake.RELOAD
@@ -120,14 +130,14 @@ class Daemon:
             self._wakes.put(_Wake.RELOAD)
         return True
 
-    def _serve(self) -> int:
+    def _serve(self, lock: Lock) -> int:
         ledger, clock, version = self._ledger, self._clock, self._definitions.version
         instance = instances.register(ledger, kind="daemon", config_version=version, now_ns=clock.wall_ns())
         heard = functools.partial(self._wakes.put, _Wake.HEARD)
         service = Service(ledger, self._definitions, clock=clock, instance=instance, since_ns=self._since_ns, heard=heard)
         fresh = service.station.executors.fresh(self._file.apps.values(), self._file.folder)
         service.start(fresh)
-        pulse = Pulse(service)
+        pulse = Pulse(service, lock, lost=lambda: self._wakes.put(_Wake.LOST))
         pulse.start()
         self._watch_files(service)
         self._await_code(service, fresh)
@@ -135,15 +145,18 @@ class Daemon:
         systemd.notify("READY=1", f"STATUS={service.status()}")
         definitions = service.station.definitions
         log.info("ready", jobs=len(definitions.jobs), config_version=definitions.version, ledger=repr(ledger.url))
-        while (wake := self._next_wake(_WAIT_S)) is not _Wake.STOP:
+        while (wake := self._next_wake(_WAIT_S)) not in (_Wake.STOP, _Wake.LOST):
             if wake in (_Wake.RELOAD, _Wake.CHANGED):
                 self._reload(service, is_asked_for=wake is _Wake.RELOAD)
             else:
                 self._hear(service)
         systemd.notify("STOPPING=1")
         self._files.stop()
-        well = service.stop()
+        well = service.stop(at_once=wake is _Wake.LOST)
         pulse.stop()
+        if wake is _Wake.LOST:
+            log.error("ended: another process runs jobs on the ledger now", holder=str(instances.latest(ledger)))
+            return 1
         instances.stopped(ledger, instance, clock.wall_ns())
         log.info("stopped") if well else log.error("stopped, and not all outcomes could be written")
         return 0 if well else 1

@@ -1,14 +1,16 @@
 """The pulse: a beat in the ledger, a sign of life for systemd while all is well, and old history let go."""
 
 import threading
+from collections.abc import Callable
 
 import structlog
 
 from scheduler.daemon import systemd
 from scheduler.daemon.service import Service
-from scheduler.errors import LedgerError
+from scheduler.errors import LedgerError, LedgerLost
 from scheduler.instants import SECOND
 from scheduler.ledger import instances, upkeep
+from scheduler.ledger.lock import Lock
 
 log = structlog.get_logger()
 
@@ -17,10 +19,19 @@ _PRUNE_NS = 600 * SECOND
 
 
 class Pulse:
-    """One thread."""
+    """
+    One thread.
 
-    def __init__(self, service: Service) -> None:
+    Args:
+        service: Whose pulse this is.
+        lock: Of its ledger, which each beat checks.
+        lost: Called once if another process has taken it.
+    """
+
+    def __init__(self, service: Service, lock: Lock, *, lost: Callable[[], None]) -> None:
         self._service = service
+        self._lock = lock
+        self._lost = lost
         self._clock = service.station.clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="pulse", daemon=True)
@@ -38,6 +49,7 @@ class Pulse:
         watchdog_ns = systemd.watchdog_every_ns()
         now = self._clock.monotonic_ns()
         next_beat, next_watchdog, next_prune = now, now, now + _PRUNE_NS
+        losses, is_lost = 0, False
         while not self._stopping.wait(_LOOK_S):
             now = self._clock.monotonic_ns()
             is_well = self._service.is_well()  # asked with and without systemd: who asks replaces an executor that hangs
@@ -51,8 +63,16 @@ class Pulse:
                     next_beat = now + instances.BEAT_NS
                 if now >= next_prune:
                     next_prune = now + (0 if self._prune() else _PRUNE_NS)
+            except LedgerLost as error:
+                if not is_lost:
+                    log.error("nothing more is started", error=error.message)
+                    self._lost()
+                is_lost = True
             except LedgerError as error:
                 log.error("the ledger does not work", error=error.message)
+            if self._lock.losses > losses:
+                losses = self._lock.losses
+                log.warning("the lock of the ledger was lost, and taken again")
 
     def _prune(self) -> bool:
         station = self._service.station

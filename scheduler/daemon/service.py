@@ -134,15 +134,18 @@ class Service:
         with self._lock:
             return f"{len(self.station.definitions.jobs)} jobs, {self._running()} running, {len(self._countdowns)} batches"
 
-    def stop(self) -> bool:
+    def stop(self, *, at_once: bool = False) -> bool:
         """
         End in good order: no new batch; what is near its T or runs already may finish within the shutdown grace.
+
+        Args:
+            at_once: Give nothing time to finish: another process runs jobs on the ledger now.
 
         Returns:
             False where an outcome could not be written.
         """
         self._stopping = True
-        clock, grace_ns = self.station.clock, self.station.definitions.daemon.shutdown_grace_ns
+        clock, grace_ns = self.station.clock, 0 if at_once else self.station.definitions.daemon.shutdown_grace_ns
         until_ns, monotonic_until_ns = clock.wall_ns() + grace_ns, clock.monotonic_ns() + grace_ns
         self._chains.leave()
         self._background.leave()
@@ -162,7 +165,7 @@ class Service:
             countdown.join()
         self._background.stop(max(monotonic_until_ns - clock.monotonic_ns(), 0) / SECOND)
         self._chains.stop(max(monotonic_until_ns - clock.monotonic_ns(), 0) / SECOND)
-        well = self.station.recorder.stop(_LAST_WRITES_S)
+        well = self.station.recorder.stop(0 if at_once else _LAST_WRITES_S)
         self.station.executors.stop()
         return well
 

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +32,21 @@ class Ledger:
 
     Attributes:
         url: Where it lies; the password, if any, is masked in its text.
+        path: The file of a SQLite ledger, without symbolic links.
+        guard: Called at the beginning of each transaction that writes, by a process that runs jobs: it must still hold the lock.
     """
 
-    def __init__(self, url: URL, engine: Engine) -> None:
+    def __init__(self, url: URL, engine: Engine, path: Path | None) -> None:
         self.url = url
-        self._file = files.identity(self.path)
+        self.path = path
+        self.guard: Callable[[Connection], None] = lambda _: None
+        self._named = files.path_of(url)
+        self._file = files.identity(self._named)
         self._reader = engine
         self._writer = engine.execution_options(tminus_writes=True)
 
     def __repr__(self) -> str:
         return f"<Ledger {self.url!r}>"
-
-    @property
-    def path(self) -> Path | None:
-        """The file of a SQLite ledger."""
-        return files.path_of(self.url)
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -56,12 +56,14 @@ class Ledger:
         Raises:
             LedgerError: it could not be begun or committed. A commit that raised may be durable all the same: read by
                 key before deciding.
+            LedgerLost: another process runs jobs on the ledger now.
         """
-        if self.path is not None and files.identity(self.path) != self._file:
+        if files.identity(self._named) != self._file:
             # What is written into a file that nobody finds any more is not written down.
             hint = "put it back, or start again: then a new one is made"
-            raise LedgerError(f"the ledger {self.path} was removed or replaced", hint=hint)
+            raise LedgerError(f"the ledger {self._named} was removed or replaced", hint=hint)
         with in_our_words(self.url), self._writer.begin() as connection:
+            self.guard(connection)
             yield connection
 
     @contextlib.contextmanager
@@ -100,10 +102,12 @@ def open_ledger(url: str, *, group: str | None = None, create: bool = True, upgr
         LedgerError: it cannot be opened, is not ours, is newer than this program, or older and is not to be migrated.
     """
     parsed = parse_url(url)
-    path = files.path_of(parsed)
+    path, at = files.path_of(parsed), parsed
     if path is not None:
+        path = files.real(path)
         files.prepare(path, create=create)
-    ledger = Ledger(parsed, _engine(parsed))
+        at = parsed.set(database=str(path))
+    ledger = Ledger(parsed, _engine(at), path)
     try:
         _bring_up_to_date(ledger, upgrade=upgrade)
         if path is not None and group:

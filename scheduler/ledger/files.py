@@ -1,11 +1,13 @@
 """A SQLite ledger as files: who may open them, and words for what goes wrong with them."""
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import overload
 
 from sqlalchemy.engine import URL
 
@@ -13,7 +15,8 @@ from scheduler.errors import LedgerError, UsageError
 
 #: `/var/lib` and `/srv` are this near, and hold what is not ours.
 _NEAR_THE_ROOT = 3
-_COMPANIONS = ("", "-wal", "-shm", ".lock", ".locks")
+_COMPANIONS = ("", "-wal", "-shm", ".lock")
+_MOST_LINKS = 40
 
 
 def path_of(url: URL) -> Path | None:
@@ -27,10 +30,34 @@ def own_url(environ: Mapping[str, str]) -> str:
     return f"sqlite:///{Path(home) / 'tminus' / 'ledger.db'}"
 
 
-def identity(path: Path | None) -> tuple[int, int] | None:
-    """Which file it is, by device and inode; None where there is none."""
+def real(path: Path) -> Path:
+    """
+    The file that a path means, by its own name: a ledger's other files lie beside it, and all its names share them.
+
+    Raises:
+        LedgerError: the path leads through a symbolic link that somebody else may have planted, or in a circle.
+    """
+    named = path
+    for _ in range(_MOST_LINKS):
+        try:
+            about = path.lstat()
+            if not stat.S_ISLNK(about.st_mode):
+                break
+            if about.st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):
+                hint = "remove it, or name the file itself"
+                raise LedgerError(f"the ledger {named} is another user's symbolic link, which is not followed", hint=hint)
+            path = path.parent / path.readlink()
+        except OSError:
+            break  # not there yet, or not permitted: whoever opens it says why
+    else:
+        raise LedgerError(f"the ledger {named} is a symbolic link that leads to itself", hint="name another place with --ledger")
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
+def identity(file: Path | int | None) -> tuple[int, int] | None:
+    """Which file it is, by device and inode; None if there is none."""
     with contextlib.suppress(OSError):
-        about = os.stat(path) if path is not None else None
+        about = os.stat(file) if file is not None else None
         return (about.st_dev, about.st_ino) if about else None
     return None
 
@@ -38,11 +65,6 @@ def identity(path: Path | None) -> tuple[int, int] | None:
 def lock_file(path: Path) -> Path:
     """The lock file beside a SQLite ledger."""
     return path.with_name(path.name + ".lock")
-
-
-def named_locks_file(path: Path) -> Path:
-    """The file beside a SQLite ledger that has a byte for each lock by name."""
-    return path.with_name(path.name + ".locks")
 
 
 def prepare(path: Path, *, create: bool) -> None:
@@ -56,6 +78,12 @@ def prepare(path: Path, *, create: bool) -> None:
         if path.exists():
             if not path.is_file():
                 raise explain(path, "no file")
+            names = path.stat().st_nlink
+            if names > 1:
+                hint = f"remove the others; `find DIR -samefile {path}` finds them"
+                raise LedgerError(
+                    f"the ledger {path} has {names} names, and SQLite damages a database that has several", hint=hint
+                )
             return
         if not create:
             raise LedgerError(f"no ledger at {path}", hint="nothing has run yet; `tminus daemon` and `tminus run-now` make it")
@@ -87,32 +115,53 @@ def share(path: Path, *, group: str) -> None:
                 file.chmod(0o660)
 
 
-def open_lock(path: Path, file: Path) -> int:
+@overload
+def open_lock(path: Path) -> int: ...
+
+
+@overload
+def open_lock(path: Path, *, create: bool) -> int | None: ...
+
+
+def open_lock(path: Path, *, create: bool = True) -> int | None:
     """
-    A lock file beside a SQLite ledger, open; made with its database's owner, group and mode where it is not there yet.
+    Open the lock file beside a SQLite ledger. If it is not there, make it, with its database's owner, group and mode.
 
     Raises:
-        LedgerError: this user may not.
+        LedgerError: this user may not, or something else has its name. A symbolic link is not followed.
     """
+    file = lock_file(path)
     try:
+        with contextlib.suppress(FileNotFoundError):
+            return _a_file(file, os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK))
+        if not create:
+            return None
         try:
-            return os.open(file, os.O_RDWR)
-        except FileNotFoundError:
-            descriptor = os.open(file, os.O_CREAT | os.O_RDWR, 0o600)
+            descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        except FileExistsError:  # another process was quicker
+            return open_lock(path, create=create)
         about = path.stat()
         with contextlib.suppress(PermissionError):  # not a member of that group
             os.fchown(descriptor, about.st_uid if os.geteuid() == 0 else -1, about.st_gid)
-        with contextlib.suppress(PermissionError):  # somebody else was quicker to make it
-            os.fchmod(descriptor, stat.S_IMODE(about.st_mode))
+        os.fchmod(descriptor, stat.S_IMODE(about.st_mode))
     except OSError as error:
-        raise explain_lock(path, file, error) from error
+        raise _explain_lock(path, file, error) from error
     return descriptor
 
 
-def explain_lock(path: Path, file: Path, error: OSError) -> LedgerError:
-    """A sentence for what the system said of a ledger's lock file."""
+def _a_file(file: Path, descriptor: int) -> int:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise LedgerError(f"the lock file {file} is no file", hint="remove it; the next start makes one")
+    return descriptor
+
+
+def _explain_lock(path: Path, file: Path, error: OSError) -> LedgerError:
     if isinstance(error, PermissionError):
         return _not_permitted(path, file)
+    if error.errno == errno.ELOOP:
+        hint = "remove it; the next start makes a file"
+        return LedgerError(f"the lock file {file} is a symbolic link, which is not followed", hint=hint)
     return LedgerError(f"the lock file {file} cannot be opened: {error.strerror}", hint="see `tminus doctor`")
 
 

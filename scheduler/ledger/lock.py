@@ -1,4 +1,10 @@
-"""The lock of a ledger: one process at a time runs jobs on it. A lock file beside SQLite, an advisory lock in PostgreSQL."""
+"""
+The lock of a ledger: one process at a time runs jobs on it. An advisory lock in PostgreSQL. On SQLite a byte of the database's
+own file, and a lock file beside it, which other programs can look at.
+
+Waiters queue: a daemon goes before any `run-now`, otherwise the first come is the first served. A process that ends leaves the
+queue and frees the lock, however it ends.
+"""
 
 import fcntl
 import os
@@ -6,42 +12,65 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from scheduler.ledger.engine import Ledger, in_our_words
-from scheduler.ledger.files import explain_lock, lock_file, open_lock
+from scheduler.clock import SystemClock
+from scheduler.errors import LedgerError, LedgerLost
+from scheduler.ledger import advisory_lock, files
+from scheduler.ledger.byte_locks import ByteLocks
+from scheduler.ledger.engine import Ledger
 
-#: A number that no other program takes in this database, and no other ledger: one may lie in each schema.
-_TRY = sa.text("SELECT pg_try_advisory_lock(hashtextextended('tminus ' || current_schema(), 0))")
-_IS_HELD = sa.text("""
-    SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND ((classid::bigint << 32) | objid::bigint) = hashtextextended('tminus ' || current_schema(), 0)
-""")
-#: Who only looks holds the lock file for a moment, too: who is refused tries again.
+#: SQLite locks bytes near 2**30. Named locks have those from 2**61 on, tickets of waiters those from 2**62 on.
+_LOCK = 1 << 60
+_QUEUE = 1 << 62
+_QUEUE_OF_RUN_NOW = _QUEUE + (1 << 61)
+#: A process that only looks holds the lock file for a moment, too.
 _TRIES = 5
 _PAUSE_S = 0.02
 
 
 class Lock(Protocol):
-    """Held from `acquire` to `release` or to the end of the process, however it ends. Belongs to one thread."""
+    """
+    Held from `acquire` to `release` or to the end of the process. Only `check` is thread-safe.
+
+    Attributes:
+        losses: How often it was lost and taken again.
+    """
+
+    losses: int
 
     def acquire(self) -> bool:
         """
-        Take it; False where another process has it.
+        Take it if it is free and nobody waits in front; otherwise wait in the queue, until `release`, and return False.
 
         Raises:
-            LedgerError: nobody can say, for the ledger does not work.
+            LedgerError: the ledger does not work.
+        """
+
+    def check(self, connection: Connection) -> None:
+        """
+        See that it is still held, in a transaction that writes. If it was lost, take it again.
+
+        Raises:
+            LedgerLost: it was lost, and another process has it.
+            LedgerError: it was lost, and cannot be taken again now.
         """
 
     def release(self) -> None:
-        """Give it back, if it is held."""
+        """Give it back if it is held; leave the queue."""
 
 
-def lock_of(ledger: Ledger) -> Lock:
-    """The lock of this ledger, not yet taken."""
-    return _AdvisoryLock(ledger) if ledger.path is None else _FileLock(ledger.path)
+def lock_of(ledger: Ledger, *, goes_first: bool = False) -> Lock:
+    """
+    The lock of this ledger, not yet taken.
+
+    Args:
+        ledger: The open ledger.
+        goes_first: Whether this is a daemon, which waits for no other waiter than a daemon.
+    """
+    if ledger.path is None:
+        return advisory_lock.AdvisoryLock(ledger, goes_first=goes_first)
+    return _FileLock(ledger.path, first_ticket=_QUEUE if goes_first else _QUEUE_OF_RUN_NOW)
 
 
 def is_held(ledger: Ledger) -> bool:
@@ -49,17 +78,22 @@ def is_held(ledger: Ledger) -> bool:
     Whether some process has it, without taking it.
 
     Raises:
-        LedgerError: nobody can say, for the ledger does not work.
+        LedgerError: the ledger does not work.
     """
     if ledger.path is None:
-        with ledger.read() as connection:
-            return connection.execute(_IS_HELD).first() is not None
+        return advisory_lock.is_held(ledger)
+    locks = ByteLocks(ledger.path)
     try:
-        descriptor = os.open(lock_file(ledger.path), os.O_RDONLY)
-    except FileNotFoundError:
+        return locks.is_taken(_LOCK, _LOCK + 1) or _is_locked(ledger.path)
+    finally:
+        locks.close()
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether the lock file is: an older tminus has no other lock."""
+    descriptor = files.open_lock(path, create=False)
+    if descriptor is None:
         return False
-    except OSError as error:
-        raise explain_lock(ledger.path, lock_file(ledger.path), error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -70,51 +104,63 @@ def is_held(ledger: Ledger) -> bool:
 
 
 class _FileLock:
-    """flock(2): the kernel gives it back when the process ends, even by kill -9."""
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, first_ticket: int) -> None:
+        self.losses = 0
         self._path = path
-        self._descriptor: int | None = None
+        self._first_ticket = first_ticket
+        self._ticket: int | None = None
+        self._bytes: ByteLocks | None = None
+        self._file: int | None = None
 
     def acquire(self) -> bool:
-        descriptor = open_lock(self._path, lock_file(self._path))
+        if self._bytes is None:
+            self._bytes = ByteLocks(self._path)
+        if self._ticket is None:
+            self._ticket = self._first_ticket + SystemClock.monotonic_ns()
+            while not self._bytes.take(self._ticket):
+                self._ticket += 1
+        if self._bytes.is_taken(_QUEUE, self._ticket) or not self._bytes.take(_LOCK):
+            return False
+        if not self._lock_file():
+            self._bytes.give_back(_LOCK)
+            return False
+        self._bytes.give_back(self._ticket)
+        self._ticket = None
+        return True
+
+    def check(self, connection: Connection) -> None:
+        file = self._file
+        if file is None:
+            raise LedgerLost("this process has given the lock of the ledger back")
+        if files.identity(files.lock_file(self._path)) == files.identity(file):
+            return
+        # The byte is held, so no other process runs jobs here: unless it is of an older tminus.
+        try:
+            is_locked = self._lock_file()
+        except LedgerError:
+            return  # nobody can make a lock file here now
+        if not is_locked:
+            raise LedgerLost(f"the lock file of {self._path} was replaced, and another process has locked the new one")
+        os.close(file)
+        self.losses += 1
+
+    def release(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        if self._bytes is not None:
+            self._bytes.close()
+            self._bytes = self._ticket = None
+
+    def _lock_file(self) -> bool:
+        descriptor = files.open_lock(self._path)
         for _ in range(_TRIES):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 threading.Event().wait(_PAUSE_S)
             else:
-                self._descriptor = descriptor
+                self._file = descriptor
                 return True
         os.close(descriptor)
         return False
-
-    def release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
-class _AdvisoryLock:
-    """A lock of the connection's session: PostgreSQL gives it back when the connection ends."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._connection: Connection | None = None
-
-    def acquire(self) -> bool:
-        connection = self._ledger.own_connection()
-        try:
-            with in_our_words(self._ledger.url):
-                if connection.execute(_TRY).scalar_one():
-                    self._connection = connection
-        finally:
-            if self._connection is None:
-                connection.close()
-        return self._connection is not None
-
-    def release(self) -> None:
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None

@@ -1,9 +1,8 @@
 """
-Locks by name, which die with the process that holds them. On SQLite the byte of a file beside the ledger, on PostgreSQL an
-advisory lock of a connection of its own; within a process a set of those that it has.
+Locks by name, which end with the process that holds them. On SQLite a byte of the database's own file, on PostgreSQL an advisory
+lock of a connection of its own; within a process a set of those that it has.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,9 +13,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from scheduler.clock import SystemClock
-from scheduler.errors import LedgerError, LockTimeout
+from scheduler.errors import LockTimeout
 from scheduler.instants import MS, SECOND
-from scheduler.ledger import files
+from scheduler.ledger.byte_locks import ByteLocks
 from scheduler.ledger.engine import Ledger, in_our_words
 
 #: Between two tries for the byte: neither a core's work nor a wait that anybody notices.
@@ -36,8 +35,6 @@ _free = threading.Condition()
 #: Those of this process, by ledger and key. Two threads share a lock of the kernel, so this keeps them apart; and one at a time
 #: waits for a lock outside.
 _taken: set[tuple[object, str]] = set()
-#: The files with the bytes, by device and inode; never closed, for that would give back all locks of the process on them.
-_open: dict[tuple[int, int], int] = {}
 #: The sockets of connections that hold locks, or wait for them.
 _sockets: set[int] = set()
 
@@ -70,14 +67,13 @@ def acquire(ledger: Ledger, app: str, name: str, timeout_ns: int) -> Callable[[]
     """
     deadline_ns = SystemClock.monotonic_ns() + timeout_ns
     key, holder = json.dumps([app, name]), os.getpid()
-    file = None if ledger.path is None else _file(ledger.path)
-    mine = (ledger.url if file is None else file, key)
+    mine = (ledger.url if ledger.path is None else ledger.path, key)
     with _free:
         if not _free.wait_for(lambda: mine not in _taken, max(deadline_ns - SystemClock.monotonic_ns(), 0) / SECOND):
             raise _too_late(name, timeout_ns)
         _taken.add(mine)
     try:
-        outside = _advisory(ledger, key, deadline_ns) if file is None else _byte(file, key, deadline_ns)
+        outside = _advisory(ledger, key, deadline_ns) if ledger.path is None else _byte(ledger.path, key, deadline_ns)
     except BaseException:
         _leave(mine)
         raise
@@ -106,34 +102,21 @@ def _too_late(name: str, timeout_ns: int) -> LockTimeout:
     return LockTimeout(f"the lock {name!r} was not free within {timeout_ns / SECOND:g} s", hint=hint)
 
 
-def _file(ledger: Path) -> int:
-    """The file of this ledger that is there now, made where there is none."""
-    path = files.named_locks_file(ledger)
-    with _free:
-        found = _open.get(files.identity(path) or (0, 0))
-        if found is None:
-            found = files.open_lock(ledger, path)
-            about = os.fstat(found)
-            _open[about.st_dev, about.st_ino] = found
-        return found
-
-
-def _byte(file: int, key: str, deadline_ns: int) -> Callable[[], None] | None:
-    # A lock of fcntl(2) is a process's: it ends with it, and no child that is forked has it, too.
-    at = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) >> 2
-    never = threading.Event()
-    while True:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, at)
-            return lambda: fcntl.lockf(file, fcntl.LOCK_UN, 1, at)
-        except (BlockingIOError, PermissionError):  # another process has it: POSIX allows either
-            pass
-        except OSError as error:
-            raise LedgerError(f"the file with the ledger's locks cannot be locked: {error.strerror}") from error
-        left_ns = deadline_ns - SystemClock.monotonic_ns()
-        if left_ns <= 0:
-            return None
-        never.wait(min(left_ns, _PAUSE_NS) / SECOND)
+def _byte(path: Path, key: str, deadline_ns: int) -> Callable[[], None] | None:
+    # SQLite's own locks, and the ledger's, are elsewhere: see `lock.py`.
+    offset = (1 << 61) + (int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest()) >> 3)
+    locks, never = ByteLocks(path), threading.Event()
+    try:
+        while not locks.take(offset):
+            left_ns = deadline_ns - SystemClock.monotonic_ns()
+            if left_ns <= 0:
+                locks.close()
+                return None
+            never.wait(min(left_ns, _PAUSE_NS) / SECOND)
+    except BaseException:
+        locks.close()
+        raise
+    return locks.close
 
 
 def _advisory(ledger: Ledger, key: str, deadline_ns: int) -> Callable[[], None] | None:

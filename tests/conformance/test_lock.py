@@ -1,11 +1,18 @@
 """One process at a time runs jobs on a ledger, and it is known which."""
 
+import fcntl
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pytest
+
+from scheduler.errors import LedgerError, LedgerLost
 from scheduler.ledger import instances
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.files import lock_file
 from scheduler.ledger.lock import is_held, lock_of
+from tests.support.daemon import eventually
 from tests.support.ledgers import an_instance, full_url, hold_lock, opened
 from tests.support.other_process import another_process
 from tests.support.postgres import a_schema_of_its_own
@@ -22,6 +29,15 @@ def wait_until_free(ledger: Ledger) -> None:
     raise AssertionError("the lock is still held")
 
 
+def is_refused(ledger: Ledger) -> bool:
+    """Whether somebody who comes now has to wait."""
+    lock = lock_of(ledger)
+    try:
+        return not lock.acquire()
+    finally:
+        lock.release()
+
+
 def test_a_free_lock_is_taken_and_given_back(ledger: Ledger) -> None:
     lock = lock_of(ledger)
     assert not is_held(ledger)
@@ -35,7 +51,7 @@ def test_a_free_lock_is_taken_and_given_back(ledger: Ledger) -> None:
 def test_a_second_one_in_this_process_is_refused(ledger: Ledger) -> None:
     lock = lock_of(ledger)
     assert lock.acquire()
-    assert not lock_of(ledger).acquire()
+    assert is_refused(ledger)
     lock.release()
 
 
@@ -43,7 +59,7 @@ def test_a_second_process_is_refused_and_can_say_who_has_it(ledger: Ledger) -> N
     identity = an_instance(ledger)
     with another_process(hold_lock, full_url(ledger.url)) as holder:
         assert holder.hears() is True
-        assert not lock_of(ledger).acquire()
+        assert is_refused(ledger)
         assert is_held(ledger)
         latest = instances.latest(ledger)
     assert latest is not None
@@ -96,6 +112,133 @@ def test_who_only_looks_keeps_nobody_out(ledger: Ledger) -> None:
         done.set()
         for watcher in watchers:
             watcher.join()
+
+
+def test_waiters_are_served_in_turn_and_a_daemon_before_any_other(ledger: Ledger) -> None:
+    holder, first, second, daemon = (lock_of(ledger, goes_first=first) for first in (False, False, False, True))
+    assert holder.acquire()
+    assert [lock.acquire() for lock in (first, second, daemon)] == [False] * 3
+    holder.release()
+    for place, lock in enumerate([daemon, first, second]):
+        behind = [one for one in (first, second)[max(place - 1, 0) :] if one is not lock]
+        assert [one.acquire() for one in behind] == [False] * len(behind)
+        assert eventually(lock.acquire)
+        lock.release()
+
+
+def test_a_waiter_that_is_killed_leaves_the_queue(ledger: Ledger) -> None:
+    holder = lock_of(ledger)
+    assert holder.acquire()
+    with another_process(hold_lock, full_url(ledger.url)) as waiter:
+        assert waiter.hears() is False
+        waiter.kill()
+    holder.release()
+    wait_until_free(ledger)
+
+
+def test_all_names_of_a_database_share_one_lock(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link.db").symlink_to(tmp_path / "ledger.db")
+    with opened(f"sqlite:///{tmp_path}/ledger.db") as ledger, opened(f"sqlite:///{tmp_path}/elsewhere/link.db") as linked:
+        lock = lock_of(ledger)
+        assert lock.acquire()
+        assert is_held(linked)
+        assert is_refused(linked)
+        lock.release()
+    assert [file.name for file in (tmp_path / "elsewhere").iterdir()] == ["link.db"]
+
+
+def test_a_lock_file_that_is_removed_lets_nobody_in_and_is_made_again(sqlite_url: str) -> None:
+    with opened(sqlite_url) as ledger:
+        assert ledger.path is not None
+        lock = lock_of(ledger)
+        assert lock.acquire()
+        ledger.guard = lock.check
+        lock_file(ledger.path).unlink()
+        assert is_held(ledger)
+        assert is_refused(ledger)
+        an_instance(ledger)
+        assert lock.losses == 1
+        with lock_file(ledger.path).open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        lock.release()
+
+
+def test_whoever_has_lost_the_lock_file_to_another_program_writes_nothing_more(sqlite_url: str) -> None:
+    with opened(sqlite_url) as ledger:
+        assert ledger.path is not None
+        lock = lock_of(ledger)
+        assert lock.acquire()
+        ledger.guard = lock.check
+        lock_file(ledger.path).unlink()
+        with lock_file(ledger.path).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            with pytest.raises(LedgerLost, match="was replaced, and another process has locked the new one"):
+                an_instance(ledger)
+        assert instances.latest(ledger) is None
+        lock.release()
+
+
+def test_a_link_in_the_place_of_the_lock_file_is_refused(sqlite_url: str, tmp_path: Path) -> None:
+    with opened(sqlite_url) as ledger:
+        assert ledger.path is not None
+        lock_file(ledger.path).symlink_to(tmp_path / "planted")
+        lock = lock_of(ledger)
+        with pytest.raises(LedgerError, match="is a symbolic link, which is not followed"):
+            lock.acquire()
+        lock.release()
+    assert not (tmp_path / "planted").exists()
+
+
+def end_session(ledger: Ledger) -> None:
+    """The server ends the session that holds the lock."""
+    with ledger.own_connection() as connection:
+        ended = connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            " AND ((classid::bigint << 32) | objid::bigint) = hashtextextended('tminus ' || current_schema(), 0)"
+        )
+        assert ended.scalars().all() == [True]
+
+
+def test_a_session_that_ends_is_noticed_by_the_next_write_which_takes_the_lock_again(postgresql: Ledger) -> None:
+    lock = lock_of(postgresql)
+    assert lock.acquire()
+    postgresql.guard = lock.check
+    end_session(postgresql)
+    assert not is_held(postgresql)
+    an_instance(postgresql)
+    assert is_held(postgresql)
+    assert lock.losses == 1
+    lock.release()
+
+
+def test_whoever_has_lost_the_lock_to_another_process_writes_nothing_more(postgresql: Ledger) -> None:
+    lock = lock_of(postgresql)
+    assert lock.acquire()
+    postgresql.guard = lock.check
+    end_session(postgresql)
+    with another_process(hold_lock, full_url(postgresql.url)) as other:
+        assert other.hears() is True
+        for _ in range(2):
+            with pytest.raises(LedgerLost, match="another process has the lock of the ledger"):
+                an_instance(postgresql)
+    assert instances.latest(postgresql) is None
+    lock.release()
+
+
+def test_the_next_holder_waits_for_what_the_last_one_writes(postgresql: Ledger) -> None:
+    lock, next_one = lock_of(postgresql), lock_of(postgresql)
+    assert lock.acquire()
+    postgresql.guard = lock.check
+    with ThreadPoolExecutor(1) as pool:
+        with postgresql.write():
+            end_session(postgresql)
+            taken = pool.submit(next_one.acquire)
+            eventually(lambda: is_held(postgresql))
+            assert not taken.done()
+        assert taken.result(60)
+    next_one.release()
+    lock.release()
 
 
 def test_two_ledgers_in_one_database_have_a_lock_each(postgresql: Ledger) -> None:

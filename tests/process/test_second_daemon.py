@@ -1,5 +1,6 @@
 """One process at a time runs jobs on a ledger."""
 
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,14 +53,15 @@ def test_after_a_kill_of_the_first_the_second_starts_and_goes_on(
 
 
 def test_a_daemon_waits_for_the_run_now_that_holds_the_ledger(tmp_path: Path, target: TargetServer) -> None:
-    with daemon(tmp_path, jobs_file(job("slow", f"{target.url}/delay/2000", "manual"))) as running:
+    with daemon(tmp_path, jobs_file(job("later", f"{target.url}/ok", "manual"))) as running:
         running.stop()
-        by_hand = subprocess.Popen(running.command("run-now", "slow"), env=running.environment(), stdout=subprocess.DEVNULL)
-        target.wait_for(1)
+        by_hand = subprocess.Popen(running.command("run-now", "later", "--at", coming(60)), env=running.environment())
+        running.wait_for(rows=1)
         running.start(wait=False)
         assert running.wait_until_said("waiting for the run-now that holds the ledger")["pid"] == by_hand.pid
+        by_hand.send_signal(signal.SIGINT)
+        assert by_hand.wait(60) == 130
         running.wait_until_said("ready", times=2)
-        assert by_hand.wait(60) == 0
         running.assert_all_is_well(target)
 
 

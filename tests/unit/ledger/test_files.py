@@ -74,6 +74,29 @@ def test_a_link_leads_to_the_ledger(tmp_path: Path) -> None:
         assert len(history.find(ledger)) == 1
 
 
+def test_a_ledger_with_two_names_is_refused(tmp_path: Path) -> None:
+    path, other = tmp_path / "ledger.db", tmp_path / "other.db"
+    with opened(f"sqlite:///{path}") as ledger:
+        run_batch(ledger, [0.5])
+    other.hardlink_to(path)
+    for name in (path, other):
+        error = refusal(name)
+        assert error.message == f"the ledger {name} has 2 names, and SQLite damages a database that has several"
+        assert error.hint == f"remove the others; `find DIR -samefile {name}` finds them"
+    other.unlink()
+    with opened(f"sqlite:///{path}") as ledger:
+        assert len(history.find(ledger)) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may plant another user's link")
+def test_a_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
+    link = tmp_path / "ledger.db"
+    link.symlink_to(tmp_path / "planted.db")
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    assert refusal(link).message == f"the ledger {link} is another user's symbolic link, which is not followed"
+    assert not (tmp_path / "planted.db").exists()
+
+
 def test_one_that_is_not_there_is_not_made_by_who_only_reads(tmp_path: Path) -> None:
     error = refusal(tmp_path / "state" / "ledger.db", create=False)
     assert error.message == f"no ledger at {tmp_path}/state/ledger.db"
@@ -109,7 +132,9 @@ def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
 
 def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    assert refusal(tmp_path / "loop").message == f"the ledger {tmp_path}/loop cannot be made: Too many levels of symbolic links"
+    error = refusal(tmp_path / "loop")
+    assert error.message == f"the ledger {tmp_path}/loop is a symbolic link that leads to itself"
+    assert error.hint == "name another place with --ledger"
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:

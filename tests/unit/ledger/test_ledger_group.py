@@ -65,7 +65,6 @@ def test_with_a_group_all_its_files_are_the_groups_whatever_the_umask(path: Path
         "ledger.db-wal": ("0o660", GROUP.gr_gid),
         "ledger.db-shm": ("0o660", GROUP.gr_gid),
         "ledger.db.lock": ("0o660", GROUP.gr_gid),
-        "ledger.db.locks": ("0o660", GROUP.gr_gid),
     }
     lock.release()
     ledger.close()

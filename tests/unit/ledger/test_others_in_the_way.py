@@ -82,7 +82,7 @@ def test_a_postgresql_that_is_held_too_long_is_told_in_words() -> None:
 
 def test_more_callers_than_connections_is_an_error_in_words(url: str) -> None:
     pool = sa.create_engine(url, pool_size=1, max_overflow=0, pool_timeout=0.01)
-    ledger = Ledger(parse_url(url), pool)
+    ledger = Ledger(parse_url(url), pool, None)
     with ledger.read(), pytest.raises(LedgerError) as failed:
         history.find(ledger)
     assert failed.value.message == f"the ledger {url} is busy: no connection to it became free"

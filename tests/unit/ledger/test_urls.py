@@ -80,7 +80,7 @@ def test_a_server_that_does_not_answer_is_named_without_the_password(url: str) -
 
 def test_an_open_ledger_shows_no_password(ledger: Ledger) -> None:
     url = ledger.url.set(host="host", username="me", password=SECRET) if ledger.path is None else ledger.url
-    masked = Ledger(url, ledger._reader)
+    masked = Ledger(url, ledger._reader, ledger.path)
     assert SECRET not in f"{masked!r} {masked} {masked.url!r} {masked.url}"
     assert repr(masked).startswith("<Ledger ")
 

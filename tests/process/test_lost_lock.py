@@ -1,0 +1,116 @@
+"""A daemon keeps the lock of its ledger, takes it again if it was lost, and ends if another process has taken it."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from scheduler.ledger.engine import open_ledger
+from scheduler.ledger.lock import is_held
+from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.jobs import job, jobs_file
+from tests.support.ledgers import hold_lock
+from tests.support.other_process import another_process
+from tests.support.postgres import a_schema_of_its_own, a_server_of_its_own
+from tests.support.target import TargetServer
+
+LOST = "the lock of the ledger was lost, and taken again"
+
+
+@contextmanager
+def on(folder: Path, url: str, target: TargetServer) -> Iterator[DaemonProcess]:
+    """A daemon with a job each second on this ledger."""
+    with daemon(folder, jobs_file(job("tick", f"{target.url}/ok", "every: 1s")), ledger=url) as running:
+        yield running
+
+
+def second(folder: Path, url: str, target: TargetServer) -> DaemonProcess:
+    """Another daemon, started on that ledger until it ends."""
+    folder.mkdir()
+    other = DaemonProcess(folder, jobs_file(job("tick", f"{target.url}/ok", "every: 1s")), ledger=url).start(wait=False)
+    assert other.wait() == 1
+    return other
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """A ledger in PostgreSQL."""
+    with a_schema_of_its_own() as url:
+        yield url
+
+
+def end_session(url: str) -> None:
+    """The server ends the session that holds the lock."""
+    with psycopg.connect(url.replace("postgresql+psycopg", "postgresql"), autocommit=True) as connection:
+        ended = connection.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            " AND ((classid::bigint << 32) | objid::bigint) = hashtextextended('tminus ' || current_schema(), 0)"
+        )
+        assert ended.fetchall() == [(True,)]
+
+
+def test_a_daemon_by_another_name_of_the_database_is_refused(tmp_path: Path, target: TargetServer) -> None:
+    with on(tmp_path / "first", f"sqlite:///{tmp_path}/ledger.db", target) as first:
+        (tmp_path / "link.db").symlink_to(tmp_path / "ledger.db")
+        assert first.process
+        said = second(tmp_path / "second", f"sqlite:///{tmp_path}/link.db", target).log_file.read_text()
+        assert f"is locked by daemon with pid {first.process.pid} on" in said
+        first.assert_all_is_well(target, every_s=1)
+
+
+def test_a_daemon_whose_lock_file_is_removed_makes_it_again_and_stays_the_only_one(tmp_path: Path, target: TargetServer) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    with on(tmp_path / "first", url, target) as first:
+        (tmp_path / "ledger.db.lock").unlink()
+        second(tmp_path / "second", url, target)
+        first.wait_until_said(LOST)
+        assert (tmp_path / "ledger.db.lock").exists()
+        first.assert_all_is_well(target, every_s=1)
+
+
+def test_a_daemon_whose_session_ends_takes_the_lock_again(tmp_path: Path, postgresql: str, target: TargetServer) -> None:
+    with on(tmp_path / "first", postgresql, target) as first:
+        end_session(postgresql)
+        first.wait_until_said(LOST)
+        second(tmp_path / "second", postgresql, target)
+        first.assert_all_is_well(target, every_s=1)
+
+
+def test_a_daemon_that_has_lost_the_lock_to_another_process_starts_nothing_more_and_ends(
+    tmp_path: Path, postgresql: str, target: TargetServer
+) -> None:
+    with on(tmp_path, postgresql, target) as running:
+        target.wait_for(1)
+        running.signal(signal.SIGSTOP)
+        try:
+            end_session(postgresql)
+            with another_process(hold_lock, postgresql) as other:
+                assert other.hears() is True
+                arrived = len(target.arrivals)
+                running.signal(signal.SIGCONT)
+                assert running.wait() == 1
+        finally:
+            running.kill()
+        assert running.wait_until_said("nothing more is started")["error"].startswith(
+            "another process has the lock of the ledger"
+        )
+        # What was committed before the loss may have been sent; no T after it is.
+        assert len(target.arrivals) <= arrived + 1
+
+
+def test_a_daemon_has_the_lock_again_after_its_server_was_restarted(tmp_path: Path, target: TargetServer) -> None:
+    with a_server_of_its_own(tmp_path) as server:
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        with on(tmp_path / "first", url, target) as first:
+            server.stop()
+            server.start()
+            first.wait_until_said(LOST)
+            ledger = open_ledger(url, create=False)
+            assert eventually(lambda: is_held(ledger))
+            ledger.close()
+            second(tmp_path / "second", url, target)
+            target.wait_for(len(target.arrivals) + 2)
+            first.assert_all_is_well(target)
