@@ -82,7 +82,7 @@ def test_a_daemon_that_dies_meanwhile_and_does_not_come_back_is_status_3(running
 
 def test_a_daemon_that_comes_back_in_time_is_waited_for(running: DaemonProcess, target: TargetServer) -> None:
     by_hand = subprocess.Popen(
-        running.command("run-now", "pack", "--at", coming(6), "--json"), env=running.environment(), stdout=subprocess.PIPE
+        running.command("run-now", "pack", "--at", coming(15), "--json"), env=running.environment(), stdout=subprocess.PIPE
     )
     running.wait_for(rows=1)
     running.kill()
