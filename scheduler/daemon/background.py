@@ -9,6 +9,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -20,6 +21,7 @@ from scheduler.errors import LedgerError
 from scheduler.instants import SECOND
 from scheduler.ledger import background, history, runs, upkeep
 from scheduler.ledger.background import Run
+from scheduler.model.background import Work
 from scheduler.model.definitions import App
 from scheduler.model.job import RunnerKey
 from scheduler.outcome import Outcome
@@ -164,6 +166,13 @@ class Background:
         except LedgerError:
             self._came.appendleft(one)
             raise
+        except Exception as error:
+            if one.failed:
+                raise
+            log.exception("the end of a background run makes no sense", occurrence=str(self._running[one.owner].occurrence))
+            words = f"how it ended cannot be taken: {type(error).__name__}"
+            self._running[one.owner] = _without_options(self._running[one.owner])
+            self._came.appendleft(Came(owner=one.owner, executor=one.executor, failed=words))
 
     def _leave_no_trace(self) -> None:
         now_ns = self._station.clock.monotonic_ns()
@@ -193,15 +202,26 @@ class Background:
                 self._begin(app, found)
 
     def _begin(self, app: App, found: Sequence[Run]) -> None:
-        calls = {run.number: _call_of(run) for run in found}
+        calls: dict[int, Call] = {}
+        refused: dict[int, str] = {}
+        for run in found:
+            try:
+                calls[run.number], refused[run.number] = _call_of(run), run.unreadable
+            except Exception as error:  # noqa: BLE001  anybody may write a row; the others are called all the same
+                refused[run.number] = f"what was handed over makes no sense: {type(error).__name__}: {error}"
         ledger, instance = self._station.ledger, self._station.instance
         try:
             begun = background.start(ledger, found, instance=instance, now_ns=self._station.clock.wall_ns())
         except LedgerError:
-            self._doubtful.update(calls)
+            self._doubtful.update(refused)
             raise
-        self._running |= {run.number: run for run in found if run.number in begun}
-        self._calls.begin(RunnerKey(app.name), [call for number, call in calls.items() if number in begun])
+        self._running |= {
+            run.number: _without_options(run) if refused[run.number] else run for run in found if run.number in begun
+        }
+        self._came += [Came(owner=number, failed=refused[number]) for number in begun if refused[number]]
+        self._calls.begin(
+            RunnerKey(app.name), [call for number, call in calls.items() if number in begun and not refused[number]]
+        )
 
     def _take(self, came: Came) -> None:
         run, is_cancelled = self._running[came.owner], came.owner in self._cancelled
@@ -234,6 +254,11 @@ class Background:
             log.warning(end.outcome.value, occurrence=str(run.occurrence), reason=end.reason)
         self._station.recorder.put(end)
         self._ended_ns = self._station.clock.monotonic_ns()
+
+
+def _without_options(run: Run) -> Run:
+    """The run as nothing but a function: nothing in it can break any more."""
+    return replace(run, work=Work(app=run.work.app, ref=run.work.ref))
 
 
 def _call_of(run: Run) -> Call:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import structlog
+
 from scheduler.daemon.channels import Times
 from scheduler.daemon.flight import HANGS_NS, Flight
 from scheduler.daemon.redaction import Redaction
@@ -16,6 +18,8 @@ from scheduler.executors.python.wire import Armed, Ended, Finished, Progress, Re
 from scheduler.instants import SECOND
 from scheduler.model.batch import Due
 from scheduler.model.job import RunnerKey
+
+log = structlog.get_logger()
 
 #: Functions that a runner calls at once; the rest wait their turn.
 MOST = 64
@@ -51,7 +55,8 @@ class Came:
     How a call has ended: it has finished, it could not be made, or it is lost.
 
     Attributes:
-        cannot: Why it was not called.
+        cannot: Why it was not called: its application does not work at the moment.
+        failed: Why it was not called, and never can be.
         lost: Why nobody can say how far it came.
         started_ns: When a lost one was entered, wall clock; 0 where that is not known.
     """
@@ -61,6 +66,7 @@ class Came:
     redaction: Redaction = field(default_factory=Redaction)
     executor: str | None = None
     cannot: str = ""
+    failed: str = ""
     lost: str = ""
     started_ns: int = 0
 
@@ -128,7 +134,10 @@ class Calls:
             try:
                 work, redaction = call.work(renderer, index), Redaction(call.secrets(renderer))
             except CannotRender as error:
-                self._cannot(call, error.message)
+                self._came.append(Came(owner=call.owner, failed=error.message))
+            except Exception as error:
+                log.exception("a call could not be made", occurrence=str(call.due.id))
+                self._came.append(Came(owner=call.owner, failed=f"it cannot be sent: {type(error).__name__}: {error}"))
             else:
                 together.flight.outstanding[index], together.flight.works[index] = call.due, work
                 together.calls[index], together.redactions[index] = call, redaction

@@ -1,14 +1,17 @@
 """A background run as the daemon's other words: a due, a work for its runner, an ending."""
 
+import json
 from collections.abc import Sequence
 
 from scheduler.daemon import judge
 from scheduler.daemon.calls import Came
 from scheduler.daemon.render import Renderer
+from scheduler.executors.python import wire
 from scheduler.executors.python.wire import RequestContext, Work
 from scheduler.instants import LATEST_NS, SECOND
 from scheduler.jobsfile.chains import links_said
 from scheduler.ledger.background import Run
+from scheduler.model import payload
 from scheduler.model.batch import Due, Ended
 from scheduler.model.chain import Failure, Result, Value
 from scheduler.model.definitions import History, KeepBody
@@ -36,7 +39,9 @@ def due_of(run: Run) -> Due:
 
 def _job_of(run: Run) -> Job:
     """A job that nobody has written down: its function, and the policies that are built in for background runs."""
-    total_ns = run.work.options.get("timeout_ns") or _NEVER_NS
+    total_ns = run.work.options.get("timeout_ns", _NEVER_NS)
+    if type(total_ns) is not int or not 0 < total_ns <= _NEVER_NS:
+        raise ValueError(f"a timeout of {total_ns!r} ns")
     return Job(
         name=run.occurrence.job,
         target=CallTarget(ref=run.work.ref, app=run.work.app),
@@ -62,8 +67,10 @@ def work_of(run: Run, due: Due, renderer: Renderer, index: int) -> Work:
     """What its runner gets. Nothing in it is a template: it is what somebody's code has handed over."""
     given, copy = run.work.given, run.work.given.get("request")
     request = RequestContext(**copy | {"body": copy["body"].encode()}) if copy else RequestContext()
-    args, kwargs = given.get("args", []), given.get("kwargs", {})
-    return renderer.handed_over(due, index, ref=run.work.ref, args=args, kwargs=kwargs, request=request)
+    arguments = payload.dumps([given.get("args", []), given.get("kwargs", {})])
+    work = renderer.handed_over(due, index, ref=run.work.ref, arguments=arguments, request=request)
+    json.dumps(wire.plain(work), default=wire.plain)  # raises here, and not while the others are sent
+    return work
 
 
 def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_cancelled: bool, history: History) -> Ended:
@@ -87,7 +94,9 @@ def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_c
         reason=reason,
         finished_at_ns=now_ns,
         executor=came.executor,
-        attempts=earlier if came.cannot else (*earlier, _attempt(run, came, outcome, reason, now_ns=now_ns, history=history)),
+        attempts=earlier
+        if came.cannot or came.failed
+        else (*earlier, _attempt(run, came, outcome, reason, now_ns=now_ns, history=history)),
         chain=due.chain(value) if due.job.then else None,
         is_background=True,
         result=result,
@@ -96,10 +105,12 @@ def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_c
 
 def _verdict(came: Came, *, is_cancelled: bool) -> tuple[Outcome, str, str]:
     if is_cancelled:
-        how = f"; {came.lost}" if came.lost else " before it began" if came.cannot else " while it ran"
+        how = f"; {came.lost}" if came.lost else " before it began" if came.cannot or came.failed else " while it ran"
         return Outcome.CANCELLED, Outcome.CANCELLED, f"it was told to stop{how}"
     if came.lost:
         return Outcome.UNKNOWN, Cause.EXECUTOR, came.lost
+    if came.failed:
+        return Outcome.FAILED, Cause.DEFINITION, came.failed
     if came.finished is None or came.finished.cause is None:
         return Outcome.SUCCEEDED, "", ""
     return judge.outcome_of(came.finished.cause), came.finished.cause, came.finished.detail

@@ -48,7 +48,7 @@ def returned(came: Came, function: str) -> Returned:
     if came.lost:
         lost = Failure(outcome=Outcome.UNKNOWN, kind=Cause.EXECUTOR, message=came.lost)
         return Returned(chain=came.owner, state=LinkState.UNKNOWN, value=lost)
-    failure = Failure(outcome=Outcome.FAILED, kind=Cause.DEFINITION, message=came.cannot)
+    failure = Failure(outcome=Outcome.FAILED, kind=Cause.DEFINITION, message=came.cannot or came.failed)
     return Returned(chain=came.owner, state=LinkState.FAILED, value=failure)
 
 

@@ -22,6 +22,7 @@ from scheduler.jobsfile.faults import Wrong
 from scheduler.jobsfile.http_syntax import HEADER_VALUE
 from scheduler.jobsfile.references import References
 from scheduler.jobsfile.urls import URL
+from scheduler.model import payload
 from scheduler.model.batch import Due
 from scheduler.model.chain import Function, Value
 from scheduler.model.job import MAX_BODY, CallTarget, FlaskTarget, HttpTarget, Message, Target
@@ -80,10 +81,10 @@ class Renderer:
         """
         with _in_our_words(due):
             put_in = self._for(due)
-            kwargs = _as_json(put_in(function.kwargs), "the arguments are")
+            arguments = _as_json([[], put_in(function.kwargs)], "the arguments are")
             request = self._around(due, put_in) if function.app else RequestContext()
             given = value.as_text()
-            work = self._work(due, index, ref=function.ref, kwargs=kwargs, given=given, request=request, max_body=MAX_BODY)
+            work = self._work(due, index, ref=function.ref, arguments=arguments, given=given, request=request, max_body=MAX_BODY)
             return replace(work, latest_ns=LATEST_NS, keep_body=MAX_BODY)  # it has no grace, and what it gives flows on
 
     def handed_over(self, due: Due, index: int, **given: Any) -> Work:
@@ -138,8 +139,8 @@ class Renderer:
     def _call(self, due: Due, target: CallTarget, index: int) -> Work:
         put_in = self._for(due)
         context = self._context(due, target.request, put_in, path=as_text(put_in(target.request.path)))
-        args, kwargs = _as_json([put_in(list(target.args)), put_in(target.kwargs)], "call: the arguments are")
-        return self._work(due, index, ref=target.ref, args=args, kwargs=kwargs, request=context, max_body=MAX_BODY)
+        arguments = _as_json([put_in(list(target.args)), put_in(target.kwargs)], "call: the arguments are")
+        return self._work(due, index, ref=target.ref, arguments=arguments, request=context, max_body=MAX_BODY)
 
     def _around(self, due: Due, put_in: _PutIn) -> RequestContext:
         """The request that is pushed for what follows a run: that of the run."""
@@ -160,6 +161,7 @@ class Renderer:
             path += ("&" if "?" in path else "?") + _encoded(put_in(message.query))
         elif message.query:
             view["args"] = {**view["args"], **put_in(message.query)}  # what a rule does not know, Flask puts into the query
+        _as_json(view.get("args", {}), "flask: the args are")
         headers = [list(pair) for pair in _headers(due, message, put_in, content_type)]
         return RequestContext(method=message.method, path=path, headers=headers, body=body or b"", **view)
 
@@ -207,12 +209,11 @@ def _in_our_words(due: Due) -> Iterator[None]:
         raise CannotRender(f"rendering broke ({type(error).__name__})") from None
 
 
-def _as_json(value: Any, subject: str) -> Any:
+def _as_json(value: Any, subject: str) -> str:
     try:
-        json.dumps(value)
-    except (TypeError, RecursionError) as error:
+        return payload.dumps(value)
+    except TypeError as error:
         raise CannotRender(f"{subject} not JSON: {error}") from None
-    return value
 
 
 def url_of(rendered: Any, query: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from scheduler.flask import handover
 from scheduler.flask.handover import Run
 from scheduler.flask.words import chain, ref_of, span_ns
 from scheduler.instants import parse_rfc3339, to_ns
+from scheduler.model import payload
 from scheduler.model.background import Work
 
 P = ParamSpec("P")
@@ -62,8 +63,9 @@ class Background(Generic[P, R]):
             What the call is known by.
 
         Raises:
-            TypeError: arguments that the function does not take, or that are not JSON; uploaded files that are not saved.
-            ValueError: no such time.
+            TypeError: arguments that the function does not take, or that are not JSON of at most 100 levels; uploaded files that
+                are not saved.
+            ValueError: no such time; arguments, or a request, longer than 1 MiB as JSON.
             TminusError: it could not be written down, or nobody knows whose application this is. Then it does not run.
         """
         planned_at_ns = _planned_at_ns(kwargs.pop("delay", None), kwargs.pop("at", None))
@@ -73,9 +75,11 @@ class Background(Generic[P, R]):
             raise TypeError(f"{self.ref}: {error}") from None
         given = {"args": list(args), "kwargs": kwargs}
         try:
-            given = json.loads(json.dumps(given, allow_nan=False))
-        except (TypeError, ValueError) as error:
+            given = json.loads(payload.dumps(given, most_bytes=payload.MOST_BYTES))
+        except TypeError as error:
             raise TypeError(f"{self.ref}: the arguments are not JSON: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"{self.ref}: the arguments are {error}: store them, and hand over where they are") from None
         return handover.submit(
             lambda app, request: Work(
                 app=app,

@@ -4,13 +4,14 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from scheduler.clock import SystemClock
 from scheduler.errors import TminusError, UsageError
 from scheduler.executors.python import pipe
+from scheduler.model import payload
 from scheduler.model.background import Standing, Work
 
 if TYPE_CHECKING:
@@ -146,16 +147,25 @@ def submit(work_of: Callable[[str, dict[str, Any] | None], Work]) -> Run:
     Raises:
         TminusError: it could not be written down, or nobody knows whose application this is.
         TypeError: the request cannot be copied.
+        ValueError: its copy is too long.
     """
     from flask import has_request_context, request, session
 
     from scheduler.flask.request_copy import copy_of
 
     scheduler = _scheduler()
-    copy = copy_of(request, session, scheduler.drop if scheduler else DROP) if has_request_context() else None
+    copy = None
+    if has_request_context():
+        try:
+            copy = copy_of(request, session, scheduler.drop if scheduler else DROP)
+            payload.dumps(copy, most_bytes=payload.MOST_BYTES)
+        except RecursionError:
+            raise TypeError("the request cannot be copied: its JSON is nested too deeply") from None
+        except ValueError as error:
+            raise ValueError(f"the copy of the request is {error}") from None
     work = work_of(app_name(scheduler), copy)
     if pipe.current is not None:
-        return Run(*pipe.current.ask("submit", asdict(work)))
+        return Run(*pipe.current.ask("submit", {field.name: getattr(work, field.name) for field in fields(work)}))
     from scheduler.ledger import runs
 
     accepted = runs.submit(ledger(), work, now_ns=now_ns())

@@ -18,13 +18,21 @@ from scheduler.outcome import Origin, State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A background run as the ledger has it; `attempt` is the number of the next one."""
+    """
+    A background run as the ledger has it.
+
+    Attributes:
+        work: Without its options and what it was given if the row cannot be read.
+        attempt: The number of the next one.
+        unreadable: Why the row cannot be read; empty if it can.
+    """
 
     number: int
     occurrence: OccurrenceId
     planned_at_ns: int
     work: Work
     attempt: int
+    unreadable: str = ""
 
 
 def pending(ledger: Ledger, app: str, *, now_ns: int, limit: int) -> list[Run]:
@@ -135,12 +143,16 @@ def _chunks(numbers: Sequence[int]) -> Iterable[Sequence[int]]:
 
 
 def _run(row: RowMapping) -> Run:
-    options = json.loads(row[runs.c.options])
-    given = json.loads(row[runs.c.given]) if row[runs.c.given] else {}
+    options, given, unreadable = {}, {}, ""
+    try:
+        options, given = json.loads(row[runs.c.options]), json.loads(row[runs.c.given] or "{}")
+    except (ValueError, RecursionError) as error:  # anybody may write a row; the others are read all the same
+        unreadable = f"what was handed over cannot be read: {error}"
     return Run(
         number=row[occurrences.c.id],
         occurrence=identity_of(row),
         planned_at_ns=row[occurrences.c.planned_at_ns],
         work=Work(app=row[runs.c.app], ref=row[runs.c.ref], options=options, given=given),
         attempt=row[occurrences.c.attempts] + 1,
+        unreadable=unreadable,
     )

@@ -1,6 +1,7 @@
 """The runner of an application in a process of its own, driven as the daemon drives it: by what crosses its pipes."""
 
 import itertools
+import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ def a_call(
 ) -> Work:
     """A call of a function."""
     limits = {"total_ns": total_ns, "kill_after_ns": kill_after_ns, "keep_output": keep_output, "latest_ns": latest_ns}
-    return _work(index, ref=ref, args=args, kwargs=kwargs, **limits)
+    return _work(index, ref=ref, arguments=json.dumps([args, kwargs]), **limits)
 
 
 def a_view(index: int = 0, **request: Any) -> Work:

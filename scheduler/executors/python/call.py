@@ -11,6 +11,7 @@ from scheduler.executors.python import contexts, given
 from scheduler.executors.python.answer import Answer, Unfit
 from scheduler.executors.python.loading import CannotLoad, kind_of
 from scheduler.executors.python.wire import Work
+from scheduler.model import payload
 from scheduler.outcome import Cause
 
 if TYPE_CHECKING:
@@ -27,9 +28,10 @@ class Call:
 
     def __init__(self, work: Work, ref: str, function: Any, app: "Flask | None") -> None:
         self._given = None if work.given is None else given.object_of(json.loads(work.given))
-        args = work.args if work.given is None else [self._given, *work.args]
-        function = checked(function, ref, args, work.kwargs)
-        self._function: Callable[[], Any] = lambda: function(*args, **work.kwargs)
+        args, kwargs = json.loads(work.arguments)
+        args = args if work.given is None else [self._given, *args]
+        function = checked(function, ref, args, kwargs)
+        self._function: Callable[[], Any] = lambda: function(*args, **kwargs)
         self._gives_back = work.given is not None
         self._max_body = work.max_body
         self._ref = ref
@@ -73,8 +75,8 @@ class Call:
 
     def _as_json(self, result: Any) -> bytes:
         try:
-            body = json.dumps(result, ensure_ascii=False, allow_nan=False).encode()
-        except (TypeError, ValueError, RecursionError) as error:
+            body = payload.dumps(result, ensure_ascii=False).encode()
+        except (TypeError, ValueError) as error:
             raise Unfit(Cause.RESULT, f"what {self._ref} returned is not JSON: {error}") from None
         if len(body) > self._max_body:
             raise Unfit(Cause.TOO_LARGE, f"what {self._ref} returned is longer than max_body, {self._max_body} bytes")

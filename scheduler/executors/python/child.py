@@ -8,7 +8,6 @@ import select
 import signal
 import sys
 import threading
-from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
 from scheduler.clock import Clock
@@ -83,7 +82,7 @@ class Child:
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(Exception):  # a job may have closed it, or put anything in its place
                     stream.flush()
-            self._say(asdict(done[0]))
+            self._say(wire.plain(done[0]))
         else:
             job.go_home()
         os._exit(0)
@@ -94,7 +93,7 @@ class Child:
         if not listens:
             threading.Thread(target=self._listen, name="answers", daemon=True).start()
         # Not on this thread: the signal that ends a job may come in the middle, and the line would have no end.
-        threading.Thread(target=self._say, args=({"ask": asdict(ask)},), name="ask", daemon=True).start()
+        threading.Thread(target=self._say, args=({"ask": wire.plain(ask)},), name="ask", daemon=True).start()
 
     def _listen(self) -> None:
         with open(self._link, "rb", closefd=False) as answers:

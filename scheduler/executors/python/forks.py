@@ -78,7 +78,7 @@ class ForkServer:
                     buffer += chunk
                     *lines, rest = buffer.split(b"\n")
                     buffer = bytearray(rest)
-                    for command in wire.commands_in(map(bytes, lines)):
+                    for command in wire.read_commands(map(bytes, lines)):
                         self._obey(command)
                 else:
                     self._hear(*key.data)

@@ -8,8 +8,8 @@ import base64
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, BinaryIO, TypeVar
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, BinaryIO
 
 VERSION = 1
 
@@ -45,7 +45,8 @@ class Work:
 
     Attributes:
         ref: The function, `module:name`; None for a view.
-        given: What it gets before its other arguments, as JSON that `given` reads; None for nothing. So is its result, then.
+        arguments: The function's own, `[args, kwargs]` as JSON.
+        given: What it gets before its arguments, as JSON that `given` reads; None for nothing. So is its result, then.
         latest_ns: Started later than that (wall clock), it goes home instead.
         total_ns: From its start; then it is told to stop, and written off.
         kill_after_ns: After that, until the process of an isolated job is killed.
@@ -58,8 +59,7 @@ class Work:
     job: str
     occurrence: str
     ref: str | None
-    args: Sequence[Any] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    arguments: str = "[[], {}]"
     given: str | None = None
     request: RequestContext = RequestContext()
     latest_ns: int
@@ -227,8 +227,6 @@ Report = Hello | Armed | Results | Progress | Ask | Gone | Ended
 _COMMANDS = {command.__name__: command for command in (Arm, Release, Withdraw, Stop, Answered)}
 _REPORTS = {report.__name__: report for report in (Hello, Armed, Results, Progress, Ask, Gone, Ended)}
 
-_Message = TypeVar("_Message")
-
 
 def encode(message: Command | Report) -> bytes:
     """
@@ -237,7 +235,7 @@ def encode(message: Command | Report) -> bytes:
     Raises:
         Exception: the message holds something that JSON cannot express, or is nested too deeply.
     """
-    return json.dumps({"is": type(message).__name__, **asdict(message)}, default=plain).encode() + b"\n"
+    return json.dumps({"is": type(message).__name__, **plain(message)}, default=plain).encode() + b"\n"
 
 
 def write(stream: BinaryIO, message: Command | Report) -> None:
@@ -251,27 +249,26 @@ def write(stream: BinaryIO, message: Command | Report) -> None:
     stream.flush()
 
 
-def read_commands(stream: BinaryIO) -> Iterator[Command]:
-    """Commands until the other end closes."""
-    return commands_in(stream)
-
-
-def commands_in(lines: Iterable[bytes]) -> Iterator[Command]:
+def read_commands(lines: Iterable[bytes]) -> Iterator[Command]:
     """The commands in these lines."""
-    for fields in _parsed(lines):
-        command = _COMMANDS[fields.pop("is")]
+    for line in lines:
+        values = json.loads(line)
+        command = _COMMANDS[values.pop("is")]
         if command is Arm:
-            fields["works"] = [_work(work) for work in fields["works"]]
-        yield command(**fields)
+            values["works"] = [_work(work) for work in values["works"]]
+        yield command(**values)
 
 
 def read_reports(stream: BinaryIO) -> Iterator[Report]:
     """Reports until the other end closes; a line cut short by a death is dropped."""
-    for fields in _parsed(line for line in stream if line.endswith(b"\n")):
-        report = _REPORTS[fields.pop("is")]
+    for line in stream:
+        if not line.endswith(b"\n"):
+            return
+        values = json.loads(line)
+        report = _REPORTS[values.pop("is")]
         if report is Results:
-            fields["finished"] = [finished_of(finished) for finished in fields["finished"]]
-        yield report(**fields)
+            values["finished"] = [finished_of(finished) for finished in values["finished"]]
+        yield report(**values)
 
 
 def private_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -284,16 +281,12 @@ def private_pipes() -> tuple[BinaryIO, BinaryIO]:
     return commands, reports
 
 
-def _parsed(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        fields: dict[str, Any] = json.loads(line)
-        yield fields
-
-
 def plain(value: Any) -> Any:
-    """What JSON has no word for."""
+    """What JSON has no word for; of a message its fields, as they are: what a user has nested is not copied level by level."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
+    if is_dataclass(value):
+        return {one.name: getattr(value, one.name) for one in fields(value)}
     raise TypeError(type(value).__name__)
 
 

@@ -108,6 +108,6 @@ def test_a_view_that_cannot_be_reached_fails_before_it_starts_and_says_why(
 
 
 def test_a_hundred_views_are_called_at_once_and_each_gets_its_own_answer(shop: RunnerProcess) -> None:
-    done = shop.run(*(a_view(n, endpoint="reports.one", args={"n": n}) for n in range(100)))
+    done = shop.run(*(a_view(n, endpoint="reports.one", args={"n": n}) for n in range(100)), lead_ns=2 * 10**9)
     assert [json.loads(done[n].body)["n"] for n in range(100)] == list(range(100))
     assert all(one.armed and one.started_ns >= shop.t_ns for one in done.values())
