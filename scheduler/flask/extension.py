@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from scheduler.executors.python import registry
 from scheduler.flask import handover
+from scheduler.flask.credentials import Keys
 from scheduler.flask.state import State
 from scheduler.flask.words import Words, split
 
@@ -24,13 +25,15 @@ class Scheduler:
         app: The application's name under `apps:` in the jobs file; None where the code is one application's only.
         authorize: Whether the current request may see the run with an id; None: who knows the id may.
         events: Whether each run has an event stream, too; for web servers with threads.
-        drop: Keys of forms and JSON whose values no copy of a request holds, besides password, token and secret.
+        drop: Keys of query, form, JSON and session, and headers, that no copy of a request holds; credentials are built in.
+        keep_headers: Headers that a copy of a request holds, besides those that are built in.
 
     Attributes:
         state: Counters, flags and locks that all processes of the application share.
 
     Raises:
         TypeError: one of them stands in the place of the other.
+        ValueError: a header of `keep_headers` is made for credentials.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Scheduler:
         *,
         app: str | None = None,
         drop: Iterable[str] = (),
+        keep_headers: Iterable[str] = (),
         authorize: Callable[[str], bool] | None = None,
         events: bool = False,
     ) -> None:
@@ -46,7 +50,7 @@ class Scheduler:
             raise TypeError("write Scheduler(flask_app), or Scheduler(app=NAME) with its name under apps: in the jobs file")
         self.app = app
         self.state = State(lambda: handover.app_name(self))
-        self.drop = handover.DROP | frozenset(drop)
+        self.copied_keys = Keys(drop=drop, keep_headers=keep_headers)
         self._authorize = authorize
         self._events = events
         self._book = registry.a_book(app)

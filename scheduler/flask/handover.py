@@ -11,6 +11,7 @@ from weakref import WeakSet
 from scheduler.clock import SystemClock
 from scheduler.errors import TminusError, UsageError
 from scheduler.executors.python import pipe
+from scheduler.flask.credentials import Keys
 from scheduler.model import payload
 from scheduler.model.background import Standing, Work
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from scheduler.ledger.engine import Ledger
 
 now_ns = SystemClock.wall_ns
-
-#: Built in for `Scheduler(drop=…)`: the values of such keys, in a form or in JSON, are not written down.
-DROP = frozenset({"password", "token", "secret"})
 
 
 @contextmanager
@@ -157,7 +155,7 @@ def submit(work_of: Callable[[str, dict[str, Any] | None], Work]) -> Run:
     copy = None
     if has_request_context():
         try:
-            copy = copy_of(request, session, scheduler.drop if scheduler else DROP)
+            copy = copy_of(request, session, scheduler.copied_keys if scheduler else Keys())
             payload.dumps(copy, most_bytes=payload.MOST_BYTES)
         except RecursionError:
             raise TypeError("the request cannot be copied: its JSON is nested too deeply") from None

@@ -7,22 +7,19 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask.json.tag import TaggedJSONSerializer
 
+from scheduler.flask.credentials import Keys
+
 if TYPE_CHECKING:
     from flask import Request
     from flask.sessions import SessionMixin
     from werkzeug.datastructures import FileStorage
 
-_NEVER = frozenset({"authorization", "proxy-authorization", "cookie", "content-length", "transfer-encoding"})
-_NEVER_BEGINS = ("x-csrf", "x-xsrf")
 _HIDDEN = "***"
 
 
-def copy_of(request: "Request", session: "SessionMixin", drop: Iterable[str]) -> dict[str, Any]:
+def copy_of(request: "Request", session: "SessionMixin", keys: Keys) -> dict[str, Any]:
     """
     Method, path, query, headers, form or JSON, remote address and session values, as JSON has them.
-
-    Args:
-        drop: Keys of query, form and JSON, in any case, whose values are left out.
 
     Raises:
         TypeError: there are uploaded files that nobody has saved, or the session holds what cannot be written down.
@@ -30,25 +27,20 @@ def copy_of(request: "Request", session: "SessionMixin", drop: Iterable[str]) ->
     if unsaved := sorted({name for name, file in request.files.items(multi=True) if _is_unsaved(file)}):
         names = ", ".join(unsaved)
         raise TypeError(f"the request has uploaded files ({names}): save them first, and hand over their paths")
-    dropped = {key.lower() for key in drop}
-    body, content_type = _body(request, dropped)
-    changed = {"referer": _url(request.headers.get("Referer", ""), dropped)}
+    body, content_type = _body(request, keys)
+    changed = {"referer": _without_query(request.headers.get("Referer", ""))}
     if content_type:
         changed["content-type"] = content_type
-    headers = [[name, changed.get(name.lower(), value)] for name, value in request.headers if _is_kept(name)]
-    query = _query(request.query_string.decode("latin-1"), dropped)
+    headers = [[name, changed.get(name.lower(), value)] for name, value in request.headers if keys.keep_header(name)]
+    query = _query(request.query_string.decode("latin-1"), keys)
     return {
         "method": request.method,
         "path": request.path + (f"?{query}" if query else ""),
         "headers": headers,
         "body": body,
         "remote_addr": request.remote_addr,
-        "session": _session(session),
+        "session": _session(session, keys),
     }
-
-
-def _is_kept(name: str) -> bool:
-    return name.lower() not in _NEVER and not name.lower().startswith(_NEVER_BEGINS)
 
 
 def _is_unsaved(file: "FileStorage") -> bool:
@@ -56,46 +48,47 @@ def _is_unsaved(file: "FileStorage") -> bool:
     return bool(file.filename) and not file.stream.closed and file.stream.tell() == 0
 
 
-def _body(request: "Request", dropped: set[str]) -> tuple[str, str]:
+def _body(request: "Request", keys: Keys) -> tuple[str, str]:
     """The body, and its type where that is not the one that came."""
     if request.is_json:
         sent = request.get_json(silent=True)
-        return ("" if sent is None else json.dumps(_without(sent, dropped))), ""
+        return ("" if sent is None else json.dumps(_masked(sent, keys))), ""
     if request.form or request.files:  # the files stay behind
-        return _encoded(request.form.items(multi=True), dropped), "application/x-www-form-urlencoded"
+        return _encoded(request.form.items(multi=True), keys), "application/x-www-form-urlencoded"
     return "", ""
 
 
-def _url(text: str, dropped: set[str]) -> str:
-    """The page before this one; a link in a mail that resets a password has its token there."""
+def _without_query(text: str) -> str:
+    """The page before this one: a link in a mail that resets a password has its token in the query."""
     try:
         parts = urlsplit(text)
     except ValueError:
         return _HIDDEN
-    return parts._replace(query=_query(parts.query, dropped)).geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def _query(text: str, dropped: set[str]) -> str:
-    """As it came, where nothing in it is to be left out."""
+def _query(text: str, keys: Keys) -> str:
+    """As it came, unless something in it is left out."""
     pairs = parse_qsl(text, keep_blank_values=True)
-    return _encoded(pairs, dropped) if any(key.lower() in dropped for key, _ in pairs) else text
+    return _encoded(pairs, keys) if any(keys.hide(key) for key, _ in pairs) else text
 
 
-def _encoded(pairs: Iterable[tuple[str, str]], dropped: set[str]) -> str:
-    return urlencode([(key, _HIDDEN if key.lower() in dropped else value) for key, value in pairs])
+def _encoded(pairs: Iterable[tuple[str, str]], keys: Keys) -> str:
+    return urlencode([(key, _HIDDEN if keys.hide(key) else value) for key, value in pairs])
 
 
-def _without(value: Any, dropped: set[str]) -> Any:
+def _masked(value: Any, keys: Keys) -> Any:
+    """The same value; what is left out is masked, however deep it lies."""
     if isinstance(value, Mapping):
-        return {key: _HIDDEN if str(key).lower() in dropped else _without(item, dropped) for key, item in value.items()}
-    return [_without(item, dropped) for item in value] if isinstance(value, list) else value
+        return {key: _HIDDEN if keys.hide(str(key)) else _masked(item, keys) for key, item in value.items()}
+    return [_masked(item, keys) for item in value] if isinstance(value, list) else value
 
 
-def _session(session: "SessionMixin") -> str:
+def _session(session: "SessionMixin", keys: Keys) -> str:
     """Its values in the words of Flask's own cookie, which knows more than JSON; empty where there are none."""
     if not session:
         return ""
     try:
-        return str(TaggedJSONSerializer().dumps(dict(session)))
+        return str(TaggedJSONSerializer().dumps(_masked(dict(session), keys)))
     except TypeError as error:
         raise TypeError(f"the session cannot be written down: {error}") from None

@@ -25,7 +25,7 @@ from scheduler.flask import Scheduler, background
 folder = pathlib.Path(__file__).parent
 app = Flask("shop")
 app.secret_key = "made up"
-scheduler = Scheduler(app, app="shop", drop=["Pin", "card_number"])
+scheduler = Scheduler(app, app="shop", drop=["Nickname", "X-Request-Id"], keep_headers=["X-Tenant"])
 
 def wait():
     while not (folder / "go").exists():
@@ -46,6 +46,8 @@ def loud():
 @app.route("/log-in")
 def log_in():
     session["user"] = "somebody"
+    session["csrf_token"] = "kanarienvogel-4711:z/w"
+    session["deep"] = {"oauth_token": ["kanarienvogel-4711:z/w"]}
     return {}
 
 @app.post("/<name>")
@@ -65,9 +67,18 @@ _HEADERS = {
     "X-CSRFToken": _CANARY,
     "x-csrf-anything": _CANARY,
     "X-XSRF-Token": _CANARY,
-    "Referer": "http://here/reset?" + urlencode({"token": _CANARY, "page": "2"}),
+    "X-Api-Key": _CANARY,
+    "X-Auth-Token": _CANARY,
+    "X-Forwarded-Access-Token": _CANARY,
+    "X-Request-Id": _CANARY,
+    "Referer": f"http://here:{quote(_CANARY, safe='')}@here/reset?" + urlencode({"page": _CANARY}) + f"#{_CANARY}",
+    "X-Tenant": _KEPT,
 }
-_DROPPED = {"password": _CANARY, "TOKEN": _CANARY, "Secret": _CANARY, "pin": _CANARY, "CARD_NUMBER": _CANARY}
+_DROPPED_KEYS = [
+    *("password", "password2", "New_Password", "passphrase", "PWD", "Secret", "client_secret", "TOKEN", "csrf_token"),
+    *("api_key", "X_API_KEY", "authorization", "oauth", "sessionid", "CARD_NUMBER", "cvv2", "otp_code", "pin", "nickName"),
+]
+_DROPPED = dict.fromkeys(_DROPPED_KEYS, _CANARY)
 _JSON = {**_DROPPED, "deep": [{"list": [[_DROPPED], {"token": {"inside": [_CANARY]}, "kept": _KEPT}]}]}
 
 

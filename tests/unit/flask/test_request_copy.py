@@ -1,0 +1,106 @@
+"""The copy of a request: what is in it, and that no credential is."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask, request, session
+
+from scheduler.flask import Scheduler
+from scheduler.flask.credentials import Keys
+from scheduler.flask.request_copy import copy_of
+
+APP = Flask("shop")
+APP.secret_key = "made up"
+
+#: One key for each word of the list, and some in which it is a part.
+HIDDEN = [
+    *("pass", "password", "password2", "passphrase", "pwd", "Secret", "client_secret", "token", "TOKEN", "reset_token"),
+    *(
+        "api_key",
+        "my_api_key_2",
+        "auth",
+        "Authorization",
+        "oauth",
+        "csrf",
+        "csrf_token",
+        "session",
+        "sessionid",
+        "card",
+        "CardNumber",
+    ),
+    *("cvv", "cvv2", "otp", "otp_code", "pin", "PIN", "new_pin"),
+]
+SHOWN = ["username", "email", "page", "q", "amount", "key"]
+
+
+def copied(keys: Keys | None = None, *, session_values: dict[str, Any] | None = None, **what: Any) -> dict[str, Any]:
+    """The copy of such a request."""
+    with APP.test_request_context(**what):
+        session.update(session_values or {})
+        return copy_of(request, session, keys or Keys())
+
+
+def headers_of(copy: dict[str, Any]) -> dict[str, str]:
+    """By their names."""
+    return dict(copy["headers"])
+
+
+@pytest.mark.parametrize("key", HIDDEN)
+def test_a_key_that_may_name_a_credential_is_masked_everywhere(key: str) -> None:
+    values = {"kept": "1", key: "canary"}
+    form = copied(method="POST", query_string=values, data=values)
+    nested = copied(method="POST", json={"list": [{"deep": values}], key: {"inside": ["canary"]}})
+    in_session = copied(session_values={"deep": [values], key: ("canary",)})
+    assert parse_qs(form["body"]) == parse_qs(urlsplit(form["path"]).query) == {"kept": ["1"], key: ["***"]}
+    assert json.loads(nested["body"]) == {"list": [{"deep": {"kept": "1", key: "***"}}], key: "***"}
+    assert json.loads(in_session["session"]) == {"deep": [{"kept": "1", key: "***"}], key: "***"}
+
+
+def test_other_keys_keep_their_values() -> None:
+    values = dict.fromkeys(SHOWN, "1")
+    assert parse_qs(copied(method="POST", data=values)["body"]) == {key: ["1"] for key in SHOWN}
+
+
+def test_a_query_without_credentials_is_as_it_came() -> None:
+    assert copied(path="/a", query_string="b=%20c&d")["path"] == "/a?b=%20c&d"
+
+
+def test_headers_are_copied_by_a_list() -> None:
+    sent = {
+        "User-Agent": "Browser/1",
+        "Accept": "text/html",
+        "Accept-Language": "de",
+        "X-Request-Id": "4711",
+        "Traceparent": "00-1-2-01",
+        "X-B3-Traceid": "1",
+        "Authorization": "Bearer canary",
+        "Cookie": "session=canary",
+        "X-Api-Key": "canary",
+        "X-Auth-Token": "canary",
+        "X-Forwarded-Access-Token": "canary",
+        "X-Tenant": "canary",
+    }
+    kept = headers_of(copied(headers=sent))
+    assert set(kept) == {"Host", "User-Agent", "Accept", "Accept-Language", "X-Request-Id", "Traceparent", "X-B3-Traceid"}
+    assert "canary" not in str(kept)
+
+
+def test_the_referer_has_neither_query_nor_fragment_nor_user() -> None:
+    sent = {"Referer": "https://me:canary@shop.example/reset?x=canary#canary"}
+    assert headers_of(copied(headers=sent))["Referer"] == "https://shop.example/reset"
+
+
+def test_an_application_can_add_headers_and_leave_out_more() -> None:
+    keys = Keys(drop=["nickname", "user-agent", "X-TENANT-ID"], keep_headers=["x-tenant", "X-Tenant-Id"])
+    sent = {"X-Tenant": "1", "X-Tenant-Id": "2", "User-Agent": "Browser/1"}
+    copy = copied(keys, method="POST", data={"NickName": "canary"}, headers=sent)
+    assert set(headers_of(copy)) == {"Host", "Content-Type", "X-Tenant"}
+    assert parse_qs(copy["body"]) == {"NickName": ["***"]}
+
+
+@pytest.mark.parametrize("name", ["Authorization", "cookie", "Proxy-Authorization"])
+def test_a_header_that_is_made_for_credentials_cannot_be_kept(name: str) -> None:
+    with pytest.raises(ValueError, match="holds credentials and is never copied"):
+        Scheduler(keep_headers=[name])
