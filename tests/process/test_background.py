@@ -146,7 +146,7 @@ def notes(folder: Path) -> list[str]:
 
 
 def test_it_runs_with_a_copy_of_the_request_that_handed_it_over(shop: Any, running: DaemonProcess) -> None:
-    headers = {"X-Who": "me", "User-Agent": "a browser"}
+    headers = {"X-Request-Id": "me", "User-Agent": "a browser"}
     answer = (
         client(shop).post("/search?q=1", data={"a": "ä"}, headers=headers, environ_base={"REMOTE_ADDR": "192.0.2.7"}).get_json()
     )
@@ -156,7 +156,7 @@ def test_it_runs_with_a_copy_of_the_request_that_handed_it_over(shop: Any, runni
     assert (result["word"], result["times"], result["app"]) == ("shoes", 2, "shop")
     assert (result["method"], result["path"], result["form"]) == ("POST", "/search?q=1", {"a": "ä"})
     assert (result["user"], result["from"]) == ("me", "192.0.2.7")
-    assert (result["headers"]["x-who"], result["headers"]["user-agent"]) == ("me", "a browser")
+    assert (result["headers"]["x-request-id"], result["headers"]["user-agent"]) == ("me", "a browser")
     (one,) = running.json("history")
     assert (one["id"], one["job"], one["origin"], one["outcome"]) == (
         answer["occurrence"],
