@@ -9,7 +9,8 @@ from scheduler.errors import DaemonNeeded, TminusError
 from scheduler.instants import SECOND
 from scheduler.ledger import history, instances, requests
 from scheduler.ledger.engine import Ledger
-from scheduler.ledger.lock import is_held, lock_of
+from scheduler.ledger.instances import Instance
+from scheduler.ledger.lock import Lock, is_held, lock_of
 from scheduler.ledger.requests import Kind, Request
 from scheduler.model.occurrence import Occurrence, OccurrenceId
 from scheduler.operations.run_now import Wish, check
@@ -18,7 +19,11 @@ from scheduler.outcome import Outcome
 
 #: A daemon that has not taken a request by then is not going to.
 _TAKEN_NS = 5 * SECOND
+#: A daemon that has ended is started again by then, or by nobody.
+_GONE_NS = 15 * SECOND
 _LOOK_S = 0.05
+#: Between two looks at whether it is this command's turn.
+_TURN_S = 0.2
 
 
 class Refused(TminusError):
@@ -38,42 +43,97 @@ def run_now(invocation: Invocation, wish: Wish, *, wait: bool) -> int:
         if definitions.jobs[name].suspended:
             output.say(f"{name} is suspended; it runs all the same")
     ledger = invocation.open_ledger(create=True)
-    follower = _Follower(invocation, ledger)
     if not wait:
         return _leave_it(invocation, ledger, wish)
-    if is_held(ledger):
-        request = requests.ask(ledger, Kind.RUN_NOW, wish.as_body(), now_ns=clock.wall_ns())
-        if answer := _await_answer(invocation, ledger, request):
-            said = answer.answer or {}
-            ids = [OccurrenceId.parse(text) for text in said["occurrences"]]
-            try:
-                follower.follow(ids, int(said["planned_at_ns"]))
-            except KeyboardInterrupt:
-                invocation.output.say("what was asked for goes on in the daemon; tminus history shows it")
-                raise
+    follower, lock = _Follower(invocation, ledger), lock_of(ledger)
+    try:
+        answer = _answer_or_lock(invocation, ledger, wish, lock)
+        if answer is None:
+            _run_here(invocation, ledger, wish, lock, follower)
             return follower.report()
-    _take_lock_and_run(invocation, ledger, wish, follower)
+    finally:
+        lock.release()
+    said = answer.answer or {}
+    try:
+        follower.follow([OccurrenceId.parse(text) for text in said["occurrences"]], int(said["planned_at_ns"]))
+    except KeyboardInterrupt:
+        invocation.output.say("what was asked for goes on in the daemon; tminus history shows it")
+        raise
     return follower.report()
+
+
+def _answer_or_lock(invocation: Invocation, ledger: Ledger, wish: Wish, lock: Lock) -> Request | None:
+    """
+    Wait in turn until this process has the lock or a daemon has it, and ask the daemon.
+
+    Returns:
+        The daemon's answer; None if this process has the lock.
+
+    Raises:
+        DaemonNeeded: the holder gives no sign of life.
+    """
+    output, clock, waits_for = invocation.output, invocation.clock, ""
+    known_ns = clock.monotonic_ns()
+    while not lock.acquire():
+        holder = instances.latest(ledger)
+        if holder is None or holder.stopped_ns is not None:  # whoever has just taken the lock has no row yet
+            who = "another process"
+            if clock.monotonic_ns() - known_ns > instances.STALE_NS:
+                raise _silent(who)
+        else:
+            who = f"the {holder}"
+            if holder.kind == "daemon" and (answer := _ask(invocation, ledger, wish)):
+                return answer
+            if holder.kind == "daemon" and _is_silent(invocation, ledger, holder):
+                raise _silent(str(holder))
+            known_ns = clock.monotonic_ns()
+        if waits_for != who:
+            output.say(f"waiting for {who}, which holds the ledger")
+            waits_for = who
+        threading.Event().wait(_TURN_S)
+    return None
+
+
+def _ask(invocation: Invocation, ledger: Ledger, wish: Wish) -> Request | None:
+    """Ask the daemon; None if it has not taken the request, which is withdrawn then."""
+    request = requests.ask(ledger, Kind.RUN_NOW, wish.as_body(), now_ns=invocation.clock.wall_ns())
+    return _await_answer(invocation, ledger, request)
+
+
+def _is_silent(invocation: Invocation, ledger: Ledger, holder: Instance) -> bool:
+    """Whether this daemon still holds the lock and gives no sign of life."""
+    last = instances.latest(ledger)
+    return last is not None and last.id == holder.id and not last.is_fresh(invocation.clock.wall_ns()) and is_held(ledger)
+
+
+def _silent(who: str) -> DaemonNeeded:
+    return DaemonNeeded(f"{who} holds the ledger and does not answer", hint="is it stopped, or stuck? see `tminus status`")
 
 
 def _leave_it(invocation: Invocation, ledger: Ledger, wish: Wish) -> int:
     request = requests.ask(ledger, Kind.RUN_NOW, wish.as_body(), now_ns=invocation.clock.wall_ns())
-    if is_held(ledger) and (answer := _await_answer(invocation, ledger, request, withdraw=False)):
-        said = answer.answer or {}
-        found = history.of_ids(ledger, [OccurrenceId.parse(text) for text in said["occurrences"]])
-        if invocation.output.as_json:
-            invocation.output.json([one.as_json() for one in found])
-        for one in found if not invocation.output.as_json else ():
-            invocation.output.line(str(one.id))
-        return 0
-    invocation.output.say("no daemon runs on this ledger: what was asked for waits until one starts")
+    holder, found = instances.latest(ledger), list[Occurrence]()
+    if holder is not None and holder.kind == "daemon" and is_held(ledger):
+        answer = _await_answer(invocation, ledger, request, withdraw=False)
+        if answer is None and _is_silent(invocation, ledger, holder):
+            if requests.withdraw(ledger, request, now_ns=invocation.clock.wall_ns()):
+                raise _silent(str(holder))
+            answer = _await_answer(invocation, ledger, request)
+        if answer is not None:
+            found = history.of_ids(ledger, [OccurrenceId.parse(text) for text in (answer.answer or {})["occurrences"]])
+        else:
+            invocation.output.say(f"{holder} has not taken it yet: what was asked for waits in the ledger")
+    else:
+        invocation.output.say("no daemon runs on this ledger: what was asked for waits until one starts")
     if invocation.output.as_json:
-        invocation.output.json([])
+        invocation.output.json([one.as_json() for one in found])
+    for one in found if not invocation.output.as_json else ():
+        invocation.output.line(str(one.id))
     return 0
 
 
 def _await_answer(invocation: Invocation, ledger: Ledger, request: Request, *, withdraw: bool = True) -> Request | None:
-    """The daemon's answer; None where nobody took the request, which is withdrawn then."""
+    """The daemon's answer; None if nobody took the request in time, which is withdrawn then."""
     until_ns = invocation.clock.monotonic_ns() + _TAKEN_NS
     while invocation.clock.monotonic_ns() < until_ns:
         seen = requests.look_at(ledger, request)
@@ -87,28 +147,15 @@ def _await_answer(invocation: Invocation, ledger: Ledger, request: Request, *, w
     return None
 
 
-def _take_lock_and_run(invocation: Invocation, ledger: Ledger, wish: Wish, follower: "_Follower") -> None:
+def _run_here(invocation: Invocation, ledger: Ledger, wish: Wish, lock: Lock, follower: "_Follower") -> None:
     # With the executor's supervisor: not for those who only ask.
     from scheduler.cli.run_here import run_here
     from scheduler.daemon import logs
 
     logs.set_up(quiet=not invocation.output.verbose, color=invocation.output.color)
-
-    lock, said = lock_of(ledger), False
-    while not lock.acquire():
-        holder = instances.latest(ledger)
-        if holder is None or holder.kind != "run-now":
-            who = str(holder) if holder else "another process"
-            raise DaemonNeeded(f"{who} holds the ledger and does not answer", hint="is it stopped, or stuck? see `tminus status`")
-        if not said:
-            invocation.output.say(f"waiting for the {holder}, which holds the ledger")
-            said = True
-        threading.Event().wait(1)
+    invocation.output.say("no daemon runs on this ledger: this command runs what was asked for")
     ledger.guard = lock.check
-    try:
-        run_here(ledger, invocation.definitions, wish, clock=invocation.clock, follow=follower.follow)
-    finally:
-        lock.release()
+    run_here(ledger, invocation.definitions, wish, clock=invocation.clock, follow=follower.follow)
 
 
 class _Follower:
@@ -135,7 +182,7 @@ class _Follower:
                 now_ns = self._invocation.clock.monotonic_ns()
                 if is_held(self._ledger):
                     held_ns = now_ns
-                elif now_ns - held_ns > _TAKEN_NS and len(self._ended) < len(ids):
+                elif now_ns - held_ns > _GONE_NS and len(self._ended) < len(ids):
                     hint = f"the next start decides; tminus history {' '.join(dict.fromkeys(one.job for one in ids))}"
                     raise DaemonNeeded("the daemon has ended before all of it had run", hint=hint)
 

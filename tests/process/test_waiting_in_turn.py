@@ -1,0 +1,98 @@
+"""Commands and daemons that find the ledger held by a `run-now` wait in turn, the daemon first."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from scheduler.ledger import instances, requests
+from scheduler.ledger.engine import open_ledger
+from scheduler.ledger.lock import lock_of
+from scheduler.ledger.tables import instances as instance_rows
+from tests.support.daemon import DaemonProcess, coming, eventually
+from tests.support.jobs import job, jobs_file, many
+from tests.support.ledgers import opened
+from tests.support.postgres import a_schema_of_its_own
+from tests.support.target import TargetServer
+
+COMMANDS = 4
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def idle(request: pytest.FixtureRequest, tmp_path: Path, target: TargetServer) -> Iterator[DaemonProcess]:
+    """A daemon that has not been started, with a ledger of each kind."""
+    jobs = jobs_file(many(COMMANDS + 1, f"{target.url}/ok", "manual"))
+    if request.param == "sqlite":
+        idle = DaemonProcess(tmp_path, jobs)
+        yield idle
+        idle.close()
+        return
+    with a_schema_of_its_own() as url:
+        idle = DaemonProcess(tmp_path, jobs, ledger=url)
+        yield idle
+        idle.close()
+
+
+def start(idle: DaemonProcess, name: str, *arguments: str) -> "subprocess.Popen[str]":
+    """A command beside it."""
+    command = idle.command("run-now", name, *arguments)
+    return subprocess.Popen(command, env=idle.environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def wait_until_it_waits(command: "subprocess.Popen[str]") -> None:
+    assert command.stderr
+    assert "waiting for the run-now with pid" in command.stderr.readline()
+
+
+def test_a_daemon_goes_before_the_commands_that_wait_and_runs_what_they_ask_for(
+    idle: DaemonProcess, target: TargetServer
+) -> None:
+    open_ledger(idle.ledger).close()
+    first, *others = (f"job_{number}" for number in range(COMMANDS + 1))
+    holder = start(idle, first, "--at", coming(100))
+    idle.wait_for(rows=1)
+    waiting = [start(idle, name) for name in others]
+    try:
+        for command in waiting:
+            wait_until_it_waits(command)
+        idle.start(wait=False)
+        idle.wait_until_said("waiting for the run-now that holds the ledger")
+        holder.send_signal(signal.SIGINT)
+        assert [(command.communicate(timeout=60), command.returncode)[1] for command in waiting] == [0] * COMMANDS
+    finally:
+        for command in (holder, *waiting):
+            command.kill()
+            command.communicate()
+    with opened(idle.ledger) as ledger, ledger.read() as connection:
+        kinds = connection.scalars(sa.select(instance_rows.c.kind).order_by(instance_rows.c.started_ns)).all()
+    assert kinds == ["run-now", "daemon"]
+    idle.assert_all_is_well(target)
+
+
+def test_a_command_that_finds_a_daemon_without_a_sign_of_life_ends_with_3_and_leaves_nothing(tmp_path: Path) -> None:
+    idle = DaemonProcess(tmp_path, jobs_file(job("pay", "http://127.0.0.1:1/", "manual")))
+    with opened(idle.ledger) as ledger:
+        instances.register(ledger, kind="daemon", config_version=None, now_ns=1)
+        lock = lock_of(ledger)
+        assert lock.acquire()
+        for arguments in (["run-now", "pay"], ["run-now", "pay", "--no-wait"]):
+            said = idle.tminus(*arguments)
+            assert (said.returncode, "holds the ledger and does not answer" in said.stderr) == (3, True)
+            assert requests.pending(ledger) == []
+        lock.release()
+    idle.close()
+
+
+def test_without_a_daemon_a_command_says_that_it_runs_the_job_itself(tmp_path: Path, target: TargetServer) -> None:
+    idle = DaemonProcess(tmp_path, jobs_file(job("pay", f"{target.url}/ok", "manual")))
+    said = idle.tminus("run-now", "pay")
+    assert said.returncode == 0
+    assert "no daemon runs on this ledger: this command runs what was asked for" in said.stderr
+    left = idle.tminus("run-now", "pay", "--no-wait")
+    assert (left.returncode, left.stdout) == (0, "")
+    assert "no daemon runs on this ledger: what was asked for waits until one starts" in left.stderr
+    assert eventually(lambda: len(target.arrivals) == 1)
+    idle.close()
