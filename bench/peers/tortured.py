@@ -49,6 +49,12 @@ def _pause(seconds: float) -> None:
     time.sleep(seconds)  # noqa: TID251  an application's own
 
 
+def _end(number: signal.Signals) -> None:
+    """End this process by a signal, and do not return before."""
+    os.kill(os.getpid(), number)
+    _pause(_BLOCKS_S)
+
+
 def quick() -> int:
     """Return at once."""
     note("call")
@@ -106,7 +112,7 @@ def crashing() -> None:
     """If flagged, end the process by SIGSEGV."""
     note("call")
     if _is_flagged("crash"):
-        os.kill(os.getpid(), signal.SIGSEGV)
+        _end(signal.SIGSEGV)
 
 
 def stubborn() -> None:
@@ -145,7 +151,7 @@ def work(number: int) -> int:
     """Run in the background; with a flag, end the process."""
     note("background", number=number)
     if _is_flagged("poison"):
-        os.kill(os.getpid(), signal.SIGKILL)
+        _end(signal.SIGKILL)
     _pause(number % 5 / 10)
     return number
 
@@ -154,7 +160,7 @@ def work(number: int) -> int:
 def poison(number: int) -> int:
     """Run in the background, and end the process each time."""
     note("background", number=number)
-    os.kill(os.getpid(), signal.SIGSEGV)
+    _end(signal.SIGSEGV)
     return number
 
 

