@@ -4,10 +4,11 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
-from scheduler.errors import LedgerError, TminusError
+from scheduler.errors import LedgerError, TminusError, UsageError
 from scheduler.ledger import changes, requests
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Request
@@ -43,6 +44,7 @@ class Inbox:
         self._taken = taken
         self._changed = changed
         self._stopping = threading.Event()
+        self._unclear: list[Request] = []  #: whose commit raised, and may be durable
         self._thread = threading.Thread(target=self._watch, name="inbox", daemon=True)
 
     def start(self) -> None:
@@ -60,6 +62,7 @@ class Inbox:
                 with changes.heard(self._ledger) as wait:
                     while not self._stopping.is_set():
                         self._changed()
+                        self._read_back()
                         for request in requests.pending(self._ledger):
                             self._take(request)
                         wait(self._stopping)
@@ -73,10 +76,38 @@ class Inbox:
     def _take(self, request: Request) -> None:
         def answer(connection: Connection) -> Mapping[str, Any]:
             try:
-                return self._answer(connection, request)
+                if request.fault:
+                    raise UsageError(request.fault, hint="is the daemon older than this command? restart it")
+                with connection.begin_nested():
+                    return self._answer(connection, request)
             except TminusError as error:
+                if request.fault:
+                    log.error("a request is not understood", request=request.id, error=error.message)
                 return {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
+            except sa.exc.OperationalError:
+                raise  # the ledger does not work: that is not the request's fault
+            except Exception as error:
+                log.exception("a request cannot be answered", request=request.id, kind=request.kind)
+                return {"error": f"the daemon cannot answer it: {type(error).__name__}", "hint": "see its log", "exit_code": 1}
 
-        said = requests.take(self._ledger, request, instance=self._instance, answer=answer)
+        try:
+            said = requests.take(self._ledger, request, instance=self._instance, answer=answer)
+        except LedgerError:
+            self._unclear.append(request)
+            raise
+        self._act_on(request, said)
+
+    def _read_back(self) -> None:
+        """A request whose commit raised was taken if its row says so."""
+        while self._unclear:
+            now = requests.look_at(self._ledger, self._unclear[0])
+            request = self._unclear.pop(0)
+            if now.taken_by == self._instance:
+                self._act_on(request, now.answer)
+
+    def _act_on(self, request: Request, said: Mapping[str, Any] | None) -> None:
         if said is not None and "error" not in said:
-            self._taken(request)
+            try:
+                self._taken(request)
+            except Exception:
+                log.exception("a request was taken and cannot be acted on", request=request.id, kind=request.kind)

@@ -19,6 +19,7 @@ from scheduler.daemon.planner import Planner
 from scheduler.daemon.recorder import Recorder
 from scheduler.daemon.recovery import recover, wanted
 from scheduler.daemon.station import Station
+from scheduler.errors import UsageError
 from scheduler.instants import SECOND
 from scheduler.ledger import instances, schedules, upkeep
 from scheduler.ledger.engine import Ledger
@@ -186,7 +187,9 @@ class Service:
             self._planner.learn(jobs=countdown.jobs, claim_and_arm_ns=countdown.claim_and_arm_ns)
 
     def _answer(self, connection: Connection, request: Request) -> Mapping[str, Any]:
-        if request.kind is Kind.CANCEL:
+        if request.kind == Kind.CANCEL:
+            if not isinstance(request.body.get("number"), int):
+                raise UsageError("the request to cancel a run is malformed")
             return {}
         definitions, now_ns = self.station.definitions, self.station.clock.wall_ns()
         accepted = accept(connection, request, definitions, now_ns=now_ns, lead_ns=self._planner.lead_ns)
@@ -194,7 +197,7 @@ class Service:
         return accepted.answer
 
     def _taken(self, request: Request) -> None:
-        if request.kind is Kind.CANCEL:
+        if request.kind == Kind.CANCEL:
             self._background.cancel(request.body["number"])
         else:
             self._planner.add(self._queued.pop(request.id))

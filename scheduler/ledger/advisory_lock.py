@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from scheduler.errors import LedgerLost
-from scheduler.ledger.engine import Ledger, in_our_words
+from scheduler.ledger.databases import in_our_words
+from scheduler.ledger.engine import Ledger
 
 _OURS = "locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 #: A database may have a ledger in each schema.

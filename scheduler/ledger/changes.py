@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from scheduler.errors import LedgerError
-from scheduler.ledger.engine import Ledger, in_our_words
+from scheduler.ledger.databases import in_our_words
+from scheduler.ledger.engine import Ledger
 
 #: SQLite is looked at this often: a look into shared memory.
 _LOOK_S = 0.03

@@ -16,7 +16,8 @@ from scheduler.clock import SystemClock
 from scheduler.errors import LockTimeout
 from scheduler.instants import MS, SECOND
 from scheduler.ledger.byte_locks import ByteLocks
-from scheduler.ledger.engine import Ledger, in_our_words
+from scheduler.ledger.databases import in_our_words
+from scheduler.ledger.engine import Ledger
 
 #: Between two tries for the byte: neither a core's work nor a wait that anybody notices.
 _PAUSE_NS = 10 * MS

@@ -14,6 +14,16 @@ from scheduler.ledger import changes
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.tables import requests
 
+#: A body with more characters is not read.
+_LARGEST = 1 << 20
+_LONGEST_KIND = 100
+#: Rows read at once.
+_MOST = 100
+_COLUMNS = (
+    *(column for column in requests.c if column is not requests.c.body),
+    sa.case((sa.func.length(requests.c.body) <= _LARGEST, requests.c.body)).label("body"),
+)
+
 
 class Kind(StrEnum):
     """What is asked for."""
@@ -24,20 +34,33 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One row."""
+    """
+    One row.
+
+    Attributes:
+        kind: A `Kind`, unless there is a fault.
+        taken_by: The instance that took it.
+        fault: Why this program does not understand it.
+    """
 
     id: str
-    kind: Kind
+    kind: str
     body: Mapping[str, Any]
     created_ns: int
     taken_by: str | None = None
     answer: Mapping[str, Any] | None = None
+    fault: str | None = None
 
 
 def ask(ledger: Ledger, kind: Kind, body: Mapping[str, Any], *, now_ns: int) -> Request:
-    """Write a request; it is durable when this returns."""
+    """
+    Write a request; it is durable when this returns.
+
+    Raises:
+        LedgerError: it is not.
+    """
     request = Request(id=uuid.uuid4().hex, kind=kind, body=body, created_ns=now_ns)
-    with ledger.write() as connection:
+    with ledger.write(is_durable=lambda connection: _column(connection, request, "id") is not None) as connection:
         row = {"id": request.id, "kind": kind.value, "body": json.dumps(body), "created_ns": now_ns}
         connection.execute(requests.insert().values(row))
         changes.tell(connection)
@@ -45,8 +68,8 @@ def ask(ledger: Ledger, kind: Kind, body: Mapping[str, Any], *, now_ns: int) -> 
 
 
 def pending(ledger: Ledger) -> Sequence[Request]:
-    """What nobody has taken or withdrawn, oldest first."""
-    query = sa.select(requests).where(_is_open()).order_by(requests.c.created_ns)
+    """The oldest requests that nobody has taken or withdrawn, oldest first."""
+    query = sa.select(*_COLUMNS).where(_is_open()).order_by(requests.c.created_ns).limit(_MOST)
     with ledger.read() as connection:
         return [_request(row) for row in connection.execute(query).mappings()]
 
@@ -67,7 +90,7 @@ def take(
         The answer; None where another has taken or withdrawn it meanwhile.
     """
     mine = requests.update().where(requests.c.id == request.id, _is_open())
-    with ledger.write() as connection:
+    with ledger.write(is_durable=lambda connection: _column(connection, request, "taken_by") == instance) as connection:
         if connection.execute(mine.values(taken_by=instance)).rowcount == 0:
             return None
         said = answer(connection)
@@ -78,21 +101,27 @@ def take(
 def to_cancel(ledger: Ledger) -> set[int]:
     """The row numbers of all runs that somebody has asked to cancel while they ran, whether they heard of it or not."""
     with ledger.read() as connection:
-        bodies = connection.scalars(sa.select(requests.c.body).where(requests.c.kind == Kind.CANCEL.value))
-        return {json.loads(body)["number"] for body in bodies}
+        rows = connection.execute(sa.select(*_COLUMNS).where(requests.c.kind == Kind.CANCEL.value)).mappings()
+        numbers = (_request(row).body.get("number") for row in rows)
+        return {number for number in numbers if isinstance(number, int)}
 
 
 def withdraw(ledger: Ledger, request: Request, *, now_ns: int) -> bool:
-    """Take a request back; False where somebody has taken it before."""
+    """Take a request back; False if somebody has taken it before."""
     mine = requests.update().where(requests.c.id == request.id, _is_open())
-    with ledger.write() as connection:
+    with ledger.write(is_durable=lambda connection: _column(connection, request, "withdrawn_ns") == now_ns) as connection:
         return connection.execute(mine.values(withdrawn_ns=now_ns)).rowcount == 1
 
 
 def look_at(ledger: Ledger, request: Request) -> Request:
     """A request as it stands now."""
     with ledger.read() as connection:
-        return _request(connection.execute(sa.select(requests).where(requests.c.id == request.id)).mappings().one())
+        return _request(connection.execute(sa.select(*_COLUMNS).where(requests.c.id == request.id)).mappings().one())
+
+
+def _column(connection: Connection, request: Request, name: str) -> Any:
+    """A value of its row; None if there is no row."""
+    return connection.execute(sa.select(requests.c[name]).where(requests.c.id == request.id)).scalar()
 
 
 def _is_open() -> sa.ColumnElement[bool]:
@@ -100,11 +129,26 @@ def _is_open() -> sa.ColumnElement[bool]:
 
 
 def _request(row: RowMapping) -> Request:
+    kind, (body, fault) = str(row["kind"])[:_LONGEST_KIND], _object(row["body"])
+    if kind not in {known.value for known in Kind}:
+        fault = f"this tminus does not know the request {kind!r}: it may be of a newer version"
     return Request(
         id=row["id"],
-        kind=Kind(row["kind"]),
-        body=json.loads(row["body"]),
+        kind=kind,
+        body=body,
         created_ns=row["created_ns"],
         taken_by=row["taken_by"],
-        answer=json.loads(row["answer"]) if row["answer"] else None,
+        answer=_object(row["answer"])[0] if row["answer"] else None,
+        fault=fault,
     )
+
+
+def _object(text: Any) -> tuple[dict[str, Any], str | None]:
+    """A JSON object, or an empty one and why it is none."""
+    if text is None:
+        return {}, f"the request has more than {_LARGEST} characters"
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        found = None
+    return (found, None) if isinstance(found, dict) else ({}, "the request is not a JSON object")

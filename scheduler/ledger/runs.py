@@ -30,7 +30,9 @@ def submit(ledger: Ledger, work: Work, *, now_ns: int) -> Accepted:
         "options": json.dumps(dict(work.options)),
         "given": json.dumps(dict(work.given)),
     }
-    with ledger.write() as connection:  # others wait for its end: what can be done before is done
+    query = sa.select(runs.c.id).where(runs.c.id == row["id"])
+    # Others wait for the end of this transaction: what can be done before is done.
+    with ledger.write(is_durable=lambda other: other.execute(query).first() is not None) as connection:
         while True:
             occurrence = OccurrenceId(job=work.ref.replace(":", "."), fire_time_ns=accepted_ns)
             number = _insert(connection, occurrence, work.planned_at_ns or accepted_ns)

@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from scheduler.ledger.engine import Ledger, impatient, in_our_words, insert_or_skip
+from scheduler.ledger.databases import impatient, in_our_words
+from scheduler.ledger.engine import Ledger, insert_or_skip
 from scheduler.ledger.schedules import mark
 from scheduler.ledger.tables import chains, configs, occurrences, releases, requests
 from scheduler.outcome import Origin

@@ -17,6 +17,9 @@ from scheduler.model.job import Job
 from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import Origin
 
+#: A job's name has at most 64 characters.
+_LONGEST_NAME = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -36,6 +39,24 @@ class Wish:
     def as_body(self) -> dict[str, Any]:
         """For a request row."""
         return {"jobs": list(self.jobs), "set": dict(self.set), "at_ns": self.at_ns}
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> "Wish":
+        """
+        Raises:
+            UsageError: the body of the request row is not one.
+        """
+        jobs, values, at_ns = body.get("jobs"), body.get("set"), body.get("at_ns")
+        if not (
+            isinstance(jobs, list)
+            and jobs
+            and all(isinstance(name, str) and len(name) <= _LONGEST_NAME for name in jobs)
+            and isinstance(values, dict)
+            and all(isinstance(text, str) for text in values.values())
+            and (at_ns is None or type(at_ns) is int)
+        ):
+            raise UsageError("the request to run jobs is malformed", hint="`tminus run-now` writes one that is not")
+        return cls(jobs=list(dict.fromkeys(jobs)), set=values, at_ns=at_ns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +105,7 @@ def accept(
     Raises:
         JobNotFound, UsageError: as `check`; nothing is written then.
     """
-    wish = Wish(jobs=request.body["jobs"], set=request.body["set"], at_ns=request.body["at_ns"])
+    wish = Wish.from_body(request.body)
     params = check(wish, definitions, now_ns=min(now_ns, request.created_ns))
     planned_at_ns = wish.at_ns if wish.at_ns is not None else now_ns + lead_ns(len(wish.jobs))
     fire_time_ns = request.created_ns

@@ -7,13 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from scheduler.ledger import claims, history, requests
+from scheduler.errors import LedgerError
+from scheduler.ledger import claims, history, requests, runs
 from scheduler.ledger.changes import change_counter
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Kind, Request
-from tests.support.ledgers import T, an_instance, dues_of, full_url, opened
+from scheduler.ledger.tables import requests as rows
+from scheduler.model.background import Work
+from tests.support.ledgers import T, an_instance, dues_of, full_url, one_commit_raises, opened
 
 BODY = {"jobs": ["pay"], "set": {"day": "ä\0"}, "at_ns": None}
 
@@ -67,6 +71,50 @@ def test_a_request_that_was_taken_is_not_withdrawn(ledger: Ledger) -> None:
 def test_a_request_is_withdrawn_once(ledger: Ledger) -> None:
     request = ask(ledger)
     assert [requests.withdraw(ledger, request, now_ns=T) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        pytest.param({"kind": "pause"}, "this tminus does not know the request 'pause'", id="kind"),
+        pytest.param({"body": "{"}, "the request is not a JSON object", id="no-json"),
+        pytest.param({"body": "[" * 100_000}, "the request is not a JSON object", id="deep"),
+        pytest.param({"body": "7"}, "the request is not a JSON object", id="no-object"),
+        pytest.param({"body": '"' + "x" * (1 << 20) + '"'}, "the request has more than 1048576 characters", id="huge"),
+    ],
+)
+def test_a_row_that_is_not_understood_hides_no_other(ledger: Ledger, row: dict[str, str], fault: str) -> None:
+    with ledger.write() as connection:
+        connection.execute(sa.insert(rows).values({"id": "x", "kind": "run_now", "body": "{}", "created_ns": T} | row))
+        connection.execute(sa.insert(rows).values({"id": "y", "kind": "cancel", "body": '{"number": "7"}', "created_ns": T}))
+    request = ask(ledger, at_ns=T + 1)
+    strange, _, last = requests.pending(ledger)
+    assert (strange.id, (strange.fault or "")[: len(fault)]) == ("x", fault)
+    assert last == request
+    assert requests.to_cancel(ledger) == set()
+    assert requests.look_at(ledger, strange).fault == strange.fault
+
+
+def test_a_commit_that_raises_and_is_durable_is_no_error(ledger: Ledger) -> None:
+    with one_commit_raises(ledger):
+        request = ask(ledger)
+    with one_commit_raises(ledger):
+        assert requests.withdraw(ledger, request, now_ns=T)
+    assert not requests.withdraw(ledger, request, now_ns=T)
+    request, instance = ask(ledger), an_instance(ledger)
+    with one_commit_raises(ledger):
+        assert requests.take(ledger, request, instance=instance, answer=lambda _: {"ok": True}) == {"ok": True}
+    with one_commit_raises(ledger):
+        work = Work(app="shop", ref="shop:count", options={}, given={})
+        accepted = runs.submit(ledger, work, now_ns=T)
+    assert runs.standing(ledger, accepted.id)
+
+
+def test_a_commit_that_raises_and_is_not_durable_is_an_error(ledger: Ledger) -> None:
+    request, instance = ask(ledger), an_instance(ledger)
+    with one_commit_raises(ledger, is_durable=False), pytest.raises(LedgerError):
+        requests.take(ledger, request, instance=instance, answer=lambda _: {"ok": True})
+    assert requests.pending(ledger) == [request]
 
 
 def test_an_answer_that_breaks_leaves_the_request_for_another_try(ledger: Ledger) -> None:

@@ -159,6 +159,29 @@ def _insist(ledger: Ledger, dues: Sequence[Due], instance: str) -> frozenset[Occ
             continue
 
 
+@contextmanager
+def one_commit_raises(ledger: Ledger, *, is_durable: bool = True) -> Iterator[None]:
+    """The next commit within the block raises, although, or because, it is durable or not."""
+    dialect: Any = ledger._reader.dialect
+    original, left = dialect.do_commit, [1]
+
+    def do_commit(connection: Any) -> None:
+        if not left:
+            original(connection)
+            return
+        left.pop()
+        if is_durable:
+            original(connection)
+        raise dialect.dbapi.OperationalError("the connection was lost in COMMIT")
+
+    dialect.do_commit = do_commit
+    try:
+        yield
+    finally:
+        dialect.do_commit = original
+    assert not left
+
+
 def open_it(pipe: Connection, url: str, group: str | None = None) -> None:
     """In another process: open a ledger as soon as it is told to, and write to it; says what came of it."""
     pipe.send("ready")

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from scheduler.errors import LedgerError
 from scheduler.instants import SECOND
 from scheduler.ledger import engine, history, instances
-from scheduler.ledger.engine import Ledger, open_ledger, parse_url
+from scheduler.ledger.databases import parse_url
+from scheduler.ledger.engine import Ledger, open_ledger
 from tests.support.ledgers import T, an_instance, full_url, hold_writer, opened, run_batch
 from tests.support.other_process import OtherProcess, another_process
 from tests.support.postgres import a_schema_of_its_own

@@ -6,7 +6,8 @@ import pytest
 
 from scheduler.errors import LedgerError, UsageError
 from scheduler.ledger import claims
-from scheduler.ledger.engine import Ledger, open_ledger, parse_url
+from scheduler.ledger.databases import parse_url
+from scheduler.ledger.engine import Ledger, open_ledger
 from tests.support.ledgers import an_instance, dues_of
 
 SECRET = "geheim"

@@ -1,0 +1,149 @@
+"""The databases that a ledger may lie in: their URLs, their connections, and their errors in words."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from scheduler.clock import SystemClock
+from scheduler.errors import LedgerError, UsageError
+from scheduler.instants import MS
+from scheduler.ledger import files
+
+#: How long a writer waits for another one.
+_BUSY_MS = 10_000
+#: And how often it looks.
+_LOOK_S = 0.001
+#: The one driver of each database.
+_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
+_SUCH_AS = "sqlite:////var/lib/tminus/ledger.db, or postgresql+psycopg://user@host/name"
+
+
+def parse_url(url: str) -> URL:
+    """
+    Raises:
+        UsageError: the text is no SQLAlchemy URL, or one of a database that is not supported.
+    """
+    try:
+        parsed = make_url(url)
+    except (sa.exc.ArgumentError, ValueError):  # whose texts may hold a part of the password
+        raise UsageError("the ledger's URL is not one", hint=_SUCH_AS) from None
+    backend, _, driver = parsed.drivername.partition("+")
+    if backend not in _DRIVERS:
+        raise UsageError(f"a ledger cannot lie in {backend}", hint="sqlite or postgresql+psycopg")
+    if driver not in ("", _DRIVERS[backend]):
+        raise UsageError(f"a ledger in {backend} is not reached by {driver}", hint=_SUCH_AS)
+    if backend == "sqlite":
+        _check_sqlite(parsed)
+    elif {"password", "sslpassword"} & parsed.query.keys():
+        hint = "postgresql+psycopg://user:password@host/name, or a file ~/.pgpass"
+        raise UsageError("the ledger's URL has a password among its options, where it would be shown", hint=hint)
+    return parsed
+
+
+@contextlib.contextmanager
+def impatient(connection: Connection) -> Iterator[Any]:
+    """On SQLite: what would have to wait for another one fails at once. Yields the driver's own connection."""
+    raw: Any = connection.connection.driver_connection
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        yield raw
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+
+
+@contextlib.contextmanager
+def in_our_words(url: URL) -> Iterator[None]:
+    """
+    Whatever the database of this URL may raise becomes a sentence.
+
+    Raises:
+        LedgerError: instead of SQLAlchemy's errors.
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        path = files.path_of(url)
+        said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        if path is not None:
+            raise files.explain(path, said) from error
+        raise LedgerError(f"the ledger {url!r} does not work: {said}") from error
+    except OverflowError as error:
+        raise LedgerError(f"the ledger {url!r} does not take it: {error}") from error
+    except sa.exc.TimeoutError as error:
+        raise LedgerError(f"the ledger {url!r} is busy: no connection to it became free", hint="see `tminus doctor`") from error
+
+
+def engine_of(url: URL) -> Engine:
+    """The connections to a database."""
+    if url.get_backend_name() == "postgresql":
+        return _postgresql(url)
+    # Debian 12's own SQLite has the WAL-reset bug (sqlite.org/wal.html, fixed in 3.51.3) that several writers can meet.
+    from pysqlite3 import dbapi2
+
+    waits = {"check_same_thread": False, "timeout": _BUSY_MS / 1000}
+    engine = sa.create_engine(url, module=dbapi2, connect_args=waits, hide_parameters=True)
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we begin transactions ourselves
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=ON")  # what a run was given goes with it; costs nothing that can be measured
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get("isolation_level") != "AUTOCOMMIT":
+            # A reader that turns writer fails at once where another has written since; a writer from the start waits its turn.
+            if options.get("tminus_writes"):
+                _begin_to_write(connection)
+            else:
+                connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _begin_to_write(connection: Connection) -> None:
+    """SQLite's own waiter looks less and less often, each 100 ms in the end: who comes later overtakes it again and again."""
+    until_ns = SystemClock.monotonic_ns() + _BUSY_MS * MS
+    with impatient(connection) as raw:
+        while SystemClock.monotonic_ns() < until_ns:
+            try:
+                raw.execute("BEGIN IMMEDIATE")  # 5 us; 100 where SQLAlchemy makes an error of a refusal
+                return
+            except raw.OperationalError as error:
+                if "locked" not in str(error):
+                    break
+                threading.Event().wait(_LOOK_S)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        raise UsageError("a ledger in PostgreSQL needs psycopg", hint="pip install 'tminus[postgresql]'") from None
+    own = url.query.get("options", "")
+    options = {
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "options": f"-c statement_timeout=30s -c lock_timeout=10s {own}".strip(),
+        "application_name": f"tminus@{socket.gethostname()}",
+    }
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    return sa.create_engine(url, connect_args=options, pool_pre_ping=True, hide_parameters=True)
+
+
+def _check_sqlite(url: URL) -> None:
+    if url.host or url.query or (url.database or "").startswith("file:") or "\0" in (url.database or ""):
+        raise UsageError("a ledger in SQLite is named by its path alone", hint="sqlite:////var/lib/tminus/ledger.db")
+    if not url.database or url.database == ":memory:":
+        raise UsageError("a ledger in memory would remember nothing", hint="sqlite:////var/lib/tminus/ledger.db")
