@@ -87,6 +87,11 @@ def quoted(value: object) -> str:
     return repr(shorten(value))
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be encoded: an argument or a variable that is not UTF-8 holds lone surrogates."""
+    return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 def nearest(word: str, known: Collection[str], *, likeness: float = 0.6) -> str | None:
     """
     The known word that looks most like this one, or None if there is none.

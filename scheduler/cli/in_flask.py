@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from scheduler.cli.main import INTERRUPTED, Commands, common_options
+from scheduler.cli.streams import open_standard_streams
 from scheduler.clock import SystemClock
 
 
@@ -13,6 +14,7 @@ class _Group(Commands):
     names = ("jobs", "next", "run-now")
 
     def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        open_standard_streams()
         return super().make_context(*arguments, **more, obj=SystemClock().wall_ns())
 
     def invoke(self, context: click.Context) -> Any:

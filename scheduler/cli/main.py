@@ -1,8 +1,6 @@
 """The way in: options before or after the command, exit codes, errors without a traceback."""
 
-import errno
 import importlib
-import os
 import sys
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -11,11 +9,13 @@ import click
 
 from scheduler import __version__
 from scheduler.cli.output import Output
+from scheduler.cli.streams import close_output, open_standard_streams
 from scheduler.clock import SystemClock
-from scheduler.errors import TminusError, did_you_mean, quoted
+from scheduler.errors import TminusError, did_you_mean, is_utf8, quoted, shorten
 
 INTERRUPTED = 130
 WRONG_USAGE = 2
+_LONGEST_MESSAGE = 300
 
 #: Commands, and where each is: only the one that is asked for is imported.
 _COMMANDS = {
@@ -50,7 +50,17 @@ def common_options() -> list[click.Option]:
     ]
 
 
-class Command(click.Command):
+class _Parser(click.Command):
+    """A command whose arguments are UTF-8: what is not can neither be a job's name nor stored nor sent."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        for argument in args:
+            if not is_utf8(argument):
+                raise click.UsageError(f"the argument {quoted(argument)} is not UTF-8", context)
+        return super().parse_args(context, args)
+
+
+class Command(_Parser):
     """A command whose callback gets the `Invocation` first."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
@@ -78,13 +88,6 @@ class Command(click.Command):
         except TminusError as error:
             output.error(error)
             status = error.exit_code
-        except BrokenPipeError:
-            status = _flushed(0)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            output.error(TminusError(f"cannot write what was found: {error.strerror}"))
-            status = _flushed(1)
         context.exit(int(status or 0))
 
 
@@ -95,7 +98,7 @@ def _log_everything() -> None:
     logging.getLogger("scheduler").setLevel(logging.DEBUG)
 
 
-class Commands(click.Group):
+class Commands(_Parser, click.Group):
     """Some of the commands, each imported when it is asked for."""
 
     names: Collection[str]
@@ -145,23 +148,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    open_standard_streams()
     started_ns = SystemClock().wall_ns()
     try:
         given = list(arguments) if arguments is not None else None
         status = program.main(given, "tminus", standalone_mode=False, obj=started_ns)
     except click.ClickException as error:
+        if len(error.message) > _LONGEST_MESSAGE:  # click quotes whole arguments
+            error = click.UsageError(shorten(error.message, _LONGEST_MESSAGE), getattr(error, "ctx", None))
         error.show()
-        return WRONG_USAGE
+        status = WRONG_USAGE
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    return _flushed(int(status or 0))
-
-
-def _flushed(status: int) -> int:
-    """A reader that has seen enough (`| head`) is no error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return status
+        status = INTERRUPTED
+    return close_output(int(status or 0))

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from scheduler.errors import TminusError
 
@@ -44,11 +44,11 @@ class Output:
         self.verbose = verbose
         plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
         self.color = color and not plain
-        self.is_unicode = "utf" in (sys.stdout.encoding or "").lower()
+        self.is_unicode = _is_unicode(sys.stdout)
 
     def json(self, document: Any) -> None:
         """The one document."""
-        print(json.dumps(document, ensure_ascii=False, indent=2))
+        print(json.dumps(document, ensure_ascii=not self.is_unicode, indent=2))
 
     def line(self, text: str = "") -> None:
         """A line of data."""
@@ -60,7 +60,11 @@ class Output:
     def say(self, text: str) -> None:
         """A message, to stderr."""
         if not self.quiet:
-            print(text if self.is_unicode else _ascii(text), file=sys.stderr)
+            self.message(text)
+
+    def message(self, text: str, end: str = "\n") -> None:
+        """A message, to stderr, even if the command is to be quiet."""
+        print(text if _is_unicode(sys.stderr) else _ascii(text), end=end, file=sys.stderr, flush=not end)
 
     def detail(self, text: str) -> None:
         """A message for those who want to know more."""
@@ -69,9 +73,9 @@ class Output:
 
     def error(self, error: TminusError) -> None:
         """What is wrong, and what would be right."""
-        print(f"error: {error.message}", file=sys.stderr)
+        self.message(f"error: {error.message}")
         if error.hint:
-            print(f"  hint: {error.hint}", file=sys.stderr)
+            self.message(f"  hint: {error.hint}")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
         """
@@ -142,6 +146,10 @@ def duration(duration_ns: int | None) -> str:
             value = duration_ns / size
             return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
     return ""
+
+
+def _is_unicode(stream: TextIO) -> bool:
+    return "utf" in (stream.encoding or "").lower()
 
 
 def _ascii(text: str) -> str:

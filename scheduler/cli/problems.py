@@ -22,7 +22,7 @@ def print_problems(output: Output, problems: Sequence[Problem]) -> None:
     colored = output.color and sys.stderr.isatty()
     for problem in problems:
         text = "".join(_colored(part, role) if colored else part for role, part in render(problem))
-        print(text, file=sys.stderr)
+        output.message(text)
 
 
 def summary(errors: Sequence[Problem], warnings: Sequence[Problem]) -> str:

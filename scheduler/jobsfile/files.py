@@ -48,7 +48,10 @@ def read_file(path: str, *, limit: int) -> FileContent:
         CannotRead: it is not there, not readable, not a regular file, or too large.
     """
     with _open(path) as file:
-        content = FileContent(file.read(limit + 1), stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+        try:
+            content = FileContent(file.read(limit + 1), stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+        except OSError as error:
+            raise CannotRead(_reason(error)) from None
     if len(content.data) > limit:
         raise CannotRead(f"too large, more than {f'{limit >> 20} MiB' if limit >> 20 else f'{limit >> 10} KiB'}")
     return content
@@ -69,9 +72,15 @@ def _open(path: str) -> BinaryIO:
         # Without O_NONBLOCK, opening a FIFO waits for a writer.
         return open(path, "rb", opener=lambda name, flags: _regular(os.open(name, flags | os.O_NONBLOCK)))
     except OSError as error:
-        raise CannotRead(_REASONS.get(error.errno or 0, os.strerror(error.errno or errno.EIO).lower())) from None
+        raise CannotRead(_reason(error)) from None
+    except UnicodeEncodeError:
+        raise CannotRead("its name is not UTF-8") from None
     except ValueError:
         raise CannotRead("its name holds a NUL") from None
+
+
+def _reason(error: OSError) -> str:
+    return _REASONS.get(error.errno or 0, os.strerror(error.errno or errno.EIO).lower())
 
 
 def _regular(descriptor: int) -> int:

@@ -25,13 +25,17 @@ def parse_time(text: str, *, zone: ZoneInfo, now_ns: int, is_past: bool = False)
     Raises:
         UsageError: it is none of those.
     """
+    instant_ns = _parsed(text, zone, now_ns, is_past=is_past)
+    if not 0 <= instant_ns <= LATEST_NS:
+        raise UsageError(f"{quoted(text)} is too far away", hint="1970 to 2262")
+    return instant_ns
+
+
+def _parsed(text: str, zone: ZoneInfo, now_ns: int, *, is_past: bool) -> int:
     if text == "now":
         return now_ns
     if text[:1] in ("+", "-") and (duration := duration_ns(text[1:])) is not None:
-        instant_ns = now_ns + duration if text[0] == "+" else now_ns - duration
-        if not 0 <= instant_ns <= LATEST_NS:
-            raise UsageError(f"{quoted(text)} is too far away", hint="1970 to 2262")
-        return instant_ns
+        return now_ns + duration if text[0] == "+" else now_ns - duration
     if match := _CLOCK.fullmatch(text):
         return _nearest(match, zone, now_ns, is_past=is_past)
     with contextlib.suppress(ValueError):
@@ -40,7 +44,7 @@ def parse_time(text: str, *, zone: ZoneInfo, now_ns: int, is_past: bool = False)
         if not _LOCAL.fullmatch(text):
             raise ValueError
         return to_ns(datetime.fromisoformat(text).replace(tzinfo=zone))
-    except ValueError:
+    except (ValueError, OverflowError):
         hint = "2026-11-20T11:30:00Z, now, +90s, -90s; 11:30, or 2026-11-20T11:30, in the file's zone"
         raise UsageError(f"{quoted(text)} is not a time", hint=hint) from None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler import templates
-from scheduler.errors import UsageError
+from scheduler.errors import UsageError, is_utf8, quoted
 from scheduler.jobsfile.references import References
 from scheduler.ledger.files import own_url
 
@@ -26,12 +26,12 @@ def jobs_file(option: str | None, environ: Mapping[str, str]) -> Place:
     The jobs file: the option, `$TMINUS_CONFIG`, `./jobs.yaml`, `/etc/tminus/jobs.yaml`.
 
     Raises:
-        UsageError: none is named, and none is in the usual places.
+        UsageError: none is named, and none is in the usual places; or its path is not UTF-8.
     """
     if option:
         return Place(option, "--config")
     if environ.get("TMINUS_CONFIG"):
-        return Place(environ["TMINUS_CONFIG"], "$TMINUS_CONFIG")
+        return _checked(Place(environ["TMINUS_CONFIG"], "$TMINUS_CONFIG"))
     if Path("jobs.yaml").exists():
         return Place("jobs.yaml", "in this folder")
     if _SYSTEM_CONFIG.exists():
@@ -49,7 +49,14 @@ def ledger(option: str | None, named: str | None, config: str | None, environ: M
         named: `ledger:` in the jobs file; may hold `${…}`.
         config: The jobs file.
         environ: The environment.
+
+    Raises:
+        UsageError: the URL is not UTF-8.
     """
+    return _checked(_ledger(option, named, config, environ))
+
+
+def _ledger(option: str | None, named: str | None, config: str | None, environ: Mapping[str, str]) -> Place:
     if option:
         return Place(option, "--ledger")
     if environ.get("TMINUS_LEDGER"):
@@ -62,6 +69,12 @@ def ledger(option: str | None, named: str | None, config: str | None, environ: M
     if config and _SYSTEM_CONFIG.parent in Path(config).resolve().parents:
         return Place(_sqlite(_SYSTEM_LEDGER), f"the jobs file lies under {_SYSTEM_CONFIG.parent}/")
     return Place(own_url(environ), "$XDG_STATE_HOME or ~/.local/state")
+
+
+def _checked(place: Place) -> Place:
+    if not is_utf8(place.value):
+        raise UsageError(f"{place.why} is not UTF-8: {quoted(place.value)}", hint="use a path of letters that UTF-8 has")
+    return place
 
 
 def _sqlite(path: Path) -> str:

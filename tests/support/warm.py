@@ -25,15 +25,30 @@ _LARGEST = 1 << 20
 
 
 def run(
-    arguments: Sequence[str], *, cwd: Path | None, env: Mapping[str, str], timeout_s: float = 60
+    arguments: Sequence[str],
+    *,
+    cwd: Path | None,
+    env: Mapping[str, str],
+    timeout_s: float = 60,
+    stdout: int | None = None,
+    closed: Sequence[int] = (),
+    encoding: str = "utf-8",
 ) -> "subprocess.CompletedProcess[str]":
-    """`tminus ARGUMENTS`, to its end."""
-    message = json.dumps({"arguments": arguments, "cwd": str(cwd or Path.cwd()), "env": dict(env)}).encode()
+    """
+    `tminus ARGUMENTS`, to its end.
+
+    Args:
+        stdout: The descriptor of another file for it.
+        closed: The standard streams that are closed, by their numbers.
+        encoding: That of the standard streams.
+    """
+    given = {"arguments": arguments, "cwd": str(cwd or Path.cwd()), "env": dict(env), "closed": closed, "encoding": encoding}
+    message = json.dumps(given).encode()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         told, tells = os.pipe()
         with open(told, "rb", buffering=0) as status:
             try:
-                socket.send_fds(_server(), [message], [out.fileno(), err.fileno(), tells])
+                socket.send_fds(_server(), [message], [out.fileno() if stdout is None else stdout, err.fileno(), tells])
             finally:
                 os.close(tells)
             said, until = b"", time.monotonic() + timeout_s
@@ -45,7 +60,9 @@ def run(
             raise subprocess.TimeoutExpired(["tminus", *arguments], timeout_s)
         for file in (out, err):
             file.seek(0)
-        return subprocess.CompletedProcess(["tminus", *arguments], int(code), out.read().decode(), err.read().decode())
+        return subprocess.CompletedProcess(
+            ["tminus", *arguments], int(code), out.read().decode(encoding), err.read().decode(encoding)
+        )
 
 
 @functools.cache
@@ -88,6 +105,12 @@ def _wait_for(message: bytes, out: int, err: int, tells: int) -> None:
         os.dup2(descriptor, standard)
         os.close(descriptor)
     given = json.loads(message)
+    for stream in (sys.stdout, sys.stderr):
+        if given["encoding"] != "utf-8":
+            stream.reconfigure(encoding=given["encoding"])  # type: ignore[union-attr]
+    for descriptor in given["closed"]:  # as the interpreter finds them when it starts
+        os.close(descriptor)
+        setattr(sys, ("stdin", "stdout", "stderr")[descriptor], None)
     os.chdir(given["cwd"])
     os.environ.clear()
     os.environ.update(given["env"])

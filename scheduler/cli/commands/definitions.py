@@ -1,6 +1,5 @@
 """What the jobs file says: `validate`, `next`, `jobs`, `show`, `schema`."""
 
-import json
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
@@ -22,6 +21,9 @@ from scheduler.operations.check_apps import app_faults, check_apps
 from scheduler.operations.next_times import coming, next_of
 from scheduler.operations.select import select
 from scheduler.operations.times import local, span
+
+#: Fire times that one command shows.
+_MOST = 1_000_000
 
 
 @click.command(cls=Command, short_help="Check the jobs file: every error at once.")
@@ -53,7 +55,7 @@ def validate(invocation: Invocation, file: str | None) -> int:
 
 @click.command(cls=Command, name="next", short_help="Coming fire times.")
 @click.argument("jobs", nargs=-1, metavar="[JOB]...", shell_complete=complete_jobs)
-@click.option("-n", "most", type=click.IntRange(1), default=10, help="So many in all [10].")
+@click.option("-n", "most", type=click.IntRange(1, _MOST), default=10, help="So many in all [10].")
 @click.option("--from", "from_", metavar="TIME", default="now", help="After this [now].")
 @click.option("--to", metavar="TIME", help="Up to this.")
 def next_(invocation: Invocation, jobs: Sequence[str], most: int, from_: str, to: str | None) -> int:
@@ -139,7 +141,7 @@ def schema(invocation: Invocation) -> int:
     """
     from scheduler.jobsfile.language import json_schema
 
-    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    invocation.output.json(json_schema())
     return 0
 
 

@@ -72,13 +72,13 @@ def _count_down(invocation: Invocation, planned_at_ns: int) -> None:
     said = None
     while (left_ns := planned_at_ns - invocation.clock.wall_ns()) > 0:
         if live:
-            print(f"\rT−{left_ns / SECOND:4.1f} s ", end="", file=sys.stderr, flush=True)
+            invocation.output.message(f"\rT−{left_ns / SECOND:4.1f} s ", end="")
         elif (seconds := -(-left_ns // SECOND)) != said:
             said = seconds
             invocation.output.say(f"T-{seconds} s")
         never.wait(min(0.1, left_ns / SECOND))
     if live:
-        print("\rT         ", file=sys.stderr)
+        invocation.output.message("\rT         ")
 
 
 def _show(invocation: Invocation, skew: Skew, occurrences: list[Occurrence], one_by_one: list[int]) -> None:

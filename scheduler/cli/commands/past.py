@@ -24,13 +24,14 @@ from scheduler.operations.times import local
 from scheduler.outcome import Outcome, State
 
 _MOST = 50
+_LARGEST = 1_000_000_000
 
 
 @click.command(cls=Command, short_help="What has run, newest first.")
 @click.argument("jobs", nargs=-1, metavar="[JOB]...", shell_complete=complete_jobs)
 @click.option("--since", metavar="TIME", help="Planned then or later.")
 @click.option("--outcome", type=click.Choice([outcome.value for outcome in Outcome]), help="Only those that ended so.")
-@click.option("--limit", type=click.IntRange(1), default=_MOST, help=f"At most so many [{_MOST}].")
+@click.option("--limit", type=click.IntRange(1, _LARGEST), default=_MOST, help=f"At most this many [{_MOST}].")
 def history(invocation: Invocation, jobs: Sequence[str], since: str | None, outcome: str | None, limit: int) -> int:
     """
     Past occurrences, newest first.
