@@ -12,12 +12,13 @@ from scheduler.daemon.channels import Times
 from scheduler.daemon.flight import HANGS_NS, Flight
 from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.render import CannotRender, Renderer
+from scheduler.daemon.shards import Broken, Lost, Shard, ShardEvent, Unsendable
 from scheduler.daemon.station import Station
-from scheduler.daemon.supervisor import Broken, Lost, Shard, ShardEvent
 from scheduler.executors.python.wire import Armed, Ended, Finished, Progress, Results, Work
 from scheduler.instants import SECOND
 from scheduler.model.batch import Due
 from scheduler.model.job import RunnerKey
+from scheduler.outcome import Cause
 
 log = structlog.get_logger()
 
@@ -211,6 +212,11 @@ class Calls:
                 self._leave_out_told(together)
                 if together.calls:
                     self._arm(together)
+            case Unsendable(works=works):
+                for index, why in works.items():
+                    self._unsendable(together, index, why)
+                if together.calls:
+                    self._arm(together)
             case Broken(why=why):
                 for index in list(together.calls):
                     self._cannot(together.back(index), why)
@@ -228,6 +234,18 @@ class Calls:
         else:
             executor = together.flight.supervisor.name
             self._came.append(Came(owner=call.owner, finished=finished, redaction=redaction, executor=executor))
+
+    def _unsendable(self, together: _Together, index: int, why: str) -> None:
+        finished = Finished(
+            index=index,
+            started_ns=0,
+            finished_ns=self._station.clock.wall_ns(),
+            duration_ns=0,
+            armed=False,
+            cause=Cause.DEFINITION,
+            detail=why,
+        )
+        self._finished(together, finished)
 
     def _cannot(self, call: Call, why: str) -> None:
         self._came.append(Came(owner=call.owner, cannot=why))

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -60,8 +61,16 @@ class Channel(Protocol):
             OSError: it cannot be started.
         """
 
-    def write(self, stream: BinaryIO, command: Any) -> None:
-        """Send a command."""
+    def encode(self, command: Any) -> bytes:
+        """
+        Return the bytes of a command.
+
+        Raises:
+            Exception: it cannot be encoded.
+        """
+
+    def unsendable(self, arm: Any, why: str) -> Mapping[int, str]:
+        """Return which works of a command cannot be encoded, and why; if each of them can be, all, for this reason."""
 
     def read(self, stream: BinaryIO) -> Iterator[Any]:
         """Reports until it ends."""
@@ -94,7 +103,7 @@ class Channel(Protocol):
 class Lanes:
     """The HTTP executor."""
 
-    write = staticmethod(http_wire.write)
+    encode = staticmethod(http_wire.encode)
 
     def __init__(self, host: str) -> None:
         self.name = f"http-1@{host}"
@@ -114,7 +123,12 @@ class Lanes:
         environment["PYTHONPATH"] = str(_PACKAGE.parent)
         environment["PYTHONSAFEPATH"] = "1"
         command = [sys.executable, "-m", "scheduler.executors.http"]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd="/")
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd="/", start_new_session=True
+        )
+
+    def unsendable(self, arm: http_wire.Arm, why: str) -> Mapping[int, str]:
+        return _unsendable({one.index: partial(http_wire.encode, arm.with_one(one)) for one in arm.requests}, why)
 
     def arm(
         self,
@@ -162,7 +176,7 @@ class Runner:
         heard: Called when one has said which jobs the application's code defines, which are in `code` then.
     """
 
-    write = staticmethod(python_wire.write)
+    encode = staticmethod(python_wire.encode)
 
     def __init__(
         self,
@@ -194,10 +208,14 @@ class Runner:
                 pass_fds=[self.board.descriptor],
                 env=environment_of(self._app, self._folder),
                 cwd=self._app.directory if self._app else self._folder,
+                start_new_session=True,  # what its jobs fork ends with it
             )
         except OSError:
             self.has_spoken.set()
             raise
+
+    def unsendable(self, arm: python_wire.Arm, why: str) -> Mapping[int, str]:
+        return _unsendable({one.index: partial(python_wire.encode, replace(arm, works=[one])) for one in arm.works}, why)
 
     def read(self, stream: BinaryIO) -> Iterator[python_wire.Report]:
         try:
@@ -247,6 +265,16 @@ class Runner:
 
     def close(self) -> None:
         self.board.close()
+
+
+def _unsendable(encodings: Mapping[int, Callable[[], bytes]], why: str) -> Mapping[int, str]:
+    found = {}
+    for index, encode in encodings.items():
+        try:
+            encode()
+        except Exception as error:  # noqa: BLE001  whatever a job's values do to msgpack or JSON
+            found[index] = f"it cannot be sent to its executor: {error}"
+    return found or dict.fromkeys(encodings, f"it cannot be sent to its executor: {why}")
 
 
 def _size(works: Sequence[python_wire.Work]) -> int:

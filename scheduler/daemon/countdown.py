@@ -11,12 +11,12 @@ import structlog
 from scheduler.daemon.admission import withdrawn
 from scheduler.daemon.channels import Times
 from scheduler.daemon.endings import Endings
-from scheduler.daemon.flight import HANGS_NS, Flight, joined
+from scheduler.daemon.flight import HANGS_NS, Flight, is_of_runner, joined
 from scheduler.daemon.preparation import Preparation
 from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.render import CannotRender
+from scheduler.daemon.shards import Broken, Lost, Shard, ShardEvent, Unsendable
 from scheduler.daemon.station import Station
-from scheduler.daemon.supervisor import Broken, Lost, Shard, ShardEvent
 from scheduler.errors import LedgerError
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
@@ -137,7 +137,7 @@ class Countdown:
 
     @property
     def _all_flights(self) -> list[Flight]:
-        return [*self._flights, *self._preparation.flights]
+        return sorted([*self._flights, *self._preparation.flights], key=is_of_runner)
 
     @property
     def _outstanding(self) -> list[Due]:
@@ -147,7 +147,7 @@ class Countdown:
         """Arm, again where an executor dies, and wait for the commit; False where the process is to end before."""
         self._commit_at_ns = self._commit_by(self._clock.wall_ns())
         self._preparation.start(self._commit_at_ns)
-        for flight in self._flights:
+        for flight in sorted(self._flights, key=is_of_runner):  # to encode Python jobs takes longer
             self._arm(flight)
         while not self._leave.is_set() and self._outstanding:
             self._see_to_preparation()
@@ -164,7 +164,7 @@ class Countdown:
                     flight.is_armed = True
                     if all(each.is_armed for each in self._all_flights if each.outstanding):
                         self.claim_and_arm_ns = self._armed_from_ns - self._began_ns + report.took_ns
-                case flight, Lost():
+                case flight, Lost() if flight.outstanding:
                     self._commit_at_ns = self._commit_by(self._clock.wall_ns())
                     self._arm(flight)
                 case flight, Broken(why=why):
@@ -284,9 +284,9 @@ class Countdown:
             flight, shard, event = self._events.get(timeout=max(wait_ns, 0) / SECOND)
         except queue.Empty:
             return None
-        if not flight.is_of(shard) or self._preparation.hear(flight, event):
-            return None
-        return flight, event
+        if isinstance(event, Unsendable) and flight.is_of(shard):
+            event = self._endings.unsendable(flight, event.works)
+        return (flight, event) if flight.is_of(shard) and not self._preparation.hear(flight, event) else None
 
     def _insist(self, action: Callable[[], Result]) -> Result | None:
         """Do it on the ledger, again while there is time; None where it did not work until then."""

@@ -7,6 +7,7 @@ import structlog
 
 from scheduler.daemon import judge
 from scheduler.daemon.flight import Flight
+from scheduler.daemon.shards import Lost
 from scheduler.daemon.station import Station
 from scheduler.instants import rfc3339
 from scheduler.model.batch import Decided, Due, Ended
@@ -55,6 +56,13 @@ class Endings:
     def not_sent(self, due: Due, why: str) -> None:
         """It could not be made into something to do."""
         self._put(judge.not_sent(due, why, now_ns=self._station.clock.wall_ns()))
+
+    def unsendable(self, flight: Flight, works: Mapping[int, str]) -> Lost:
+        """These works cannot be encoded, for these reasons. The others were not sent: as if their executor was lost before T."""
+        for index, why in works.items():
+            if due := flight.outstanding.pop(index, None):
+                self.not_sent(due, why)
+        return Lost(0, "it was not sent", {})
 
     def broken(self, flight: Flight, why: str) -> None:
         """The executor of all these cannot work."""

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from scheduler.clock import Clock
-from scheduler.daemon.channels import Times
+from scheduler.daemon.channels import Runner, Times
 from scheduler.daemon.redaction import Redaction
-from scheduler.daemon.supervisor import Shard, ShardEvent, Supervisor
+from scheduler.daemon.shards import Shard, ShardEvent
+from scheduler.daemon.supervisor import Supervisor
 from scheduler.executors.python import wire as python_wire
 from scheduler.instants import SECOND
 from scheduler.model.batch import Due
@@ -113,3 +114,8 @@ def joined(
     if flight is None:
         flights.append(flight := Flight(executor, clock=clock, tell=tell))
     return flight
+
+
+def is_of_runner(flight: Flight) -> bool:
+    """Whether these are Python jobs: requests are served before them."""
+    return isinstance(flight.supervisor.channel, Runner)

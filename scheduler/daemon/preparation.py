@@ -14,8 +14,8 @@ from scheduler.daemon.endings import Endings
 from scheduler.daemon.flight import HANGS_NS, Flight, joined
 from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.render import CannotRender
+from scheduler.daemon.shards import Broken, Lost, Shard, ShardEvent
 from scheduler.daemon.station import Station
-from scheduler.daemon.supervisor import Broken, Lost, Shard, ShardEvent
 from scheduler.executors.http.wire import Request
 from scheduler.executors.python import wire
 from scheduler.model.batch import Due

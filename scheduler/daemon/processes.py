@@ -1,18 +1,262 @@
-"""The processes of executors: how one has ended, in words, and what is left of it."""
+"""
+The process of an executor, as the daemon sees it: its pipes, its end, and the processes that its jobs have forked.
 
+Its end is noticed by a pidfd and not by the end of a pipe: a process that a job has forked may hold the other ends open.
+"""
+
+import collections
 import contextlib
+import fcntl
+import io
+import os
+import select
 import signal
 import subprocess
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+from scheduler.clock import Clock
+
+#: Commands that may wait for a process that does not read. More cost that process.
+_MOST_WAITING = 1000
+#: A process that closes its pipe ends by itself within this, or is killed.
+_END_MS = 2_000
+_DIES_MS = 5_000
 
 
-def how(status: int) -> str:
+class ExecutorProcess:
+    """
+    A process that was started with pipes for stdin and stdout, as the leader of a session. Thread-safe.
+
+    Args:
+        process: Just started; from now on it belongs to this object.
+        name: For the name of the thread that writes.
+
+    Raises:
+        OSError: there is no descriptor left to watch it with; it is killed.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", *, name: str, clock: Clock) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise ValueError("it has no pipes")
+        self.pid = process.pid
+        self._process = process
+        self._stdin = process.stdin
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._is_reaped = False
+        self._commands = _Commands()
+        self._unwritten_since_ns = 0  #: monotonic clock; 0 while there is nothing that it should have read
+        self._writer = threading.Thread(target=self._write_all, name=f"writer {name}", daemon=True)
+        try:
+            self._end = os.pidfd_open(process.pid)
+            self._writer.start()
+        except (OSError, RuntimeError) as error:
+            process.kill()
+            process.wait()
+            _close(process)
+            raise OSError(f"it cannot be watched: {error}") from error
+        for pipe in (process.stdin, process.stdout):  # our ends; the process has its own
+            os.set_blocking(pipe.fileno(), False)
+        self.reports: BinaryIO = io.BufferedReader(_Reports(process.stdout.fileno(), self._end), 1 << 16)
+
+    def put(self, frame: bytes, *, first: bool = False) -> bool:
+        """
+        Have this written; returns at once.
+
+        Args:
+            first: Before all that waits and is not `first`.
+
+        Returns:
+            False if the process has ended, or is killed now because it has not read for too long.
+        """
+        if self._commands.put(frame, first=first):
+            return True
+        if self._commands.is_full:
+            self.kill()
+        return False
+
+    def finish(self) -> None:
+        """Let the process end by itself: its stdin ends after what waits is written. Returns at once."""
+        self._commands.finish()
+
+    def stuck_ns(self) -> int:
+        """How long the process has read nothing though there was something to read, or has not ended though it should."""
+        since_ns = self._unwritten_since_ns
+        return self._clock.monotonic_ns() - since_ns if since_ns else 0
+
+    def kill(self) -> None:
+        """Kill it, with what its jobs have forked into its process group; returns at once."""
+        with self._lock:
+            if not self._is_reaped:  # until then the number is nobody else's
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(self._end, signal.SIGKILL)
+                    os.killpg(self.pid, signal.SIGKILL)
+
+    def end_session(self) -> None:
+        """
+        Kill it and all processes of its session: also those in a process group of their own.
+
+        A process that has called setsid() is not among them.
+        """
+        self.kill()
+        with self._lock, os.scandir("/proc") as entries:
+            for pid in (int(entry.name) for entry in entries if entry.name.isdecimal()):
+                if not self._is_reaped and pid != self.pid and _session_of(pid) == self.pid:
+                    _kill_of_session(pid, self.pid)
+
+    def wait(self) -> int | None:
+        """
+        Wait for its end after the last report, and end what its jobs have forked.
+
+        Returns:
+            Its exit status; None if it does not die, because the kernel holds it.
+        """
+        if not _has_ended(self._end, _END_MS):
+            self.kill()
+            _has_ended(self._end, _DIES_MS)
+        self.end_session()
+        self._commands.close()
+        if not _has_ended(self._end, 0):
+            return None  # its descriptors stay open: the thread that writes may still use them
+        self._writer.join()
+        with self._lock:
+            status = self._process.wait()
+            self._is_reaped = True
+        os.close(self._end)
+        _close(self._process)
+        return status
+
+    def _write_all(self) -> None:
+        pipe = self._stdin.fileno()
+        while frame := self._commands.take():
+            left = memoryview(frame)
+            while left:
+                self._unwritten_since_ns = self._unwritten_since_ns or self._clock.monotonic_ns()
+                try:
+                    left = left[os.write(pipe, left) :]
+                    self._unwritten_since_ns = 0
+                except BlockingIOError:
+                    if self._end in _ready(pipe, select.POLLOUT, self._end):
+                        return
+                except OSError:
+                    self._commands.close()
+                    return
+        if not self._commands.is_closed:
+            self._unwritten_since_ns = self._clock.monotonic_ns()
+            self._stdin.close()
+
+
+class _Commands:
+    """Frames that wait to be written. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._first = collections.deque[bytes]()
+        self._others = collections.deque[bytes]()
+        self._is_finished = False
+        self.is_closed = False
+        self.is_full = False
+
+    def put(self, frame: bytes, *, first: bool) -> bool:
+        """Add one; False if nobody will write it."""
+        with self._changed:
+            self.is_full = self.is_full or len(self._first) + len(self._others) >= _MOST_WAITING
+            if self.is_closed or self._is_finished or self.is_full:
+                return False
+            (self._first if first else self._others).append(frame)
+            self._changed.notify()
+            return True
+
+    def take(self) -> bytes | None:
+        """Wait for the next one; None when no more will come."""
+        with self._changed:
+            while not (self._first or self._others or self._is_finished or self.is_closed):
+                self._changed.wait()
+            if self.is_closed:
+                return None
+            return (self._first or self._others).popleft() if self._first or self._others else None
+
+    def finish(self) -> None:
+        """Take no more; what waits is written."""
+        with self._changed:
+            self._is_finished = True
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Write nothing more."""
+        with self._changed:
+            self.is_closed = True
+            self._changed.notify()
+
+
+class _Reports(io.RawIOBase):
+    """What a process writes: until it closes the pipe, or, once it has ended, until the pipe is empty."""
+
+    def __init__(self, pipe: int, end: int) -> None:
+        self._pipe = pipe
+        self._end = end
+        self._left: int | None = None  #: bytes that are taken once it has ended: what was in the pipe then, at most
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+        while self._left != 0:
+            ready = _ready(self._pipe, select.POLLIN, self._end)
+            if self._left is None and self._end in ready:
+                self._left = fcntl.fcntl(self._pipe, fcntl.F_GETPIPE_SZ)
+            if self._pipe not in ready:
+                return 0
+            with contextlib.suppress(BlockingIOError):
+                count = os.readv(self._pipe, [buffer[: self._left]])
+                self._left = None if self._left is None else self._left - count
+                return count
+        return 0
+
+
+def how(status: int | None) -> str:
     """By its exit status."""
+    if status is None:
+        return "it does not die"
     return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
 
 
-def close_pipes(process: "subprocess.Popen[bytes]") -> None:
-    """Give its pipes back."""
+def _kill_of_session(pid: int, session: int) -> None:
+    with contextlib.suppress(OSError):
+        process = os.pidfd_open(pid)
+        try:
+            if _session_of(pid) == session:  # and no other process that has its number by now
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+        finally:
+            os.close(process)
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    return int(stat.rpartition(b")")[2].split()[3])
+
+
+def _has_ended(end: int, timeout_ms: int) -> bool:
+    poll = select.poll()
+    poll.register(end, select.POLLIN)
+    return bool(poll.poll(timeout_ms))
+
+
+def _ready(pipe: int, event: int, end: int) -> set[int]:
+    """Wait until this can be done with the pipe, or the process has ended; which of the two."""
+    poll = select.poll()
+    poll.register(pipe, event)
+    poll.register(end, select.POLLIN)
+    return {descriptor for descriptor, _ in poll.poll()}
+
+
+def _close(process: "subprocess.Popen[bytes]") -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            with contextlib.suppress(OSError):  # what is still in its buffer has nowhere to go
+            with contextlib.suppress(OSError):
                 pipe.close()

@@ -1,10 +1,7 @@
 """The supervisor: starts an executor process, hands it shards, replaces it when it dies or hangs."""
 
-import contextlib
-import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +9,8 @@ import structlog
 
 from scheduler.clock import Clock
 from scheduler.daemon.channels import Channel
-from scheduler.daemon.processes import close_pipes, how
+from scheduler.daemon.processes import ExecutorProcess, how
+from scheduler.daemon.shards import Broken, Lost, Shard, ShardEvent, Unsendable
 from scheduler.errors import TminusError
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
@@ -23,57 +21,20 @@ log = structlog.get_logger()
 _READY_S = 20
 #: An application that is not imported by then never will be.
 _IMPORT_NS = 60 * SECOND
-#: A process that does not take its commands for so long hangs.
+#: A process that reads nothing for this long, though there are commands for it, hangs.
 _HANGS_NS = 5 * SECOND
+#: A killed process that has not ended by then is held by the kernel.
+_STOP_S = 2.0
 #: After a death this soon after its start, the next one waits a little.
 _TOO_SOON_NS = 2 * SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """
-    The executor died while it had the shard; what it has not reported it never will.
-
-    Attributes:
-        at_ns: When that was noticed, wall clock.
-        how: For people.
-        entered: Works that had begun, with the instants; None where nobody can tell.
-    """
-
-    at_ns: int
-    how: str
-    entered: Mapping[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The executor cannot work, and has not got the shard."""
-
-    why: str
-
-
-#: What an executor reports of a shard, or one of the two above.
-ShardEvent = Any
 Asked = Callable[[int, python_wire.Ask | python_wire.Gone, Callable[[Any], object]], None]
-
-
-class Shard:
-    """The daemon's end of a shard. What is said of it goes to `tell`, in order, on the supervisor's thread."""
-
-    def __init__(self, number: int, command: Any, tell: Callable[["Shard", ShardEvent], None]) -> None:
-        self.number = number
-        self.command = command
-        self.is_sent = False
-        self._tell = tell
-
-    def tell(self, event: ShardEvent) -> None:
-        """This has happened to it."""
-        self._tell(self, event)
 
 
 class Supervisor:
     """
-    Keeps one executor running. Thread-safe.
+    Keeps one executor running. Thread-safe; no method waits for the executor's process, except `stop`.
 
     Args:
         channel: To its process.
@@ -88,10 +49,8 @@ class Supervisor:
         self._asked = asked
         self._number = 0
         self._lock = threading.Lock()
-        self._writing = threading.Lock()
-        self._writing_since_ns = 0
         self._started_ns = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ExecutorProcess | None = None
         self._shards: dict[int, Shard] = {}
         self._broken = ""
         self._ready = threading.Event()
@@ -114,19 +73,28 @@ class Supervisor:
         if not self._known.wait(_READY_S) or self._broken:
             raise TminusError(f"the executor {self.name} does not start", hint=self._broken or "look at what it says above")
 
-    def stop(self) -> None:
-        """End the executor; what it still runs is lost."""
+    def kill(self) -> None:
+        """End the executor and the processes that its jobs have forked; there will be no other one. Returns at once."""
         self._stopping.set()
         self._wanted.set()
-        if self._process is not None:
-            self._process.kill()
+        if (process := self._process) is not None:
+            process.end_session()
+
+    def stop(self, timeout_s: float = _STOP_S) -> None:
+        """End the executor; what it still runs is lost. A process that the kernel holds is waited for at most this long."""
+        self.kill()
         if self._reader is not None:
-            self._reader.join()
+            self._reader.join(timeout_s)
 
     @property
     def is_over(self) -> bool:
         """Whether it has ended for good."""
         return self._reader is not None and not self._reader.is_alive()
+
+    @property
+    def broken(self) -> str:
+        """Why it does not work, such as an application that cannot be imported; empty if that is not known."""
+        return self._broken
 
     def retire(self) -> None:
         """End the executor once it has no shard; there will be no other one. Returns at once."""
@@ -161,25 +129,24 @@ class Supervisor:
         with self._lock:
             return not shard.is_sent and self._shards.pop(shard.number, None) is not None
 
-    def write(self, command: Any, to: "subprocess.Popen[bytes] | None" = None) -> bool:
-        """Send a command, to that process only if one is named; False where the executor is gone, of which its shards hear."""
-        with self._writing:
-            process = self._process
-            if process is None or process.stdin is None or process is not (to or process):
-                return False
-            self._writing_since_ns = self._clock.monotonic_ns()
-            try:
-                self.channel.write(process.stdin, command)  # type: ignore[arg-type]  # IO[bytes] is one
-            except (OSError, ValueError):
-                return False
-            finally:
-                self._writing_since_ns = 0
-            return True
+    def write(self, command: Any, to: ExecutorProcess | None = None) -> bool:
+        """
+        Have a command written, to that process only if one is named; returns at once.
+
+        Returns:
+            False if the executor is gone, of which its shards hear, or if the command cannot be encoded, which is logged.
+        """
+        try:
+            frame = self.channel.encode(command)
+        except Exception:
+            log.exception("a command cannot be encoded", executor=self.name, command=type(command).__name__)
+            return False
+        return self._put(frame, to or self._process, first=not isinstance(command, http_wire.Withdraw | python_wire.Withdraw))
 
     def is_well(self) -> bool:
         """Whether the executor is there and takes its commands; one that hangs is killed, and so replaced."""
-        since_ns = self._writing_since_ns
-        if since_ns and self._clock.monotonic_ns() - since_ns > _HANGS_NS:
+        process = self._process
+        if process is not None and process.stuck_ns() > _HANGS_NS:
             self._kill()
             return False
         return self._ready.is_set()
@@ -195,12 +162,23 @@ class Supervisor:
             log.warning("executor hangs, replacing it", executor=self.name, pid=process.pid)
             process.kill()
 
+    def _put(self, frame: bytes, process: ExecutorProcess | None, *, first: bool) -> bool:
+        return process is not None and process is self._process and process.put(frame, first=first)
+
     def _send(self, shard: Shard) -> None:
         with self._lock:
             if shard.is_sent or shard.number not in self._shards:
                 return
             shard.is_sent = True
-        if not self.write(shard.command):
+        process = self._process
+        try:
+            frame = self.channel.encode(shard.command)
+        except Exception as error:  # noqa: BLE001  whatever a job's values do to msgpack or JSON
+            with self._lock:
+                self._shards.pop(shard.number, None)
+            shard.tell(Unsendable(self.channel.unsendable(shard.command, str(error))))
+            return
+        if not self._put(frame, process, first=False):
             self._lose(shard, "it was gone")
 
     def _supervise(self) -> None:
@@ -208,12 +186,16 @@ class Supervisor:
             self._started_ns = self._clock.monotonic_ns()
             self._wanted.clear()
             try:
-                process = self._process = self.channel.start()
+                process = ExecutorProcess(self.channel.start(), name=self.name, clock=self._clock)
             except OSError as error:
                 self._is_broken(f"it cannot be started: {error.strerror or error}")
+            except Exception as error:
+                log.exception("executor cannot be started", executor=self.name)
+                self._is_broken(f"it cannot be started: {error}")
             else:
-                if self._stopping.is_set():  # `stop` may have looked for the process a moment before it was there
-                    process.kill()
+                self._process = process
+                if self._stopping.is_set():  # `kill` may have looked for the process a moment before it was there
+                    process.end_session()
                 self._hear_all(process)
             if self._broken and not self._stopping.is_set():
                 self._wanted.wait()  # each shard is worth another try
@@ -221,9 +203,9 @@ class Supervisor:
                 self._stopping.wait(1)
         self.channel.close()
 
-    def _hear_all(self, process: "subprocess.Popen[bytes]") -> None:
+    def _hear_all(self, process: ExecutorProcess) -> None:
         try:
-            for report in self.channel.read(process.stdout):  # type: ignore[arg-type]  # a pipe is there
+            for report in self.channel.read(process.reports):
                 self._hear(process, report)
         except Exception:  # what it says makes no sense any more, or cannot be taken: without this thread there is no other one
             log.exception("executor cannot be understood, replacing it", executor=self.name, pid=process.pid)
@@ -231,7 +213,7 @@ class Supervisor:
         status = process.wait()
         self._asked(process.pid, python_wire.Gone(pid=process.pid), lambda _answer: None)
         self._ready.clear()
-        close_pipes(process)
+        self._process = None
         with self._lock:
             sent = [shard for shard in self._shards.values() if shard.is_sent]
         for shard in sent:
@@ -239,7 +221,7 @@ class Supervisor:
         if not self._stopping.is_set() and not self._broken and status != 0:
             log.error("executor died", executor=self.name, pid=process.pid, status=status)
 
-    def _hear(self, process: "subprocess.Popen[bytes]", report: Any) -> None:
+    def _hear(self, process: ExecutorProcess, report: Any) -> None:
         match report:
             case http_wire.Hello() | python_wire.Hello():
                 self._greet(report)
@@ -291,7 +273,5 @@ class Supervisor:
         with self._lock:
             self._stopping.set()
         self._wanted.set()
-        process = self._process
-        if process is not None and process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
+        if (process := self._process) is not None:
+            process.finish()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import coming, daemon, eventually
+from tests.support.daemon import coming, daemon, eventually, is_alive
 from tests.support.jobs import job, jobs_file, many
 from tests.support.target import TargetServer
 
@@ -82,15 +82,6 @@ def test_no_executor_outlives_its_daemon(tmp_path: Path, target: TargetServer) -
             end()
             eventually(lambda pid=pid: not is_alive(pid), what="the executor has ended")  # type: ignore[misc]
             running.start()
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process, and not only its remains."""
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (OSError, IndexError):
-        return False
 
 
 def test_a_reader_of_the_log_that_has_gone_costs_nothing_but_the_log(tmp_path: Path, target: TargetServer) -> None:

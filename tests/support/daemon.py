@@ -47,6 +47,15 @@ def eventually(check: Callable[[], Any], timeout_s: float = PATIENCE_S, what: st
     return answer
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, and not only its remains."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return False
+
+
 def coming(seconds: float) -> str:
     """An instant that far ahead, for `at:` and `--at`."""
     at_ns = SystemClock().wall_ns() + round(seconds * SECOND)

@@ -117,7 +117,8 @@ class RunnerProcess:
     def send(self, command: Any) -> None:
         """Write a command."""
         assert self.process.stdin
-        self._channel.write(self.process.stdin, command)  # type: ignore[arg-type]
+        self.process.stdin.write(self._channel.encode(command))
+        self.process.stdin.flush()
 
     def entered_ns(self, index: int) -> int:
         """What the board says."""

@@ -61,6 +61,10 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     realtime: bool
     requests: list[Request]
 
+    def with_one(self, request: Request) -> "Arm":
+        """Return the same command with this request alone."""
+        return msgspec.structs.replace(self, requests=[request])
+
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The commit is durable: let the shard go at T, but for those withdrawn."""

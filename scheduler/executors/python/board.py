@@ -5,10 +5,10 @@ A runner that dies by a segmentation fault says nothing any more; the daemon rea
 into memory: no system call, no lock, and nobody hands over the GIL for it at T.
 """
 
+import fcntl
 import mmap
 import os
 import struct
-import tempfile
 
 SLOTS = 1 << 16
 
@@ -26,14 +26,26 @@ class Board:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+        os.set_inheritable(descriptor, False)  # by an exec; whoever starts the child process says that it gets it
         self._memory = mmap.mmap(descriptor, SLOTS * _SLOT.size)
 
     @classmethod
     def make(cls) -> "Board":
-        """A board whose file has no name; the descriptor is for a child process."""
-        with tempfile.TemporaryFile() as file:
-            file.truncate(SLOTS * _SLOT.size)
-            return cls(os.dup(file.fileno()))
+        """
+        Make a board in memory that is reserved: a hole in it would kill both processes when it is used. The descriptor is for a
+        child process, and no job can make the memory smaller.
+
+        Raises:
+            OSError: there is no memory, or no descriptor, left.
+        """
+        descriptor = os.memfd_create("tminus-board", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.posix_fallocate(descriptor, 0, SLOTS * _SLOT.size)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            return cls(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
 
     def mark(self, slot: int, instant_ns: int) -> None:
         """Entered then; 0 is not yet."""

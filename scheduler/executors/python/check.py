@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from scheduler.executors.python import contexts, output, pipe
 from scheduler.executors.python.call import checked
+from scheduler.executors.python.job_forks import private_pipes
 from scheduler.executors.python.loading import CannotLoad, load, load_app
 from scheduler.executors.python.registry import code_jobs, other_apps
-from scheduler.executors.python.wire import RequestContext, private_pipes
+from scheduler.executors.python.wire import RequestContext
 
 if TYPE_CHECKING:
     from flask import Flask

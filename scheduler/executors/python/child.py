@@ -14,6 +14,7 @@ from scheduler.clock import Clock
 from scheduler.executors.python import pipe, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.job import Job
+from scheduler.executors.python.job_forks import keep_from_forks
 from scheduler.executors.python.loading import Loader
 from scheduler.executors.python.wire import Answered, Ask, Finished, Work
 from scheduler.instants import SECOND
@@ -50,7 +51,7 @@ class Child:
         with contextlib.suppress(PermissionError):  # the server does the same: whoever is first
             os.setpgid(0, 0)  # what the job starts ends with it
         _end_with_parent()
-        os.register_at_fork(after_in_child=self._close)  # what the job forks is none of the server's
+        keep_from_forks((self._commands, self._link), board)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM: its time is over (timeout.total)"))
         arm, done = self._arm, list[Finished]()
         slot = arm.slots + self._work.index
@@ -101,13 +102,6 @@ class Child:
                 if isinstance(answered, Answered):
                     self._pipe.hear(answered)
         os._exit(1)  # the server has died, and the daemon has taken back what this process had locked
-
-    def _close(self) -> None:
-        """Close its ends, once: a process that a job has forked may fork, too, and have other files by these numbers."""
-        commands, self._commands, link, self._link = self._commands, -1, self._link, -1
-        for descriptor in (commands, link):
-            if descriptor >= 0:
-                os.close(descriptor)
 
     def _say(self, what: dict[str, object]) -> None:
         with self._saying:

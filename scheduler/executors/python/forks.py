@@ -21,6 +21,7 @@ from scheduler.executors.python import output, pipe, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.child import GO, HOME, Child
 from scheduler.executors.python.forked import Forked, Pipes, Shard, fork, not_forked
+from scheduler.executors.python.job_forks import keep_from_forks, private_pipes
 from scheduler.executors.python.limits import raise_descriptor_limit, restore_descriptor_limit
 from scheduler.executors.python.serve import imported
 from scheduler.executors.python.wire import Work
@@ -41,7 +42,6 @@ class ForkServer:
     Args:
         app: None for functions that need none.
         report: Takes reports.
-        ours: Descriptors to the daemon. A child that kept them would hide from it that the server has died.
         restore: Called in each child: it gives back to the application what the server has set otherwise for itself.
     """
 
@@ -52,14 +52,12 @@ class ForkServer:
         board: Board,
         clock: Clock,
         report: Callable[[wire.Report], None],
-        ours: Sequence[int],
         restore: Callable[[], None],
     ) -> None:
         self._app = app
         self._board = board
         self._clock = clock
         self._report = report
-        self._ours = ours
         self._restore = restore
         self._shards: dict[int, Shard] = {}
         self._ready = selectors.DefaultSelector()
@@ -73,7 +71,7 @@ class ForkServer:
             for key, _ in self._ready.select(_LOOK_S):
                 if key.data is None:
                     if not (chunk := os.read(commands.fileno(), 1 << 16)):
-                        self._end_all()
+                        self.end_all()
                         return
                     buffer += chunk
                     *lines, rest = buffer.split(b"\n")
@@ -154,8 +152,8 @@ class ForkServer:
             os._exit(1)
 
     def _forget_others(self) -> None:
-        """In a child: the server's own pipes, and those of its elder siblings, whose ends the server could not see else."""
-        for descriptor in (*self._ours, *(one for child in self._children() for one in child.descriptors)):
+        """In a child: the pipes of its elder siblings, whose ends the server could not see otherwise."""
+        for descriptor in [one for child in self._children() for one in child.descriptors]:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
@@ -262,7 +260,8 @@ class ForkServer:
             if not shard.is_released and not shard.is_withdrawn and wall_ns > shard.arm.give_up_ns + _LATE_NS:
                 self._obey(wire.Withdraw(shard=shard.arm.shard))  # its children have gone by themselves, if they still listen
 
-    def _end_all(self) -> None:
+    def end_all(self) -> None:
+        """Kill what runs, with all that it has started."""
         for child in self._children():
             child.kill(signal.SIGKILL)
 
@@ -270,7 +269,8 @@ class ForkServer:
 def serve_forks(board: Board, app_name: str | None) -> None:
     """Import the application once, then fork until the daemon closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    commands, reports_to = wire.private_pipes()
+    commands, reports_to = private_pipes()
+    keep_from_forks((commands.fileno(), reports_to.fileno()))
     # What a child prints goes to a pipe of its own by its descriptors: what a C library prints, too.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
@@ -291,10 +291,10 @@ def serve_forks(board: Board, app_name: str | None) -> None:
         try:
             wire.write(reports_to, what)
         except OSError:
+            server.end_all()
             os._exit(1)  # the daemon is gone
 
-    ours = (commands.fileno(), reports_to.fileno())
-    server = ForkServer(app, board=board, clock=SystemClock(), report=report, ours=ours, restore=restore)
+    server = ForkServer(app, board=board, clock=SystemClock(), report=report, restore=restore)
     report(wire.Hello(version=wire.VERSION, pid=os.getpid()))
     server.serve(commands)
     os._exit(0)

@@ -13,6 +13,7 @@ from scheduler.clock import Clock, SystemClock
 from scheduler.executors.python import loading, output, pipe, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.executor import Executor
+from scheduler.executors.python.job_forks import end_with_forks, keep_from_forks, private_pipes
 from scheduler.executors.python.registry import code_jobs
 from scheduler.instants import SECOND
 from scheduler.release import priority
@@ -28,7 +29,8 @@ def serve(board: Board, app_name: str | None) -> None:
     """Import the application once, then serve until the daemon closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon decides when this ends
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    commands, reports_to = wire.private_pipes()
+    commands, reports_to = private_pipes()
+    keep_from_forks((commands.fileno(), reports_to.fileno()), board)
     output.capture()
     name = os.environ["TMINUS_APP"]  # before the application is imported, which may do with its environment what it likes
     reports: queue.SimpleQueue[wire.Report] = queue.SimpleQueue()
@@ -48,7 +50,7 @@ def serve(board: Board, app_name: str | None) -> None:
             asking.hear(command)
         else:
             executor.obey(command)
-    os._exit(0)  # a job may run for as long as it likes
+    end_with_forks(0)  # a job may run for as long as it likes
 
 
 def imported(app_name: str | None, reports_to: BinaryIO) -> "Flask | None":
@@ -74,7 +76,7 @@ def _write(reports: "queue.SimpleQueue[wire.Report]", to: BinaryIO, executor: Ex
                 executor.gate.wait_open(own=None, deadline_ns=deadline_ns)
             wire.write(to, report)
     except OSError:
-        os._exit(1)  # the daemon is gone
+        end_with_forks(1)  # the daemon is gone
     except BaseException:  # noqa: BLE001  without reports the daemon waits for ever
         traceback.print_exc()
         os._exit(1)

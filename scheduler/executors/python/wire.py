@@ -6,7 +6,6 @@ A runner lives in the application's own environment, so this needs the standard 
 
 import base64
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, BinaryIO
@@ -269,16 +268,6 @@ def read_reports(stream: BinaryIO) -> Iterator[Report]:
         if report is Results:
             values["finished"] = [finished_of(finished) for finished in values["finished"]]
         yield report(**values)
-
-
-def private_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Our two pipes, where no job finds them: what it reads is empty, what it prints is output."""
-    commands, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    os.dup2(2, 1)
-    return commands, reports
 
 
 def plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from scheduler.daemon.supervisor import Supervisor
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.wire import Release
 from scheduler.model.definitions import App
-from tests.support.daemon import eventually
+from tests.support.daemon import eventually, is_alive
 from tests.support.runner import a_call, runner, stopped
 
 _SHOP = """
@@ -32,6 +32,17 @@ def until_told():
 
 def for_ever():
     threading.Event().wait()
+
+def forks(file):
+    pid = os.fork()
+    if pid == 0:
+        threading.Event().wait()
+    says(file, pid)
+    threading.Event().wait()
+
+def says(file, text):
+    open(file + ".new", "w").write(f"{text}\\n")
+    os.replace(file + ".new", file)
 
 def dies():
     os._exit(3)
@@ -103,12 +114,14 @@ def test_of_a_runner_that_dies_the_board_tells_what_had_been_entered(tmp_path: P
         assert process.entered_ns(0) >= process.t_ns
 
 
-def test_a_runner_ends_when_the_daemon_does(tmp_path: Path) -> None:
+def test_a_runner_ends_when_the_daemon_does_and_with_it_what_its_jobs_have_forked(tmp_path: Path) -> None:
     with runner(tmp_path, _SHOP) as process:
-        process.arm([a_call("shop:for_ever")])
+        process.send(Release(shard=process.arm([a_call("shop:forks", str(tmp_path / "pid"))]), withdrawn=[]))
+        forked = int(eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
         assert process.process.stdin
         process.process.stdin.close()
-        assert stopped(process.process) == 0
+        assert stopped(process.process) is not None
+        eventually(lambda: not is_alive(forked), what="the forked process has ended")
 
 
 def test_a_job_that_changes_the_directory_changes_it_for_itself_alone(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""A shard as the daemon has it, and what may become of it beside what its executor reports."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """
+    The executor died while it had the shard; what it has not reported it never will.
+
+    Attributes:
+        at_ns: When that was noticed, wall clock.
+        how: For people.
+        entered: Works that had begun, with the instants; None where nobody can tell.
+    """
+
+    at_ns: int
+    how: str
+    entered: Mapping[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The executor cannot work, and has not got the shard."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """
+    The shard was not sent, because some of its works cannot be encoded. The others can be armed again without them.
+
+    Attributes:
+        works: Why, by the index of the work.
+    """
+
+    works: Mapping[int, str]
+
+
+#: What an executor reports of a shard, or one of the three above.
+ShardEvent = Any
+
+
+class Shard:
+    """The daemon's end of a shard. What is said of it goes to `tell`, in order, on the supervisor's thread."""
+
+    def __init__(self, number: int, command: Any, tell: Callable[["Shard", ShardEvent], None]) -> None:
+        self.number = number
+        self.command = command
+        self.is_sent = False
+        self._tell = tell
+
+    def tell(self, event: ShardEvent) -> None:
+        """This has happened to it."""
+        self._tell(self, event)

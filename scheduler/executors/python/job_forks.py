@@ -1,0 +1,54 @@
+"""
+What is ours and no job's: the pipes to the daemon. Processes that jobs fork hold none of it open, and end with this one.
+
+A copy of a pipe would hide from the other end that this process has ended. A process that a job moves into a session of its
+own (setsid) is not ended.
+"""
+
+import os
+import signal
+from collections.abc import Sequence
+from typing import BinaryIO, NoReturn
+
+from scheduler.executors.python.board import Board
+
+
+def private_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Our two pipes, where no job finds them: what it reads is empty, what it prints is output."""
+    commands, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return commands, reports
+
+
+def keep_from_forks(descriptors: Sequence[int], board: Board | None = None) -> None:
+    """From now on, a process that this one forks has /dev/null in place of these descriptors, and not the board."""
+    ours = list(descriptors)
+
+    def forget() -> None:
+        if not ours:  # a forked process has forked in its turn: by now these numbers may be those of its own files
+            return
+        try:
+            null = os.open(os.devnull, os.O_RDWR)
+        except OSError:
+            for descriptor in ours:
+                os.close(descriptor)
+        else:
+            # Not closed: objects of ours still have these numbers, and would close what gets them next.
+            for descriptor in ours:
+                os.dup2(null, descriptor, inheritable=False)
+            os.close(null)
+        ours.clear()
+        if board is not None:
+            board.close()
+
+    os.register_at_fork(after_in_child=forget)
+
+
+def end_with_forks(status: int) -> NoReturn:
+    """End this process, and what its jobs have forked, if it leads a process group."""
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(status)
