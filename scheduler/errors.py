@@ -44,6 +44,10 @@ class LedgerError(TminusError):
     """The ledger cannot be opened, read or written."""
 
 
+class NoLedger(LedgerError):
+    """There is no ledger yet."""
+
+
 class LedgerLost(LedgerError):
     """Another process runs jobs on the ledger now: this one must end."""
 

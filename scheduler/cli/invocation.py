@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from scheduler.cli.output import Output
 from scheduler.clock import Clock, SystemClock
-from scheduler.errors import LedgerError, TminusError, UsageError
+from scheduler.errors import TminusError, UsageError
 from scheduler.jobsfile.load import JobsFile, Loaded
 from scheduler.jobsfile.problems import Severity
 from scheduler.ledger.engine import Ledger, open_ledger
@@ -84,13 +84,21 @@ class Invocation:
         except UsageError:
             return ZoneInfo("UTC")
 
+    @property
+    def ledger_place(self) -> tuple[where.Place, str | None]:
+        """Where the ledger lies, and the group that it is shared with."""
+        try:
+            file, settings = self.file, self.file.settings
+        except UsageError:  # no jobs file: the ledger may be named all the same
+            return where.ledger(self.ledger_url, None, None, os.environ), None
+        return where.ledger(self.ledger_url, file.ledger, self.path, os.environ), settings.ledger_group
+
     def open_ledger(self, *, create: bool = False) -> Ledger:
         """
         Raises:
             LedgerError: it is not there and is not to be made, or does not work.
         """
-        named, path, group = self._named_ledger()
-        place = where.ledger(self.ledger_url, named, path, os.environ)
+        place, group = self.ledger_place
         ledger = open_ledger(place.value, group=group, create=create)
         self.output.detail(f"ledger {ledger.url!r} ({place.why})")
         return ledger
@@ -130,14 +138,3 @@ class Invocation:
                 which = "those that it had last" if any(job.app == name for job in known) else "not known"
                 self.output.say(f"warning: the jobs in the code of {name} are {which}: {answer.wrong}")
         return updated(known, {name: answer.code for name, answer in answers.items() if not answer.wrong})
-
-    def _named_ledger(self) -> tuple[str | None, str | None, str | None]:
-        try:
-            return self.file.ledger, self.path, self.file.settings.ledger_group
-        except UsageError:
-            return None, None, None  # no jobs file: the ledger may be named all the same
-
-
-def no_ledger_yet(error: LedgerError) -> bool:
-    """Whether a command that only reads may say that there is nothing yet."""
-    return error.message.startswith("no ledger at ")

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 
 from scheduler.cli.invocation import Invocation
 from scheduler.cli.output import duration, offset
-from scheduler.errors import DaemonNeeded, TminusError
+from scheduler.errors import DaemonNeeded, NoLedger, TminusError
 from scheduler.instants import SECOND
 from scheduler.ledger import history, instances, requests
+from scheduler.ledger.databases import parse_url
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.instances import Instance
 from scheduler.ledger.lock import Lock, is_held, lock_of
 from scheduler.ledger.requests import Kind, Request
 from scheduler.model.occurrence import Occurrence, OccurrenceId
+from scheduler.operations.published_ledger import published, text_of
 from scheduler.operations.run_now import Wish, check
 from scheduler.operations.times import local
 from scheduler.outcome import Outcome
@@ -42,13 +44,23 @@ def run_now(invocation: Invocation, wish: Wish, *, wait: bool) -> int:
     for name in wish.jobs:
         if definitions.jobs[name].suspended:
             output.say(f"{name} is suspended; it runs all the same")
-    ledger = invocation.open_ledger(create=True)
+    elsewhere = _elsewhere(invocation)
+    try:
+        ledger = invocation.open_ledger(create=elsewhere is None or not wait)
+    except NoLedger:
+        if elsewhere is not None:
+            raise elsewhere from None
+        raise
     if not wait:
+        if elsewhere is not None:
+            output.say(f"warning: {elsewhere.message}")
         return _leave_it(invocation, ledger, wish)
     follower, lock = _Follower(invocation, ledger), lock_of(ledger)
     try:
         answer = _answer_or_lock(invocation, ledger, wish, lock)
         if answer is None:
+            if elsewhere is not None:
+                raise elsewhere
             _run_here(invocation, ledger, wish, lock, follower)
             return follower.report()
     finally:
@@ -60,6 +72,23 @@ def run_now(invocation: Invocation, wish: Wish, *, wait: bool) -> int:
         invocation.output.say("what was asked for goes on in the daemon; tminus history shows it")
         raise
     return follower.report()
+
+
+def _elsewhere(invocation: Invocation) -> DaemonNeeded | None:
+    """Why this command must not run jobs itself: a daemon runs the jobs of the same file on another ledger."""
+    path, mine = invocation.path, text_of(parse_url(invocation.ledger_place[0].value))
+    for one in published(path):
+        if one.ledger == mine:
+            continue
+        who = f"the daemon with pid {one.pid} runs the jobs of {path}"
+        if one.ledger is None:
+            error = DaemonNeeded(f"{who} and does not say on which ledger", hint="is it stopped, or stuck?")
+        else:
+            error = DaemonNeeded(f"{who} on another ledger: {one.ledger}", hint=f"ask it with --ledger {one.ledger}")
+        if one.is_trusted:
+            return error
+        invocation.output.say(f"warning: a process of another user says: {error.message}")
+    return None
 
 
 def _answer_or_lock(invocation: Invocation, ledger: Ledger, wish: Wish, lock: Lock) -> Request | None:

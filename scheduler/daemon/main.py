@@ -1,5 +1,6 @@
 """The daemon: the order of start, ready, reload and stop; signals."""
 
+import contextlib
 import functools
 import queue
 import signal
@@ -24,6 +25,7 @@ from scheduler.ledger.engine import Ledger
 from scheduler.ledger.lock import Lock, lock_of
 from scheduler.model.code import CodeJob, updated
 from scheduler.model.definitions import Definitions, Reload
+from scheduler.operations.published_ledger import Publication
 
 log = structlog.get_logger()
 
@@ -89,7 +91,10 @@ class Daemon:
             if not self._take(lock):
                 return 0
             self._ledger.guard = lock.check
-            return self._serve(lock)
+            with contextlib.closing(Publication(self._file.path, self._ledger.url)) as publication:
+                if not publication.is_published:
+                    log.warning("commands are not told which ledger this daemon uses: too many daemons use this jobs file")
+                return self._serve(lock)
         finally:
             lock.release()
 

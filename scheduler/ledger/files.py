@@ -11,7 +11,7 @@ from typing import overload
 
 from sqlalchemy.engine import URL
 
-from scheduler.errors import LedgerError, UsageError
+from scheduler.errors import LedgerError, NoLedger, UsageError
 
 #: `/var/lib` and `/srv` are this near, and hold what is not ours.
 _NEAR_THE_ROOT = 3
@@ -86,7 +86,7 @@ def prepare(path: Path, *, create: bool) -> None:
                 )
             return
         if not create:
-            raise LedgerError(f"no ledger at {path}", hint="nothing has run yet; `tminus daemon` and `tminus run-now` make it")
+            raise NoLedger(f"no ledger at {path}", hint="nothing has run yet; `tminus daemon` and `tminus run-now` make it")
         if not path.parent.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.parent.chmod(0o700)
