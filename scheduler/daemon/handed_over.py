@@ -68,7 +68,8 @@ def work_of(run: Run, due: Due, renderer: Renderer, index: int) -> Work:
     given, copy = run.work.given, run.work.given.get("request")
     request = RequestContext(**copy | {"body": copy["body"].encode()}) if copy else RequestContext()
     arguments = payload.dumps([given.get("args", []), given.get("kwargs", {})])
-    work = renderer.handed_over(due, index, ref=run.work.ref, arguments=arguments, request=request)
+    ref = run.work.ref
+    work = renderer.handed_over(due, index, ref=ref, declared_by=ref, arguments=arguments, request=request)
     json.dumps(wire.plain(work), default=wire.plain)  # raises here, and not while the others are sent
     return work
 

@@ -26,6 +26,7 @@ from scheduler.model import payload
 from scheduler.model.batch import Due
 from scheduler.model.chain import Function, Value
 from scheduler.model.job import MAX_BODY, CallTarget, FlaskTarget, HttpTarget, Message, Target
+from scheduler.outcome import Origin
 from scheduler.templates import as_text
 
 log = structlog.get_logger()
@@ -80,11 +81,19 @@ class Renderer:
             CannotRender: as `render`.
         """
         with _in_our_words(due):
-            put_in = self._for(due)
-            arguments = _as_json([[], put_in(function.kwargs)], "the arguments are")
-            request = self._around(due, put_in) if function.app else RequestContext()
-            given = value.as_text()
-            work = self._work(due, index, ref=function.ref, arguments=arguments, given=given, request=request, max_body=MAX_BODY)
+            # The ledger has the chain of a background run: nothing is put in, and the code must declare the link.
+            by = due.job.target.ref if isinstance(due.job.target, CallTarget) and due.origin is Origin.BACKGROUND else None
+            put_in: _PutIn = (lambda value: value) if by else self._for(due)
+            work = self._work(
+                due,
+                index,
+                ref=function.ref,
+                declared_by=by,
+                arguments=_as_json([[], put_in(function.kwargs)], "the arguments are"),
+                given=value.as_text(),
+                request=self._around(due, put_in) if function.app else RequestContext(),
+                max_body=MAX_BODY,
+            )
             return replace(work, latest_ns=LATEST_NS, keep_body=MAX_BODY)  # it has no grace, and what it gives flows on
 
     def handed_over(self, due: Due, index: int, **given: Any) -> Work:
@@ -99,6 +108,8 @@ class Renderer:
         Raises:
             CannotRender: as `render`.
         """
+        if due.origin is Origin.BACKGROUND:
+            return frozenset()  # as in `link`: nothing is put in
         functions = (handler for link in due.job.then for handler in link.handlers if isinstance(handler, Function))
         values = [*asdict(due.job.target).values(), *(function.kwargs for function in functions)]
         found = (reference for value in values for reference in templates.references(value))

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from scheduler.executors.python import declared
 from scheduler.flask import handover
 from scheduler.flask.handover import Run
 from scheduler.flask.words import chain, ref_of, span_ns
@@ -39,6 +40,7 @@ class Background(Generic[P, R]):
         if own := [word for word in _OURS if word in self._signature.parameters]:
             raise TypeError(f"@background: {name} has an argument {own[0]!r}, which is submit's own")
         self.ref = ref
+        declared.declare(ref, options.get("then", []))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call it here and now."""

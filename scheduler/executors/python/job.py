@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scheduler.clock import Clock
-from scheduler.executors.python import occurrence, output
+from scheduler.executors.python import declared, occurrence, output
 from scheduler.executors.python.answer import Answer, Unfit
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.call import Call
@@ -206,6 +206,8 @@ class Job(Party):
 
     def _prepare(self, import_s: float | None = None) -> Prepared:
         if self.work.ref is not None:
+            if self.work.declared_by is not None:
+                declared.check(self.work, lambda ref: self._loader.load(ref, import_s))
             function = self._loader.load(self.work.ref, import_s)
             return Call(self.work, self.work.ref, function, self._app)
         if self._app is None:

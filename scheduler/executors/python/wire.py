@@ -49,8 +49,7 @@ class Work:
         latest_ns: Started later than that (wall clock), it goes home instead.
         total_ns: From its start; then it is told to stop, and written off.
         kill_after_ns: After that, until the process of an isolated job is killed.
-        max_body: Of a view's answer, read.
-        keep_body: Of the answer or the result, sent back.
+        max_body, keep_body: Of a view's answer, read; of the answer or the result, sent back.
         keep_output: Of what it printed and logged, sent back.
     """
 
@@ -58,6 +57,7 @@ class Work:
     job: str
     occurrence: str
     ref: str | None
+    declared_by: str | None = None  #: the background function whose declaration must name `ref`
     arguments: str = "[[], {}]"
     given: str | None = None
     request: RequestContext = RequestContext()
