@@ -204,7 +204,7 @@ def job_of(name: str, job: language.Job, when: Scheduled, outside: Outside, plac
         zone=when.zone,
         timeouts=Timeouts(
             connect_ns=_given(timeout.connect, _BUILT_IN.timeout.connect),
-            first_byte_ns=_given(timeout.first_byte, _BUILT_IN.timeout.first_byte),
+            first_byte_ns=timeout.first_byte or 0,
             total_ns=_given(timeout.total, _BUILT_IN.timeout.total),
             kill_after_ns=_given(timeout.kill_after, _BUILT_IN.timeout.kill_after),
         ),

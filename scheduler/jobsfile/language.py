@@ -26,7 +26,7 @@ from scheduler.policies.overlap import Overlap
 
 #: What a job has where nothing is written; in the words of the file.
 BUILT_IN: Mapping[str, Any] = {
-    "timeout": {"connect": "3s", "first_byte": "10s", "total": "30s", "kill_after": "10s"},
+    "timeout": {"connect": "3s", "total": "30s", "kill_after": "10s"},
     "misfire_grace_time": "30s",
     "coalesce": "latest",
     "max_instances": 1,
@@ -192,7 +192,7 @@ class Timeout(Map):
     """How long each part of an attempt may take, from its start."""
 
     connect: Annotated[Span, Field(description="Until the connection stands. Built in: 3s.")] = None
-    first_byte: Annotated[Span, Field(description="Until the first byte of the answer. Built in: 10s.")] = None
+    first_byte: Annotated[Span, Field(description="Until the first byte of the answer. Built in: no limit.")] = None
     total: Annotated[Span, Field(description="Until the last byte of the answer. Built in: 30s.")] = None
     kill_after: Annotated[Span, Field(description="From a timeout to the end of an isolated process. Built in: 10s.")] = None
 

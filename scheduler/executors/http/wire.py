@@ -31,7 +31,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     headers: list[str]  #: `Name: value` lines
     body: bytes | None
     connect_ms: int
-    first_byte_ms: int
+    first_byte_ms: int  #: 0: no limit of its own
     total_ms: int
     latest_ns: int  #: started later than that (wall clock), it goes home instead
     max_body: int  #: of the answer, read

@@ -169,6 +169,17 @@ def test_a_hold_does_not_count_against_the_timeouts(executor: ExecutorProcess, t
     assert (shard[0].cause, shard[0].armed) == (None, True)
 
 
+def test_without_a_limit_for_the_first_byte_the_total_is_the_only_one(executor: ExecutorProcess, target: TargetServer) -> None:
+    requests = [
+        a_request(f"{target.url}/delay/1500", 0, first_byte_ms=0),
+        a_request(f"{target.url}/stall", 1, first_byte_ms=0, total_ms=500),
+    ]
+    shard = executor.run_unarmed(requests)
+    assert (shard[0].cause, shard[0].status) == (None, 200)
+    words = f"no complete answer from {target.name} within 0.5 s (timeout.total)"
+    assert (shard[1].cause, shard[1].detail) == (Cause.TIMEOUT, words)
+
+
 def test_informational_answers_are_passed_over(executor: ExecutorProcess, target: TargetServer) -> None:
     answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK + b"Content-Length: 2\r\n\r\nok"
     (finished,) = executor.run_unarmed([a_request(target.url + raw(answer))]).finished

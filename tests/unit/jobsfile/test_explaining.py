@@ -44,7 +44,6 @@ def test_each_value_and_its_place(tmp_path: Path) -> None:
         ("http.tls.insecure", "false", "built in"),
         ("timeout.connect", "2s", "defaults, jobs.yaml:4"),
         ("timeout.total", "1m", "jobs.yaml:15"),
-        ("timeout.first_byte", "10s", "built in"),
         ("misfire_grace_time", "30s", "built in"),
         ("coalesce", "latest", "built in"),
         ("max_instances", "1", "built in"),

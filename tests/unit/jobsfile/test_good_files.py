@@ -105,7 +105,7 @@ def test_the_smallest_file(tmp_path: Path) -> None:
         schedule=(Cron("30 11 * * *", "UTC"),),
         schedule_text="30 11 * * *",
         zone="UTC",
-        timeouts=Timeouts(connect_ns=3 * SECOND, first_byte_ns=10 * SECOND, total_ns=30 * SECOND, kill_after_ns=10 * SECOND),
+        timeouts=Timeouts(connect_ns=3 * SECOND, first_byte_ns=0, total_ns=30 * SECOND, kill_after_ns=10 * SECOND),
         misfire_grace_ns=30 * SECOND,
         coalesce=Coalesce.LATEST,
         max_instances=1,
@@ -197,7 +197,7 @@ def test_values_that_are_built_in_may_be_written_and_mean_the_same(tmp_path: Pat
           history: {keep: 90d, body: on_failure, max_body: 64KiB}
           reload: watch
         defaults:
-          timeout: {connect: 3s, first_byte: 10s, total: 30s}
+          timeout: {connect: 3s, total: 30s}
           misfire_grace_time: 30s
           coalesce: latest
           catchup_window: 0
