@@ -48,6 +48,12 @@ class NoLedger(LedgerError):
     """There is no ledger yet."""
 
 
+class OldLedger(LedgerError):
+    """The ledger is older than this program, and this command may not migrate it."""
+
+    exit_code = 3
+
+
 class LedgerLost(LedgerError):
     """Another process runs jobs on the ledger now: this one must end."""
 

@@ -95,11 +95,14 @@ class Invocation:
 
     def open_ledger(self, *, create: bool = False) -> Ledger:
         """
+        Args:
+            create: For commands that run jobs: make one if there is none, and let an older one be migrated once it is locked.
+
         Raises:
             LedgerError: it is not there and is not to be made, or does not work.
         """
         place, group = self.ledger_place
-        ledger = open_ledger(place.value, group=group, create=create)
+        ledger = open_ledger(place.value, group=group, create=create, upgrade=False, upgrade_later=create)
         self.output.detail(f"ledger {ledger.url!r} ({place.why})")
         return ledger
 

@@ -9,7 +9,7 @@ from scheduler.errors import DaemonNeeded, NoLedger, TminusError
 from scheduler.instants import SECOND
 from scheduler.ledger import history, instances, requests
 from scheduler.ledger.databases import parse_url
-from scheduler.ledger.engine import Ledger
+from scheduler.ledger.engine import Ledger, bring_up_to_date, check_schema
 from scheduler.ledger.instances import Instance
 from scheduler.ledger.lock import Lock, is_held, lock_of
 from scheduler.ledger.requests import Kind, Request
@@ -104,6 +104,7 @@ def _answer_or_lock(invocation: Invocation, ledger: Ledger, wish: Wish, lock: Lo
     output, clock, waits_for = invocation.output, invocation.clock, ""
     known_ns = clock.monotonic_ns()
     while not lock.acquire():
+        check_schema(ledger)
         holder = instances.latest(ledger)
         if holder is None or holder.stopped_ns is not None:  # whoever has just taken the lock has no row yet
             who = "another process"
@@ -140,6 +141,7 @@ def _silent(who: str) -> DaemonNeeded:
 
 
 def _leave_it(invocation: Invocation, ledger: Ledger, wish: Wish) -> int:
+    check_schema(ledger)
     request = requests.ask(ledger, Kind.RUN_NOW, wish.as_body(), now_ns=invocation.clock.wall_ns())
     holder, found = instances.latest(ledger), list[Occurrence]()
     if holder is not None and holder.kind == "daemon" and is_held(ledger):
@@ -183,6 +185,7 @@ def _run_here(invocation: Invocation, ledger: Ledger, wish: Wish, lock: Lock, fo
 
     logs.set_up(quiet=not invocation.output.verbose, color=invocation.output.color)
     invocation.output.say("no daemon runs on this ledger: this command runs what was asked for")
+    bring_up_to_date(ledger)
     ledger.guard = lock.check
     run_here(ledger, invocation.definitions, wish, clock=invocation.clock, follow=follower.follow)
 

@@ -21,7 +21,7 @@ from scheduler.instants import SECOND
 from scheduler.jobsfile.load import JobsFile, Loaded
 from scheduler.jobsfile.problems import Problem
 from scheduler.ledger import instances
-from scheduler.ledger.engine import Ledger
+from scheduler.ledger.engine import Ledger, bring_up_to_date
 from scheduler.ledger.lock import Lock, lock_of
 from scheduler.model.code import CodeJob, updated
 from scheduler.model.definitions import Definitions, Reload
@@ -90,6 +90,7 @@ class Daemon:
         try:
             if not self._take(lock):
                 return 0
+            bring_up_to_date(self._ledger)
             self._ledger.guard = lock.check
             with contextlib.closing(Publication(self._file.path, self._ledger.url)) as publication:
                 if not publication.is_published:

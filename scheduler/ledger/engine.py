@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine
 
-from scheduler.errors import LedgerError
+from scheduler.errors import LedgerError, NoLedger, OldLedger
 from scheduler.ledger import files
 from scheduler.ledger.databases import engine_of, in_our_words, parse_url
 from scheduler.ledger.tables import SCHEMA
@@ -26,12 +26,14 @@ class Ledger:
     Attributes:
         url: Where it lies; the password, if any, is masked in its text.
         path: The file of a SQLite ledger, without symbolic links.
+        old_schema: What it is to be migrated from as soon as this process has its lock; None if it is up to date.
         guard: Called at the beginning of each transaction that writes, by a process that runs jobs: it must still hold the lock.
     """
 
     def __init__(self, url: URL, engine: Engine, path: Path | None) -> None:
         self.url = url
         self.path = path
+        self.old_schema: str | None = None
         self.guard: Callable[[Connection], None] = lambda _: None
         self._named = files.path_of(url)
         self._file = files.identity(self._named)
@@ -94,35 +96,76 @@ class Ledger:
         self._reader.dispose()
 
 
-def open_ledger(url: str, *, group: str | None = None, create: bool = True, upgrade: bool = True) -> Ledger:
+def open_ledger(
+    url: str, *, group: str | None = None, create: bool = True, upgrade: bool = True, upgrade_later: bool = False
+) -> Ledger:
     """
-    Open a ledger, make it where it is not there yet, and migrate an older one.
+    Open a ledger; make it if there is none, and migrate an older one.
 
     Args:
         url: `sqlite:////path/to/ledger.db` or `postgresql+psycopg://user@host/name`.
         group: Who else may open a SQLite ledger.
         create: Whether to make one that is not there.
-        upgrade: Whether to migrate an older one; False where Alembic may be missing.
+        upgrade: Whether to migrate an older one. An older daemon may still use it, and Alembic may be missing.
+        upgrade_later: Whether the caller does that, with `bring_up_to_date`, as soon as it has the ledger's lock.
 
     Raises:
         UsageError: the URL is none, or of a database that is not supported.
-        LedgerError: it cannot be opened, is not ours, is newer than this program, or older and is not to be migrated.
+        NoLedger: it is not there, and is not to be made.
+        OldLedger: it is older and is not to be migrated.
+        LedgerError: it cannot be opened, is not ours, or is newer than this program.
     """
     parsed = parse_url(url)
     path, at = files.path_of(parsed), parsed
     if path is not None:
         path = files.real(path)
-        files.prepare(path, create=create)
         at = parsed.set(database=str(path))
+        if not files.is_there(path):
+            if not create:
+                raise NoLedger(f"no ledger at {path}", hint="nothing has run yet; `tminus daemon` and `tminus run-now` make it")
+            _make(parsed, path)
     ledger = Ledger(parsed, engine_of(at), path)
     try:
-        _bring_up_to_date(ledger, upgrade=upgrade)
+        found = _schema_of(ledger)
+        if found is None and not create:
+            raise NoLedger(f"the ledger {ledger.url!r} is empty", hint="the tminus daemon makes its tables when it starts")
+        if found is None or (found != SCHEMA and upgrade):
+            _migrate(ledger)
+        elif found != SCHEMA:
+            ledger.old_schema = found
+        if not upgrade_later:
+            check_schema(ledger)
+        if path is not None and (create or upgrade):
+            _write_ahead(ledger)
         if path is not None and group:
             files.share(path, group=group)
     except BaseException:
         ledger.close()
         raise
     return ledger
+
+
+def check_schema(ledger: Ledger) -> None:
+    """
+    Raises:
+        OldLedger: the ledger is older than this program, and was opened with `upgrade_later`.
+    """
+    if ledger.old_schema is not None:
+        hint = "start the tminus daemon on it, of the same version as this environment's"
+        raise OldLedger(f"the ledger {ledger.url!r} has schema {ledger.old_schema}, and this tminus needs {SCHEMA}", hint=hint)
+
+
+def bring_up_to_date(ledger: Ledger) -> None:
+    """
+    Migrate a ledger that was opened with `upgrade_later`; the caller has its lock.
+
+    Raises:
+        LedgerError: it cannot be migrated.
+    """
+    if ledger.old_schema is not None:
+        if _schema_of(ledger) != SCHEMA:  # another process may have done it
+            _migrate(ledger)
+        ledger.old_schema = None
 
 
 def insert_or_skip(connection: Connection, table: sa.Table) -> Any:
@@ -138,25 +181,39 @@ def insert_or_update(connection: Connection, table: sa.Table, *, key: Sequence[s
     return statement.on_conflict_do_update(index_elements=key, set_={name: statement.excluded[name] for name in changed})
 
 
-def _bring_up_to_date(ledger: Ledger, *, upgrade: bool) -> None:
+def _make(url: URL, path: Path) -> None:
+    with files.making(path) as new:
+        if new is not None:
+            ledger = Ledger(url, engine_of(url.set(database=str(new))), new)
+            try:
+                _migrate(ledger)
+            finally:
+                ledger.close()
+
+
+def _migrate(ledger: Ledger) -> None:
+    from scheduler.ledger.migrate import migrate  # Alembic takes its time to import, and is hardly ever needed
+
+    migrate(ledger)
+
+
+def _schema_of(ledger: Ledger) -> str | None:
+    """
+    The schema that a ledger has; None if it has no tables yet.
+
+    Raises:
+        LedgerError: it is not ours, or newer than this program.
+    """
     with ledger.read() as connection:
         present = set(sa.inspect(connection).get_table_names())
-        found = (
-            connection.exec_driver_sql("SELECT version_num FROM tminus_schema").scalar() if "tminus_schema" in present else None
-        )
+        query = "SELECT version_num FROM tminus_schema"
+        found = connection.exec_driver_sql(query).scalar() if "tminus_schema" in present else None
     if found is None and present:
         raise LedgerError(f"{ledger.url!r} is not a tminus ledger", hint="it holds other tables; name another database")
-    if found is None and not upgrade:
-        raise LedgerError(f"the ledger {ledger.url!r} is empty", hint="the tminus daemon makes its tables when it starts")
-    if found != SCHEMA and not upgrade:
-        hint = "start the tminus daemon on it, of the same version as this environment's"
-        raise LedgerError(f"the ledger {ledger.url!r} has schema {found}, and this tminus needs {SCHEMA}", hint=hint)
-    if found != SCHEMA:
-        from scheduler.ledger.migrate import migrate  # Alembic takes its time to import, and is hardly ever needed
-
-        migrate(ledger, found)
-    if ledger.path is not None:
-        _write_ahead(ledger)
+    if found is not None and str(found) > SCHEMA:
+        said = f"the ledger {ledger.url!r} has schema {found}, newer than this program's {SCHEMA}"
+        raise LedgerError(said, hint="install the tminus that wrote it, or a newer one; nothing was changed")
+    return found
 
 
 def _write_ahead(ledger: Ledger) -> None:

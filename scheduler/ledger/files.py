@@ -2,21 +2,24 @@
 
 import contextlib
 import errno
+import fcntl
+import grp
 import os
-import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import overload
 
 from sqlalchemy.engine import URL
 
-from scheduler.errors import LedgerError, NoLedger, UsageError
+from scheduler.errors import LedgerError, UsageError
 
 #: `/var/lib` and `/srv` are this near, and hold what is not ours.
 _NEAR_THE_ROOT = 3
 _COMPANIONS = ("", "-wal", "-shm", ".lock")
 _MOST_LINKS = 40
+#: SQLite's smallest page; it takes a shorter file for a new database.
+_SMALLEST = 512
 
 
 def path_of(url: URL) -> Path | None:
@@ -67,32 +70,69 @@ def lock_file(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def prepare(path: Path, *, create: bool) -> None:
+def is_there(path: Path) -> bool:
     """
-    Make the file and its folder where they are not there yet: 0600 in 0700, whatever the umask.
+    Whether there is a file that may hold a ledger.
 
     Raises:
-        LedgerError: it is not there and is not to be made, or cannot be, or is no file.
+        LedgerError: it is no file, has several names, or is empty: a new one is never seen before its tables are made.
     """
     try:
-        if path.exists():
-            if not path.is_file():
-                raise explain(path, "no file")
-            names = path.stat().st_nlink
-            if names > 1:
-                hint = f"remove the others; `find DIR -samefile {path}` finds them"
-                raise LedgerError(
-                    f"the ledger {path} has {names} names, and SQLite damages a database that has several", hint=hint
-                )
-            return
-        if not create:
-            raise NoLedger(f"no ledger at {path}", hint="nothing has run yet; `tminus daemon` and `tminus run-now` make it")
+        about = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise explain(path, error.strerror or str(error)) from error
+    if not stat.S_ISREG(about.st_mode):
+        raise explain(path, "no file")
+    if about.st_nlink > 1:
+        hint = f"remove the others; `find DIR -samefile {path}` finds them"
+        said = f"the ledger {path} has {about.st_nlink} names, and SQLite damages a database that has several"
+        raise LedgerError(said, hint=hint)
+    if about.st_size < _SMALLEST:
+        hint = "restore it from a backup; if it is to be a new one, remove it, and the next start makes it"
+        size = f"has only {about.st_size} bytes" if about.st_size else "is empty"
+        raise LedgerError(f"the ledger {path} {size}: what was in it is lost", hint=hint)
+    return True
+
+
+@contextlib.contextmanager
+def making(path: Path) -> Iterator[Path | None]:
+    """
+    Make a file, 0600 in a folder 0700, whatever the umask. One process at a time; nobody sees the file before it is complete.
+
+    Yields:
+        The name to write to, which becomes the right one at the end; None if another process has made the file meanwhile.
+
+    Raises:
+        LedgerError: it cannot be made.
+    """
+    new = path.with_name(f".{path.name}.new")
+    try:
         if not path.parent.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.parent.chmod(0o700)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-        os.fchmod(descriptor, 0o600)
-        os.close(descriptor)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if is_there(path):
+                yield None
+                return
+            # Of a process that was killed; and SQLite would take what is left of a removed ledger for a part of the new one.
+            leftovers = [new, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))]
+            for leftover in [*leftovers, new.with_name(new.name + "-journal")]:
+                leftover.unlink(missing_ok=True)
+            descriptor = os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+            os.fchmod(descriptor, 0o600)
+            os.close(descriptor)
+            try:
+                yield new
+                new.replace(path)
+                os.fsync(folder)
+            finally:
+                new.unlink(missing_ok=True)
+        finally:
+            os.close(folder)
     except OSError as error:
         raise explain(path, error.strerror or str(error)) from error
 
@@ -104,15 +144,33 @@ def share(path: Path, *, group: str) -> None:
     Raises:
         LedgerError: there is no such group, or this user may not give them to it.
     """
-    if _is_ours_alone(path.parent):
-        _give(path.parent, group)
-        path.parent.chmod(0o2770)
-    for companion in _COMPANIONS:
-        file = path.with_name(path.name + companion)
-        with contextlib.suppress(FileNotFoundError):
-            if file.stat().st_uid == os.geteuid():
-                _give(file, group)
-                file.chmod(0o660)
+    try:
+        gid = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise UsageError(f"ledger_group: no group {group!r} on this machine", hint=f"groupadd {group}") from None
+    files = [(path.with_name(path.name + companion), 0o660) for companion in _COMPANIONS]
+    for file, mode in [(path.parent, 0o2770), *files] if _is_ours_alone(path.parent) else files:
+        try:
+            _give(file, gid, mode)
+        except FileNotFoundError:
+            pass
+        except PermissionError:
+            hint = f"make this user a member of {group}: usermod -aG {group} USER"
+            raise LedgerError(f"not permitted to give {file} to the group {group}", hint=hint) from None
+
+
+def _give(path: Path, gid: int, mode: int) -> None:
+    """Only what is ours: a member of the group may have put a link in its place."""
+    # Without opening the file itself: see `byte_locks.py`.
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        about = os.fstat(descriptor)
+        is_single = stat.S_ISDIR(about.st_mode) or (stat.S_ISREG(about.st_mode) and about.st_nlink == 1)
+        if is_single and about.st_uid == os.geteuid():
+            os.chown(f"/proc/self/fd/{descriptor}", -1, gid)
+            os.chmod(f"/proc/self/fd/{descriptor}", mode)
+    finally:
+        os.close(descriptor)
 
 
 @overload
@@ -219,13 +277,3 @@ def _is_ours_alone(folder: Path) -> bool:
     is_common = about.st_mode & (stat.S_ISVTX | stat.S_IWOTH)
     is_of_the_system = len(folder.resolve().parts) <= _NEAR_THE_ROOT and any(entry.is_dir() for entry in folder.iterdir())
     return about.st_uid == os.geteuid() and not is_common and not is_of_the_system
-
-
-def _give(path: Path, group: str) -> None:
-    try:
-        shutil.chown(path, group=group)
-    except LookupError:
-        raise UsageError(f"ledger_group: no group {group!r} on this machine", hint=f"groupadd {group}") from None
-    except PermissionError:
-        hint = f"make this user a member of {group}: usermod -aG {group} USER"
-        raise LedgerError(f"not permitted to give {path} to the group {group}", hint=hint) from None

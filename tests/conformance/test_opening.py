@@ -1,5 +1,6 @@
 """A ledger is made, migrated or refused, by one at a time and in words."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,9 @@ from pysqlite3 import dbapi2
 
 from scheduler.errors import LedgerError
 from scheduler.ledger import history
-from scheduler.ledger.engine import Ledger, open_ledger
+from scheduler.ledger.engine import Ledger, bring_up_to_date, check_schema, open_ledger
 from scheduler.ledger.tables import SCHEMA, metadata
-from tests.support.ledgers import T, full_url, open_it, opened, run_batch
+from tests.support.ledgers import T, full_url, make_older, open_it, opened, run_batch
 from tests.support.other_process import another_process
 from tests.support.postgres import a_schema_of_its_own
 
@@ -98,6 +99,25 @@ def test_a_ledger_whose_file_has_gone_takes_nothing_more(tmp_path: Path) -> None
             run_batch(ledger, [1.0])
         (tmp_path / "elsewhere.db").rename(path)
         run_batch(ledger, [1.0], planned_at_ns=T + 1)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_an_older_ledger_is_migrated_only_by_who_has_its_lock(tmp_path: Path, kind: str) -> None:
+    with contextlib.ExitStack() as stack:
+        url = f"sqlite:///{tmp_path}/ledger.db" if kind == "sqlite" else stack.enter_context(a_schema_of_its_own())
+        make_older(url, "0002")
+        error = refusal(url, upgrade=False)
+        assert error.message.endswith(f"has schema 0002, and this tminus needs {SCHEMA}")
+        assert error.exit_code == 3
+        later = open_ledger(url, upgrade=False, upgrade_later=True)
+        stack.callback(later.close)
+        assert schema_of(later) == "0002"
+        with pytest.raises(LedgerError, match="has schema 0002"):
+            check_schema(later)
+        for _ in range(2):
+            bring_up_to_date(later)
+            check_schema(later)
+        assert schema_of(later) == SCHEMA
 
 
 def test_a_newer_ledger_is_refused_and_left_alone(ledger: Ledger) -> None:

@@ -143,8 +143,10 @@ def test_an_empty_ledger_is_said_to_be_empty_and_the_traceback_has_the_hint(shop
         file.unlink()
     (tmp_path / "ledger.db").touch(mode=0o600)
     error = refusal(shop)
-    assert error.message == f"the ledger sqlite:///{tmp_path}/ledger.db is empty"
-    assert traceback.format_exception(error)[-1] == "hint: the tminus daemon makes its tables when it starts\n"
+    assert error.message == f"the ledger {tmp_path}/ledger.db is empty: what was in it is lost"
+    hint = "restore it from a backup; if it is to be a new one, remove it, and the next start makes it"
+    assert traceback.format_exception(error)[-1] == f"hint: {hint}\n"
+    (tmp_path / "ledger.db").unlink()
     open_ledger(f"sqlite:///{tmp_path}/ledger.db").close()
     assert handed_over(shop) in ids(tmp_path)
 

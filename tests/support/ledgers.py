@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 from sqlalchemy.engine import URL
 
 from scheduler.errors import LedgerError, LockTimeout, TminusError
@@ -157,6 +159,20 @@ def _insist(ledger: Ledger, dues: Sequence[Due], instance: str) -> frozenset[Occ
             return commit(ledger, release)
         except LedgerError:
             continue
+
+
+def make_older(url: str, schema: str) -> None:
+    """A ledger as an older program has made it."""
+    path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else None
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    engine, config = sa.create_engine(url), Config()
+    config.set_main_option("script_location", "scheduler.ledger:migrations")
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, schema)
+    engine.dispose()
 
 
 @contextmanager

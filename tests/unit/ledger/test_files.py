@@ -1,6 +1,7 @@
 """A SQLite ledger as a file: made with the right modes, and in words where it cannot be opened."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,10 +61,48 @@ def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
         assert mode(tmp_path / "mine") == "0o755"
 
 
-def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
-    (tmp_path / "ledger.db").touch()
-    with opened(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+@pytest.mark.parametrize("create", [True, False])
+def test_an_empty_file_is_refused_and_stays_empty(tmp_path: Path, create: bool) -> None:
+    path = tmp_path / "ledger.db"
+    path.touch()
+    error = refusal(path, create=create)
+    assert error.message == f"the ledger {path} is empty: what was in it is lost"
+    assert error.hint == "restore it from a backup; if it is to be a new one, remove it, and the next start makes it"
+    assert [(file.name, file.stat().st_size) for file in tmp_path.iterdir()] == [("ledger.db", 0)]
+
+
+@pytest.mark.parametrize("length", [1, 100, 4096, 20_000])
+def test_a_file_that_was_cut_off_is_refused(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "ledger.db"
+    with opened(f"sqlite:///{path}") as ledger:
+        run_batch(ledger, [0.5])
+    os.truncate(path, length)
+    assert re.search("is not a tminus ledger, or is damaged|what was in it is lost", refusal(path).message)
+    assert path.stat().st_size == length
+
+
+def test_what_is_left_of_a_removed_ledger_is_no_part_of_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with opened(f"sqlite:///{path}") as ledger:
+        run_batch(ledger, [0.5])
+        (tmp_path / "kept").write_bytes((tmp_path / "ledger.db-wal").read_bytes())
+    path.unlink()
+    (tmp_path / "kept").rename(tmp_path / "ledger.db-wal")
+    (tmp_path / ".ledger.db.new").write_text("of a process that was killed")
+    with opened(f"sqlite:///{path}") as ledger:
         assert history.find(ledger) == []
+    assert {file.name for file in tmp_path.iterdir()} == {"ledger.db"}
+
+
+def test_a_reader_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with opened(f"sqlite:///{path}") as ledger, ledger.own_connection() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+    before = path.read_bytes()
+    ledger = open_ledger(f"sqlite:///{path}", create=False, upgrade=False)
+    assert history.find(ledger) == []
+    ledger.close()
+    assert path.read_bytes() == before
 
 
 def test_a_link_leads_to_the_ledger(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from scheduler.errors import UsageError
 from scheduler.instants import SECOND
 from scheduler.ledger.engine import open_ledger
+from scheduler.ledger.files import share
 from scheduler.ledger.lock import lock_of
 from scheduler.ledger.named_locks import acquire
 from tests.support.ledgers import an_instance, open_it
@@ -158,3 +159,18 @@ def test_a_common_folder_is_not_handed_to_the_group(path: Path, near_the_root: P
     after = path.parent.stat()
     assert (after.st_mode, after.st_gid) == (before.st_mode, before.st_gid)
     assert modes(path.parent)["ledger.db"] == ("0o660", GROUP.gr_gid)
+
+
+@pytest.mark.parametrize("planted", ["ledger.db.lock", "ledger.db-wal", "ledger.db-shm"])
+def test_what_a_member_has_planted_is_not_given_to_the_group(path: Path, planted: str) -> None:
+    open_ledger(f"sqlite:///{path}", group=GROUP.gr_name).close()
+    ours = path.parent.parent / "ours"
+    ours.write_text("nobody else's")
+    ours.chmod(0o600)
+    link = path.parent / planted
+    for plant in (link.symlink_to, link.hardlink_to):
+        link.unlink(missing_ok=True)
+        plant(ours)
+        share(path, group=GROUP.gr_name)
+        assert (stat.S_IMODE(ours.stat().st_mode), ours.stat().st_gid) == (0o600, os.getegid())
+        link.unlink()
