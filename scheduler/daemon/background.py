@@ -16,7 +16,10 @@ import structlog
 
 from scheduler.daemon.calls import Call, Calls, Came
 from scheduler.daemon.handed_over import due_of, ended, work_of
+from scheduler.daemon.render import CannotRender
 from scheduler.daemon.station import Station
+from scheduler.daemon.supervisor import Supervisor
+from scheduler.daemon.suspects import Suspects
 from scheduler.errors import LedgerError
 from scheduler.instants import SECOND
 from scheduler.ledger import background, history, runs, upkeep
@@ -28,8 +31,10 @@ from scheduler.outcome import Outcome
 
 log = structlog.get_logger()
 
-#: With the first one, where nobody can say how the earlier ones went.
-MOST_ATTEMPTS = 3
+#: Deaths of its process that count against a run; after that many it is not called again.
+_MOST_DEATHS = 3
+#: Calls of a run of which no end is known, whoever is to blame: a run must not take the whole machine down for ever.
+MOST_CALLS = 10
 _LOOK_S = 0.05
 #: What comes within this is one transaction: the web workers want the ledger, too.
 _GATHER_S = 0.02
@@ -49,7 +54,8 @@ class Background:
         self._station = station
         self._wake = threading.Event()
         self._changed = threading.Event()
-        self._calls = Calls(station, wake=self._wake.set)
+        self._calls = Calls(station, wake=self._wake.set, doubts=True)
+        self._suspects = Suspects(station.executors)
         self._running: dict[int, Run] = {}
         self._came: deque[Came] = deque()  #: not yet in the ledger, or with the recorder
         self._doubtful: set[int] = set()  #: never called; whether the ledger says that they are about to be is not known
@@ -145,6 +151,7 @@ class Background:
             background.report(self._station.ledger, progress)
         if not self._stopping.is_set() and (came or self._is_time_to_look()):
             self._begin_what_waits()
+        self._suspects.release_all_but(self._running)
         self._leave_no_trace()
 
     def _cancel(self, number: int) -> None:
@@ -200,8 +207,20 @@ class Background:
             is_resting = self._looked_ns < self._resting.get(app.name, 0)
             if room > 0 and not is_resting and (found := background.pending(ledger, app.name, now_ns=now_ns, limit=room)):
                 self._begin(app, found)
+            room = min(room - len(found), self._suspects.room(app.name)) if room > 0 and not is_resting else 0
+            if room > 0:
+                self._begin_suspects(app, background.pending(ledger, app.name, now_ns=now_ns, limit=room, suspects=True))
 
-    def _begin(self, app: App, found: Sequence[Run]) -> None:
+    def _begin_suspects(self, app: App, found: Sequence[Run]) -> None:
+        for run in found:
+            try:
+                runner = self._suspects.runner(app.name, run.number)
+            except (CannotRender, OSError) as error:
+                self._rest(app.name, str(error))
+                return
+            self._begin(app, [run], runner)
+
+    def _begin(self, app: App, found: Sequence[Run], runner: Supervisor | None = None) -> None:
         calls: dict[int, Call] = {}
         refused: dict[int, str] = {}
         for run in found:
@@ -219,9 +238,8 @@ class Background:
             run.number: _without_options(run) if refused[run.number] else run for run in found if run.number in begun
         }
         self._came += [Came(owner=number, failed=refused[number]) for number in begun if refused[number]]
-        self._calls.begin(
-            RunnerKey(app.name), [call for number, call in calls.items() if number in begun and not refused[number]]
-        )
+        calls = {number: call for number, call in calls.items() if number in begun and not refused[number]}
+        self._calls.begin(RunnerKey(app.name), list(calls.values()), runner)
 
     def _take(self, came: Came) -> None:
         run, is_cancelled = self._running[came.owner], came.owner in self._cancelled
@@ -229,6 +247,8 @@ class Background:
             # Its application does not work at the moment. What was accepted waits until it does.
             background.put_back(self._station.ledger, [run.number])
             self._rest(run.work.app, came.cannot)
+        elif came.doubted and not is_cancelled:
+            background.suspect(self._station.ledger, run, run.deaths.one_more(is_alone=False), None)
         else:
             self._end(run, came, is_cancelled=is_cancelled)
         del self._running[came.owner]
@@ -246,9 +266,10 @@ class Background:
         end = ended(
             run, came, earlier, now_ns=now_ns, is_cancelled=is_cancelled, history=self._station.definitions.daemon.history
         )
-        if end.outcome is Outcome.UNKNOWN and run.attempt < MOST_ATTEMPTS:
+        deaths = run.deaths.one_more(is_alone=came.is_alone)
+        if end.outcome is Outcome.UNKNOWN and deaths.alone < _MOST_DEATHS and run.attempt < MOST_CALLS:
             log.warning("background run is called again", occurrence=str(run.occurrence), reason=end.reason)
-            background.again(self._station.ledger, {run.number: end.attempts[-1]})
+            background.suspect(self._station.ledger, run, deaths, end.attempts[-1])
             return
         if end.outcome is not Outcome.SUCCEEDED:
             log.warning(end.outcome.value, occurrence=str(run.occurrence), reason=end.reason)

@@ -14,6 +14,7 @@ from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.render import CannotRender, Renderer
 from scheduler.daemon.shards import Broken, Lost, Shard, ShardEvent, Unsendable
 from scheduler.daemon.station import Station
+from scheduler.daemon.supervisor import Supervisor
 from scheduler.executors.python.wire import Armed, Ended, Finished, Progress, Results, Work
 from scheduler.instants import SECOND
 from scheduler.model.batch import Due
@@ -59,6 +60,8 @@ class Came:
         cannot: Why it was not called: its application does not work at the moment.
         failed: Why it was not called, and never can be.
         lost: Why nobody can say how far it came.
+        doubted: Why its process may have ended because of it, though it was not entered.
+        is_alone: Nothing else ran in the process that has died.
         started_ns: When a lost one was entered, wall clock; 0 where that is not known.
     """
 
@@ -69,7 +72,14 @@ class Came:
     cannot: str = ""
     failed: str = ""
     lost: str = ""
+    doubted: str = ""
+    is_alone: bool = False
     started_ns: int = 0
+
+    @property
+    def was_called(self) -> bool:
+        """Whether it may have been entered."""
+        return self.finished is not None or bool(self.lost)
 
 
 @dataclass(slots=True, eq=False)
@@ -95,11 +105,13 @@ class Calls:
 
     Args:
         wake: Called from other threads when there is something for `came`.
+        doubts: Report a call whose process dies while it is prepared, instead of preparing it again in the next one.
     """
 
-    def __init__(self, station: Station, *, wake: Callable[[], None]) -> None:
+    def __init__(self, station: Station, *, wake: Callable[[], None], doubts: bool = False) -> None:
         self._station = station
         self._wake = wake
+        self._doubts = doubts
         self._running: set[_Together] = set()
         self._came: list[Came] = []
         self._progress: dict[int, tuple[float, str]] = {}
@@ -117,8 +129,13 @@ class Calls:
         """How many each runner has."""
         return sum((Counter({one.key: len(one.calls)}) for one in self._running), Counter())
 
-    def begin(self, key: RunnerKey, calls: Sequence[Call]) -> None:
-        """Call these, all in one runner."""
+    def begin(self, key: RunnerKey, calls: Sequence[Call], executor: Supervisor | None = None) -> None:
+        """
+        Call these, all in one runner.
+
+        Args:
+            executor: That runner; None: the one in use for this application.
+        """
         together, renderer = _Together(key, self._ready_by_ns()), self._station.renderer()
 
         def tell(_flight: Flight, shard: Shard, event: ShardEvent) -> None:
@@ -126,7 +143,8 @@ class Calls:
             self._wake()
 
         try:
-            together.flight = Flight(partial(self._station.executors.runner, key), clock=self._station.clock, tell=tell)
+            runner = partial(self._station.executors.runner, key) if executor is None else lambda: executor
+            together.flight = Flight(runner, clock=self._station.clock, tell=tell)
         except CannotRender as error:  # a reload has taken its application away
             for call in calls:
                 self._cannot(call, error.message)
@@ -205,10 +223,8 @@ class Calls:
                         self._finished(together, one)
             case Progress(index=index, part=part, text=text) if index in together.calls:
                 self._progress[together.calls[index].owner] = part, together.redactions[index].text(text)
-            case Lost(how=how, entered=entered):
-                for index, started_ns in dict(entered or {}).items():
-                    if index in together.calls:
-                        self._lost(together, index, f"the executor process died while it ran ({how})", started_ns)
+            case Lost():
+                self._after_death(together, event)
                 self._leave_out_told(together)
                 if together.calls:
                     self._arm(together)
@@ -226,6 +242,17 @@ class Calls:
             case Ended():
                 for index in list(together.calls):
                     self._lost(together, index, "the executor has not said how it went")
+
+    def _after_death(self, together: _Together, lost: Lost) -> None:
+        """What was entered has ended; the others are called in the next process, unless they may have ended this one."""
+        is_alone = lost.busy <= 1
+        for index, started_ns in dict(lost.entered or {}).items():
+            if index in together.calls:
+                self._lost(together, index, f"the executor process died while it ran ({lost.how})", started_ns, is_alone=is_alone)
+        for index in [index for index in lost.preparing if index in together.calls and (is_alone or self._doubts)]:
+            why = f"the executor process died while it was prepared ({lost.how})"
+            owner = together.back(index).owner
+            self._came.append(Came(owner=owner, failed=why) if is_alone else Came(owner=owner, doubted=why))
 
     def _finished(self, together: _Together, finished: Finished) -> None:
         call, redaction = together.back(finished.index), together.redactions[finished.index]
@@ -250,9 +277,10 @@ class Calls:
     def _cannot(self, call: Call, why: str) -> None:
         self._came.append(Came(owner=call.owner, cannot=why))
 
-    def _lost(self, together: _Together, index: int, why: str, started_ns: int = 0) -> None:
+    def _lost(self, together: _Together, index: int, why: str, started_ns: int = 0, *, is_alone: bool = False) -> None:
         executor, words = together.flight.supervisor.name, f"{why}; how far it came is not known"
-        self._came.append(Came(owner=together.back(index).owner, executor=executor, lost=words, started_ns=started_ns))
+        owner = together.back(index).owner
+        self._came.append(Came(owner=owner, executor=executor, lost=words, started_ns=started_ns, is_alone=is_alone))
 
 
 def _not_entered(why: str) -> str:

@@ -13,9 +13,10 @@ from typing import Any, BinaryIO, Protocol
 import structlog
 
 import scheduler
+from scheduler.daemon import slots
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
-from scheduler.executors.python.board import SLOTS, Board
+from scheduler.executors.python.board import Board
 from scheduler.executors.python.launch import command_of, environment_of
 from scheduler.instants import MS
 from scheduler.model.code import CodeJob, said_by
@@ -96,6 +97,12 @@ class Channel(Protocol):
     def entered(self, arm: Any) -> Mapping[int, int] | None:
         """Which works of a shard have begun, and when; None where nobody can tell."""
 
+    def preparing(self, arm: Any) -> Sequence[int]:
+        """Which works of a shard were being prepared when their process died, as far as anybody can tell."""
+
+    def busy(self, arm: Any) -> int:
+        """In how many works of a shard code of a user's was running when their process died."""
+
     def close(self) -> None:
         """No other process will be started."""
 
@@ -159,6 +166,12 @@ class Lanes:
 
     def entered(self, arm: http_wire.Arm) -> None:
         """Lanes leave no trace."""
+
+    def preparing(self, arm: http_wire.Arm) -> Sequence[int]:
+        return ()
+
+    def busy(self, arm: http_wire.Arm) -> int:
+        return 0
 
     def close(self) -> None:
         """Nothing is shared with them."""
@@ -238,10 +251,12 @@ class Runner:
         realtime: bool,
         beside: Sequence[python_wire.Arm] = (),
     ) -> python_wire.Arm:
-        size = _size(works)
+        size = slots.size(works)
         with self._lock:
-            first = _free(self._slots, size, beside)
+            first = slots.free(self._slots, size, beside)
             self._slots = first + size
+        for work in works:
+            self.board.mark(first + work.index, 0)  # of an earlier work
         realtime = settings.priority is Priority.AUTO and realtime
         return python_wire.Arm(
             shard=shard,
@@ -263,6 +278,12 @@ class Runner:
         marks = {work.index: self.board.entered_ns(arm.slots + work.index) for work in arm.works}
         return {index: entered_ns for index, entered_ns in marks.items() if entered_ns}
 
+    def preparing(self, arm: python_wire.Arm) -> Sequence[int]:
+        return [work.index for work in arm.works if self.board.is_preparing(arm.slots + work.index)]
+
+    def busy(self, arm: python_wire.Arm) -> int:
+        return sum(self.board.is_busy(arm.slots + work.index) for work in arm.works)
+
     def close(self) -> None:
         self.board.close()
 
@@ -275,21 +296,3 @@ def _unsendable(encodings: Mapping[int, Callable[[], bytes]], why: str) -> Mappi
         except Exception as error:  # noqa: BLE001  whatever a job's values do to msgpack or JSON
             found[index] = f"it cannot be sent to its executor: {error}"
     return found or dict.fromkeys(encodings, f"it cannot be sent to its executor: {why}")
-
-
-def _size(works: Sequence[python_wire.Work]) -> int:
-    """How many slots of the board they take."""
-    return max(work.index for work in works) + 1
-
-
-def _free(first: int, size: int, beside: Sequence[python_wire.Arm]) -> int:
-    """The first of so many slots from there on that none of these has: the board goes round, and one may run for days."""
-    for _ in beside:
-        before = first
-        for arm in beside:
-            held = _size(arm.works)
-            if (first - arm.slots) % SLOTS < held or (arm.slots - first) % SLOTS < size:
-                first += (arm.slots + held - first) % SLOTS
-        if first == before:
-            break
-    return first

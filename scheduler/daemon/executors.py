@@ -37,7 +37,9 @@ class Executors:
         self._lanes = Supervisor(Lanes(self._host), clock=clock)
         self._lock = threading.Lock()
         self._runners: Runners = {}
-        self._retired: list[Supervisor] = []
+        self._retired: list[Supervisor] = []  #: and those that are for one call alone
+        self._apps: Mapping[str, App] = {}
+        self._folder = ""
 
     def start(self, definitions: Definitions, jobs: Iterable[Job], fresh: Runners | None = None) -> None:
         """
@@ -77,6 +79,7 @@ class Executors:
             runners[key] = self._start(key, definitions.apps[key.app] if key.app else None, folder)
         gone = [runner for key, runner in before.items() if runners.get(key) is not runner]
         with self._lock:
+            self._apps, self._folder = definitions.apps, folder
             self._runners = runners
             self._retired = [*(runner for runner in self._retired if not runner.is_over), *gone]
         for runner in gone:
@@ -102,9 +105,26 @@ class Executors:
             if isinstance(runner.channel, Runner)
         )
 
-    def _start(self, key: RunnerKey, app: App | None, folder: str) -> Supervisor:
-        isolates = key.isolate is Isolate.PROCESS
-        channel = Runner(app, folder=folder, host=self._host, board=Board.make(), isolates=isolates, heard=self._heard)
+    def alone(self, key: RunnerKey) -> Supervisor:
+        """
+        A fresh runner of an application, beside the one in use; to be retired by the caller.
+
+        Raises:
+            CannotRender: the application is in the jobs file no more.
+            OSError: there is no memory, or no descriptor, for it.
+        """
+        with self._lock:
+            apps, folder = self._apps, self._folder
+        if key.app is None or key.app not in apps:
+            raise CannotRender(f"the application {key.app} is in the jobs file no more")
+        runner = self._start(key, apps[key.app], folder, heard=lambda: None)
+        with self._lock:
+            self._retired = [*(one for one in self._retired if not one.is_over), runner]
+        return runner
+
+    def _start(self, key: RunnerKey, app: App | None, folder: str, heard: Callable[[], None] | None = None) -> Supervisor:
+        isolates, heard = key.isolate is Isolate.PROCESS, heard or self._heard
+        channel = Runner(app, folder=folder, host=self._host, board=Board.make(), isolates=isolates, heard=heard)
         runner = Supervisor(channel, clock=self._clock, asked=self._handovers.put)
         runner.start()
         return runner

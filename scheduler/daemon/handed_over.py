@@ -84,7 +84,7 @@ def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_c
     """
     due = due_of(run)
     outcome, kind, detail = _verdict(came, is_cancelled=is_cancelled)
-    reason = f"{kind}: {detail}" if kind else None
+    reason = f"{kind}{', not sent' if came.failed else ''}: {detail}" if kind else None
     result = came.finished.body.decode() if came.finished and outcome is Outcome.SUCCEEDED else None
     value: Value = Failure(outcome=outcome, kind=kind, message=detail)
     if result is not None:
@@ -95,9 +95,7 @@ def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_c
         reason=reason,
         finished_at_ns=now_ns,
         executor=came.executor,
-        attempts=earlier
-        if came.cannot or came.failed
-        else (*earlier, _attempt(run, came, outcome, reason, now_ns=now_ns, history=history)),
+        attempts=(*earlier, _attempt(run, came, outcome, reason, now_ns=now_ns, history=history)) if came.was_called else earlier,
         chain=due.chain(value) if due.job.then else None,
         is_background=True,
         result=result,
@@ -106,7 +104,7 @@ def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_c
 
 def _verdict(came: Came, *, is_cancelled: bool) -> tuple[Outcome, str, str]:
     if is_cancelled:
-        how = f"; {came.lost}" if came.lost else " before it began" if came.cannot or came.failed else " while it ran"
+        how = f"; {came.lost}" if came.lost else " while it ran" if came.was_called else " before it began"
         return Outcome.CANCELLED, Outcome.CANCELLED, f"it was told to stop{how}"
     if came.lost:
         return Outcome.UNKNOWN, Cause.EXECUTOR, came.lost

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from scheduler.daemon import judge
-from scheduler.daemon.background import MOST_ATTEMPTS
+from scheduler.daemon.background import MOST_CALLS
 from scheduler.daemon.calls import KILLED, Came
 from scheduler.daemon.handed_over import ended
 from scheduler.daemon.late import coalesced, missed, scheduled, settle_late
@@ -96,7 +96,7 @@ class _Left:
 def _call_again(ledger: Ledger, *, now_ns: int) -> int:
     """Background runs that were called and have no outcome: once more, unless that was the last time, or cancelled. How many."""
     lost, cancelled = background.lost(ledger), requests.to_cancel(ledger)
-    again = [run for run in lost if run.attempt < MOST_ATTEMPTS and run.number not in cancelled]
+    again = [run for run in lost if run.attempt < MOST_CALLS and run.number not in cancelled]
     background.again(ledger, {run.number: judge.unknown_attempt(run.attempt, KILLED, now_ns=now_ns) for run in again})
     ends = [
         ended(

@@ -1,6 +1,6 @@
 """A shard as the daemon has it, and what may become of it beside what its executor reports."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,15 @@ class Lost:
         at_ns: When that was noticed, wall clock.
         how: For people.
         entered: Works that had begun, with the instants; None where nobody can tell.
+        preparing: Works that were being prepared.
+        busy: In how many works of the process, of all its shards, code of a user's was running.
     """
 
     at_ns: int
     how: str
     entered: Mapping[int, int] | None = None
+    preparing: Sequence[int] = ()
+    busy: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,8 +216,9 @@ class Supervisor:
         self._process = None
         with self._lock:
             sent = [shard for shard in self._shards.values() if shard.is_sent]
+        busy = sum(self.channel.busy(shard.command) for shard in sent)
         for shard in sent:
-            self._lose(shard, how(status))
+            self._lose(shard, how(status), busy)
         if not self._stopping.is_set() and not self._broken and status != 0:
             log.error("executor died", executor=self.name, pid=process.pid, status=status)
 
@@ -262,11 +263,12 @@ class Supervisor:
         for shard in waiting:
             shard.tell(Broken(why))
 
-    def _lose(self, shard: Shard, how: str) -> None:
+    def _lose(self, shard: Shard, how: str, busy: int = 0) -> None:
         with self._lock:
             if self._shards.pop(shard.number, None) is None:
                 return
-        shard.tell(Lost(self._clock.wall_ns(), how, self.channel.entered(shard.command)))
+        entered, preparing = self.channel.entered(shard.command), self.channel.preparing(shard.command)
+        shard.tell(Lost(self._clock.wall_ns(), how, entered, preparing, busy))
 
     def _end(self) -> None:
         """Let the process end by itself; nothing follows."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -11,9 +11,13 @@ from scheduler.ledger.engine import Ledger, insert_or_skip
 from scheduler.ledger.rows import CHUNK, OPEN, are, attempt_row, storable
 from scheduler.ledger.runs import identity_of
 from scheduler.ledger.tables import apps, attempts, occurrences, releases, runs
-from scheduler.model.background import Work
+from scheduler.model.background import Deaths, Work
 from scheduler.model.occurrence import Attempt, OccurrenceId
 from scheduler.outcome import Origin, State
+
+#: Beside the options of a run: those of its process, as `Deaths` has them.
+_DEATHS = "_deaths"
+_WAITS = {"state": State.QUEUED.value, "release": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,7 @@ class Run:
     Attributes:
         work: Without its options and what it was given if the row cannot be read.
         attempt: The number of the next one.
+        deaths: Of its process.
         unreadable: Why the row cannot be read; empty if it can.
     """
 
@@ -32,16 +37,19 @@ class Run:
     planned_at_ns: int
     work: Work
     attempt: int
+    deaths: Deaths = field(default_factory=Deaths)
     unreadable: str = ""
 
 
-def pending(ledger: Ledger, app: str, *, now_ns: int, limit: int) -> list[Run]:
-    """The work of an application that waits and is due, the oldest first."""
+def pending(ledger: Ledger, app: str, *, now_ns: int, limit: int, suspects: bool = False) -> list[Run]:
+    """The work of an application that waits and is due, the oldest first; either suspects only, or none of them."""
     # What was not put off is due whatever the clock of who handed it over says: another host's, or ours before it was set back.
     is_at_once = occurrences.c.planned_at_ns == occurrences.c.fire_time_ns
     is_due = sa.or_(occurrences.c.planned_at_ns <= now_ns, is_at_once)
     waits = sa.and_(occurrences.c.state == State.QUEUED.value, OPEN, runs.c.app == app)
-    query = sa.select(runs, occurrences).select_from(runs.join(occurrences)).where(waits, is_due)
+    is_suspect = runs.c.options.contains(f'"{_DEATHS}"', autoescape=True)
+    is_wanted = is_suspect if suspects else sa.not_(is_suspect)
+    query = sa.select(runs, occurrences).select_from(runs.join(occurrences)).where(waits, is_due, is_wanted)
     with ledger.read() as connection:
         rows = connection.execute(query.order_by(occurrences.c.planned_at_ns, occurrences.c.id).limit(limit)).mappings()
         return [_run(row) for row in rows]
@@ -82,6 +90,22 @@ def again(ledger: Ledger, lost: Mapping[int, Attempt]) -> None:
             _again(connection, number, attempt)
 
 
+def suspect(ledger: Ledger, run: Run, deaths: Deaths, attempt: Attempt | None) -> None:
+    """
+    A run whose process has died waits to be called in a process of its own.
+
+    Args:
+        attempt: Of which nobody can say how far it came; None if the function was not entered.
+    """
+    options = json.dumps({**run.work.options, _DEATHS: [deaths.alone, deaths.beside]})
+    with ledger.write() as connection:
+        connection.execute(runs.update().where(runs.c.occurrence == run.number).values(options=options))
+        if attempt is not None:
+            _again(connection, run.number, attempt)
+        else:
+            connection.execute(occurrences.update().where(occurrences.c.id == run.number, OPEN).values(_WAITS))
+
+
 def lost(ledger: Ledger) -> list[Run]:
     """After a start: what was called and has no outcome. Nothing else may run on this ledger meanwhile."""
     is_lost = sa.and_(OPEN, occurrences.c.origin == Origin.BACKGROUND.value, releases.c.releasing_ns.is_not(None))
@@ -94,10 +118,9 @@ def lost(ledger: Ledger) -> list[Run]:
 
 def put_back(ledger: Ledger, numbers: Sequence[int]) -> None:
     """These could not be called: they wait, and no attempt was made."""
-    waits = {"state": State.QUEUED.value, "release": None}
     with ledger.write() as connection:
         for chunk in _chunks(numbers):
-            connection.execute(occurrences.update().where(occurrences.c.id.in_(chunk), OPEN).values(waits))
+            connection.execute(occurrences.update().where(occurrences.c.id.in_(chunk), OPEN).values(_WAITS))
 
 
 def report(ledger: Ledger, progress: Mapping[int, tuple[float, str]]) -> None:
@@ -134,7 +157,7 @@ def of_ids(ledger: Ledger, ids: Sequence[OccurrenceId]) -> dict[OccurrenceId, Ru
 
 def _again(connection: Connection, number: int, attempt: Attempt) -> None:
     connection.execute(insert_or_skip(connection, attempts).values(attempt_row(number, attempt)))
-    waits = {"state": State.QUEUED.value, "release": None, "attempts": attempt.attempt}
+    waits = {**_WAITS, "attempts": attempt.attempt}
     connection.execute(occurrences.update().where(occurrences.c.id == number, OPEN).values(waits))
 
 
@@ -143,10 +166,16 @@ def _chunks(numbers: Sequence[int]) -> Iterable[Sequence[int]]:
 
 
 def _run(row: RowMapping) -> Run:
-    options, given, unreadable = {}, {}, ""
+    options, given, deaths, unreadable = {}, {}, Deaths(), ""
     try:
         options, given = json.loads(row[runs.c.options]), json.loads(row[runs.c.given] or "{}")
-    except (ValueError, RecursionError) as error:  # anybody may write a row; the others are read all the same
+        deaths = Deaths(*options.pop(_DEATHS, ()))
+    except (
+        ValueError,
+        RecursionError,
+        TypeError,
+        AttributeError,
+    ) as error:  # anybody may write a row; the others are read all the same
         unreadable = f"what was handed over cannot be read: {error}"
     return Run(
         number=row[occurrences.c.id],
@@ -154,5 +183,6 @@ def _run(row: RowMapping) -> Run:
         planned_at_ns=row[occurrences.c.planned_at_ns],
         work=Work(app=row[runs.c.app], ref=row[runs.c.ref], options=options, given=given),
         attempt=row[occurrences.c.attempts] + 1,
+        deaths=deaths,
         unreadable=unreadable,
     )

@@ -29,6 +29,29 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Deaths:
+    """
+    How often a run's process has died while the run was in it. Such a run is a suspect, and called in a process of its own.
+
+    Attributes:
+        alone: Deaths that count against the run.
+        beside: Deaths while others ran in the process, too. They count only once the run has ended a process alone.
+    """
+
+    alone: int = 0
+    beside: int = 0
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether there was any."""
+        return self != Deaths()
+
+    def one_more(self, *, is_alone: bool) -> "Deaths":
+        """After another one."""
+        return Deaths(alone=self.alone + self.beside + 1) if is_alone else Deaths(self.alone, self.beside + 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """
     Attributes:

@@ -11,6 +11,8 @@ import os
 import struct
 
 SLOTS = 1 << 16
+#: No instant.
+PREPARING = 1
 
 _SLOT = struct.Struct("=q")
 
@@ -48,13 +50,25 @@ class Board:
             raise
 
     def mark(self, slot: int, instant_ns: int) -> None:
-        """Entered then; 0 is not yet."""
+        """Entered then; 0 is not yet, `PREPARING` is about to be. The same instant, negative: it has come to its end."""
         _SLOT.pack_into(self._memory, slot % SLOTS * _SLOT.size, instant_ns)
 
     def entered_ns(self, slot: int) -> int:
         """When it was entered, 0 where it was not."""
-        (instant_ns,) = _SLOT.unpack_from(self._memory, slot % SLOTS * _SLOT.size)
-        return int(instant_ns)
+        instant_ns = abs(self._mark(slot))
+        return 0 if instant_ns == PREPARING else instant_ns
+
+    def is_preparing(self, slot: int) -> bool:
+        """Whether it was being prepared: its module is imported, its contexts are pushed."""
+        return self._mark(slot) == PREPARING
+
+    def is_busy(self, slot: int) -> bool:
+        """Whether its code was running: it was prepared, or entered and not at its end."""
+        return self._mark(slot) > 0
+
+    def _mark(self, slot: int) -> int:
+        (mark,) = _SLOT.unpack_from(self._memory, slot % SLOTS * _SLOT.size)
+        return int(mark)
 
     def close(self) -> None:
         """Give up this process's part of it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scheduler.clock import Clock
 from scheduler.executors.python import declared, occurrence, output
 from scheduler.executors.python.answer import Answer, Unfit
-from scheduler.executors.python.board import Board
+from scheduler.executors.python.board import PREPARING, Board
 from scheduler.executors.python.call import Call
 from scheduler.executors.python.given import Failure, json_of
 from scheduler.executors.python.loading import CannotLoad, Loader, own_frames
@@ -146,6 +146,7 @@ class Job(Party):
 
     def tell_to_stop(self) -> None:
         """Its time is over: tell it, and write it off."""
+        self._is_written_off = True
         self._running.tell_to_stop()
         words = f"not done after {self.work.total_ns / SECOND:g} s (timeout.total); a thread cannot be stopped, it was told"
         self._finish(cause=Cause.TIMEOUT, detail=words)
@@ -187,6 +188,8 @@ class Job(Party):
                 answer = Answer(body=json.dumps(json_of(raised)).encode())
         finally:
             self._leave(error)
+            if self._began_ns and not self._is_written_off:
+                self._board.mark(self._slot, -self._started_ns)
         self._finish(answer, cause=cause, detail=detail, frames=frames)
 
     def _begin(self) -> None:
@@ -205,6 +208,14 @@ class Job(Party):
         self._waited_ns = self._clock.monotonic_ns() - ended_ns
 
     def _prepare(self, import_s: float | None = None) -> Prepared:
+        """Prepare it. The board says so meanwhile: a process that ends now ends because of what is prepared."""
+        self._board.mark(self._slot, PREPARING)
+        try:
+            return self._made(import_s)
+        finally:
+            self._board.mark(self._slot, 0)
+
+    def _made(self, import_s: float | None) -> Prepared:
         if self.work.ref is not None:
             if self.work.declared_by is not None:
                 declared.check(self.work, lambda ref: self._loader.load(ref, import_s))

@@ -61,7 +61,7 @@ def test_a_start_that_raised_and_is_durable_all_the_same_is_taken_back_and_made_
             raise raised[0]
         return numbers
 
-    def begin(_calls: Calls, _key: RunnerKey, calls: Sequence[Call]) -> None:
+    def begin(_calls: Calls, _key: RunnerKey, calls: Sequence[Call], _executor: object) -> None:
         begun.append(calls)
         one.leave()
 

@@ -50,10 +50,10 @@ def test_what_runs_for_long_keeps_its_place_on_the_board_while_others_come_and_g
 
     long, longer = arm(3), arm(2)
     for arm_ in (long, longer):
-        board.mark(arm_.slots, arm_.slots + 1)
+        board.mark(arm_.slots, arm_.slots + 2)
     taken = {slot % SLOTS for slot in range(5)}
     for _ in range(20):
         other = arm(SLOTS // 7, long, longer)
         assert not taken & {(other.slots + work.index) % SLOTS for work in other.works}
-    assert (runner.entered(long), runner.entered(longer)) == ({0: 1}, {0: 4})
+    assert (runner.entered(long), runner.entered(longer)) == ({0: 2}, {0: 5})
     board.close()

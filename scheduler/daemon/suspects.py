@@ -1,0 +1,42 @@
+"""
+Runners for background runs whose process has died: each is called in a process of its own, so that the next death names its
+cause, and costs nobody else anything.
+"""
+
+from collections.abc import Container
+
+from scheduler.daemon.executors import Executors
+from scheduler.daemon.supervisor import Supervisor
+from scheduler.model.job import RunnerKey
+
+#: Of one application at once: more than one, for a suspect may hang; few, for each imports the application.
+_MOST = 4
+
+
+class Suspects:
+    """Belongs to one thread."""
+
+    def __init__(self, executors: Executors) -> None:
+        self._executors = executors
+        self._runners: dict[int, tuple[str, Supervisor]] = {}  #: by the row number of the run
+
+    def room(self, app: str) -> int:
+        """How many more of an application may be called now."""
+        return _MOST - sum(name == app for name, _ in self._runners.values())
+
+    def runner(self, app: str, number: int) -> Supervisor:
+        """
+        A fresh runner for this run.
+
+        Raises:
+            CannotRender: its application is in the jobs file no more.
+            OSError: there is no memory, or no descriptor, for it.
+        """
+        runner = self._executors.alone(RunnerKey(app))
+        self._runners[number] = app, runner
+        return runner
+
+    def release_all_but(self, running: Container[int]) -> None:
+        """End the runners whose run has ended."""
+        for number in [number for number in self._runners if number not in running]:
+            self._runners.pop(number)[1].retire()
