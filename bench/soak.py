@@ -48,6 +48,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--calls", type=int, default=killed.CALLS, help=f"background calls [{killed.CALLS}]")
     parser.add_argument("--seconds", type=float, default=rounds.SECONDS, help=f"faults of a torture round [{rounds.SECONDS:g}]")
     parser.add_argument("--seed", type=int, help="draws the faults of the torture rounds [a new one each time]")
+    parser.add_argument("--fault", action="append", help="only faults with this in their name; may be given again")
     parser.add_argument("--only", action="append", choices=_PARTS, help="only this part; may be given again")
     options = parser.parse_args(words)
     parts = options.only or _PARTS
@@ -64,7 +65,7 @@ def main(words: Sequence[str]) -> int:
         for database in rounds.DATABASES:
             if f"torture-{database}" in parts:
                 seed = random.randrange(1_000_000) if options.seed is None else options.seed
-                verdicts += rounds.measure(database, options.seconds, seed)
+                verdicts += rounds.measure(database, options.seconds, seed, options.fault or ())
     except DaemonFailed as error:
         verdicts.append(Verdict(False, str(error)))
     print("\n".join(map(str, verdicts)))

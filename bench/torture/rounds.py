@@ -56,18 +56,19 @@ class _Sample:
     pss_mb: float
 
 
-def measure(database: str, seconds: float, seed: int) -> list[Verdict]:
+def measure(database: str, seconds: float, seed: int, only: Sequence[str] = ()) -> list[Verdict]:
     """
     Torture a daemon on that database for so long, and judge. The folder with the evidence stays if something was wrong.
 
     Args:
         database: One of `DATABASES`.
         seed: Draws the faults; how they meet what the daemon does, it does not.
+        only: Parts of the names of faults. Given any, no other faults happen.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"tminus-torture-{database}-"))
     print(f"torture on {database}: {seconds:g} s of faults, then {_QUIET_S} s of peace; seed {seed}", flush=True)
     try:
-        verdicts = _Round(folder, database, seconds, Random(seed)).run()
+        verdicts = _Round(folder, database, seconds, Random(seed), only).run()
     except NotInstalled as error:
         verdicts = [Verdict(True, f"{database}: left out: {error}")]
     except SystemExit:  # asked to stop
@@ -81,7 +82,8 @@ def measure(database: str, seconds: float, seed: int) -> list[Verdict]:
 
 
 class _Round:
-    def __init__(self, folder: Path, database: str, seconds: float, random: Random) -> None:
+    def __init__(self, folder: Path, database: str, seconds: float, random: Random, only: Sequence[str]) -> None:
+        self._only = only
         self._folder = folder
         self._database = database
         self._seconds = seconds
@@ -165,7 +167,7 @@ class _Round:
         return [*self._verdicts(judge(evidence)), *self._verdicts(_of_processes(keeper.observed, scene.commands, left))]
 
     def _draw_faults(self, scene: Scene) -> None:
-        known = faults(scene)
+        known = [fault for fault in faults(scene) if not self._only or any(part in fault.name for part in self._only)]
         until_ns = time.monotonic_ns() + round(self._seconds * SECOND)
         shown_ns = time.monotonic_ns()
         while (now_ns := time.monotonic_ns()) < until_ns:
