@@ -3,6 +3,7 @@
 import select
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 
 import pycurl
@@ -55,13 +56,18 @@ class Arming:
         self._busy: dict[pycurl.Curl, tuple[Bundle, Transfer]] = {}
         self._idle = select.epoll()
         self._idle_at: dict[int, tuple[ConnectionKey, int, Bundle, Transfer]] = {}
-        origins = {transfer.origin for _, _, transfer in self._waiting}
-        self._looked_up = {origin: resolver.look_up(origin) for origin in origins if not is_literal(origin[0])}
+        self._resolver = resolver
+        self._looked_up: dict[str, Future[list[str]]] = {}
 
     def run(self, *, deadline_ns: int, gate: Gate, own: object) -> None:
         """Return at the deadline (wall clock); what is not armed by then starts unarmed."""
+        until_ns = self._clock.monotonic_ns() + deadline_ns - self._clock.wall_ns()
+        hosts = {transfer.origin[0] for _, _, transfer in self._waiting}
+        self._looked_up = {host: self._resolver.look_up(host, until_ns=until_ns) for host in hosts if not is_literal(host)}
         while gate.wait_open(own=own, deadline_ns=deadline_ns):
             self._begin_some()
+            if self._waiting:
+                self._resolver.go_on()
             if self._busy:
                 for curl, code, _ in self._loop.turn(_TURN_NS):
                     bundle, transfer = self._busy.pop(curl)
@@ -140,7 +146,7 @@ class Arming:
 
     def _pins(self, transfer: Transfer) -> list[str] | None:
         """What its host was resolved to; None where that is not known yet, or nothing."""
-        if transfer.origin not in self._looked_up:
+        future = self._looked_up.get(transfer.origin[0])
+        if future is None:
             return []
-        future = self._looked_up[transfer.origin]
         return [pin(transfer.origin, future.result())] if future.done() and future.exception() is None else None

@@ -29,7 +29,7 @@ class Executor:
 
     def __init__(self, *, clock: Clock, report: Callable[[wire.Report], None]) -> None:
         gate = Gate(clock)
-        self._around = Surroundings(clock=clock, gate=gate, resolver=Resolver(), reaper=Reaper(gate=gate, clock=clock))
+        self._around = Surroundings(clock=clock, gate=gate, resolver=Resolver(clock), reaper=Reaper(gate=gate, clock=clock))
         self._report = report
         self._connections = descriptors.connections(descriptors.raise_limit())
         self._shards: dict[int, ShardRun] = {}

@@ -5,13 +5,24 @@ What cannot be resolved by the deadline stays out: libcurl then tries by itself 
 """
 
 import ipaddress
-import queue
 import socket
 import threading
+from collections import deque
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from scheduler.clock import Clock
+from scheduler.instants import SECOND
+
+#: Threads for names that are answered.
 THREADS = 16
+#: With those whose name hangs.
+MOST_THREADS = 64
+#: Names that wait; what is asked for beyond starts unarmed.
+MOST_WAITING = 10_000
+#: A name server that has not answered by then most likely does not.
+_HANGS_NS = 1 * SECOND
 
 Origin = tuple[str, int]
 
@@ -38,37 +49,101 @@ def is_literal(host: str) -> bool:
     return True
 
 
-class Resolver:
-    """Looks names up on a few threads of its own, which may hang for as long as the name server does. Thread-safe."""
+@dataclass(slots=True)
+class _Question:
+    """A host that is looked up for whoever asks for it, once."""
 
-    def __init__(self) -> None:
-        self._asked: queue.SimpleQueue[tuple[Origin, Future[list[str]]]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._unanswered = 0
+    host: str
+    until_ns: int  #: the last one who asks waits until then, monotonic clock
+    future: "Future[list[str]]" = field(default_factory=Future)
+
+
+class Resolver:
+    """
+    Looks names up on threads of its own, which may hang for as long as the name server does. Thread-safe.
+
+    A name that hangs has one thread, however often it is asked for, and that thread counts as busy for a moment only: other names
+    go on to be looked up.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._open: dict[str, _Question] = {}  #: waiting, or being looked up
+        self._waiting: deque[_Question] = deque()
+        self._begun: dict[str, int] = {}  #: hosts that are being looked up, since when; monotonic clock
         self._threads = 0
 
-    def look_up(self, origin: Origin) -> Future[list[str]]:
-        """The addresses of a host, in the system's order of preference; the future raises `OSError` where there are none."""
-        future: Future[list[str]] = Future()
-        self._asked.put((origin, future))
-        with self._lock:
-            self._unanswered += 1
-            if self._threads < min(self._unanswered, THREADS):
-                self._threads += 1
-                threading.Thread(target=self._answer, name=f"resolver-{self._threads}", daemon=True).start()
-        return future
+    def look_up(self, host: str, *, until_ns: int) -> "Future[list[str]]":
+        """
+        Look up the addresses of a host, in the system's order of preference.
+
+        Args:
+            until_ns: Until when somebody waits for them, monotonic clock; a question that is still waiting then is dropped.
+
+        Returns:
+            A future that raises `OSError` if there are none, or if too many names are waiting.
+        """
+        with self._changed:
+            question = self._open.get(host)
+            if question is None:
+                question = _Question(host, until_ns)
+                if len(self._open) >= MOST_WAITING:
+                    question.future.set_exception(OSError("too many names are waiting to be looked up"))
+                    return question.future
+                self._open[host] = question
+                self._waiting.append(question)
+                self._have_thread()
+                self._changed.notify()
+            question.until_ns = max(question.until_ns, until_ns)
+            return question.future
+
+    def go_on(self) -> None:
+        """Start another thread if names wait behind names that hang; called every now and then by those who wait."""
+        with self._changed:
+            self._have_thread()
+
+    def _have_thread(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        hanging = sum(now_ns - began_ns > _HANGS_NS for began_ns in self._begun.values())
+        if len(self._open) > self._threads and self._threads < min(THREADS + hanging, MOST_THREADS):
+            self._threads += 1
+            threading.Thread(target=self._answer, name=f"resolver-{self._threads}", daemon=True).start()
 
     def _answer(self) -> None:
-        while True:
-            (host, port), future = self._asked.get()
+        while question := self._take():
             try:
-                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found = socket.getaddrinfo(question.host, None, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError) as error:
-                future.set_exception(OSError(str(error)))
+                self._close(question).set_exception(OSError(str(error)))
             else:
-                future.set_result(list(dict.fromkeys(str(address[4][0]) for address in found)))
-            with self._lock:
-                self._unanswered -= 1
+                self._close(question).set_result(list(dict.fromkeys(str(address[4][0]) for address in found)))
+
+    def _take(self) -> _Question | None:
+        """Wait for a question; None if there are more threads than are needed."""
+        with self._changed:
+            while (question := self._next()) is None:
+                if self._threads > THREADS:
+                    self._threads -= 1
+                    return None
+                self._changed.wait()
+            self._begun[question.host] = self._clock.monotonic_ns()
+            return question
+
+    def _next(self) -> _Question | None:
+        """The next host to look up; what nobody waits for any more is dropped."""
+        while self._waiting:
+            question = self._waiting.popleft()
+            if question.until_ns >= self._clock.monotonic_ns():
+                return question
+            self._close(question).set_exception(OSError("nobody waited for it any more"))
+        return None
+
+    def _close(self, question: _Question) -> "Future[list[str]]":
+        with self._changed:
+            del self._open[question.host]
+            self._begun.pop(question.host, None)
+        return question.future
 
 
 def pin(origin: Origin, addresses: list[str]) -> str:

@@ -27,7 +27,7 @@ class LeapingClock(FakeClock):
 def test_a_step_beyond_the_deadline_ends_it() -> None:
     clock = LeapingClock(looks=6)
     loop = Loop(clock)
-    arming = Arming([], loop=loop, standing={}, resolver=Resolver(), clock=clock, guard=lambda *_: nullcontext())
+    arming = Arming([], loop=loop, standing={}, resolver=Resolver(clock), clock=clock, guard=lambda *_: nullcontext())
     arming.run(deadline_ns=clock.wall_ns() + 1800 * SECOND, gate=Gate(clock), own=1)
     arming.close()
     loop.close()

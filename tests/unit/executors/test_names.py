@@ -2,10 +2,16 @@
 
 import socket
 import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, wait
 
 import pytest
 
-from scheduler.executors.http.names import Resolver, is_literal, origin_of, pin
+from scheduler.clock import SystemClock
+from scheduler.executors.http import names
+from scheduler.executors.http.names import THREADS, Resolver, is_literal, origin_of, pin
+from scheduler.instants import MS, SECOND
+from tests.support.fake_clock import FakeClock
 
 
 @pytest.mark.parametrize(
@@ -38,27 +44,93 @@ def test_a_line_for_libcurl() -> None:
     assert pin(("shop.example.com", 443), ["192.0.2.1", "2001:db8::1"]) == "+shop.example.com:443:192.0.2.1,[2001:db8::1]"
 
 
+LONG_NS = 60 * SECOND
+
+
+class NameServer:
+    """Stands in for the system's: names that begin with `hangs` are answered when it is told so, and it keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answers = threading.Event()
+        self._real = socket.getaddrinfo
+
+    def __call__(self, host: str, *_rest: object, **_more: object) -> object:
+        self.asked.append(host)
+        if host.startswith("hangs"):
+            self.answers.wait(60)
+        return self._real("localhost", 80)
+
+
+@pytest.fixture
+def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
+    server = NameServer()
+    monkeypatch.setattr(socket, "getaddrinfo", server)
+    yield server
+    server.answers.set()
+
+
+@pytest.fixture
+def resolver(clock: FakeClock) -> Resolver:
+    return Resolver(clock)
+
+
+def _settled(resolver: Resolver, clock: FakeClock, futures: Iterable["Future[list[str]]"]) -> None:
+    """Wait for these as those who arm do."""
+    for future in futures:
+        while not future.done():
+            clock.pass_by(100 * MS)
+            resolver.go_on()
+            wait([future], timeout=0.01)
+
+
 def test_a_name_is_resolved() -> None:
-    assert "127.0.0.1" in Resolver().look_up(("localhost", 80)).result(20)
+    assert "127.0.0.1" in Resolver(SystemClock()).look_up("localhost", until_ns=1 << 62).result(20)
 
 
 def test_a_name_that_does_not_exist_is_an_os_error() -> None:
     with pytest.raises(OSError, match=r".+"):
-        Resolver().look_up(("nowhere.invalid", 80)).result(60)
+        Resolver(SystemClock()).look_up("nowhere.invalid", until_ns=1 << 62).result(60)
 
 
-def test_a_name_server_that_hangs_on_some_names_holds_no_other_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    answered, real = threading.Event(), socket.getaddrinfo
+def test_a_name_that_hangs_is_asked_for_once_however_often_it_is_wanted(
+    resolver: Resolver, name_server: NameServer, clock: FakeClock
+) -> None:
+    hanging = [resolver.look_up("hangs", until_ns=LONG_NS) for _ in range(200)]
+    _settled(resolver, clock, [resolver.look_up("quick", until_ns=LONG_NS)])
+    assert not any(future.done() for future in hanging)
+    assert sorted(name_server.asked) == ["hangs", "quick"]
+    name_server.answers.set()
+    assert {tuple(future.result(20)) for future in hanging} != set()
+    assert name_server.asked.count("hangs") == 1
 
-    def slow(host: str, *rest: object, **more: object) -> object:
-        if host.startswith("hangs"):
-            answered.wait(60)
-        return real("localhost", 80)
 
-    monkeypatch.setattr(socket, "getaddrinfo", slow)
-    resolver = Resolver()
-    for _ in range(3):
-        hanging = [resolver.look_up((f"hangs-{index}", 80)) for index in range(4)]
-        assert resolver.look_up(("quick", 80)).result(20)
-        assert not any(future.done() for future in hanging)
-    answered.set()
+def test_names_that_hang_hold_no_other_up_even_if_they_are_more_than_the_threads(
+    resolver: Resolver, name_server: NameServer, clock: FakeClock
+) -> None:
+    hanging = [resolver.look_up(f"hangs-{index}", until_ns=LONG_NS) for index in range(THREADS + 8)]
+    quick = [resolver.look_up(f"quick-{index}", until_ns=LONG_NS) for index in range(20)]
+    _settled(resolver, clock, quick)
+    assert not any(future.done() for future in hanging)
+
+
+def test_what_nobody_waits_for_any_more_is_never_asked(resolver: Resolver, name_server: NameServer, clock: FakeClock) -> None:
+    hanging = [resolver.look_up(f"hangs-{index}", until_ns=LONG_NS) for index in range(THREADS)]
+    dropped = [resolver.look_up(f"late-{index}", until_ns=2 * SECOND) for index in range(20)]
+    kept = [resolver.look_up("late-7", until_ns=LONG_NS)]
+    clock.pass_by(3 * SECOND)
+    resolver.go_on()
+    assert kept[0].result(20)
+    assert [isinstance(future.exception(20), OSError) for future in dropped] == [index != 7 for index in range(20)]
+    assert not any(future.done() for future in hanging)
+    assert [host for host in name_server.asked if host.startswith("late")] == ["late-7"]
+
+
+def test_more_names_than_may_wait_are_refused_at_once(
+    resolver: Resolver, name_server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "MOST_WAITING", 3)
+    for index in range(3):
+        resolver.look_up(f"hangs-{index}", until_ns=LONG_NS)
+    with pytest.raises(OSError, match="too many names"):
+        resolver.look_up("one-more", until_ns=LONG_NS).result(0)

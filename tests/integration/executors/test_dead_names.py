@@ -1,0 +1,43 @@
+"""A name server that does not answer for one name: all others are resolved, connected and started as ever."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from scheduler.executors.http.names import THREADS
+from scheduler.outcome import Cause
+from tests.support.executor import ExecutorProcess, a_request
+from tests.support.target import TargetServer
+
+_NAME_SERVER = "127.0.0.88"
+_OWN_NAMES = 'mount --bind "$0/resolv.conf" /etc/resolv.conf && mount --bind "$0/hosts" /etc/hosts && exec "$@"'
+
+
+@pytest.fixture
+def own_names(tmp_path: Path) -> Iterator[list[str]]:
+    """What starts a process that knows `healthy.example`, and whose name server never answers."""
+    (tmp_path / "hosts").write_text("127.0.0.1 localhost healthy.example\n")
+    (tmp_path / "resolv.conf").write_text(f"nameserver {_NAME_SERVER}\noptions timeout:20 attempts:2\n")
+    wrapper = ["unshare", "--mount", "sh", "-c", _OWN_NAMES, str(tmp_path)]
+    with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as silent:
+        try:
+            silent.bind((_NAME_SERVER, 53))
+            subprocess.run([*wrapper, "true"], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"names of its own need root: {error}")
+        yield wrapper
+
+
+def test_a_dead_name_keeps_no_other_request_from_being_armed(own_names: list[str], target: TargetServer) -> None:
+    dead = [a_request(f"http://dead.example:{port}/", port, total_ms=300) for port in range(1, THREADS + 5)]
+    with ExecutorProcess(wrapper=own_names) as executor:
+        first = executor.arm(dead)
+        assert executor.wait_armed(first).armed == 0
+        second = executor.run([a_request(f"http://healthy.example:{target.port}/")])
+        assert (second[0].cause, second[0].armed) == (None, True)
+        executor.release(first)
+        assert {(finished.cause, finished.unknown) for finished in executor.collect(first).finished} == {(Cause.DNS, False)}
