@@ -48,6 +48,16 @@ class NoLedger(LedgerError):
     """There is no ledger yet."""
 
 
+class LedgerAway(LedgerError):
+    """The database of the ledger does not answer now, and may later."""
+
+
+class WrongLedger(LedgerError):
+    """The database's server answers, and refuses this user, password or database."""
+
+    exit_code = 2
+
+
 class OldLedger(LedgerError):
     """The ledger is older than this program, and this command may not migrate it."""
 

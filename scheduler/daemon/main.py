@@ -1,12 +1,14 @@
 """The daemon: the order of start, ready, reload and stop; signals."""
 
 import contextlib
-import functools
 import queue
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -16,7 +18,7 @@ from scheduler.daemon.executors import Runners
 from scheduler.daemon.file_watch import FileWatch
 from scheduler.daemon.pulse import Pulse
 from scheduler.daemon.service import Service
-from scheduler.errors import LedgerError, TminusError
+from scheduler.errors import LedgerAway, LedgerError, TminusError
 from scheduler.instants import SECOND
 from scheduler.jobsfile.load import JobsFile, Loaded
 from scheduler.jobsfile.problems import Problem
@@ -29,10 +31,14 @@ from scheduler.operations.published_ledger import Publication
 
 log = structlog.get_logger()
 
+_Found = TypeVar("_Found")
+
 _WAIT_S = 1.0
 _LOOK_S = 0.1
 #: Between two tries for the ledger's lock.
 _LOCK_S = 0.2
+#: What is waited for is said this often.
+_SAY_NS = 60 * SECOND
 #: Ready means that `run-now` knows the jobs in the code, too; it waits as long itself for its request to be taken. An import that
 #: takes longer makes nobody wait: its jobs come when it is done.
 _CODE_NS = 5 * SECOND
@@ -43,6 +49,10 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 class Locked(TminusError):
     """Another daemon runs jobs on this ledger."""
+
+
+class _Stopped(BaseException):
+    """SIGTERM or SIGINT, before anything has begun."""
 
 
 class _Wake(Enum):
@@ -60,18 +70,21 @@ class Daemon:
     Args:
         file: The jobs file.
         definitions: What it says, with what is known of the jobs in its applications' code.
-        ledger: Open.
+        open_ledger: Opens the ledger.
         since_ns: When this process started, wall clock.
     """
 
-    def __init__(self, file: JobsFile, definitions: Definitions, ledger: Ledger, *, clock: Clock, since_ns: int) -> None:
+    def __init__(
+        self, file: JobsFile, definitions: Definitions, open_ledger: Callable[[], Ledger], *, clock: Clock, since_ns: int
+    ) -> None:
         self._file = file
         self._definitions = definitions
-        self._ledger = ledger
+        self._open_ledger = open_ledger
         self._clock = clock
         self._since_ns = since_ns
         self._wakes: queue.SimpleQueue[_Wake] = queue.SimpleQueue()
         self._stopping = False
+        self._is_starting = True
         self._is_broken = False
         self._rejected: Sequence[CodeJob] | None = None  #: said by runners, and not valid
         self._files = FileWatch(lambda: self._wakes.put(_Wake.CHANGED))
@@ -84,20 +97,27 @@ class Daemon:
         Raises:
             Locked: another daemon holds the ledger.
         """
-        self._listen()
         sys.setswitchinterval(_SWITCH_S)
-        lock = lock_of(self._ledger, goes_first=True)
+        lock: Lock | None = None
         try:
-            if not self._take(lock):
-                return 0
+            self._listen()
+            self._ledger = self._patiently(self._open_ledger)
+            lock = lock_of(self._ledger, goes_first=True)
+            self._patiently(partial(self._take, lock))
             bring_up_to_date(self._ledger)
+            self._is_starting = False
+            if self._stopping:
+                return 0
             self._ledger.guard = lock.check
             with contextlib.closing(Publication(self._file.path, self._ledger.url)) as publication:
                 if not publication.is_published:
                     log.warning("commands are not told which ledger this daemon uses: too many daemons use this jobs file")
                 return self._serve(lock)
+        except _Stopped:
+            return 0
         finally:
-            lock.release()
+            if lock is not None:
+                lock.release()
 
     def _listen(self) -> None:
         def stop(_number: int, _frame: object) -> None:
@@ -106,14 +126,36 @@ class Daemon:
                 signal.signal(number, signal.SIG_DFL)
             self._stopping = True
             self._wakes.put(_Wake.STOP)
+            if self._is_starting:  # nothing has begun; whatever it waits for, it waits no longer
+                raise _Stopped
 
         for number in _STOPS:
             signal.signal(number, stop)
         signal.signal(signal.SIGHUP, lambda _number, _frame: self._wakes.put(_Wake.RELOAD))
 
-    def _take(self, lock: Lock) -> bool:
-        """Take the ledger's lock; wait for a `run-now` that holds it. Return False if the daemon is to stop meanwhile."""
-        said, reloads = False, False
+    def _patiently(self, action: Callable[[], _Found]) -> _Found:
+        """Do it; wait for the ledger's database, which may start after this daemon."""
+        said_ns = None
+        while True:
+            try:
+                return action()
+            except LedgerAway as error:
+                now_ns = self._clock.monotonic_ns()
+                if said_ns is None or now_ns - said_ns >= _SAY_NS:
+                    log.warning("waiting for the database of the ledger", error=error.message)
+                    said_ns = now_ns
+                self._wait("waiting for the database of the ledger", _WAIT_S)
+
+    def _wait(self, why: str, timeout_s: float) -> None:
+        """Wait before anything has begun. The jobs file may change meanwhile, so it is looked at again afterwards."""
+        systemd.starting(why)
+        threading.Event().wait(timeout_s)
+        if self._wakes.empty() and self._definitions.daemon.reload is Reload.WATCH:
+            self._wakes.put(_Wake.CHANGED)
+
+    def _take(self, lock: Lock) -> None:
+        """Take the ledger's lock; wait for a `run-now` that holds it."""
+        said = False
         suspect, since_ns = "", 0
         while not lock.acquire():
             holder = instances.latest(self._ledger)
@@ -128,18 +170,12 @@ class Daemon:
             elif not said:
                 log.info("waiting for the run-now that holds the ledger", pid=holder.pid)
                 said = True
-            wake = self._next_wake(_LOCK_S)
-            if wake is _Wake.STOP:
-                return False
-            reloads = reloads or wake is _Wake.RELOAD
-        if reloads:
-            self._wakes.put(_Wake.RELOAD)
-        return True
+            self._wait("waiting for the ledger's lock", _LOCK_S)
 
     def _serve(self, lock: Lock) -> int:
         ledger, clock, version = self._ledger, self._clock, self._definitions.version
         instance = instances.register(ledger, kind="daemon", config_version=version, now_ns=clock.wall_ns())
-        heard = functools.partial(self._wakes.put, _Wake.HEARD)
+        heard = partial(self._wakes.put, _Wake.HEARD)
         service = Service(ledger, self._definitions, clock=clock, instance=instance, since_ns=self._since_ns, heard=heard)
         fresh = service.station.executors.fresh(self._file.apps.values(), self._file.folder)
         service.start(fresh)

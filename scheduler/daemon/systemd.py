@@ -10,6 +10,9 @@ import socket
 
 from scheduler.instants import SECOND
 
+#: Longer than any step of the start that waits.
+_EXTENSION_NS = 60 * SECOND
+
 
 def notify(*lines: str) -> None:
     """Send some `NAME=value` lines; a manager that is not there, or does not listen, is no error."""
@@ -25,6 +28,11 @@ def notify(*lines: str) -> None:
 def reloading(monotonic_ns: int) -> None:
     """A reload begins; `READY=1` ends it. systemd compares the time with its own clock of the same name."""
     notify("RELOADING=1", f"MONOTONIC_USEC={monotonic_ns // 1000}")
+
+
+def starting(status: str) -> None:
+    """The start takes longer, for a reason that the program looks at: systemd's limit for it begins again."""
+    notify(f"EXTEND_TIMEOUT_USEC={_EXTENSION_NS // 1000}", f"STATUS={status}")
 
 
 def watchdog_every_ns() -> int | None:

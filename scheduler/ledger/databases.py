@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from scheduler.clock import SystemClock
-from scheduler.errors import LedgerError, UsageError
+from scheduler.errors import LedgerAway, LedgerError, UsageError, WrongLedger
 from scheduler.instants import MS
 from scheduler.ledger import files
 
@@ -20,6 +20,8 @@ _BUSY_MS = 10_000
 _LOOK_S = 0.001
 #: The one driver of each database.
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
+#: What PostgreSQL says when it starts, stops or is full. libpq gives no code with it.
+_NOT_NOW = ("starting up", "shutting down", "recovery", "too many", "connection slots", "not yet accepting")
 _SUCH_AS = "sqlite:////var/lib/tminus/ledger.db, or postgresql+psycopg://user@host/name"
 
 
@@ -71,11 +73,20 @@ def in_our_words(url: URL) -> Iterator[None]:
         said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
         if path is not None:
             raise files.explain(path, said) from error
-        raise LedgerError(f"the ledger {url!r} does not work: {said}") from error
+        raise _postgresql_error(url, said, is_cut=error.connection_invalidated) from error
     except OverflowError as error:
         raise LedgerError(f"the ledger {url!r} does not take it: {error}") from error
     except sa.exc.TimeoutError as error:
         raise LedgerError(f"the ledger {url!r} is busy: no connection to it became free", hint="see `tminus doctor`") from error
+
+
+def _postgresql_error(url: URL, said: str, *, is_cut: bool) -> LedgerError:
+    message = f"the ledger {url!r} does not work: {said}"
+    is_refusal = said.startswith("connection failed") and "FATAL:" in said and not any(word in said for word in _NOT_NOW)
+    if is_refusal:
+        return WrongLedger(message, hint="look at the ledger's URL, and at what the server permits")
+    is_away = is_cut or said.startswith(("connection ", "failed to resolve host"))
+    return LedgerAway(message) if is_away else LedgerError(message)
 
 
 def engine_of(url: URL) -> Engine:

@@ -35,6 +35,14 @@ def test_the_unit_lets_the_lanes_take_their_priority_and_their_connections() -> 
     assert any(line.startswith("WatchdogSec=") for line in lines)
 
 
+def test_the_unit_starts_again_until_its_database_is_there() -> None:
+    lines = UNIT.read_text().splitlines()
+    assert {"Restart=on-failure", "RestartSec=5", "StartLimitIntervalSec=0"} <= set(lines)
+    assert any(line.startswith("After=") and "postgresql.service" in line.split() for line in lines)
+    # systemd takes it for unknown in any other section.
+    assert lines.index("[Unit]") < lines.index("StartLimitIntervalSec=0") < lines.index("[Service]")
+
+
 def test_the_dockerfile_passes_its_linter() -> None:
     linter = Path(sys.executable).with_name("hadolint")
     said = subprocess.run([linter, DOCKERFILE], capture_output=True, text=True, check=False)

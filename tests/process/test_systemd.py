@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.ledger.databases import parse_url
 from tests.support.daemon import DaemonProcess, coming, daemon
 from tests.support.jobs import job, jobs_file, many
+from tests.support.postgres import a_schema_of_its_own, a_server_of_its_own
 from tests.support.target import TargetServer
 
 
@@ -73,3 +75,32 @@ def test_a_manager_that_is_not_there_is_no_error(tmp_path: Path, target: TargetS
     environment = {"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "1000000"}
     with daemon(tmp_path, jobs_file(job("idle", target.url, "manual")), env=environment) as running:
         assert running.stop() == 0
+
+
+def test_a_database_that_is_away_is_waited_for_before_it_is_ready(tmp_path: Path, manager: Manager, target: TargetServer) -> None:
+    with a_server_of_its_own(tmp_path) as server:
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        jobs = jobs_file(job("idle", target.url, "manual"))
+        idle = DaemonProcess(tmp_path, jobs, ledger=url, env={"NOTIFY_SOCKET": manager.path})
+        server.stop()
+        try:
+            idle.start(wait=False)
+            said = manager.hear("STATUS=waiting for the database of the ledger")
+            assert int(said["EXTEND_TIMEOUT_USEC"]) > 0
+            assert idle.stop() == 0
+            idle.start(wait=False)
+            manager.hear("STATUS=waiting for the database of the ledger")
+            server.start()
+            manager.hear("READY=1")
+            assert idle.stop() == 0
+            assert len(idle.said("waiting for the database of the ledger")) == 2
+        finally:
+            idle.close()
+
+
+def test_a_database_that_the_server_does_not_have_is_an_error_at_once(tmp_path: Path, target: TargetServer) -> None:
+    with a_schema_of_its_own() as url:
+        wrong = parse_url(url).set(database="nowhere").render_as_string(hide_password=False)
+        idle = DaemonProcess(tmp_path, jobs_file(job("idle", target.url, "manual")), ledger=wrong).start(wait=False)
+        assert idle.wait() == 2
+        assert 'database "nowhere" does not exist' in idle.log_file.read_text()

@@ -1,5 +1,7 @@
 """`daemon`: the scheduler, in the foreground."""
 
+from functools import partial
+
 import click
 
 from scheduler.cli.invocation import Invocation
@@ -25,8 +27,8 @@ def daemon(invocation: Invocation) -> int:
     invocation.loaded = _whole(invocation)
     definitions = invocation.definitions
     print_problems(output, invocation.loaded.warnings)
-    ledger = invocation.open_ledger(create=True)
-    running = Daemon(invocation.file, definitions, ledger, clock=invocation.clock, since_ns=invocation.started_ns)
+    open_ledger = partial(invocation.open_ledger, create=True)
+    running = Daemon(invocation.file, definitions, open_ledger, clock=invocation.clock, since_ns=invocation.started_ns)
     return running.run()
 
 
