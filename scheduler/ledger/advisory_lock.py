@@ -34,6 +34,7 @@ _LAST_TICKET = sa.text(f"{_TICKETS} AND objid::bigint BETWEEN :first AND :first 
 _TRY_TICKET = sa.text(f"SELECT pg_try_advisory_lock({_CLASS}, :ticket)")
 _IN_FRONT = sa.text(f"{_TICKETS} AND objid::bigint < :ticket")
 _GIVE_TICKET_BACK = sa.text(f"SELECT pg_advisory_unlock({_CLASS}, :ticket)")
+_LOCK_NOT_AVAILABLE = "55P03"
 _FIRST_TICKET = 1
 _FIRST_TICKET_OF_RUN_NOW = 1 << 30
 
@@ -83,7 +84,13 @@ class AdvisoryLock:
             return False
         session.execute(_GIVE_TICKET_BACK, mine)
         self._ticket = None
-        session.execute(_AWAIT_WRITERS)
+        try:
+            session.execute(_AWAIT_WRITERS)
+        except sa.exc.OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+            self._close()  # the last holder is stopped in the middle of a transaction, which may still commit
+            return False
         self._take_token(session)
         return True
 
