@@ -89,11 +89,10 @@ def test_a_database_that_is_away_is_waited_for_before_it_is_ready(tmp_path: Path
             assert int(said["EXTEND_TIMEOUT_USEC"]) > 0
             assert idle.stop() == 0
             idle.start(wait=False)
-            manager.hear("STATUS=waiting for the database of the ledger")
+            idle.wait_until_said("waiting for the database of the ledger", times=2)
             server.start()
             manager.hear("READY=1")
             assert idle.stop() == 0
-            assert len(idle.said("waiting for the database of the ledger")) == 2
         finally:
             idle.close()
 
