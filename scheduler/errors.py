@@ -68,6 +68,10 @@ class LedgerLost(LedgerError):
     """Another process runs jobs on the ledger now: this one must end."""
 
 
+class Refused(LedgerError):
+    """The ledger works, and does not take these values: to try again does not help."""
+
+
 class LockTimeout(TminusError, TimeoutError):
     """A lock was not free in time."""
 

@@ -1,24 +1,19 @@
 """Admission: who of a batch does not start after all, decided right before the commit."""
 
-from collections.abc import Sequence
-
 from scheduler.daemon.station import Station
+from scheduler.instants import rfc3339
 from scheduler.model.batch import Decided, Due
 from scheduler.outcome import Origin, Outcome
 
 
-def withdrawn(station: Station, outstanding: Sequence[Due]) -> list[Decided]:
-    """Who of these is withdrawn, and why; the others count as running."""
-    deleted = [due for due in outstanding if _is_deleted(station, due)]
-    kept = [due for due in outstanding if not _is_deleted(station, due)]
-    refused = station.running.admit(kept)
-    decided = [due.ends(Outcome.CANCELLED, "the job was deleted from the jobs file") for due in deleted]
-    for due in kept:
-        if due.id in refused:
-            limit = f"max_instances {due.job.max_instances}"
-            decided.append(due.ends(Outcome.SKIPPED, f"overlap: {refused[due.id]} is still running ({limit})"))
-    return decided
-
-
-def _is_deleted(station: Station, due: Due) -> bool:
-    return due.origin is Origin.SCHEDULE and due.job.name not in station.definitions.jobs
+def decide(station: Station, due: Due) -> Decided | None:
+    """Decide whether an occurrence may start; None if it may. It counts as running then."""
+    if due.origin is Origin.SCHEDULE and due.job.name not in station.definitions.jobs:
+        return due.ends(Outcome.CANCELLED, "the job was deleted from the jobs file")
+    other = station.running.admit(due)
+    if other is None:
+        return None
+    # The commit comes before T: an occurrence that is committed may be about to start.
+    is_early = station.clock.wall_ns() < other.planned_at_ns
+    state = f"is to start at {rfc3339(other.planned_at_ns)}" if is_early else "is still running"
+    return due.ends(Outcome.SKIPPED, f"overlap: {other.id} {state} (max_instances {due.job.max_instances})")

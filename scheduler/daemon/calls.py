@@ -220,7 +220,7 @@ class Calls:
             case Results(finished=finished):
                 for one in finished:
                     if one.index in together.calls:
-                        self._finished(together, one)
+                        self._take_in(together, one)
             case Progress(index=index, part=part, text=text) if index in together.calls:
                 self._progress[together.calls[index].owner] = part, together.redactions[index].text(text)
             case Lost():
@@ -253,6 +253,13 @@ class Calls:
             why = f"the executor process died while it was prepared ({lost.how})"
             owner = together.back(index).owner
             self._came.append(Came(owner=owner, failed=why) if is_alone else Came(owner=owner, doubted=why))
+
+    def _take_in(self, together: _Together, finished: Finished) -> None:
+        try:
+            self._finished(together, finished)
+        except Exception as error:
+            log.exception("a result cannot be taken in, the others go on", index=finished.index)
+            self._lost(together, finished.index, f"taking in its result broke ({type(error).__name__})", finished.started_ns)
 
     def _finished(self, together: _Together, finished: Finished) -> None:
         call, redaction = together.back(finished.index), together.redactions[finished.index]

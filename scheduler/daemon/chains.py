@@ -9,39 +9,30 @@ stands as running after a crash may have run, and one that waits has not.
 import queue
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import structlog
 
 from scheduler.daemon.calls import KILLED, MOST, Calls
-from scheduler.daemon.links import Returned, call_of, returned
+from scheduler.daemon.links import ActiveChain, Returned, call_of, due_of, returned
 from scheduler.daemon.station import Station
 from scheduler.daemon.steps import Abandoned, Steps
 from scheduler.daemon.versions import Versions
 from scheduler.ledger import chains, history
 from scheduler.ledger.chains import OpenChain, Step
 from scheduler.model.batch import Due
-from scheduler.model.chain import Failure, Function, Handler, Start, Value
+from scheduler.model.chain import Failure, Function, Start, Value, value_of
 from scheduler.model.definitions import Definitions
 from scheduler.model.job import RunnerKey
 from scheduler.model.occurrence import OccurrenceId
-from scheduler.outcome import Cause, LinkState, Origin, Outcome
+from scheduler.outcome import Cause, LinkState, Outcome
 
 log = structlog.get_logger()
 
 _LOOK_S = 0.1
-
-
-@dataclass(slots=True)
-class _Chain:
-    """One that has not ended. Its next link is at `position`."""
-
-    number: int
-    due: Due
-    position: int
-    failure: bool
 
 
 class Chains:
@@ -59,9 +50,10 @@ class Chains:
         self._begun: queue.SimpleQueue[Sequence[OccurrenceId] | None] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._calls = Calls(station, wake=self._wake.set)
-        self._open: dict[int, _Chain] = {}
-        self._ready: list[_Chain] = []
-        self._waiting: defaultdict[RunnerKey, deque[_Chain]] = defaultdict(deque)
+        self._open: dict[int, ActiveChain] = {}
+        self._closed: dict[int, ActiveChain] = {}  #: their end is noted, and not written yet
+        self._ready: list[ActiveChain] = []
+        self._waiting: defaultdict[RunnerKey, deque[ActiveChain]] = defaultdict(deque)
         self._versions: tuple[Definitions, Versions] | None = None
         self._steps = Steps(station, launch=launch, lead_ns=lead_ns)
         self._accepted_ns = 0
@@ -85,11 +77,16 @@ class Chains:
 
     def wait_until_idle(self) -> None:
         """Wait until all that has begun has ended."""
-        while not (self._idle.wait(_LOOK_S) and self._begun.empty()):
-            pass
+        while not self.is_idle:
+            self._idle.wait(_LOOK_S)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that has begun has ended."""
+        return self._idle.is_set() and self._begun.empty()
 
     def leave(self) -> None:
-        """Begin nothing more: the next start goes on from there."""
+        """Begin nothing more: the next start goes on."""
         self._stopping.set()
 
     def stop(self, timeout_s: float) -> None:
@@ -118,27 +115,62 @@ class Chains:
                 log.exception("chains broke; the next start goes on with them")
                 self._let_go(self._nowhere())
             with self._beginning:
-                if not self._open and self._begun.empty():
+                if not self._open and self._begun.empty() and self._steps.are_written:
                     self._idle.set()
 
     def _pass(self) -> None:
         while not self._begun.empty():
             self._load(self._begun.get())
         for came in self._calls.came():
-            self._take(returned(came, str(self._function(self._open[came.owner]))))
+            if came.owner not in self._open:
+                continue
+            with self._guard(came.owner):
+                self._take(returned(came, str(self._open[came.owner].handler)))
         called = self._advance()
-        self._let_go(self._steps.write())
+        while broken := self._steps.write():
+            for number in broken:
+                self._break_off(number, "its steps cannot be written, see the log")
+        self._closed.clear()
         for key, chains_of_it in called.items():
             self._call(key, [chain for chain in chains_of_it if chain.number in self._open])
+
+    @contextmanager
+    def _guard(self, number: int, links: int = 0) -> Iterator[None]:
+        """Run a step that handles one chain: an unforeseen exception ends this chain alone."""
+        try:
+            yield
+        except Abandoned:
+            raise
+        except Exception as error:
+            log.exception("a chain broke, the others go on", chain=number)
+            self._break_off(number, f"it broke ({type(error).__name__})", links)
+
+    def _break_off(self, number: int, why: str, links: int = 0) -> None:
+        """End a chain; if its end cannot be written either, leave it to the next start."""
+        chain = self._open.get(number) or self._closed.pop(number, None)
+        if links := len(chain.due.job.then) if chain else links:
+            self._forget({number})
+            self._fail(number, links, why)
+            self._wake.set()
+
+    def _fail(self, number: int, links: int, why: str) -> None:
+        """Note that no link that is open will end well. What had ended stays as it is."""
+        failed = Step(occurrence=number, position=0, state=LinkState.FAILED, at_ns=self._clock.wall_ns(), error=why)
+        for position in range(links):
+            self._steps.note(replace(failed, position=position))
+        self._steps.end(number)
 
     def _let_go(self, gone: Collection[int]) -> None:
         """Go no further with these: the next start does."""
         if gone:
             self._steps.drop(gone)
-            self._open = {number: chain for number, chain in self._open.items() if number not in gone}
-            self._ready = [chain for chain in self._ready if chain.number not in gone]
-            for key, waiting in self._waiting.items():
-                self._waiting[key] = deque(chain for chain in waiting if chain.number not in gone)
+            self._forget(gone)
+
+    def _forget(self, gone: Collection[int]) -> None:
+        self._open = {number: chain for number, chain in self._open.items() if number not in gone}
+        self._ready = [chain for chain in self._ready if chain.number not in gone]
+        for key, waiting in self._waiting.items():
+            self._waiting[key] = deque(chain for chain in waiting if chain.number not in gone)
 
     def _nowhere(self) -> set[int]:
         """Those that neither wait nor are called: a bug has lost them."""
@@ -150,37 +182,28 @@ class Chains:
         ledger = self._station.ledger
         insist = self._steps.insist
         found = [one for one in insist(lambda: chains.find(ledger, ids)) if one.occurrence not in self._open]
-        occurrences = insist(lambda: history.of_ids(ledger, [one.id for one in found]))
+        runs = {run.id: run for run in insist(lambda: history.of_ids(ledger, [one.id for one in found]))}
         definitions = self._station.definitions
         if self._versions is None or self._versions[0] is not definitions:
             self._versions = definitions, Versions(ledger, definitions)
         versions = self._versions[1]
-        dues = {one.id: insist(partial(versions.due, one)) for one in occurrences}
         for one in found:
-            due = dues.get(one.id)
-            if due is None or len(due.job.then) != len(one.states):
-                self._give_up(one)
-                continue
-            position = next((at for at, state in enumerate(one.states) if state.is_open), len(one.states))
-            chain = self._open[one.occurrence] = _Chain(one.occurrence, due, position, one.failure)
-            if position < len(one.states) and one.states[position] is LinkState.RUNNING:
-                killed = Failure(outcome=Outcome.UNKNOWN, kind=Cause.EXECUTOR, message=KILLED)
-                self._take(Returned(chain=chain.number, state=LinkState.UNKNOWN, value=killed))
-            else:
-                self._ready.append(chain)
+            with self._guard(one.occurrence, len(one.states)):
+                self._open_one(one, insist(partial(versions.due, runs[one.id])) if one.id in runs else None)
 
-    def _give_up(self, one: OpenChain) -> None:
-        why = "its definition is not in the ledger any more"
-        log.error("a chain cannot go on", occurrence=str(one.id), error=why)
-        for position in [at for at, state in enumerate(one.states) if state.is_open]:
-            self._steps.note(
-                Step(occurrence=one.occurrence, position=position, state=LinkState.FAILED, at_ns=self._clock.wall_ns(), error=why)
-            )
-        self._steps.end(one.occurrence)
-
-    def _function(self, chain: _Chain) -> Handler | None:
-        """Of its next link."""
-        return chain.due.job.then[chain.position].taken_by(failure=chain.failure)
+    def _open_one(self, one: OpenChain, due: Due | None) -> None:
+        if due is None or len(due.job.then) != len(one.states):
+            why = "its definition is not in the ledger any more"
+            log.error("a chain cannot go on", occurrence=str(one.id), error=why)
+            self._fail(one.occurrence, len(one.states), why)
+            return
+        position = next((at for at, state in enumerate(one.states) if state.is_open), len(one.states))
+        chain = self._open[one.occurrence] = ActiveChain(one.occurrence, due, position, one.failure)
+        if position < len(one.states) and one.states[position] is LinkState.RUNNING:
+            killed = Failure(outcome=Outcome.UNKNOWN, kind=Cause.EXECUTOR, message=KILLED)
+            self._take(Returned(chain=chain.number, state=LinkState.UNKNOWN, value=killed))
+        else:
+            self._ready.append(chain)
 
     def _take(self, ended: Returned) -> None:
         """A function has ended, as far as it came; what it gave flows on."""
@@ -193,28 +216,30 @@ class Chains:
         self._step(chain, ended.state, error=error, output=ended.output, value=value)
         self._ready.append(chain)
 
-    def _advance(self) -> dict[RunnerKey, list[_Chain]]:
+    def _advance(self) -> dict[RunnerKey, list[ActiveChain]]:
         """Each chain up to the next function that it calls; those that call one, by where."""
         if self._stopping.is_set():
             return {}
         ready, self._ready = self._ready, []
         for chain in ready:
-            if function := self._next_function(chain):
-                self._waiting[RunnerKey(function.app)].append(chain)
-            else:
-                self._steps.end(chain.number)
-                del self._open[chain.number]
-        running, called = self._calls.running(), defaultdict[RunnerKey, list[_Chain]](list)
+            with self._guard(chain.number):
+                if function := self._next_function(chain):
+                    self._waiting[RunnerKey(function.app)].append(chain)
+                else:
+                    self._steps.end(chain.number)
+                    self._closed[chain.number] = self._open.pop(chain.number)
+        running, called = self._calls.running(), defaultdict[RunnerKey, list[ActiveChain]](list)
         for key, waiting in self._waiting.items():
-            for _ in range(min(MOST - running[key], len(waiting))):
-                called[key].append(chain := waiting.popleft())
-                self._step(chain, LinkState.RUNNING)
+            for chain in [waiting.popleft() for _ in range(min(MOST - running[key], len(waiting)))]:
+                with self._guard(chain.number):
+                    self._step(chain, LinkState.RUNNING)
+                    called[key].append(chain)
         return called
 
-    def _next_function(self, chain: _Chain) -> Function | None:
+    def _next_function(self, chain: ActiveChain) -> Function | None:
         """Pass links over, start jobs, up to a function; None where the chain has ended."""
         while chain.position < len(chain.due.job.then):
-            match self._function(chain):
+            match chain.handler:
                 case Function() as function:
                     return function
                 case Start(job=name):
@@ -223,29 +248,20 @@ class Chains:
                     self._step(chain, LinkState.PASSED_OVER)
         return None
 
-    def _start(self, chain: _Chain, name: str) -> None:
+    def _start(self, chain: ActiveChain, name: str) -> None:
         definitions = self._station.definitions
-        job = definitions.jobs.get(name)
-        if job is None:
+        if job := definitions.jobs.get(name):
+            self._accepted_ns = max(self._clock.wall_ns(), self._accepted_ns + 1)
+            due = due_of(job, accepted_ns=self._accepted_ns, version=definitions.version)
+            self._step(chain, LinkState.SUCCEEDED, starts=due)
+        else:
             why = f"there is no job {name!r} any more"
             failure = Failure(outcome=Outcome.FAILED, kind=Cause.DEFINITION, message=why)
             self._step(chain, LinkState.FAILED, error=why, value=failure)
-            return
-        self._accepted_ns = max(self._clock.wall_ns(), self._accepted_ns + 1)
-        due = Due(
-            id=OccurrenceId(job=name, fire_time_ns=self._accepted_ns),
-            job=job,
-            planned_at_ns=self._accepted_ns,  # until it is written
-            origin=Origin.CHAIN,
-            config_version=definitions.version,
-            params=job.params,
-            is_written=True,
-        )
-        self._step(chain, LinkState.SUCCEEDED, starts=due)
 
     def _step(
         self,
-        chain: _Chain,
+        chain: ActiveChain,
         state: LinkState,
         *,
         error: str | None = None,
@@ -270,13 +286,14 @@ class Chains:
         if not state.is_open:
             chain.position += 1
 
-    def _call(self, key: RunnerKey, called: Sequence[_Chain]) -> None:
+    def _call(self, key: RunnerKey, called: Sequence[ActiveChain]) -> None:
         numbers = [chain.number for chain in called]
-        values = self._steps.insist(lambda: chains.values(self._station.ledger, numbers))
+        texts = self._steps.insist(lambda: chains.values(self._station.ledger, numbers))
         calls = []
         for chain in called:
-            function = self._function(chain)
-            if isinstance(function, Function) and chain.number in values:
-                calls.append(call_of(chain.number, chain.due, function, values[chain.number]))
+            with self._guard(chain.number):
+                function = chain.handler
+                if isinstance(function, Function) and chain.number in texts:
+                    calls.append(call_of(chain.number, chain.due, function, value_of(texts[chain.number])))
         self._calls.begin(key, calls)
-        self._let_go({chain.number for chain in called} - self._calls.owners())
+        self._let_go({chain.number for chain in called if chain.number in self._open} - self._calls.owners())

@@ -1,7 +1,9 @@
 """How the occurrences of one batch end: each is handed to the recorder once, and a line tells how the batch went."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import structlog
 
@@ -11,9 +13,10 @@ from scheduler.daemon.shards import Lost
 from scheduler.daemon.station import Station
 from scheduler.instants import rfc3339
 from scheduler.model.batch import Decided, Due, Ended
+from scheduler.model.chain import Failure
 from scheduler.model.definitions import History
-from scheduler.model.occurrence import milliseconds
-from scheduler.outcome import Outcome
+from scheduler.model.occurrence import OccurrenceId, milliseconds
+from scheduler.outcome import Cause, Outcome
 
 log = structlog.get_logger()
 
@@ -28,34 +31,92 @@ class Endings:
 
     Args:
         planned_at_ns: T, wall clock.
+        dues: All of the batch. Each gets exactly one outcome here, unless another process owns it.
         history: What is kept of answers.
     """
 
-    def __init__(self, station: Station, *, planned_at_ns: int, history: History) -> None:
+    def __init__(self, station: Station, *, planned_at_ns: int, dues: Sequence[Due], history: History) -> None:
         self._station = station
         self._planned_at_ns = planned_at_ns
         self._history = history
+        self._open = {due.id: due for due in dues}
         self._outcomes: Counter[str] = Counter()
         self._offsets: list[int] = []
         self._warnings_left = _MOST_WARNINGS
 
+    def is_open(self, due: Due) -> bool:
+        """Whether an occurrence is ours and has no outcome yet."""
+        return due.id in self._open
+
+    def keep(self, ours: Collection[OccurrenceId]) -> None:
+        """Leave all others to the processes that own them."""
+        for identity in self._open.keys() - set(ours):
+            del self._open[identity]
+
+    @contextmanager
+    def guard(self, step: str, due: Due, *, may_be_sent: bool = False, executor: str | None = None) -> Iterator[None]:
+        """
+        Run a step that handles one job: an unforeseen exception ends this job alone.
+
+        Args:
+            step: For people, such as `rendering`.
+            due: The job's occurrence.
+            may_be_sent: Whether its request may have left, or its function may have been entered.
+            executor: Which executor has it.
+        """
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  the guard's whole purpose; it is logged with its traceback
+            self.break_off(step, due, error, may_be_sent=may_be_sent, executor=executor)
+
+    def break_off(self, step: str, due: Due, error: Exception, *, may_be_sent: bool = False, executor: str | None = None) -> None:
+        """Give an occurrence its outcome after an unforeseen exception. Arguments as for `guard`."""
+        outcome = Outcome.UNKNOWN if may_be_sent else Outcome.FAILED
+        why = f"{step} broke ({type(error).__name__})" + ("; how far it came is not known" if may_be_sent else "")
+        reason = f"{Cause.OTHER}: {why}" if may_be_sent else f"{Cause.OTHER}, not sent: {why}"
+        chain = due.chain(Failure(outcome=outcome, kind=Cause.OTHER, message=why))
+        now_ns = self._station.clock.wall_ns()
+        if may_be_sent:
+            self._put(Ended(id=due.id, outcome=outcome, reason=reason, finished_at_ns=now_ns, executor=executor, chain=chain))
+        else:  # unlike an `Ended`, this needs no row in the ledger: it may be the claim that broke
+            self._put(replace(due.ends(outcome, reason), chain=chain))
+        log.error("a job broke, the others go on", occurrence=str(due.id), step=step, exc_info=error)
+
+    def break_off_all(self, step: str, error: Exception, *, released: Collection[OccurrenceId]) -> None:
+        """Give all occurrences that have no outcome one. Only those that were released may have been sent."""
+        for identity, due in list(self._open.items()):
+            self.break_off(step, due, error, may_be_sent=identity in released)
+
     def withdrawn(self, decided: Iterable[Decided]) -> None:
         """The commit has written these."""
-        self._outcomes.update(one.outcome for one in decided)
+        for one in decided:
+            if self._open.pop(one.id, None):
+                self._outcomes[one.outcome] += 1
+
+    def not_committed(self, decided: Iterable[Decided]) -> None:
+        """These were decided not to start, and the commit has not written them."""
+        for one in decided:
+            self._put(one)
 
     def finished(self, flight: Flight, reports: Iterable[judge.Finished]) -> None:
         """An executor reports."""
         for one in reports:
             due = flight.outstanding.pop(one.index, None)
             if due is not None:
-                if one.started_ns:
-                    self._offsets.append(one.started_ns - self._planned_at_ns)
-                name, redaction, printed = flight.supervisor.name, flight.redactions[one.index], flight.printed[one.index]
-                self._put(judge.judge(due, one, executor=name, history=self._history, redaction=redaction, printed=printed))
+                name, was_sent = flight.supervisor.name, bool(one.started_ns) or one.unknown
+                with self.guard("evaluation", due, may_be_sent=was_sent, executor=name):
+                    self._evaluate(flight, due, one)
 
-    def not_sent(self, due: Due, why: str) -> None:
+    def _evaluate(self, flight: Flight, due: Due, one: judge.Finished) -> None:
+        if one.started_ns:
+            self._offsets.append(one.started_ns - self._planned_at_ns)
+        name, redaction, printed = flight.supervisor.name, flight.redactions[one.index], flight.printed[one.index]
+        self._put(judge.judge(due, one, executor=name, history=self._history, redaction=redaction, printed=printed))
+
+    def not_sent(self, due: Due, why: str, *, cause: Cause = Cause.DEFINITION) -> None:
         """It could not be made into something to do."""
-        self._put(judge.not_sent(due, why, now_ns=self._station.clock.wall_ns()))
+        with self.guard("evaluation", due):
+            self._put(judge.not_sent(due, why, now_ns=self._station.clock.wall_ns(), cause=cause))
 
     def unsendable(self, flight: Flight, works: Mapping[int, str]) -> Lost:
         """These works cannot be encoded, for these reasons. The others were not sent: as if their executor was lost before T."""
@@ -64,10 +125,10 @@ class Endings:
                 self.not_sent(due, why)
         return Lost(0, "it was not sent", {})
 
-    def broken(self, flight: Flight, why: str) -> None:
+    def broken(self, flight: Flight, why: str, *, cause: Cause = Cause.DEFINITION) -> None:
         """The executor of all these cannot work."""
         for due in _taken(flight):
-            self.not_sent(due, why)
+            self.not_sent(due, why, cause=cause)
 
     def too_late(self, flight: Flight, why: str) -> None:
         """Of these, those whose grace is over have not started."""
@@ -82,10 +143,8 @@ class Endings:
     def missed(self, dues: Sequence[Due], why: str) -> None:
         """They have not started."""
         for due in dues:
-            self._warn(str(due.id), Outcome.MISSED, why)
-            self._outcomes[Outcome.MISSED] += 1
-            self._station.running.end(due.id)
-            self._station.recorder.put(due.ends(Outcome.MISSED, why))
+            with self.guard("evaluation", due):
+                self._put(due.ends(Outcome.MISSED, why))
 
     def lost(self, flight: Flight, why: str, entered: Mapping[int, int] | None = None) -> None:
         """
@@ -101,7 +160,8 @@ class Endings:
         for index, started_ns in begun.items():
             if due := flight.outstanding.pop(index, None):
                 name = flight.supervisor.name
-                self._put(judge.lost(due, why, executor=name, now_ns=now_ns, started_ns=started_ns))
+                with self.guard("evaluation", due, may_be_sent=True, executor=name):
+                    self._put(judge.lost(due, why, executor=name, now_ns=now_ns, started_ns=started_ns))
 
     def say(self) -> None:
         """Log how the batch went."""
@@ -116,11 +176,14 @@ class Endings:
                 **dict(sorted(self._outcomes.items())),
             )
 
-    def _put(self, ended: Ended) -> None:
-        self._warn(str(ended.id), ended.outcome, ended.reason)
-        self._outcomes[ended.outcome] += 1
-        self._station.running.end(ended.id)
-        self._station.recorder.put(ended)
+    def _put(self, item: Ended | Decided) -> None:
+        """Hand over an outcome; a second one for the same occurrence changes nothing."""
+        if item.id in self._open:
+            self._station.running.end(item.id)
+            self._station.recorder.put(item)
+            del self._open[item.id]
+            self._outcomes[item.outcome] += 1
+            self._warn(str(item.id), item.outcome, item.reason)
 
     def _warn(self, occurrence: str, outcome: Outcome, reason: str | None) -> None:
         """By name, but not ten thousand times: the ledger has them all."""
@@ -128,7 +191,7 @@ class Endings:
             self._warnings_left -= 1
             log.warning(outcome.value, occurrence=occurrence, reason=reason)
             if not self._warnings_left:
-                log.warning("further ones of this batch stand in the ledger", see="tminus history")
+                log.warning("more failures in this batch, see the ledger", see="tminus history")
 
 
 def _taken(flight: Flight) -> list[Due]:

@@ -37,6 +37,7 @@ class Flight:
         self.printed: dict[int, bytes] = {}
         self.is_armed = False
         self.is_released = False
+        self.has_begun = False  #: it is reported that a job of it has started
         self._clock = clock
         self._tell = tell
         self._shard: Shard | None = None
@@ -50,7 +51,7 @@ class Flight:
         Args:
             printed: What its `prepare` printed and logged.
         """
-        self.outstanding[index], self.works[index], self.redactions[index], self.printed[index] = due, work, redaction, printed
+        self.works[index], self.redactions[index], self.printed[index], self.outstanding[index] = work, redaction, printed, due
 
     def arm(self, times: Times, settings: DaemonSettings) -> None:
         """Hand what is outstanding to the executor."""

@@ -43,14 +43,14 @@ def judge(due: Due, finished: Finished, *, executor: str, history: History, reda
     )
 
 
-def not_sent(due: Due, message: str, *, now_ns: int) -> Ended:
+def not_sent(due: Due, message: str, *, now_ns: int, cause: Cause = Cause.DEFINITION) -> Ended:
     """An occurrence whose definition could not be made into something to do, or whose application does not work."""
-    reason = f"{Cause.DEFINITION}, not sent: {message}"
-    failure = Failure(outcome=Outcome.FAILED, kind=Cause.DEFINITION, message=message)
+    reason = f"{cause}, not sent: {message}"
+    failure = Failure(outcome=Outcome.FAILED, kind=cause, message=message)
     return Ended(id=due.id, outcome=Outcome.FAILED, reason=reason, finished_at_ns=now_ns, chain=due.chain(failure))
 
 
-def lost(due: Due, why: str, *, executor: str | None, now_ns: int, started_ns: int = 0) -> Ended:
+def lost(due: Due, why: str, *, executor: str | None, now_ns: int, started_ns: int = 0, cause: Cause = Cause.EXECUTOR) -> Ended:
     """
     An occurrence that was let go, and whose executor can no longer say what became of it.
 
@@ -154,10 +154,10 @@ def _flowing(job: Job, finished: Finished, redaction: Redaction, outcome: Outcom
 
 
 def _decoded(body: bytes, headers: Sequence[str]) -> str:
-    """By the charset that the answer names; RFC 9110, section 8.3.2."""
+    """By the charset that the answer names; RFC 9110, section 8.3.2. By UTF-8 if it names none that decodes any bytes."""
     message = Message()
     message["Content-Type"] = next((line[13:] for line in headers if line.lower().startswith("content-type:")), "")
     try:
         return body.decode(message.get_content_charset("utf-8"), errors="replace")
-    except LookupError:
+    except (LookupError, ValueError):  # `idna`, `undefined` and `punycode` raise whatever `errors` says
         return body.decode(errors="replace")

@@ -7,8 +7,10 @@ from scheduler.daemon.judge import outcome_of
 from scheduler.daemon.redaction import Redaction
 from scheduler.executors.python.wire import Finished
 from scheduler.model.batch import Due
-from scheduler.model.chain import Answer, Failure, Function, Result, Value, value_of
-from scheduler.outcome import Cause, LinkState, Outcome
+from scheduler.model.chain import Answer, Failure, Function, Handler, Result, Value, value_of
+from scheduler.model.job import Job
+from scheduler.model.occurrence import OccurrenceId
+from scheduler.outcome import Cause, LinkState, Origin, Outcome
 
 #: Of failures; a function may say others.
 _WORDS = {*Outcome, *Cause}
@@ -22,6 +24,21 @@ class Returned:
     state: LinkState
     value: Value
     output: bytes = b""
+
+
+@dataclass(slots=True)
+class ActiveChain:
+    """A chain that has not ended. Its next link is at `position`."""
+
+    number: int
+    due: Due
+    position: int
+    failure: bool
+
+    @property
+    def handler(self) -> Handler | None:
+        """What its next link does with what flows into it."""
+        return self.due.job.then[self.position].taken_by(failure=self.failure)
 
 
 def call_of(chain: int, due: Due, function: Function, value: Value) -> Call:
@@ -38,6 +55,19 @@ def call_of(chain: int, due: Due, function: Function, value: Value) -> Call:
         due=due,
         work=lambda renderer, index: renderer.link(due, function, value, index),
         secrets=lambda renderer: renderer.secrets(due),
+    )
+
+
+def due_of(job: Job, *, accepted_ns: int, version: str) -> Due:
+    """The occurrence of a job that a link starts; its T is set once it is written."""
+    return Due(
+        id=OccurrenceId(job=job.name, fire_time_ns=accepted_ns),
+        job=job,
+        planned_at_ns=accepted_ns,
+        origin=Origin.CHAIN,
+        config_version=version,
+        params=job.params,
+        is_written=True,
     )
 
 

@@ -78,8 +78,8 @@ class Preparation:
             case HttpTarget(prepare=str(ref), app=app), Request():
                 call = prepare.call_of(ref, due, work, now_ns=self._clock.wall_ns(), keep_output=self._settings.history.max_body)
                 runner = partial(self._station.executors.runner, RunnerKey(app))
-                joined(self._running, runner, clock=self._clock, tell=self._tell).add(work.index, due, call, redaction)
                 self._requests[work.index] = work
+                joined(self._running, runner, clock=self._clock, tell=self._tell).add(work.index, due, call, redaction)
                 return True
         return False
 
@@ -87,7 +87,7 @@ class Preparation:
         """Have them prepared; with all others they are armed if that takes no longer than half of the time until the commit."""
         now_ns = self._clock.wall_ns()
         self._take_at_ns = now_ns + (commit_at_ns - now_ns) // 2
-        for flight in self._running:
+        for flight in list(self._running):
             self._arm(flight)
 
     def hear(self, flight: Flight, event: ShardEvent) -> bool:
@@ -99,8 +99,10 @@ class Preparation:
                 flight.release(ends_in_ns=max(self._last_start_ns - self._clock.wall_ns(), 0))
             case wire.Results(finished=finished):
                 for one in finished:
-                    if one.index in flight.outstanding:
-                        self._take_in(flight, one)
+                    if due := flight.outstanding.get(one.index):
+                        with self._endings.guard("preparing", due):
+                            self._take_in(flight, one)
+                        flight.outstanding.pop(one.index, None)
             case Lost(how=how, entered=entered):
                 self._again(flight, [index for index in entered or () if index in flight.outstanding], how)
             case Broken(why=why):
@@ -138,10 +140,16 @@ class Preparation:
         """T is now, and there is nothing to arm: each is loaded on its own thread, and waits for no other one's import."""
         now_ns = self._clock.wall_ns()
         times = Times(t_ns=now_ns, deadline_ns=now_ns, give_up_ns=max(self._last_start_ns, now_ns) + HANGS_NS)
+        if not flight.outstanding:
+            return
         try:
             flight.arm(times, self._settings)
         except CannotRender as error:  # a reload has taken its application away
             self._endings.broken(flight, error.message)
+        except Exception as error:  # noqa: BLE001  it is logged there
+            for due in flight.outstanding.values():
+                self._endings.break_off("preparing", due, error)
+            flight.outstanding = {}
 
     def _again(self, flight: Flight, begun: Sequence[int], how: str) -> None:
         """A runner died: once is nobody's fault, and nothing was sent."""

@@ -15,7 +15,6 @@ from scheduler.jobsfile.faults import Fault, Wrong
 from scheduler.jobsfile.http_syntax import HEADER_NAME, HEADER_VALUE, WITHOUT_BODY
 from scheduler.model.batch import Due
 from scheduler.outcome import Cause
-from scheduler.templates import has_parts
 
 #: Of what comes back, as JSON.
 _MOST = 64 << 20
@@ -53,7 +52,7 @@ def changed(ref: str, request: Request, given_back: bytes, redaction: Redaction)
     made = json.loads(text)["request"]
     try:
         return msgspec.structs.replace(
-            request, url=_url(made["url"]), headers=_lines(made["headers"]), body=_body(request.method, made["body"])
+            request, url=url_of(made["url"], {}), headers=_lines(made["headers"]), body=_body(request.method, made["body"])
         )
     except Wrong as error:
         # What is wrong with a text may quote it: not where a secret is in it.
@@ -68,12 +67,6 @@ def why(ref: str, finished: Finished) -> str:
     if finished.cause == Cause.TOO_LARGE:
         return f"prepare {ref} made a request that is longer than {_MOST >> 20} MiB on its way back"
     return f"prepare {ref} raised {finished.detail}" if finished.traceback else f"prepare: {finished.detail}"
-
-
-def _url(url: str) -> str:
-    if has_parts(url):  # which a text of the jobs file may have, and which would not be looked at
-        raise ValueError(url)
-    return url_of(url, {})
 
 
 def _lines(headers: list[tuple[str, str]]) -> list[str]:

@@ -3,16 +3,19 @@
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
 from scheduler.clock import Clock
-from scheduler.errors import LedgerError
+from scheduler.errors import LedgerError, Refused
 from scheduler.instants import SECOND
 from scheduler.ledger import outcomes
 from scheduler.ledger.engine import Ledger
 from scheduler.model.batch import Decided, Ended
+from scheduler.model.chain import Failure
 from scheduler.model.occurrence import OccurrenceId
+from scheduler.outcome import Cause, Outcome
 from scheduler.release.gate import Gate
 
 log = structlog.get_logger()
@@ -23,6 +26,7 @@ _MOST = 25
 #: Between two groups of which the first was full: who hands work over waits for the ledger, too.
 _REST_S = 0.003
 _RETRY_S = 0.5
+_WITHOUT_DETAILS = "the ledger did not take the details, see the log"
 
 
 class Recorder:
@@ -64,8 +68,8 @@ class Recorder:
         well = self.flush(timeout_s)
         self._ending.set()
         self._items.put(threading.Event())
-        self._thread.join()
-        return well
+        self._thread.join(timeout_s)
+        return well and not self._thread.is_alive()
 
     def _write_all(self) -> None:
         while not self._ending.is_set():
@@ -95,20 +99,31 @@ class Recorder:
         return group, waiting
 
     def _insist(self, group: Sequence[Ended | Decided]) -> bool:
+        """Write a group, again until it is written; False if this process is to end before."""
         while True:
             try:
                 self._write(group)
+            except Refused as error:
+                return self._insist_on_each(group, error)
             except LedgerError as error:
                 log.error("outcomes cannot be written, trying again", outcomes=len(group), error=error.message)
                 if self._ending.wait(_RETRY_S):
                     return False
-            except Exception:
-                if len(group) > 1:
-                    return all(self._insist([item]) for item in group)
-                log.exception("an outcome cannot be written, it is unknown after the next start", occurrence=str(group[0].id))
-                return True
+            except Exception as error:  # noqa: BLE001  it is logged there
+                return self._insist_on_each(group, error)
             else:
                 return True
+
+    def _insist_on_each(self, group: Sequence[Ended | Decided], error: Exception) -> bool:
+        """To try again does not help: an occurrence that cannot be written costs its own details, and no other occurrence."""
+        if len(group) > 1:
+            return all(self._insist([item]) for item in group)
+        (item,) = group
+        if item.reason == _WITHOUT_DETAILS:
+            log.error("an outcome cannot be written, it is unknown after the next start", occurrence=str(item.id), exc_info=error)
+            return True
+        log.error("the details of an outcome cannot be written", occurrence=str(item.id), exc_info=error)
+        return self._insist([_without_details(item)])
 
     def _write(self, group: Sequence[Ended | Decided]) -> None:
         ended = [item for item in group if isinstance(item, Ended)]
@@ -118,3 +133,13 @@ class Recorder:
         if decided:
             outcomes.decide(self._ledger, decided, now_ns=self._clock.wall_ns())
         self.followed([item.id for item in group if item.chain])
+
+
+def _without_details(item: Ended | Decided) -> Ended | Decided:
+    """The same outcome without the texts that the ledger may have refused."""
+    failure = Failure(outcome=Outcome.FAILED, kind=Cause.RESULT, message=_WITHOUT_DETAILS)
+    chain = item.chain and replace(item.chain, value=failure)
+    if isinstance(item, Decided):
+        return replace(item, reason=_WITHOUT_DETAILS, chain=chain)
+    bare = [replace(attempt, reason=_WITHOUT_DETAILS, headers=(), body=b"", output=b"") for attempt in item.attempts]
+    return replace(item, reason=_WITHOUT_DETAILS, attempts=bare, chain=chain, result=None)

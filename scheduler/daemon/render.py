@@ -21,7 +21,7 @@ from scheduler.instants import LATEST_NS, MS
 from scheduler.jobsfile.faults import Wrong
 from scheduler.jobsfile.http_syntax import HEADER_VALUE
 from scheduler.jobsfile.references import References
-from scheduler.jobsfile.urls import URL
+from scheduler.jobsfile.urls import check_rendered
 from scheduler.model import payload
 from scheduler.model.batch import Due
 from scheduler.model.chain import Function, Value
@@ -229,19 +229,22 @@ def _as_json(value: Any, subject: str) -> str:
 
 def url_of(rendered: Any, query: Mapping[str, Any]) -> str:
     """
-    A URL as libcurl takes it.
+    A URL as libcurl takes it, checked as strictly as one without templates is when the file is read.
 
     Raises:
         ValueError: it is none; `Wrong` where a sentence says why.
     """
-    parts = urlsplit(str(URL.parse(as_text(rendered))))
+    text = as_text(rendered)
+    check_rendered(text)
+    parts = urlsplit(text)
     host = parts.netloc
     if not host.isascii():
         name, colon, port = host.partition(":")
         host = idna.encode(name, uts46=True).decode() + colon + port
-    added = _encoded(query)
-    joined = "&".join(part for part in (parts.query, added) if part)
-    return urlunsplit((parts.scheme.lower(), host, parts.path or "/", joined, ""))
+    joined = "&".join(part for part in (parts.query, _encoded(query)) if part)
+    url = urlunsplit((parts.scheme.lower(), host, parts.path or "/", joined, ""))
+    check_rendered(url)  # the host has changed
+    return url
 
 
 def _encoded(query: Mapping[str, Any]) -> str:

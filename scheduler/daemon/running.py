@@ -2,7 +2,6 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
 
 from scheduler.model.batch import Due
 from scheduler.model.occurrence import OccurrenceId
@@ -14,28 +13,26 @@ class Running:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_job: defaultdict[str, dict[OccurrenceId, None]] = defaultdict(dict)
+        self._by_job: defaultdict[str, dict[OccurrenceId, Due]] = defaultdict(dict)
 
     def __len__(self) -> int:
         with self._lock:
             return sum(len(ids) for ids in self._by_job.values())
 
-    def admit(self, dues: Sequence[Due]) -> dict[OccurrenceId, OccurrenceId]:
+    def admit(self, due: Due) -> Due | None:
         """
-        Let these start, as far as their jobs' overlap policies allow.
+        Count an occurrence as running, if its job's overlap policy allows it.
 
         Returns:
-            Who may not, each with the one that is in its way.
+            An occurrence that is in its way; None if it may start.
         """
-        refused: dict[OccurrenceId, OccurrenceId] = {}
         with self._lock:
-            for due in dues:
-                running = self._by_job[due.job.name]
-                if may_start(running=len(running), max_instances=due.job.max_instances, policy=due.job.overlap):
-                    running[due.id] = None
-                else:
-                    refused[due.id] = next(iter(running))
-        return refused
+            running = self._by_job[due.job.name]
+            others = [other for identity, other in running.items() if identity != due.id]
+            if may_start(running=len(others), max_instances=due.job.max_instances, policy=due.job.overlap):
+                running[due.id] = due
+                return None
+            return others[0]
 
     def end(self, identity: OccurrenceId) -> None:
         """It has its outcome, or was not let go after all."""

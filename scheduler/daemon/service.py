@@ -65,7 +65,7 @@ class Service:
             recorder=Recorder(ledger, gate=gate, clock=clock),
             gate=gate,
         )
-        self._planner = Planner(clock=clock, launch=self._launch, decided=self.station.recorder.put)
+        self._planner = Planner(clock=clock, launch=self.launch, decided=self.station.recorder.put)
         self._chains = Chains(self.station, launch=self._planner.add, lead_ns=self._planner.lead_ns)
         self.station.recorder.followed = self._chains.follow
         self._background = Background(self.station)
@@ -130,6 +130,14 @@ class Service:
         has_executor = self.station.executors.is_well()
         return self._stopping or (has_executor and self._planner.is_well())
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was launched has ended, with what follows it, and is written."""
+        with self._lock:
+            if self._countdowns:
+                return False
+        return self.station.recorder.flush(0.1) and self._chains.is_idle
+
     def status(self) -> str:
         """A line for people."""
         with self._lock:
@@ -174,7 +182,8 @@ class Service:
         """Of both kinds: what was due, and what was handed over."""
         return len(self.station.running) + self._background.running
 
-    def _launch(self, planned_at_ns: int, dues: Sequence[Due]) -> None:
+    def launch(self, planned_at_ns: int, dues: Sequence[Due]) -> None:
+        """Begin the countdown of a closed batch."""
         countdown = Countdown(self.station, planned_at_ns=planned_at_ns, dues=dues, ended=self._has_ended)
         with self._lock:
             self._countdowns.add(countdown)

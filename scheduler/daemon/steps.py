@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from scheduler.daemon.station import Station
-from scheduler.errors import LedgerError
+from scheduler.errors import LedgerError, Refused
 from scheduler.instants import SECOND
 from scheduler.ledger import chains
 from scheduler.ledger.chains import Step
@@ -43,6 +43,11 @@ class Steps:
         self._lead_ns = lead_ns
         self._noted: list[Step] = []
         self._ended: list[int] = []
+
+    @property
+    def are_written(self) -> bool:
+        """Whether all that was noted is written."""
+        return not (self._noted or self._ended)
 
     def note(self, step: Step) -> None:
         """This has become of a link."""
@@ -90,6 +95,8 @@ class Steps:
         while True:
             try:
                 return action()
+            except Refused:
+                raise
             except LedgerError as error:
                 log.error("the ledger does not work, chains wait", error=error.message)
                 if self.abandoned.wait(_RETRY_S):

@@ -44,9 +44,24 @@ def never_reached(url: str) -> str | None:
     return str(address) if any(plain in network for network in _NEVER_REACHED if network.version == plain.version) else None
 
 
+def check_rendered(url: str) -> None:
+    """
+    Check a URL in which everything is put in: `${` and `{{` have no meaning in it.
+
+    Raises:
+        Wrong: it may not be requested.
+    """
+    if fault := _fault_of(url, url):
+        raise Wrong(fault)
+
+
 @lru_cache(maxsize=16384)
 def _fault(url: str) -> Fault | None:
-    text = blanked(url, _FILLER)
+    return _fault_of(url, blanked(url, _FILLER))
+
+
+def _fault_of(url: str, text: str) -> Fault | None:
+    """What is wrong with a URL; in `text` what is put in later is blanked."""
     shape = _SHAPE.match(text)
     found = url.index(_FILLER) if _FILLER in url else _illegal(text, shape)
     if found is not None:

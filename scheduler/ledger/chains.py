@@ -12,7 +12,7 @@ from scheduler.ledger.engine import Ledger, insert_or_skip
 from scheduler.ledger.rows import CHUNK, are, storable
 from scheduler.ledger.tables import chains, links, occurrences
 from scheduler.model.batch import Due
-from scheduler.model.chain import Beginning, Failure, LinkRun, Value, value_of
+from scheduler.model.chain import Beginning, Failure, LinkRun, Value
 from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import LinkState
 
@@ -107,13 +107,13 @@ def of(connection: Connection, numbers: Sequence[int]) -> dict[int, list[LinkRun
     return found
 
 
-def values(ledger: Ledger, numbers: Sequence[int]) -> dict[int, Value]:
-    """What flows into the next links of these chains."""
-    found: dict[int, Value] = {}
+def values(ledger: Ledger, numbers: Sequence[int]) -> dict[int, str]:
+    """What flows into the next links of these chains, each as text for `value_of`."""
+    found: dict[int, str] = {}
     with ledger.read() as connection:
         for start in range(0, len(numbers), CHUNK):
             query = sa.select(chains).where(chains.c.occurrence.in_(numbers[start : start + CHUNK]))
-            found |= {row.occurrence: value_of(row.value) for row in connection.execute(query)}
+            found |= {row.occurrence: row.value for row in connection.execute(query)}
     return found
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from scheduler.clock import SystemClock
-from scheduler.errors import LedgerAway, LedgerError, UsageError, WrongLedger
+from scheduler.errors import LedgerAway, LedgerError, Refused, UsageError, WrongLedger
 from scheduler.instants import MS
 from scheduler.ledger import files
 
@@ -64,18 +64,20 @@ def in_our_words(url: URL) -> Iterator[None]:
     Whatever the database of this URL may raise becomes a sentence.
 
     Raises:
-        LedgerError: instead of SQLAlchemy's errors.
+        LedgerError: instead of SQLAlchemy's errors; `Refused` if the database does not take the values.
     """
     try:
         yield
     except sa.exc.DBAPIError as error:
+        if _is_refusal(error):
+            raise Refused(f"the ledger {url!r} does not take it: {_first_line(error)}") from error
         path = files.path_of(url)
-        said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+        said = _first_line(error)
         if path is not None:
             raise files.explain(path, said) from error
         raise _postgresql_error(url, said, is_cut=error.connection_invalidated) from error
     except OverflowError as error:
-        raise LedgerError(f"the ledger {url!r} does not take it: {error}") from error
+        raise Refused(f"the ledger {url!r} does not take it: {error}") from error
     except sa.exc.TimeoutError as error:
         raise LedgerError(f"the ledger {url!r} is busy: no connection to it became free", hint="see `tminus doctor`") from error
 
@@ -151,6 +153,16 @@ def _postgresql(url: URL) -> Engine:
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     return sa.create_engine(url, connect_args=options, pool_pre_ping=True, hide_parameters=True)
+
+
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
+
+
+def _is_refusal(error: sa.exc.DBAPIError) -> bool:
+    """Whether the values are to blame: by SQLSTATE, data exceptions, violated constraints and exceeded limits."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return isinstance(error, sa.exc.DataError | sa.exc.IntegrityError) or state[:2] in ("22", "23", "54")
 
 
 def _check_sqlite(url: URL) -> None:

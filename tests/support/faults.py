@@ -23,7 +23,7 @@ import inspect
 import runpy
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -32,6 +32,7 @@ from typing import Any
 #: Classes whose values belong to one job. By name: a runner has not all of them.
 ONE_JOB = frozenset(
     {"Due", "Ended", "Decided", "Finished", "Request", "Work", "Attempt", "Job", "Transfer", "Child", "Call", "Came", "Returned"}
+    | {"ActiveChain", "OpenChain", "Step"}
 )
 #: Classes whose methods all belong to one job.
 _WHOLE = frozenset({"Transfer"})
@@ -69,13 +70,14 @@ def recording(folder: str, found: Callable[[str], object]) -> Iterator[None]:
 
 
 @contextmanager
-def fault_in(step: str, is_victim: Callable[[Any], bool]) -> Iterator[list[str]]:
+def fault_in(step: str, is_victim: Callable[[Sequence[Any]], bool], *, times: int = sys.maxsize) -> Iterator[list[str]]:
     """
-    Raise `InjectedFault` when a step is called with the victim.
+    Raise `InjectedFault` when a step is called for the victim.
 
     Args:
         step: As `recording` reports it.
-        is_victim: Judges each argument; an index is passed as an int.
+        is_victim: Judges a call by its arguments.
+        times: How often at most.
 
     Returns:
         Grows by the step's name with each fault.
@@ -86,7 +88,7 @@ def fault_in(step: str, is_victim: Callable[[Any], bool]) -> Iterator[list[str]]
 
     @functools.wraps(plain)
     def faulty(*arguments: Any, **named: Any) -> Any:
-        if any(is_victim(value) for value in (*arguments, *named.values())):
+        if len(raised) < times and is_victim([*arguments, *named.values()]):
             raised.append(step)
             raise InjectedFault(step)
         return plain(*arguments, **named)
@@ -105,8 +107,12 @@ def fault_in(step: str, is_victim: Callable[[Any], bool]) -> Iterator[list[str]]
 def _has_one_job(frame: FrameType) -> bool:
     code, values = frame.f_code, frame.f_locals
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    kinds = ((name, type(values.get(name)).__name__) for name in names)
-    return any(name == "index" or kind in (_WHOLE if name == "self" else ONE_JOB) for name, kind in kinds)
+    return any(name == "index" or _is_one_job(type(values.get(name)), _WHOLE if name == "self" else ONE_JOB) for name in names)
+
+
+def _is_one_job(kind: type, kinds: frozenset[str]) -> bool:
+    # On the wires, `Ended` is the end of a shard.
+    return kind.__name__ in kinds and not (kind.__name__ == "Ended" and kind.__module__.endswith("wire"))
 
 
 def _find(step: str) -> tuple[Any, str, Any]:
@@ -139,7 +145,11 @@ def _recording_to(path: str) -> Iterator[None]:
 def _fault_by_index(what: str) -> Iterator[None]:
     step, _, text = what.rpartition("@")
     index = int(text)
-    with fault_in(step, lambda value: (value if type(value) is int else getattr(value, "index", None)) == index):
+
+    def is_victim(arguments: Sequence[Any]) -> bool:
+        return any((value if type(value) is int else getattr(value, "index", None)) == index for value in arguments)
+
+    with fault_in(step, is_victim):
         yield
 
 

@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scheduler.daemon.render import CannotRender, Renderer
+from scheduler.daemon.render import CannotRender, Renderer, url_of
+from scheduler.executors.http.names import origin_of
 from scheduler.instants import parse_rfc3339
 from scheduler.jobsfile.references import References
 from scheduler.model.job import HttpTarget
@@ -76,6 +79,43 @@ def test_what_cannot_be_sent_is_said_in_a_sentence_without_secrets(tmp_path: Pat
         render(tmp_path, target, zero=0, space=" ", line="a\nb", half="\ud800")
     assert refused.value.message.startswith(message)
     assert "hunter2" not in f"{refused.value.message} {refused.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "tenant",
+    [
+        "a:${x}",
+        "${env:KEY}",
+        "{{ params.x }}",
+        "a b",
+        "user@a",
+        "user:password@a",
+        "a:0",
+        "a:65536",
+        "a:x",
+        "a\n",
+        "-",
+        "",
+        "[::1",
+        "a]",
+    ],
+)
+def test_what_is_put_into_the_host_of_a_url_is_checked_like_a_host_in_the_file(tmp_path: Path, tenant: str) -> None:
+    with pytest.raises(CannotRender, match=r"^http: "):
+        render(tmp_path, HttpTarget(url="http://{{ params.tenant }}/"), tenant=tenant)
+
+
+@given(
+    st.text() | st.from_regex(r"https?://[\[\]@:%${}\w.-]{0,9}(:[0-9]{0,6})?/?[ -~]{0,9}", fullmatch=True), st.text(max_size=9)
+)
+def test_any_url_that_may_be_sent_has_a_host_and_a_port_for_the_lanes(rendered: str, value: str) -> None:
+    try:
+        url = url_of(rendered, {"q": value})
+    except ValueError:
+        return
+    assert origin_of(url)
+    assert url.isascii()
+    assert not any(sign in url.partition("?")[0] for sign in " {}\\")
 
 
 def test_the_secrets_of_a_request_are_known_so_that_no_reason_quotes_them(tmp_path: Path) -> None:
