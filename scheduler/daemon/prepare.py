@@ -8,7 +8,8 @@ import msgspec
 
 from scheduler.daemon import header_lines
 from scheduler.daemon.redaction import Redaction
-from scheduler.daemon.render import CannotRender, url_of
+from scheduler.daemon.render import CannotRender
+from scheduler.daemon.request_urls import url_of
 from scheduler.executors.http.wire import Request
 from scheduler.executors.python.wire import Finished, RequestContext, Work, plain
 from scheduler.jobsfile.faults import Fault, Wrong

@@ -2,18 +2,18 @@
 
 import json
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
-import idna
 import structlog
 
 from scheduler import __version__, templates
 from scheduler.daemon import header_lines
+from scheduler.daemon.request_urls import query_text, url_of
 from scheduler.errors import TminusError
 from scheduler.executors.http.wire import Request
 from scheduler.executors.python.wire import RequestContext, Work
@@ -21,7 +21,6 @@ from scheduler.instants import LATEST_NS, MS
 from scheduler.jobsfile.faults import Wrong
 from scheduler.jobsfile.http_syntax import HEADER_VALUE
 from scheduler.jobsfile.references import References
-from scheduler.jobsfile.urls import check_rendered
 from scheduler.model import payload
 from scheduler.model.batch import Due
 from scheduler.model.chain import Function, Value
@@ -169,7 +168,7 @@ class Renderer:
     def _context(self, due: Due, message: Message, put_in: _PutIn, *, path: str | None, **view: Any) -> RequestContext:
         body, content_type = _body(message, put_in)
         if path is not None and message.query:
-            path += ("&" if "?" in path else "?") + _encoded(put_in(message.query))
+            path += ("&" if "?" in path else "?") + query_text(put_in(message.query))
         elif message.query:
             view["args"] = {**view["args"], **put_in(message.query)}  # what a rule does not know, Flask puts into the query
         _as_json(view.get("args", {}), "flask: the args are")
@@ -227,36 +226,12 @@ def _as_json(value: Any, subject: str) -> str:
         raise CannotRender(f"{subject} not JSON: {error}") from None
 
 
-def url_of(rendered: Any, query: Mapping[str, Any]) -> str:
-    """
-    A URL as libcurl takes it, checked as strictly as one without templates is when the file is read.
-
-    Raises:
-        ValueError: it is none; `Wrong` where a sentence says why.
-    """
-    text = as_text(rendered)
-    check_rendered(text)
-    parts = urlsplit(text)
-    host = parts.netloc
-    if not host.isascii():
-        name, colon, port = host.partition(":")
-        host = idna.encode(name, uts46=True).decode() + colon + port
-    joined = "&".join(part for part in (parts.query, _encoded(query)) if part)
-    url = urlunsplit((parts.scheme.lower(), host, parts.path or "/", joined, ""))
-    check_rendered(url)  # the host has changed
-    return url
-
-
-def _encoded(query: Mapping[str, Any]) -> str:
-    return urlencode({name: as_text(value) for name, value in query.items()})
-
-
 def _body(message: Message, put_in: _PutIn) -> tuple[bytes | None, str]:
     """The body and its type."""
     if message.has_json:
         return json.dumps(put_in(message.json), ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
     if message.form is not None:
-        return _encoded(put_in(message.form)).encode(), "application/x-www-form-urlencoded"
+        return query_text(put_in(message.form)).encode(), "application/x-www-form-urlencoded"
     if message.body is not None:
         return as_text(put_in(message.body)).encode(), "text/plain; charset=utf-8"
     return None, ""

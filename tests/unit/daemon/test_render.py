@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.daemon.render import CannotRender, Renderer, url_of
+from scheduler.daemon.render import CannotRender, Renderer
+from scheduler.daemon.request_urls import url_of
 from scheduler.executors.http.names import origin_of
 from scheduler.instants import parse_rfc3339
 from scheduler.jobsfile.references import References
