@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import scheduler.flask
+from scheduler.ledger.engine import open_ledger
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "scheduler"
@@ -61,6 +62,30 @@ def test_importing_the_package_costs_nothing() -> None:
         "import sys; old = set(sys.modules); import scheduler; print(len(set(sys.modules) - old))",
     ]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "1"
+
+
+@pytest.mark.parametrize(
+    ("command", "not_imported"),
+    [
+        pytest.param(
+            "next", {"sqlalchemy", "apscheduler", "pycurl", "flask", "alembic", "rich", "structlog", "msgspec"}, id="next"
+        ),
+        pytest.param("status", {"apscheduler", "pycurl", "flask", "alembic", "rich", "structlog", "psycopg"}, id="status"),
+        pytest.param(
+            "history", {"apscheduler", "pycurl", "flask", "alembic", "rich", "structlog", "psycopg", "jinja2"}, id="history"
+        ),
+        pytest.param("--version", {"sqlalchemy", "yaml", "pydantic", "jinja2"}, id="version"),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(tmp_path: Path, command: str, not_imported: set[str]) -> None:
+    ledger = f"sqlite:///{tmp_path}/ledger/ledger.db"
+    open_ledger(ledger).close()
+    program = "import sys; from scheduler.cli.main import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    command_line = [sys.executable, "-c", program, "--ledger", ledger, command]
+    loaded = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=True).stderr.split()
+    assert "scheduler.cli.main" in loaded
+    assert {name.partition(".")[0] for name in loaded} & not_imported == set()
+    assert "sqlalchemy.dialects.postgresql" not in loaded
 
 
 @pytest.mark.parametrize("module", MODULES, ids=_name)

@@ -4,6 +4,7 @@ import os
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from scheduler.cli.output import Output
@@ -11,11 +12,13 @@ from scheduler.clock import Clock, SystemClock
 from scheduler.errors import TminusError, UsageError
 from scheduler.jobsfile.load import JobsFile, Loaded
 from scheduler.jobsfile.problems import Severity
-from scheduler.ledger.engine import Ledger, open_ledger
 from scheduler.model.code import CodeJob, updated
 from scheduler.model.definitions import Definitions
 from scheduler.operations import where
 from scheduler.operations.times import parse_time
+
+if TYPE_CHECKING:
+    from scheduler.ledger.engine import Ledger
 
 
 class InvalidFile(UsageError):
@@ -93,7 +96,7 @@ class Invocation:
             return where.ledger(self.ledger_url, None, None, os.environ), None
         return where.ledger(self.ledger_url, file.ledger, self.path, os.environ), settings.ledger_group
 
-    def open_ledger(self, *, create: bool = False) -> Ledger:
+    def open_ledger(self, *, create: bool = False) -> "Ledger":
         """
         Args:
             create: For commands that run jobs: make one if there is none, and let an older one be migrated once it is locked.
@@ -101,6 +104,8 @@ class Invocation:
         Raises:
             LedgerError: it is not there and is not to be made, or does not work.
         """
+        from scheduler.ledger.engine import open_ledger  # with SQLAlchemy: not for those who need no ledger
+
         place, group = self.ledger_place
         ledger = open_ledger(place.value, group=group, create=create, upgrade=False, upgrade_later=create)
         self.output.detail(f"ledger {ledger.url!r} ({place.why})")

@@ -50,6 +50,14 @@ class Output:
         """The one document."""
         print(json.dumps(document, ensure_ascii=not self.is_unicode, indent=2))
 
+    def json_items(self, items: Iterable[Any]) -> None:
+        """The one document if it is an array, an item a line. It may be longer than fits into the memory."""
+        before = "["
+        for item in items:
+            print(before, json.dumps(item, ensure_ascii=not self.is_unicode), sep="\n", end="")
+            before = ","
+        print("[]" if before == "[" else "\n]")
+
     def line(self, text: str = "") -> None:
         """A line of data."""
         if self.color and self.is_terminal:

@@ -82,7 +82,7 @@ _AnyStatus = Annotated[StatusRange | None, Of(STATUS)]
 class Map(BaseModel):
     """A map of the file."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=(), defer_build=True)
 
 
 class Redirects(Map):

@@ -7,13 +7,11 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scheduler.clock import SystemClock
 from scheduler.jobsfile.apps import app_faults, apps_of
-from scheduler.jobsfile.build import Builder
 from scheduler.jobsfile.code import as_said
-from scheduler.jobsfile.explain import ValueOrigin, explain
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.include import Sources
 from scheduler.jobsfile.last_resort import last_resort
@@ -22,9 +20,12 @@ from scheduler.jobsfile.problems import Problem, Severity
 from scheduler.jobsfile.report import Report
 from scheduler.jobsfile.sections import NamedApp, Sections, gather, with_code
 from scheduler.jobsfile.settings import daemon_settings
-from scheduler.jobsfile.texts import ledger_faults
 from scheduler.model.code import CodeJob
 from scheduler.model.definitions import App, DaemonSettings, Definitions
+
+if TYPE_CHECKING:
+    from scheduler.jobsfile.build import Builder
+    from scheduler.jobsfile.explain import ValueOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Loaded:
     definitions: Definitions | None
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
-    _builder: Builder = field(repr=False)
+    _builder: "Builder" = field(repr=False)
     _sections: Sections = field(repr=False)
     _report: Report = field(repr=False)
 
@@ -54,13 +55,15 @@ class Loaded:
         errors = self._report.errors
         return replace(self, definitions=None if errors else self.definitions, errors=errors, warnings=self._report.warnings)
 
-    def explain(self, name: str) -> list[ValueOrigin]:
+    def explain(self, name: str) -> "list[ValueOrigin]":
         """
         One merged job, value by value, with where each comes from. Not thread-safe.
 
         Raises:
             KeyError: the files have no such job.
         """
+        from scheduler.jobsfile.explain import explain
+
         return explain(name, self._builder, self._sections)
 
 
@@ -95,6 +98,8 @@ class JobsFile:
         self._paths = tuple(document.path for document in sources.documents)
         self._sections = gather(sources.documents, self._report)
         if self._sections.ledger is not None:
+            from scheduler.jobsfile.texts import ledger_faults
+
             for fault in ledger_faults(self._sections.ledger, outside):
                 self._report.fault([self._sections.settings["ledger"]], fault)
         sound = {name: app for name, app in self._sections.apps.items() if not self._app_faults(app, outside)}
@@ -131,6 +136,8 @@ class JobsFile:
         Thread-safety:
             Stops the garbage collector of the process while it runs.
         """
+        from scheduler.jobsfile.build import Builder  # not for those who only ask where the ledger lies
+
         with _no_garbage_collection():
             report, outside, code, sections = self._report.copy(), self._outside(), tuple(code), self._sections
             with last_resort(self.path, report):
@@ -142,7 +149,7 @@ class JobsFile:
                 definitions = None if report.errors else self._definitions(code, builder, outside)
             return Loaded(definitions, report.errors, report.warnings, builder, sections, report)
 
-    def _definitions(self, code: Iterable[CodeJob], builder: Builder, outside: Outside) -> Definitions:
+    def _definitions(self, code: Iterable[CodeJob], builder: "Builder", outside: Outside) -> Definitions:
         code = tuple(job for job in code if job.app in self._sections.apps)
         said: dict[str, Any] = {"version": 1, "timezone": self.zone, "jobs": builder.merged}
         if code:

@@ -14,12 +14,12 @@ from scheduler.templates import check, has_parts, references
 
 _MESSAGE = ("query", "headers", "json", "form", "body")
 #: What may hold `{{ … }}` and `${…}`.
-_TEXTS = (
-    *(("http", key) for key in ("url", *_MESSAGE)),
-    *(("flask", key) for key in ("url", "args", *_MESSAGE)),
-    *(("call", key) for key in ("args", "kwargs")),
-    *(("call", "request", key) for key in ("path", *_MESSAGE)),
-)
+_TEXTS: Mapping[Path, tuple[str, ...]] = {
+    ("http",): ("url", *_MESSAGE),
+    ("flask",): ("url", "args", *_MESSAGE),
+    ("call",): ("args", "kwargs"),
+    ("call", "request"): ("path", *_MESSAGE),
+}
 
 
 def text_faults(job: Mapping[str, Any], outside: Outside) -> Iterator[Fault]:
@@ -31,12 +31,11 @@ def text_faults(job: Mapping[str, Any], outside: Outside) -> Iterator[Fault]:
         outside: Knows whether references stand for something.
     """
     names = _map(job.get("params"))
-    for where in _TEXTS:
-        for path, value in _leaves(where, _at(job, where)):
-            if isinstance(value, str) and has_parts(value):
-                yield from _part_faults(path, value, names, outside)
-            else:
-                yield from _plain_faults(path, value)
+    for path, value in _texts(job):
+        if isinstance(value, str) and has_parts(value):
+            yield from _part_faults(path, value, names, outside)
+        else:
+            yield from _plain_faults(path, value)
     for path, value in _leaves(("then",), job.get("then")):
         if isinstance(value, str) and "kwargs" in path:
             yield from _part_faults(path, value, names, outside) if has_parts(value) else _plain_faults(path, value)
@@ -76,10 +75,15 @@ def _plain_secret(path: Path) -> Fault:
     return Fault(words="a secret in plain text", path=path, hint=hint, severity=Severity.WARNING)
 
 
-def _at(job: Any, path: Path) -> Any:
-    for step in path:
-        job = _map(job).get(str(step))
-    return job
+def _texts(job: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+    for where, keys in _TEXTS.items():
+        inner: Any = job
+        for step in where:
+            inner = inner.get(step) if isinstance(inner, dict) else None
+        if isinstance(inner, dict):
+            for key in keys:
+                if inner.get(key) is not None:
+                    yield from _leaves((*where, key), inner[key])
 
 
 def _map(value: Any) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """A ledger: how it is opened and brought up to date, and its transactions."""
 
 import contextlib
+import importlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine
 
 from scheduler.errors import LedgerError, NoLedger, OldLedger
@@ -170,14 +170,17 @@ def bring_up_to_date(ledger: Ledger) -> None:
 
 def insert_or_skip(connection: Connection, table: sa.Table) -> Any:
     """An INSERT that leaves a row alone that is already there."""
-    dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
-    return dialect.insert(table).on_conflict_do_nothing()
+    return _dialect(connection).insert(table).on_conflict_do_nothing()
+
+
+def _dialect(connection: Connection) -> Any:
+    """SQLAlchemy's module of this database. That of the other one takes as long to import as a query takes."""
+    return importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
 
 
 def insert_or_update(connection: Connection, table: sa.Table, *, key: Sequence[str], changed: Sequence[str]) -> Any:
     """An INSERT that sets these columns of a row with that key that is already there."""
-    dialect = {"sqlite": sqlite, "postgresql": postgresql}[connection.dialect.name]
-    statement = dialect.insert(table)
+    statement = _dialect(connection).insert(table)
     return statement.on_conflict_do_update(index_elements=key, set_={name: statement.excluded[name] for name in changed})
 
 

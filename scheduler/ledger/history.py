@@ -1,7 +1,7 @@
 """The reads for people: occurrences, their attempts, batches."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,9 @@ from scheduler.ledger.tables import attempts, configs, occurrences, releases
 from scheduler.model.chain import LinkRun
 from scheduler.model.occurrence import Attempt, Occurrence, OccurrenceId
 from scheduler.outcome import Origin, Outcome, State
+
+#: Rows that are read at once.
+_PAGE = 1_000
 
 
 def find(
@@ -34,14 +37,49 @@ def find(
         outcome: Only those that ended so.
         limit: At most so many.
     """
-    query = _occurrences().order_by(occurrences.c.planned_at_ns.desc(), occurrences.c.id.desc()).limit(limit)
+    pages = find_pages(ledger, jobs=jobs, since_ns=since_ns, outcome=outcome, limit=limit)
+    return [one for page in pages for one in page]
+
+
+def find_pages(
+    ledger: Ledger,
+    *,
+    jobs: Iterable[str] = (),
+    since_ns: int | None = None,
+    outcome: Outcome | None = None,
+    limit: int | None = None,
+    page_size: int = _PAGE,
+) -> Iterator[list[Occurrence]]:
+    """
+    The same as `find`, page by page: each is a transaction of its own, so that a slow reader holds none open.
+
+    Args:
+        ledger: The open ledger.
+        jobs: Only these; none named: all.
+        since_ns: Planned then or later.
+        outcome: Only those that ended so.
+        limit: At most this many.
+        page_size: Occurrences of a page.
+    """
+    query = _occurrences().order_by(occurrences.c.planned_at_ns.desc(), occurrences.c.id.desc())
     if names := list(jobs):
         query = query.where(occurrences.c.job.in_(names))
     if since_ns is not None:
         query = query.where(occurrences.c.planned_at_ns >= since_ns)
     if outcome is not None:
         query = query.where(occurrences.c.outcome == outcome.value)
-    return _read(ledger, query)
+    left, page = limit, query
+    while left is None or left > 0:
+        size = page_size if left is None else min(left, page_size)
+        rows, found = _read_rows(ledger, page.limit(size))
+        yield found
+        if len(found) < size:
+            return
+        left = None if left is None else left - size
+        last = rows[-1]
+        at, number = last["planned_at_ns"], last["id"]
+        is_older = sa.or_(occurrences.c.planned_at_ns < at, occurrences.c.id < number)
+        page = query.where(occurrences.c.planned_at_ns <= at, is_older)
 
 
 def of_batch(ledger: Ledger, planned_at_ns: int) -> list[Occurrence]:
@@ -114,10 +152,14 @@ def _occurrences() -> sa.Select[Any]:
 
 
 def _read(ledger: Ledger, query: sa.Select[Any]) -> list[Occurrence]:
+    return _read_rows(ledger, query)[1]
+
+
+def _read_rows(ledger: Ledger, query: sa.Select[Any]) -> tuple[Sequence[RowMapping], list[Occurrence]]:
     with ledger.read() as connection:
         rows = connection.execute(query).mappings().all()
         links = chains.of(connection, [row["id"] for row in rows])
-    return [_occurrence(row, links.get(row["id"], ())) for row in rows]
+    return rows, [_occurrence(row, links.get(row["id"], ())) for row in rows]
 
 
 def _occurrence(row: RowMapping, chain: Sequence[LinkRun]) -> Occurrence:

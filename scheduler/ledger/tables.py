@@ -1,10 +1,11 @@
 """
 The tables; a promise about data is a constraint.
 
+The migrations make them. So the conditions of indexes are only there: here they would import the dialects of all databases.
+
 Times are nanoseconds since the Unix epoch, wall clock; durations nanoseconds.
 """
 
-import sqlalchemy as sa
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -109,12 +110,7 @@ occurrences = Table(
 Index("occurrences_by_batch", occurrences.c.planned_at_ns)
 Index("occurrences_by_release", occurrences.c.release)
 Index("occurrences_by_request", occurrences.c.request)
-Index(
-    "occurrences_without_outcome",
-    occurrences.c.state,
-    sqlite_where=occurrences.c.outcome.is_(None),
-    postgresql_where=occurrences.c.outcome.is_(None),
-)
+Index("occurrences_without_outcome", occurrences.c.state)  # of these alone: the condition is in its migration
 
 attempts = Table(
     "attempts",
@@ -200,5 +196,4 @@ requests = Table(
     Column("answer", Text),
     Column("withdrawn_ns", BigInteger),
 )
-_not_taken = sa.and_(requests.c.taken_by.is_(None), requests.c.withdrawn_ns.is_(None))
-Index("requests_not_taken", requests.c.created_ns, sqlite_where=_not_taken, postgresql_where=_not_taken)
+Index("requests_not_taken", requests.c.created_ns)  # of these alone: the condition is in its migration

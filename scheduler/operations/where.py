@@ -4,10 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler import templates
 from scheduler.errors import UsageError, is_utf8, quoted
-from scheduler.jobsfile.references import References
-from scheduler.ledger.files import own_url
 
 _SYSTEM_CONFIG = Path("/etc/tminus/jobs.yaml")
 _SYSTEM_LEDGER = Path("/var/lib/tminus/ledger.db")
@@ -62,12 +59,17 @@ def _ledger(option: str | None, named: str | None, config: str | None, environ: 
     if environ.get("TMINUS_LEDGER"):
         return Place(environ["TMINUS_LEDGER"], "$TMINUS_LEDGER")
     if named:
+        from scheduler import templates
+        from scheduler.jobsfile.references import References
+
         folder = str(Path(config or ".").resolve().parent)
         return Place(str(templates.render(named, {}, References(folder, environ).value_of)), f"ledger: in {config}")
     if environ.get("STATE_DIRECTORY"):
         return Place(_sqlite(Path(environ["STATE_DIRECTORY"].split(":")[0]) / "ledger.db"), "$STATE_DIRECTORY")
     if config and _SYSTEM_CONFIG.parent in Path(config).resolve().parents:
         return Place(_sqlite(_SYSTEM_LEDGER), f"the jobs file lies under {_SYSTEM_CONFIG.parent}/")
+    from scheduler.ledger.files import own_url  # with SQLAlchemy
+
     return Place(own_url(environ), "$XDG_STATE_HOME or ~/.local/state")
 
 

@@ -5,7 +5,7 @@ Each text is taken apart once, as it stands in the file. What an expression or a
 looked at again, so that neither can smuggle in the other.
 """
 
-from scheduler.templates.expressions import RenderError, TextFault, as_text, context
 from scheduler.templates.texts import Reference, blanked, check, has_parts, references, render
+from scheduler.templates.values import RenderError, TextFault, as_text, context
 
 __all__ = ["Reference", "RenderError", "TextFault", "as_text", "blanked", "check", "context", "has_parts", "references", "render"]

@@ -8,23 +8,17 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import tzinfo
 from functools import cache, lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import jinja2
 from jinja2 import nodes
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from scheduler.errors import TminusError, did_you_mean, nearest, quoted, shorten
-from scheduler.instants import rfc3339
-from scheduler.model.job import Job
-from scheduler.model.occurrence import OccurrenceId
+from scheduler.errors import did_you_mean, nearest, quoted, shorten
+from scheduler.templates.values import LONGEST_TEXT, Instant, RenderError, TextFault, as_text
 
-#: Characters that one text may render to.
-LONGEST_TEXT = 16 << 20
 DEEPEST = 30
 
 #: The names there are, and what each has; None: whatever the job gives.
@@ -60,57 +54,12 @@ _ALLOWED = (
 )  # fmt: skip
 
 
-class RenderError(TminusError):
-    """A text that cannot be rendered with these values; the message never holds what a reference stands for."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextFault:
-    """What is wrong in a text, and at which of its characters, counted from 0."""
-
-    offset: int
-    length: int
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """A fire time in a job's zone; as text it is RFC 3339."""
-
-    instant_ns: int
-    zone: tzinfo
-
-    def __str__(self) -> str:
-        return rfc3339(self.instant_ns, self.zone)
-
-
 @dataclass(frozen=True, slots=True)
 class Checked:
     """An expression that was looked at: its faults, with offsets from its start, and the parameters that it uses."""
 
     faults: tuple[TextFault, ...]
     params: frozenset[str]
-
-
-def context(job: Job, occurrence: OccurrenceId, *, planned_at_ns: int, params: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    The names that the expressions of a job may use.
-
-    Args:
-        job: Gives its name and its zone.
-        occurrence: What is being armed.
-        planned_at_ns: T, wall clock, nanoseconds since the Unix epoch.
-        params: The job's, with what a `--set` has changed.
-    """
-    zone = ZoneInfo(job.zone)
-    return {
-        "params": params,
-        "fire_time": Instant(occurrence.fire_time_ns, zone),
-        "planned_at": Instant(planned_at_ns, zone),
-        "occurrence": {"id": str(occurrence), "run": occurrence.run},
-        "job": {"name": job.name},
-    }
 
 
 def evaluate(source: str, names: Mapping[str, Any]) -> Any:
@@ -271,11 +220,6 @@ def _join(items: Any, separator: str = "") -> str:
     if sum(map(len, texts)) + len(separator) * len(texts) > LONGEST_TEXT:
         raise ValueError(f"renders to more than {LONGEST_TEXT >> 20} MiB")
     return separator.join(texts)
-
-
-def as_text(value: Any) -> str:
-    """A value of JSON within a text: maps, lists, true, false and null as JSON."""
-    return str(value) if isinstance(value, str | float) or type(value) is int else json.dumps(value, ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from scheduler.errors import nearest, quoted, shorten
-from scheduler.templates.expressions import LONGEST_TEXT, RenderError, TextFault, as_text, checked, evaluate
+from scheduler.templates.values import LONGEST_TEXT, RenderError, TextFault, as_text
 
 _SOURCES = ("env", "file", "secret")
 _MARK = re.compile(r"\{\{|\$\$\{|\$\{")
@@ -117,13 +117,13 @@ def _render_text(text: str, names: Mapping[str, Any], value_of: Callable[[Refere
     if taken.faults:
         raise RenderError(taken.faults[0].message, hint=taken.faults[0].hint)
     if len(taken.parts) == 1 and isinstance(taken.parts[0], _Expression):
-        return evaluate(taken.parts[0].source, names)
+        return _evaluate(taken.parts[0].source, names)
     pieces: list[str] = []
     left = LONGEST_TEXT
     for part in taken.parts:
         match part:
             case _Expression():
-                pieces.append(as_text(evaluate(part.source, names)))
+                pieces.append(as_text(_evaluate(part.source, names)))
             case Reference():
                 pieces.append(value_of(part))
             case _:
@@ -177,7 +177,15 @@ def _check_reference(found: re.Match[str] | None, start: int) -> TextFault | Non
     return TextFault(start, length, f"{shorten(found[0])} does not say where from", hint)
 
 
+def _evaluate(source: str, names: Mapping[str, Any]) -> Any:
+    from scheduler.templates.expressions import evaluate  # with Jinja
+
+    return evaluate(source, names)
+
+
 def _check_expression(expression: _Expression, params: Collection[str]) -> Iterator[TextFault]:
+    from scheduler.templates.expressions import checked  # with Jinja
+
     found = checked(expression.source)
     for fault in found.faults:
         yield TextFault(expression.offset + fault.offset, fault.length, fault.message, fault.hint)

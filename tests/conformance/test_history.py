@@ -48,6 +48,15 @@ def test_no_more_are_read_than_asked_for(ledger: Ledger) -> None:
     assert history.find(ledger, limit=0) == []
 
 
+def test_pages_are_what_is_read_at_once(ledger: Ledger) -> None:
+    three_batches(ledger)
+    for size in (1, 2, 4, 5, 6, 7):
+        pages = list(history.find_pages(ledger, page_size=size))
+        assert [one for page in pages for one in page] == history.find(ledger)
+        assert max(map(len, pages)) == min(size, 6)
+    assert [len(page) for page in history.find_pages(ledger, page_size=2, limit=3)] == [2, 1]
+
+
 def test_only_some_jobs_are_read_where_they_are_named(ledger: Ledger) -> None:
     three_batches(ledger)
     assert names(history.find(ledger, jobs=["job_1"])) == ["job_1"] * 3

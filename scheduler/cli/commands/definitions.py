@@ -13,11 +13,8 @@ from scheduler.cli.problems import print_problems, summary
 from scheduler.errors import LedgerError
 from scheduler.instants import rfc3339
 from scheduler.jobsfile.faults import Fault
-from scheduler.ledger import history
 from scheduler.model.definitions import Definitions
 from scheduler.model.occurrence import Occurrence
-from scheduler.operations.ask_app import ask_for_code
-from scheduler.operations.check_apps import app_faults, check_apps
 from scheduler.operations.next_times import coming, next_of
 from scheduler.operations.select import select
 from scheduler.operations.times import local, span
@@ -36,6 +33,9 @@ def validate(invocation: Invocation, file: str | None) -> int:
     tminus validate
     tminus validate jobs.d/crm.yaml
     """
+    from scheduler.operations.ask_app import ask_for_code
+    from scheduler.operations.check_apps import app_faults, check_apps
+
     invocation.config, invocation.needs_secrets = file or invocation.config, True
     output, answers = invocation.output, ask_for_code(invocation.file.apps.values(), invocation.file.folder)
     loaded = invocation.file.load(job for answer in answers.values() for job in answer.code)
@@ -151,6 +151,8 @@ def _last(invocation: Invocation, names: Sequence[str]) -> dict[str, Occurrence]
     except LedgerError as error:
         invocation.output.detail(error.message)
         return {}
+    from scheduler.ledger import history
+
     return history.last_of_each(ledger, names)
 
 

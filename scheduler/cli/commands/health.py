@@ -7,7 +7,6 @@ from scheduler.cli.main import Command
 from scheduler.cli.output import Output
 from scheduler.errors import DaemonNeeded, LedgerError, UsageError
 from scheduler.model.definitions import Definitions
-from scheduler.operations.doctor import examine
 from scheduler.operations.status import Status
 from scheduler.operations.status import status as look
 from scheduler.operations.times import local, span
@@ -46,6 +45,8 @@ def doctor(invocation: Invocation) -> int:
     \b
     tminus doctor
     """
+    from scheduler.operations.doctor import examine  # with PycURL
+
     found = examine(invocation.open_ledger)
     output = invocation.output
     if output.as_json:

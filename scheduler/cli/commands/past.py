@@ -17,7 +17,6 @@ from scheduler.ledger.engine import Ledger
 from scheduler.model.chain import LinkRun
 from scheduler.model.occurrence import Attempt, Occurrence, OccurrenceId, milliseconds, timestamp
 from scheduler.model.skew import Skew
-from scheduler.operations.picture import svg
 from scheduler.operations.select import select
 from scheduler.operations.skew import skew_of
 from scheduler.operations.times import local
@@ -42,7 +41,7 @@ def history(invocation: Invocation, jobs: Sequence[str], since: str | None, outc
     tminus history --outcome failed --since -24h
     """
     output, ledger = invocation.output, invocation.open_ledger()
-    found = past.find(
+    pages = past.find_pages(
         ledger,
         jobs=_names(invocation, jobs, past.last_of_each(ledger, jobs)),
         since_ns=invocation.time(since, is_past=True) if since else None,
@@ -50,8 +49,9 @@ def history(invocation: Invocation, jobs: Sequence[str], since: str | None, outc
         limit=limit,
     )
     if output.as_json:
-        output.json([one.as_json() for one in found])
+        output.json_items(one.as_json() for page in pages for one in page)
         return 0
+    found = [one for page in pages for one in page]
     columns = f"PLANNED AT ({_zone_name(invocation, found)})", "JOB", "OUTCOME", "OFFSET", "DURATION", "STATUS", "REASON"
     output.table(columns, [_row(invocation, one) for one in found], right=("OFFSET", "DURATION"))
     if len(found) == limit:
@@ -101,6 +101,8 @@ def skew(invocation: Invocation, batch: str | None, file: Path | None) -> int:
     planned_at_ns = invocation.time(batch, is_past=True) if batch else None
     found, occurrences = skew_of(invocation.open_ledger(), planned_at_ns)
     if file is not None:
+        from scheduler.operations.picture import svg
+
         _write(file, svg(found, occurrences, zone=invocation.zone))
         invocation.output.say(f"wrote {file}")
     if invocation.output.as_json:
@@ -131,6 +133,8 @@ def print_skew(invocation: Invocation, found: Skew, occurrences: Sequence[Occurr
 
 def _names(invocation: Invocation, words: Sequence[str], known: Mapping[str, Occurrence]) -> Sequence[str]:
     """A job that has gone from the file still has its history, and so have all where there is no such file."""
+    if not words:
+        return ()
     try:
         definitions = invocation.loaded.definitions
     except UsageError:  # no file at all
