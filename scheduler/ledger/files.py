@@ -79,7 +79,7 @@ def is_there(path: Path) -> bool:
     """
     try:
         about = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return False
     except OSError as error:
         raise explain(path, error.strerror or str(error)) from error
@@ -91,8 +91,8 @@ def is_there(path: Path) -> bool:
         raise LedgerError(said, hint=hint)
     if about.st_size < _SMALLEST:
         hint = "restore it from a backup; if it is to be a new one, remove it, and the next start makes it"
-        size = f"has only {about.st_size} bytes" if about.st_size else "is empty"
-        raise LedgerError(f"the ledger {path} {size}: what was in it is lost", hint=hint)
+        said = f"{path} is not a tminus ledger, or is cut off: it has {about.st_size} bytes"
+        raise LedgerError(said if about.st_size else f"the ledger {path} is empty: what was in it is lost", hint=hint)
     return True
 
 

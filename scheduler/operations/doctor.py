@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from scheduler import __version__
-from scheduler.errors import LedgerError, TminusError
+from scheduler.errors import LedgerError, NoLedger, TminusError
 from scheduler.executors.http import descriptors
 from scheduler.executors.http.proof import priming_works
 from scheduler.executors.http.versions import libcurl
@@ -115,7 +115,7 @@ def _ledger(open_ledger: Callable[[], Ledger]) -> Iterator[Finding]:
     try:
         ledger = open_ledger()
     except LedgerError as error:
-        level: Literal["warn", "fail"] = "warn" if error.message.startswith("no ledger at") else "fail"
+        level: Literal["warn", "fail"] = "warn" if isinstance(error, NoLedger) else "fail"
         yield Finding("ledger", level, error.message, error.hint)
         return
     except TminusError as error:

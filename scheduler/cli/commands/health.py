@@ -5,7 +5,7 @@ import click
 from scheduler.cli.invocation import Invocation
 from scheduler.cli.main import Command
 from scheduler.cli.output import Output
-from scheduler.errors import DaemonNeeded, LedgerError, UsageError
+from scheduler.errors import DaemonNeeded, NoLedger, UsageError
 from scheduler.model.definitions import Definitions
 from scheduler.operations.status import Status
 from scheduler.operations.status import status as look
@@ -26,7 +26,7 @@ def status(invocation: Invocation) -> int:
     output, now_ns = invocation.output, invocation.clock.wall_ns()
     try:
         ledger = invocation.open_ledger()
-    except LedgerError as error:
+    except NoLedger as error:
         raise DaemonNeeded(f"no daemon on this ledger: {error.message}", hint="tminus daemon starts one") from None
     found = look(ledger, _definitions(invocation), now_ns=now_ns)
     if output.as_json:
