@@ -8,10 +8,10 @@ from typing import Protocol
 class Rendezvous(Protocol):
     """What a party needs of its shard. Each method is called exactly once, whatever happens."""
 
-    def meet(self) -> int | None:
+    def meet(self, party: "Party") -> int | None:
         """Armed, unarmed or broken: wait at the barrier. The wall clock after the hold, or None: do not start."""
 
-    def gone(self) -> None:
+    def gone(self, party: "Party") -> None:
         """Started, or never will."""
 
     def done(self) -> None:
@@ -86,9 +86,9 @@ class Party(ABC):
             try:
                 self.arm(deadline_ns)
             finally:
-                released_at_ns = shard.meet()
+                released_at_ns = shard.meet(self)
             if released_at_ns is not None:
                 self.go(released_at_ns)
             return released_at_ns is not None
         finally:
-            shard.gone()
+            shard.gone(self)

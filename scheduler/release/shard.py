@@ -46,38 +46,86 @@ class ShardRun:
         self.parties = parties
         self._deadline_ns = deadline_ns
         self._realtime = realtime
-        self._barrier = threading.Barrier(len(parties), action=self.hold)
+        self._barrier: threading.Barrier
+        self._is_started = threading.Event()
+        self._is_over = threading.Event()  #: the hold, if somebody stood in
+        self._lock = threading.Lock()
+        self._present: set[Party] = set()
+        self._stood_in_for: set[Party] = set()
         self._arming = Last(len(parties), on_armed)
         self._going = Last(len(parties), on_out)
         self._running = Last(len(parties), on_ended)
 
-    def start(self) -> None:
-        """Start all parties; returns at once."""
+    def start(self) -> Sequence[Party]:
+        """
+        Start all parties; returns at once.
+
+        Returns:
+            Those for which no thread could be started. Nobody waits for them; they owe `done`.
+        """
+        absent: list[Party] = []
         for party in self.parties:
-            party.start(self, self._deadline_ns)
+            try:
+                party.start(self, self._deadline_ns)
+            except RuntimeError:  # can't start new thread
+                absent.append(party)
+        self._present.update(absent)
+        if len(absent) < len(self.parties):
+            self._barrier = threading.Barrier(len(self.parties) - len(absent), action=self.hold)
+        self._is_started.set()
+        for _ in absent:
+            self._arming.one_more()
+            self._going.one_more()
+        return absent
+
+    def stand_in(self) -> None:
+        """Have a thread wait at the barrier for each party that is not there. The party follows when it comes."""
+        with self._lock:
+            late = [party for party in self.parties if party not in self._present and party not in self._stood_in_for]
+            self._stood_in_for.update(late)
+        for party in late:
+            threading.Thread(target=self._wait_instead, name=f"instead of {party.name}", daemon=True).start()
 
     def join(self) -> None:
         """Wait until all parties are done."""
         for party in self.parties:
             party.join()
 
-    def meet(self) -> int | None:
+    def meet(self, party: Party) -> int | None:
         """A party is at the barrier."""
-        try:
-            self._arming.one_more()
-        finally:
-            place = self._barrier.wait()
-            if self._realtime and place == len(self.parties) - 1:  # the last to arrive was the one that held
-                priority.lower_priority()
+        with self._lock:
+            self._present.add(party)
+            is_late = party in self._stood_in_for
+        if is_late:
+            self._is_over.wait()
+        else:
+            self._wait()
         return self.hold.released_at_ns
 
-    def gone(self) -> None:
+    def gone(self, party: Party) -> None:
         """A party has gone, or never will."""
-        self._going.one_more()
+        if party not in self._stood_in_for:
+            self._going.one_more()
 
     def done(self) -> None:
         """A party is done."""
         self._running.one_more()
+
+    def _wait(self) -> None:
+        self._is_started.wait()
+        try:
+            self._arming.one_more()
+        finally:
+            place = self._barrier.wait()
+            if self._realtime and place == self._barrier.parties - 1:  # the last to arrive was the one that held
+                priority.lower_priority()
+
+    def _wait_instead(self) -> None:
+        try:
+            self._wait()
+        finally:
+            self._is_over.set()
+            self._going.one_more()
 
     def _last_look(self) -> None:
         if self._realtime:

@@ -77,7 +77,8 @@ class Executor:
             on_ended=ended,
         )
         gate.shut_around(shard, command.t_ns)
-        run.start()
+        if run.start():
+            raise RuntimeError("can't start new thread")
 
     def _permit(self, shard: int, withdrawn: set[int]) -> None:
         run, lanes = self._shards.get(shard), self._lanes.get(shard)

@@ -1,7 +1,7 @@
 """Runs the shards of a runner: a thread for each job, one Barrier for each shard; shards may overlap in time."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,10 @@ from scheduler.executors.python.board import Board
 from scheduler.executors.python.job import Job
 from scheduler.executors.python.loading import Loader
 from scheduler.executors.python.wire import Finished
-from scheduler.instants import MS, SECOND
+from scheduler.instants import LATEST_NS, MS, SECOND
 from scheduler.release.gate import Gate
 from scheduler.release.latch import Latch
+from scheduler.release.party import Party
 from scheduler.release.shard import ShardRun
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Between two looks at whose time is over, and at how far they have come.
 _LOOK_NS = 50 * MS
+#: After the time to arm, for who is ready to come to the barrier.
+_TO_ARRIVE_NS = 20 * MS
 #: Who was told to stop has so long to do it, until the runner is replaced for its sake.
 _TO_STOP_NS = 5 * SECOND
 
@@ -28,8 +31,11 @@ _TO_STOP_NS = 5 * SECOND
 class _Shard:
     """What is still owed of one shard."""
 
-    def __init__(self, number: int, jobs: dict[int, Job]) -> None:
+    def __init__(self, number: int, jobs: dict[int, Job], deadline_ns: int) -> None:
         self.number = number
+        self.deadline_ns = deadline_ns
+        self.is_armed = False
+        self.without_thread: Sequence[Party] = ()
         self.jobs = jobs
         self.lock = threading.Lock()
         self.owed = set(jobs)
@@ -79,6 +85,8 @@ class Executor:
             case wire.Withdraw():
                 if shard := self._shards.get(command.shard):
                     shard.run.hold.withdraw()
+                    for _ in shard.without_thread:
+                        shard.run.done()
             case wire.Stop():
                 if (shard := self._shards.get(command.shard)) and command.index in shard.owed:
                     shard.jobs[command.index].cancel()
@@ -103,11 +111,12 @@ class Executor:
             )
             for work in command.works
         }
-        shard = _Shard(number, jobs)
+        shard = _Shard(number, jobs, command.deadline_ns)
         for index in jobs:
             self._board.mark(command.slots + index, 0)
 
         def armed() -> None:
+            shard.is_armed = True
             took_ns = self._clock.monotonic_ns() - began_ns
             self._report(wire.Armed(shard=number, armed=sum(job.is_armed for job in jobs.values()), took_ns=took_ns))
 
@@ -137,7 +146,7 @@ class Executor:
             self._shards[number] = shard
         if command.t_ns > self._clock.wall_ns():  # what is not on time anyway need not hold up others that get ready
             self.gate.shut_around(number, command.t_ns)
-        shard.run.start()
+        shard.without_thread = shard.run.start()
 
     def _note_progress(self, shard: int, index: int, part: float, text: str) -> None:
         # Not a report each: a job that says it in every turn of a loop would bury all other reports.
@@ -157,6 +166,10 @@ class Executor:
             with shard.lock:
                 shard.owed.difference_update(command.withdrawn)
             shard.run.hold.permit()
+            for job in shard.jobs.values():
+                if job in shard.without_thread:
+                    job.no_thread()
+                    shard.run.done()
 
     def _take(self, shard: _Shard, finished: Finished) -> None:
         """The first report on a job counts; one that was written off may come to its end later."""
@@ -179,15 +192,28 @@ class Executor:
                 return
         self._report(wire.Ended(shard=shard.number, released=released))
 
+    def _next_look_ns(self) -> int:
+        """Until the next look: the moment at which a shard has to be armed is met."""
+        with self._lock:
+            deadlines = [shard.deadline_ns for shard in self._shards.values() if not shard.is_armed]
+        left_ns = min(deadlines, default=LATEST_NS) + _TO_ARRIVE_NS - self._clock.wall_ns()
+        return min(max(left_ns, MS), _LOOK_NS)
+
     def _watch(self) -> None:
         never = threading.Event()
-        while not never.wait(_LOOK_NS / SECOND):
+        while not never.wait(self._next_look_ns() / SECOND):
             self._report_progress()
             now_ns = self._clock.monotonic_ns()
             with self._lock:
+                shards = list(self._shards.values())
+            for shard in shards:
+                if not shard.is_armed and self._clock.wall_ns() > shard.deadline_ns + _TO_ARRIVE_NS:
+                    shard.run.stand_in()  # one whose contexts hang holds up no other
+            with self._lock:
                 jobs = [(shard, job) for shard in self._shards.values() for job in shard.jobs.values()]
             for shard, job in jobs:
-                if job.work.index in shard.owed and job.is_waiting and self._clock.wall_ns() > job.work.latest_ns:
+                is_waiting = shard.run.hold.released_at_ns is not None and not job.has_begun
+                if job.work.index in shard.owed and is_waiting and self._clock.wall_ns() > job.work.latest_ns:
                     with self._lock:
                         self._told[job] = now_ns  # it may never come back
                     job.too_late()

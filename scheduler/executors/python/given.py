@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from email.message import Message
 from typing import Any
 
+from scheduler.executors.python import texts
+
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _BREAKS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -163,9 +165,9 @@ def json_of(given_back: Any) -> dict[str, Any]:
     if isinstance(given_back, Failure):
         # A class of somebody's own may have made these into anything, or left them out.
         built_in = {"outcome": "failed", "kind": "exception", "message": given_back}
-        said = {name: _words(getattr(given_back, name, value)) for name, value in built_in.items()}
-        frames = getattr(given_back, "traceback", None)
-        return {"failure": {**said, "traceback": frames if frames is None else _words(frames)}}
+        said = {name: _words(given_back, name, value) for name, value in built_in.items()}
+        has_frames = texts.said(lambda: "" if getattr(given_back, "traceback", None) is None else "yes", "")
+        return {"failure": {**said, "traceback": _words(given_back, "traceback", "") if has_frames else None}}
     if isinstance(given_back, Answer):
         headers = [f"{name}: {value}" for name, value in given_back.headers.items()]
         return {"answer": {"status": given_back.status, "headers": headers, "text": str(given_back.text)}}
@@ -175,11 +177,8 @@ def json_of(given_back: Any) -> dict[str, Any]:
     return {"result": given_back}
 
 
-def _words(said: Any) -> str:
-    try:
-        return str(said)[:_LONGEST]
-    except Exception:  # noqa: BLE001  it is somebody's own, too
-        return type(said).__name__
+def _words(failure: Failure, name: str, otherwise: object) -> str:
+    return texts.said(lambda: str(getattr(failure, name, otherwise)), type(failure).__name__, _LONGEST)
 
 
 #: Of a field, in characters: four of them are to stay shorter than any body.

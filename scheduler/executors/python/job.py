@@ -6,14 +6,16 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scheduler.clock import Clock
-from scheduler.executors.python import declared, occurrence, output
+from scheduler.executors.python import declared, occurrence, output, texts
 from scheduler.executors.python.answer import Answer, Unfit
 from scheduler.executors.python.board import PREPARING, Board
 from scheduler.executors.python.call import Call
 from scheduler.executors.python.given import Failure, json_of
+from scheduler.executors.python.limits import is_exhausted
 from scheduler.executors.python.loading import CannotLoad, Loader, own_frames
 from scheduler.executors.python.occurrence import Running
 from scheduler.executors.python.output import Output
@@ -100,9 +102,9 @@ class Job(Party):
         return self._armed
 
     @property
-    def is_waiting(self) -> bool:
-        """Let go, and not entered yet: its import takes long."""
-        return self._may_start and not self._began_ns
+    def has_begun(self) -> bool:
+        """Whether its function was entered, or the app called."""
+        return bool(self._began_ns)
 
     @property
     def ends_at_ns(self) -> int | None:
@@ -115,7 +117,9 @@ class Job(Party):
         output.current.set(self._output)
         occurrence.enter(self._running)
         if self._gate.wait_open(own=self._shard, deadline_ns=deadline_ns):
-            with contextlib.suppress(Exception):  # it is tried again at T: arming never decides whether a job runs
+            with contextlib.suppress(
+                BaseException
+            ):  # sys.exit() too; it is tried again at T: arming never decides whether a job runs
                 self._prepared = self._prepare(max(deadline_ns - self._clock.wall_ns(), 0) / SECOND)
                 self._armed = True
 
@@ -138,7 +142,11 @@ class Job(Party):
             self._leave(None)
 
     def give_up(self, error: BaseException) -> None:
-        self._finish(cause=Cause.EXECUTOR, detail=f"a bug in tminus: {error!r}", unknown=bool(self._started_ns))
+        self._finish(cause=Cause.EXECUTOR, detail=f"a bug in tminus: {texts.of_error(error)}", unknown=bool(self._started_ns))
+
+    def no_thread(self) -> None:
+        """There was no thread to start it on."""
+        self._finish(cause=Cause.RESOURCE, detail="no thread could be started for it")
 
     def cancel(self) -> None:
         """Somebody has cancelled it: tell it. It ends as it likes."""
@@ -180,9 +188,11 @@ class Job(Party):
         except Unfit as unfit:
             cause, detail = unfit.cause, str(unfit)
         except SystemExit as exit_:
-            error, cause, detail = exit_, Cause.EXCEPTION, f"sys.exit({exit_.code!r}) ended the job"
+            code = texts.said(partial(repr, exit_.code), "…")
+            error, cause, detail = exit_, Cause.EXCEPTION, f"sys.exit({code}) ended the job"
         except BaseException as raised:  # noqa: BLE001  whatever a job raises is the job's end, not the runner's
-            error, cause, detail, frames = raised, Cause.EXCEPTION, _words(raised), own_frames(raised)
+            cause = Cause.RESOURCE if not self._began_ns and is_exhausted(raised) else Cause.EXCEPTION
+            error, detail, frames = raised, texts.of_error(raised), own_frames(raised)
             self._output.write(frames.encode(errors="backslashreplace"))
             if isinstance(raised, Failure):
                 answer = Answer(body=json.dumps(json_of(raised)).encode())
@@ -255,7 +265,7 @@ class Job(Party):
                 armed=self._armed,
                 status=answer.status,
                 cause=cause,
-                detail=detail,
+                detail=texts.bounded(detail),
                 unknown=unknown,
                 late=late,
                 headers=answer.headers,
@@ -265,14 +275,6 @@ class Job(Party):
                 traceback=frames,
             )
         )
-
-
-def _words(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  an exception whose own text raises
-        text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _unshare_folder() -> None:

@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scheduler.executors.python import texts
+
 if TYPE_CHECKING:
     from flask import Flask
 
@@ -76,6 +78,8 @@ def _load_into(future: "Future[Any]", ref: str) -> None:
         future.set_result(load(ref))
     except CannotLoad as error:
         future.set_exception(error)
+    except BaseException as error:  # noqa: BLE001  what a module does when it is asked for a name
+        future.set_exception(CannotLoad(f"{ref} cannot be had: {_words(error)}", own_frames(error)))
 
 
 def load_app(text: str) -> "Flask":
@@ -111,6 +115,10 @@ def _flask() -> Any:
 
 def own_frames(error: BaseException) -> str:
     """The traceback without our own frames, those of `scheduler.flask` too, and without the machinery of importing."""
+    return texts.said(lambda: _own_frames(error), f"{texts.of_error(error)}\n", texts.MOST_FRAMES)
+
+
+def _own_frames(error: BaseException) -> str:
     ours = f"{Path(__file__).parents[2]}/"
     frames = [
         frame
@@ -137,9 +145,12 @@ def _made(ref: str, factory: Any) -> Any:
 
 
 def _words(error: BaseException) -> str:
-    said = traceback.TracebackException.from_exception(error)
-    said.__notes__ = None  # they would come last
-    return "".join(said.format_exception_only()).strip().splitlines()[-1]
+    def last_line() -> str:
+        said = traceback.TracebackException.from_exception(error)
+        said.__notes__ = None  # they would come last
+        return "".join(said.format_exception_only()).strip().splitlines()[-1]
+
+    return texts.said(last_line, texts.of_error(error))
 
 
 def _near(module: object, name: str) -> str:

@@ -4,6 +4,10 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 
+from scheduler.executors.python import texts
+
+_MOST = 1000
+
 
 class Running:
     """
@@ -29,14 +33,14 @@ class Running:
 
         Args:
             part: From 0 to 1.
-            text: For people.
+            text: For people; what is longer than 1000 characters is cut.
 
         Raises:
             ValueError: no such part.
         """
         if not 0 <= part <= 1:
             raise ValueError(f"progress is a part of 1, from 0 to 1; got {part!r}")
-        self._tell(float(part), str(text))
+        self._tell(float(part), texts.bounded(str(text), _MOST))
 
     def tell_to_stop(self) -> None:
         """Its time is over."""

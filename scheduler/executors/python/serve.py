@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from scheduler.clock import Clock, SystemClock
@@ -16,6 +17,7 @@ from scheduler.executors.python.executor import Executor
 from scheduler.executors.python.job_forks import end_with_forks, keep_from_forks, private_pipes
 from scheduler.executors.python.registry import code_jobs
 from scheduler.instants import SECOND
+from scheduler.outcome import Cause
 from scheduler.release import priority
 
 if TYPE_CHECKING:
@@ -74,9 +76,35 @@ def _write(reports: "queue.SimpleQueue[wire.Report]", to: BinaryIO, executor: Ex
             if isinstance(report, wire.Results):
                 # First all in, then report: JSON takes the GIL from those that are about to enter.
                 executor.gate.wait_open(own=None, deadline_ns=deadline_ns)
-            wire.write(to, report)
+            if line := _line(report):
+                to.write(line)
+                to.flush()
     except OSError:
         end_with_forks(1)  # the daemon is gone
     except BaseException:  # noqa: BLE001  without reports the daemon waits for ever
         traceback.print_exc()
         os._exit(1)
+
+
+def _line(report: wire.Report) -> bytes:
+    """Return the report as it is sent; if one cannot be, it costs its job, and not the runner."""
+    try:
+        return wire.encode(report)
+    except Exception:  # noqa: BLE001  whatever a job's values do to JSON
+        traceback.print_exc()
+    if not isinstance(report, wire.Results):
+        return b""
+    return wire.encode(replace(report, finished=[_without_contents(one) for one in report.finished]))
+
+
+def _without_contents(finished: wire.Finished) -> wire.Finished:
+    return wire.Finished(
+        index=finished.index,
+        started_ns=finished.started_ns,
+        finished_ns=finished.finished_ns,
+        duration_ns=finished.duration_ns,
+        armed=finished.armed,
+        cause=Cause.EXECUTOR,
+        detail="its report cannot be sent",
+        unknown=True,
+    )

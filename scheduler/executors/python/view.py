@@ -11,6 +11,8 @@ from scheduler.outcome import Cause
 if TYPE_CHECKING:
     from flask import Flask
 
+_MOST_HEADERS = 1 << 18
+
 
 class View:
     """
@@ -45,7 +47,10 @@ class View:
             if close is not None:
                 close()
         status, headers = head
-        return Answer(status=int(status.split(" ", 1)[0]), headers=[f"{name}: {value}" for name, value in headers], body=body)
+        lines = [f"{name}: {value}" for name, value in headers]
+        if sum(map(len, lines)) > _MOST_HEADERS:
+            raise Unfit(Cause.TOO_LARGE, f"the headers are longer than {_MOST_HEADERS} bytes")
+        return Answer(status=int(status.split(" ", 1)[0]), headers=lines, body=body)
 
     def answer(self, result: Answer) -> Answer:
         """It has been read already."""

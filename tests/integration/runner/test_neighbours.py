@@ -1,0 +1,144 @@
+"""Jobs in threads whose contexts, errors or results are odd: each costs itself, and its neighbours start on time."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from scheduler.executors.python.wire import Release
+from scheduler.instants import SECOND
+from tests.support.runner import a_call, a_view, runner
+
+_SHOP = """
+import os, threading
+from flask import Flask, url_for
+from scheduler.executors.python.occurrence import current_occurrence
+from scheduler.flask import Failure
+
+app = Flask("shop")
+there = threading.Event()
+
+class Sessions(type(app.session_interface)):
+    def open_session(self, app, request):
+        if request.path == "/hangs":
+            there.wait()
+        if request.path == "/exits":
+            raise SystemExit(3)
+        return super().open_session(app, request)
+
+app.session_interface = Sessions()
+
+@app.get("/well")
+def page():
+    return "well"
+
+@app.get("/headers")
+def headers():
+    return "well", {"X-Long": "x" * (1 << 20)}
+
+def well(n):
+    return n
+
+def lets_go():
+    there.set()
+
+class Odd(Exception):
+    def __init__(self, say):
+        self.say = say
+    def __str__(self):
+        return self.say()
+    __repr__ = __str__
+
+def exits():
+    raise SystemExit("no text either")
+
+def raises(what):
+    if what == "long":
+        raise ValueError("x" * (60 << 20))
+    if what == "exit code":
+        raise SystemExit(Odd(exits))
+    if what == "failure":
+        raise Failure("failed", "x" * (60 << 20), Odd(exits))
+    raise Odd({"raises": exits, "number": lambda: 7, "half": lambda: "half \\ud800"}[what])
+
+def progresses():
+    current_occurrence().progress(0.5, "x" * (60 << 20))
+    return "done"
+"""
+
+
+def test_contexts_that_hang_hold_up_no_neighbour_and_end_no_runner(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP) as process:
+        hangs = a_call("shop:well", 0, latest_ns=0)
+        hangs = replace(hangs, request=a_view(path="/hangs").request)
+        works = [hangs, *(a_call("shop:well", n, index=n) for n in range(1, 11))]
+        number = process.arm(works, lead_ns=2 * SECOND)
+        assert process.wait_until_armed().armed == 10
+        process.send(Release(shard=number, withdrawn=[]))
+        done = process.results()
+        assert done[0].late
+        assert all(done[n].armed and done[n].body == str(n).encode() for n in range(1, 11))
+        assert max(done[n].started_ns for n in range(1, 11)) < process.t_ns + SECOND
+        assert process.run(a_call("shop:lets_go"))[0].cause is None
+
+
+def test_contexts_that_hang_for_a_while_cost_their_own_job_its_punctuality_only(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP) as process:
+        hangs = a_call("shop:well", 0)
+        hangs = replace(hangs, request=a_view(path="/hangs").request)
+        number = process.arm([hangs, a_call("shop:lets_go", index=1)], lead_ns=SECOND)
+        assert process.wait_until_armed().armed == 1
+        process.send(Release(shard=number, withdrawn=[]))
+        done = process.results()
+        assert (done[0].body, done[0].armed, done[1].cause) == (b"0", True, None)
+        assert done[0].started_ns >= done[1].started_ns
+
+
+def test_contexts_that_exit_fail_and_were_not_sent(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP) as process:
+        exits = a_call("shop:well", 0)
+        exits = replace(exits, request=a_view(path="/exits").request)
+        done = process.run(exits, a_call("shop:well", 1, index=1))
+        assert (done[0].cause, done[0].detail, done[0].started_ns) == ("exception", "sys.exit(3) ended the job", 0)
+        assert done[1].body == b"1"
+
+
+def test_what_a_job_says_is_bounded_and_costs_itself_whatever_it_does_while_it_is_said(tmp_path: Path) -> None:
+    said = {
+        "long": f"ValueError: {'x' * 4084}… (cut, ",
+        "exit code": "sys.exit(…) ended the job",
+        "failure": "Failure",
+        "raises": "Odd",
+        "number": "Odd",
+        "half": "Odd: half \\ud800",
+    }
+    with runner(tmp_path, _SHOP) as process:
+        works = [a_call("shop:raises", what, index=index) for index, what in enumerate(said)]
+        works += [a_call("shop:progresses", index=20), a_view(21, path="/headers"), a_call("shop:well", 22, index=22)]
+        done = process.run(*works)
+        for index, words in enumerate(said.values()):
+            assert done[index].cause == "exception"
+            assert done[index].detail.startswith(words)
+            assert len(done[index].detail) + len(done[index].traceback) + len(done[index].output) < 1 << 18
+        assert done[20].body == b'"done"'
+        assert (done[21].cause, done[21].detail) == ("too_large", "the headers are longer than 262144 bytes")
+        assert done[22].body == b"22"
+
+
+def test_a_shard_for_which_there_are_not_enough_threads_fails_in_part_and_says_so(tmp_path: Path) -> None:
+    code = f"""{_SHOP}
+start = threading.Thread.start
+def limited(thread):
+    if thread.name.startswith("job no_thread"):
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = limited
+"""
+    with runner(tmp_path, code) as process:
+        for others in (0, 3):
+            named = {"job": "no_thread", "occurrence": "no_thread@2026-11-20T11:30:00Z"}
+            work = a_call("shop:well", 0)
+            none = replace(work, **named)
+            done = process.run(none, *(a_call("shop:well", n, index=n) for n in range(1, 1 + others)))
+            assert (done[0].cause, done[0].detail, done[0].started_ns) == ("resource", "no thread could be started for it", 0)
+            assert [done[n].body for n in range(1, 1 + others)] == [str(n).encode() for n in range(1, 1 + others)]
+            assert process.ended
+            assert process.ended.released
