@@ -248,7 +248,11 @@ class Background:
             background.put_back(self._station.ledger, [run.number])
             self._rest(run.work.app, came.cannot)
         elif came.doubted and not is_cancelled:
-            background.suspect(self._station.ledger, run, run.deaths.one_more(is_alone=False), None)
+            deaths = run.deaths.one_more(is_alone=came.is_alone)
+            if deaths.alone < _MOST_DEATHS:
+                background.suspect(self._station.ledger, run, deaths, None)
+            else:
+                self._end(run, replace(came, doubted="", failed=came.doubted), is_cancelled=False)
         else:
             self._end(run, came, is_cancelled=is_cancelled)
         del self._running[came.owner]

@@ -19,7 +19,6 @@ from scheduler.executors.python.wire import Armed, Ended, Finished, Progress, Re
 from scheduler.instants import SECOND
 from scheduler.model.batch import Due
 from scheduler.model.job import RunnerKey
-from scheduler.outcome import Cause
 
 log = structlog.get_logger()
 
@@ -60,7 +59,7 @@ class Came:
         cannot: Why it was not called: its application does not work at the moment.
         failed: Why it was not called, and never can be.
         lost: Why nobody can say how far it came.
-        doubted: Why its process may have ended because of it, though it was not entered.
+        doubted: Why it was not called: its process died, or nothing came, while it was prepared.
         is_alone: Nothing else ran in the process that has died.
         started_ns: When a lost one was entered, wall clock; 0 where that is not known.
     """
@@ -91,6 +90,8 @@ class _Together:
     flight: Flight = field(init=False)
     calls: dict[int, Call] = field(default_factory=dict)
     redactions: dict[int, Redaction] = field(default_factory=dict)
+    is_apart: bool = False  #: in a process of its own
+    doubted: set[int] = field(default_factory=set)  #: prepared when a process died, by their index
     told: set[int] = field(default_factory=set)  #: to stop, by their index
 
     def back(self, index: int) -> Call:
@@ -136,7 +137,7 @@ class Calls:
         Args:
             executor: That runner; None: the one in use for this application.
         """
-        together, renderer = _Together(key, self._ready_by_ns()), self._station.renderer()
+        together, renderer = _Together(key, self._ready_by_ns(), is_apart=executor is not None), self._station.renderer()
 
         def tell(_flight: Flight, shard: Shard, event: ShardEvent) -> None:
             self._events.put((together, shard, event))
@@ -229,8 +230,7 @@ class Calls:
                 if together.calls:
                     self._arm(together)
             case Unsendable(works=works):
-                for index, why in works.items():
-                    self._unsendable(together, index, why)
+                self._came += [Came(owner=together.back(index).owner, failed=why) for index, why in works.items()]
                 if together.calls:
                     self._arm(together)
             case Broken(why=why):
@@ -249,10 +249,13 @@ class Calls:
         for index, started_ns in dict(lost.entered or {}).items():
             if index in together.calls:
                 self._lost(together, index, f"the executor process died while it ran ({lost.how})", started_ns, is_alone=is_alone)
-        for index in [index for index in lost.preparing if index in together.calls and (is_alone or self._doubts)]:
-            why = f"the executor process died while it was prepared ({lost.how})"
-            owner = together.back(index).owner
-            self._came.append(Came(owner=owner, failed=why) if is_alone else Came(owner=owner, doubted=why))
+        why = f"the executor process died while it was prepared ({lost.how})"
+        for index in [index for index in lost.preparing if index in together.calls]:
+            if self._doubts:
+                self._came.append(Came(owner=together.back(index).owner, doubted=why, is_alone=is_alone))
+            elif is_alone and index in together.doubted:  # once it may have been somebody else's doing
+                self._came.append(Came(owner=together.back(index).owner, failed=why))
+        together.doubted.update(lost.preparing)
 
     def _take_in(self, together: _Together, finished: Finished) -> None:
         try:
@@ -263,23 +266,14 @@ class Calls:
 
     def _finished(self, together: _Together, finished: Finished) -> None:
         call, redaction = together.back(finished.index), together.redactions[finished.index]
-        if finished.late:
+        if finished.late and self._doubts:
+            why = _not_entered("its module was not imported, or its contexts were not pushed,")
+            self._came.append(Came(owner=call.owner, doubted=why, is_alone=together.is_apart))
+        elif finished.late:
             self._cannot(call, _not_entered("its module was not imported"))
         else:
             executor = together.flight.supervisor.name
             self._came.append(Came(owner=call.owner, finished=finished, redaction=redaction, executor=executor))
-
-    def _unsendable(self, together: _Together, index: int, why: str) -> None:
-        finished = Finished(
-            index=index,
-            started_ns=0,
-            finished_ns=self._station.clock.wall_ns(),
-            duration_ns=0,
-            armed=False,
-            cause=Cause.DEFINITION,
-            detail=why,
-        )
-        self._finished(together, finished)
 
     def _cannot(self, call: Call, why: str) -> None:
         self._came.append(Came(owner=call.owner, cannot=why))

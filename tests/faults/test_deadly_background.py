@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scheduler.flask import handover
 from tests.support.daemon import daemon, eventually
 from tests.support.web_worker import web_worker
 
@@ -28,6 +29,23 @@ def note(words):
 def wait_for(count):
     while len((folder / "notes").read_text().split()) < count:
         threading.Event().wait(0.01)
+
+class Sessions(type(app.session_interface)):
+    def open_session(self, app, request):
+        if request.path == "/exits":
+            os._exit(3)
+        return super().open_session(app, request)
+
+if "TMINUS_APP" in os.environ:
+    app.session_interface = Sessions()
+
+@background
+def well():
+    return "done"
+
+@app.get("/exits")
+def exits():
+    return {"id": well.submit().id}
 
 @background
 def innocent(beside):
@@ -112,3 +130,14 @@ def test_a_kill_of_the_daemon_counts_against_nobody_and_a_suspect_stays_one(shop
             running.start()
         (tmp_path / "go").touch()
         assert ended([hanging]) == [("succeeded", 6)]
+
+
+def test_one_that_ends_its_process_before_it_is_entered_fails_and_those_beside_it_succeed(shop: Any, tmp_path: Path) -> None:
+    with daemon(tmp_path, jobs_file()) as running:
+        running.stop()
+        poison = handover.Run(shop.app.test_client().get("/exits").get_json()["id"], "")
+        innocent = [shop.well.submit() for _ in range(5)]
+        running.start()
+        assert {outcome for outcome, _ in ended(innocent)} == {"succeeded"}
+        assert ended([poison]) == [("failed", 0)]
+        assert poison.standing().reason == "definition, not sent: the executor process died while it was prepared (exit status 3)"

@@ -51,7 +51,7 @@ def links(folder: Path, odd: str) -> list[LinkRun]:
     ("odd", "why"),
     [
         pytest.param("import threading; threading.Event().wait()", "its module was not imported within 4 s", id="hangs"),
-        pytest.param("import os; os._exit(3)", "its application did not get ready within 4 s", id="dies"),
+        pytest.param("import os; os._exit(3)", "the executor process died while it was prepared (exit status 3)", id="dies"),
     ],
 )
 def test_a_link_whose_module_never_gets_ready_fails_and_its_chain_goes_on(

@@ -134,9 +134,7 @@ threading.Thread.start = limited
 """
     with runner(tmp_path, code) as process:
         for others in (0, 3):
-            named = {"job": "no_thread", "occurrence": "no_thread@2026-11-20T11:30:00Z"}
-            work = a_call("shop:well", 0)
-            none = replace(work, **named)
+            none = replace(a_call("shop:well", 0), occurrence="no_thread@2026-11-20T11:30:00Z")
             done = process.run(none, *(a_call("shop:well", n, index=n) for n in range(1, 1 + others)))
             assert (done[0].cause, done[0].detail, done[0].started_ns) == ("resource", "no thread could be started for it", 0)
             assert [done[n].body for n in range(1, 1 + others)] == [str(n).encode() for n in range(1, 1 + others)]
