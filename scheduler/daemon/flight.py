@@ -60,11 +60,12 @@ class Flight:
         self._in_shard = list(self.outstanding)
         works = [self.works[index] for index in self._in_shard]
         channel, realtime = self.supervisor.channel, self.supervisor.may_be_realtime
+        self._hangs_at_ns = self._clock.monotonic_ns() + max(times.deadline_ns - self._clock.wall_ns(), 0) + HANGS_NS
         self._shard = self.supervisor.arm(
             lambda number, beside: channel.arm(number, works, times, settings, realtime=realtime, beside=beside),
             lambda shard, event: self._tell(self, shard, event),
+            answer_by_ns=self._hangs_at_ns,
         )
-        self._hangs_at_ns = self._clock.monotonic_ns() + max(times.deadline_ns - self._clock.wall_ns(), 0) + HANGS_NS
 
     def release(self, *, ends_in_ns: int) -> None:
         """

@@ -49,12 +49,19 @@ ShardEvent = Any
 
 
 class Shard:
-    """The daemon's end of a shard. What is said of it goes to `tell`, in order, on the supervisor's thread."""
+    """
+    The daemon's end of a shard. What is said of it goes to `tell`, in order, on the supervisor's thread.
 
-    def __init__(self, number: int, command: Any, tell: Callable[["Shard", ShardEvent], None]) -> None:
+    Attributes:
+        answer_by_ns: The executor has said something of it by then, or it hangs. Monotonic.
+    """
+
+    def __init__(self, number: int, command: Any, tell: Callable[["Shard", ShardEvent], None], *, answer_by_ns: int = 0) -> None:
         self.number = number
         self.command = command
+        self.answer_by_ns = answer_by_ns
         self.is_sent = False
+        self.is_answered = False
         self._tell = tell
 
     def tell(self, event: ShardEvent) -> None:

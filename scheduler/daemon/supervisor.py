@@ -104,13 +104,16 @@ class Supervisor:
         if is_idle:
             self._end()
 
-    def arm(self, command_of: Callable[[int, Sequence[Any]], Any], tell: Callable[[Shard, ShardEvent], None]) -> Shard:
+    def arm(
+        self, command_of: Callable[[int, Sequence[Any]], Any], tell: Callable[[Shard, ShardEvent], None], *, answer_by_ns: int
+    ) -> Shard:
         """
         Hand over a shard, as soon as the executor is ready for it.
 
         Args:
             command_of: The command to arm it, by the shard's number, beside those of the shards that have not ended.
             tell: Told what becomes of it.
+            answer_by_ns: An executor that has not reported the shard as armed or ended by then hangs. Monotonic.
         """
         with self._lock:
             if self._stopping.is_set():
@@ -118,7 +121,8 @@ class Supervisor:
                 return shard
             self._number += 1
             beside = [shard.command for shard in self._shards.values()]
-            shard = self._shards[self._number] = Shard(self._number, command_of(self._number, beside), tell)
+            command = command_of(self._number, beside)
+            shard = self._shards[self._number] = Shard(self._number, command, tell, answer_by_ns=answer_by_ns)
         self._wanted.set()
         if self._ready.is_set():
             self._send(shard)
@@ -146,10 +150,16 @@ class Supervisor:
     def is_well(self) -> bool:
         """Whether the executor is there and takes its commands; one that hangs is killed, and so replaced."""
         process = self._process
-        if process is not None and process.stuck_ns() > _HANGS_NS:
+        if process is not None and (process.stuck_ns() > _HANGS_NS or self._is_silent()):
             self._kill()
             return False
         return self._ready.is_set()
+
+    def _is_silent(self) -> bool:
+        """Whether the executor owes an answer. It may be that no job of that shard waits for it any more."""
+        now_ns = self._clock.monotonic_ns()
+        with self._lock:
+            return any(shard.is_sent and not shard.is_answered and now_ns > shard.answer_by_ns for shard in self._shards.values())
 
     def replace(self, shard: Shard) -> None:
         """Kill the executor that has this shard and hangs: a fresh one follows, and all its shards are `Lost`."""
@@ -170,6 +180,7 @@ class Supervisor:
             if shard.is_sent or shard.number not in self._shards:
                 return
             shard.is_sent = True
+            shard.answer_by_ns = max(shard.answer_by_ns, self._clock.monotonic_ns() + _HANGS_NS)
         process = self._process
         try:
             frame = self.channel.encode(shard.command)
@@ -238,6 +249,7 @@ class Supervisor:
                     self._end()
             case _:
                 if shard := self._shards.get(report.shard):
+                    shard.is_answered = True
                     shard.tell(report)
 
     def _greet(self, hello: http_wire.Hello | python_wire.Hello) -> None:
