@@ -155,6 +155,20 @@ class ExecutorProcess:
                     raise AssertionError("the executor has died")
         return shard
 
+    def collect_results(self, shard: ShardInFlight, number: int) -> None:
+        """Wait for so many results, while the shard goes on."""
+        while len(shard.finished) < number:
+            report = shard.reports.get(timeout=PATIENCE_S)
+            assert isinstance(report, wire.Results), report
+            shard.finished += report.finished
+
+    def wait_for_descriptors(self, most: int) -> None:
+        """Wait until it has no more than that open."""
+        deadline, rested = self.clock.monotonic_ns() + int(PATIENCE_S * SECOND), threading.Event()
+        while self.descriptors() > most:
+            assert self.clock.monotonic_ns() < deadline, f"{self.descriptors()} are open"
+            rested.wait(0.05)
+
     def run(self, requests: Sequence[Request], *, withdrawn: Iterable[int] = (), **more: Any) -> ShardInFlight:
         """Arm, release when armed, collect."""
         shard = self.arm(requests, **more)

@@ -24,6 +24,8 @@ class Bundle:
 
     Attributes:
         began_ns: When (wall clock) the lane began to let them go.
+        open: How many of its transfers are in the multi.
+        pooled: How many have ended and left a connection in it.
         given_up: Servers that gave up on an idle connection, each with when (monotonic) the youngest of these was primed.
     """
 
@@ -31,6 +33,8 @@ class Bundle:
     transfers: list[Transfer]
     shares_connections: bool
     began_ns: int = 0
+    open: int = 0
+    pooled: int = 0
     given_up: dict[Origin, int] = field(default_factory=dict)
 
     @property

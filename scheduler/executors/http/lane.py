@@ -1,6 +1,5 @@
 """A lane: a party that owns many small CurlMultis and performs them in turn."""
 
-import heapq
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,13 +10,15 @@ import pycurl
 from scheduler.executors.http import verdict, wire
 from scheduler.executors.http.arming import Arming
 from scheduler.executors.http.bundle import PER_MULTI, Bundle, bundles
+from scheduler.executors.http.first_bytes import FirstBytes
 from scheduler.executors.http.loop import Ended, Loop, ended
 from scheduler.executors.http.primer import Standing, listen
 from scheduler.executors.http.results import Results
+from scheduler.executors.http.shortage import shortage
 from scheduler.executors.http.surroundings import Surroundings
 from scheduler.executors.http.transfer import Start, Transfer
 from scheduler.executors.http.wire import Request
-from scheduler.instants import MS, SECOND
+from scheduler.instants import SECOND
 from scheduler.release import priority
 from scheduler.release.party import Party
 
@@ -52,7 +53,6 @@ class Lane(Party):
         report: Callable[[wire.Report], None],
     ) -> None:
         super().__init__(name)
-        self.connections = min(at_once, len(requests))
         self.armed = 0
         self.armed_at_ns = 0
         self._around = around
@@ -68,12 +68,18 @@ class Lane(Party):
         self._bundles: list[Bundle] = []
         self._open: dict[pycurl.Curl, tuple[Bundle, Transfer]] = {}
         self._waiting: deque[Request] = deque()
-        self._first_bytes: list[tuple[int, int, Transfer]] = []
+        self._first_bytes = FirstBytes(around.clock)
         self._out_ns = 0
         self._latest_ns = min(request.latest_ns for request in requests)
 
     def __repr__(self) -> str:
         return f"<Lane {self.name} [{self.armed} of {len(self._requests)} armed, {len(self._open)} open]>"
+
+    @property
+    def connections(self) -> int:
+        """How many connections it has, or may open at once from now on."""
+        left = len(self._open) + len(self._waiting) if self._start.released else len(self._requests)
+        return min(self._at_once, left) + sum(bundle.pooled for bundle in list(self._bundles))
 
     def arm(self, deadline_ns: int) -> None:
         around = self._around
@@ -134,15 +140,17 @@ class Lane(Party):
 
     def drain(self) -> None:
         self._all_out.wait()  # reading is Python: it would take the GIL from a lane that still lets go
+        self._start.shortage = shortage()
         for connection in self._standing.values():
             listen(connection)
+            connection.detach()  # libcurl closes it with its answer, and the number may then be another one's
         ends = [*(bundle.began_ns for bundle in self._bundles[1:]), self._out_ns]
         for bundle, ended_ns in zip(self._bundles, ends, strict=True):
             for transfer in bundle.transfers:
                 if transfer.curl in self._open:
                     with self._guard(bundle, transfer):
                         transfer.note_departure(bundle.began_ns, ended_ns)
-                        self._expect_first_byte(transfer)
+                        self._first_bytes.expect(transfer)
         self._start_waiting(self._bundles[0])
         # First hear all answers, which says when each request left, then look at them.
         for bundle in self._bundles:
@@ -150,17 +158,18 @@ class Lane(Party):
         for bundle in self._bundles:
             self._take_in(ended(bundle.multi))
         while self._open:
-            self._take_in(self._loop.turn(self._longest_turn()))
+            self._take_in(self._loop.turn(self._first_bytes.wait_ns(_LONGEST_TURN_NS)))
             self._end_overdue()
             self._results.flush()
-        self._bury_multis()
+            self._bury([bundle for bundle in self._bundles if not bundle.open])
+        self._bury_all()
 
     def go_home(self) -> None:
         priority.lower_priority()
         for bundle, transfer in list(self._open.values()):
             with self._guard(bundle, transfer):
                 self._close(transfer)
-        self._bury_multis()
+        self._bury_all()
 
     def give_up(self, error: BaseException) -> None:
         priority.lower_priority()
@@ -181,7 +190,8 @@ class Lane(Party):
             except Exception:
                 with suppress(pycurl.error):  # it may be in no multi
                     bundle.multi.remove_handle(transfer.curl)
-                self._open.pop(transfer.curl, None)
+                if self._open.pop(transfer.curl, None):
+                    bundle.open -= 1
                 self._around.reaper.bury([transfer.curl])
                 raise
 
@@ -204,10 +214,14 @@ class Lane(Party):
 
     def _hold(self, bundle: Bundle, transfer: Transfer) -> None:
         transfer.hush()
-        if self._waiting:
-            transfer.part_after()
         # From here on nothing may run this multi before T: libcurl would begin to send.
+        self._add(bundle, transfer)
+
+    def _add(self, bundle: Bundle, transfer: Transfer) -> None:
+        # Others wait for a connection, in this shard or the next ones; and a server may close one just when it is taken again.
+        transfer.part_after()
         bundle.multi.add_handle(transfer.curl)
+        bundle.open += 1
         self._open[transfer.curl] = (bundle, transfer)
 
     def _send_late_ones_home(self, released_at_ns: int) -> None:
@@ -230,12 +244,10 @@ class Lane(Party):
                         self._begin(bundle, transfer)
 
     def _begin(self, bundle: Bundle, transfer: Transfer) -> None:
-        transfer.part_after()
         if bundle.given_up:
             transfer.start_afresh()
-        self._expect_first_byte(transfer)
-        bundle.multi.add_handle(transfer.curl)
-        self._open[transfer.curl] = (bundle, transfer)
+        self._first_bytes.expect(transfer)
+        self._add(bundle, transfer)
         self._loop.kick(bundle.multi)
 
     def _take_in(self, these: Iterable[Ended]) -> None:
@@ -246,43 +258,37 @@ class Lane(Party):
                 self._close(transfer)
             self._start_waiting(bundle)
 
-    def _expect_first_byte(self, transfer: Transfer) -> None:
-        if not transfer.request.first_byte_ms:
-            return
-        due = self._around.clock.monotonic_ns() + transfer.request.first_byte_ms * MS
-        heapq.heappush(self._first_bytes, (due, transfer.request.index, transfer))
-
     def _end_overdue(self) -> None:
-        now = self._around.clock.monotonic_ns()
-        while self._first_bytes and self._first_bytes[0][0] <= now:
-            due, _, transfer = heapq.heappop(self._first_bytes)
+        for transfer, lasted_ns in self._first_bytes.overdue():
             if transfer.curl in self._open:
                 bundle, _ = self._open[transfer.curl]
                 with self._guard(bundle, transfer):
                     if not transfer.answered:
                         late = verdict.no_first_byte(transfer.request, sent=transfer.sent)
-                        lasted_ns = now - due + transfer.request.first_byte_ms * MS
                         self._results.add(transfer.end_by(late, lasted_ns=lasted_ns))
                         self._close(transfer)
                 self._start_waiting(bundle)
-
-    def _longest_turn(self) -> int:
-        now = self._around.clock.monotonic_ns()
-        return min([_LONGEST_TURN_NS, *(due - now for due, _, _ in self._first_bytes[:1])])
 
     def _close(self, transfer: Transfer) -> None:
         bundle, _ = self._open[transfer.curl]
         bundle.multi.remove_handle(transfer.curl)
         del self._open[transfer.curl]
+        bundle.open -= 1
+        bundle.pooled += transfer.request.leaves_connection
         self._around.reaper.bury([transfer.curl])
 
-    def _bury_multis(self) -> None:
+    def _bury(self, ended: Sequence[Bundle]) -> None:
+        """Have these multis closed, and the connections that are left in them."""
+        for bundle in ended:
+            self._loop.forget(bundle.multi)
+            self._bundles.remove(bundle)
+        self._around.reaper.bury(bundle.multi for bundle in ended)
+
+    def _bury_all(self) -> None:
         self._results.flush()
         for connection in self._standing.values():
             connection.detach()
-        for bundle in self._bundles:
-            self._loop.forget(bundle.multi)
+        self._bury(list(self._bundles))
         self._loop.close()
         if self._arming is not None:
             self._arming.close()
-        self._around.reaper.bury(bundle.multi for bundle in self._bundles)

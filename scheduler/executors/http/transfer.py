@@ -28,12 +28,13 @@ _NO_SOCKET = 1  # CURL_SOCKOPT_ERROR
 
 
 class Start:
-    """Whether a lane has been let go; not a byte of its requests leaves before that."""
+    """Whether a lane has been let go, before which not a byte leaves; and the errno if descriptors were short then, else 0."""
 
-    __slots__ = ("released",)
+    __slots__ = ("released", "shortage")
 
     def __init__(self) -> None:
         self.released = False
+        self.shortage = 0
 
 
 class Transfer:
@@ -156,8 +157,8 @@ class Transfer:
             self._is_hushed = True
 
     def part_after(self) -> None:
-        """Close the connection after the answer: others wait for one, and a server may close it just when it is taken."""
-        if not self.request.http2:
+        """Close the connection after the answer, if nobody can want it then."""
+        if not self.request.leaves_connection:
             self.curl.setopt(pycurl.FORBID_REUSE, 1)
 
     def start_afresh(self) -> None:
@@ -199,7 +200,7 @@ class Transfer:
         if code:
             os_errno, answered = self.curl.getinfo(pycurl.OS_ERRNO), len(self._answer.lines) > self._heard
             if code == pycurl.E_COULDNT_CONNECT and not os_errno:
-                os_errno = shortage()
+                os_errno = self._start.shortage or shortage()
             return self._finished(verdicts.verdict(request, code, words, os_errno=os_errno, sent=self.sent, answered=answered))
         if not self._answer.has_head:
             return self._finished(verdicts.broke_off(request))

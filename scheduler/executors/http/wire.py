@@ -44,6 +44,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     def __repr__(self) -> str:
         return f"<Request {self.index}>"
 
+    @property
+    def leaves_connection(self) -> bool:
+        """Whether its connection stands on when it has ended: others share it, or a redirect may have led to the same server."""
+        return self.http2 or self.follow > 0
+
     def redirected(self, url: str, method: str) -> "Request":
         """The same request, as it goes on after a redirect."""
         return msgspec.structs.replace(self, url=url, method=method)

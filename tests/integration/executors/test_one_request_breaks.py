@@ -71,6 +71,7 @@ UNREPORTED = "not reported, which the daemon takes for unknown"
 
 #: Each step of a lane that is for one request, below `scheduler.executors.http`: a scenario with it, and what an error in it costs.
 STEPS = {
+    "first_bytes:FirstBytes.expect": ("armed", UNKNOWN),
     "arming:Arming._begin": ("armed", FAILED),
     "arming:Arming._pins": ("armed", FAILED),
     "arming:Arming._prime_again": ("hung up", FAILED),
@@ -78,7 +79,7 @@ STEPS = {
     "arming:Arming._stop": ("armed", FAILED),
     "lane:Lane._begin": ("waiting", FAILED),
     "lane:Lane._close": ("armed", NONE),
-    "lane:Lane._expect_first_byte": ("armed", UNKNOWN),
+    "lane:Lane._add": ("armed", FAILED),
     "lane:Lane._hold": ("armed", FAILED),
     "lane:Lane._transfer": ("armed", FAILED),
     "request:last_request": ("redirected", UNKNOWN),
@@ -102,7 +103,7 @@ STEPS = {
     "transfer:Transfer.hush": ("armed", FAILED),
     "transfer:Transfer.idle_bytes_matter": ("armed", FAILED),
     "transfer:Transfer.note_departure": ("armed", UNKNOWN),
-    "transfer:Transfer.part_after": ("waiting", FAILED),
+    "transfer:Transfer.part_after": ("armed", FAILED),
     "transfer:Transfer.prime": ("armed", FAILED),
     "transfer:Transfer.start_afresh": ("hung up", FAILED),
     "transfer:Transfer.unprime": ("armed", FAILED),

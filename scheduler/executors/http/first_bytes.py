@@ -1,0 +1,33 @@
+"""Until when the first byte of each answer must have come."""
+
+import heapq
+from collections.abc import Iterator
+
+from scheduler.clock import Clock
+from scheduler.executors.http.transfer import Transfer
+from scheduler.instants import MS
+
+
+class FirstBytes:
+    """Belongs to the thread of its lane."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due: list[tuple[int, int, Transfer]] = []
+
+    def expect(self, transfer: Transfer) -> None:
+        """A request leaves: it has its time for the first byte from now on, if it has a limit."""
+        if limit_ms := transfer.request.first_byte_ms:
+            heapq.heappush(self._due, (self._clock.monotonic_ns() + limit_ms * MS, transfer.request.index, transfer))
+
+    def overdue(self) -> Iterator[tuple[Transfer, int]]:
+        """The transfers whose time is over, answered or not, each with how long it has lasted."""
+        now = self._clock.monotonic_ns()
+        while self._due and self._due[0][0] <= now:
+            due, _, transfer = heapq.heappop(self._due)
+            yield transfer, now - due + transfer.request.first_byte_ms * MS
+
+    def wait_ns(self, most_ns: int) -> int:
+        """How long nothing is overdue, at most that long."""
+        now = self._clock.monotonic_ns()
+        return min([most_ns, *(due - now for due, _, _ in self._due[:1])])
