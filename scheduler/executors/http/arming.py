@@ -139,7 +139,7 @@ class Arming:
             self._idle.unregister(descriptor)
             key, primed_ns, bundle, transfer = self._idle_at.pop(descriptor)
             self._standing.pop(key).detach()
-            bundle.given_up[transfer.origin] = primed_ns
+            bundle.given_up[transfer.origin] = max(primed_ns, bundle.given_up.get(transfer.origin, 0))
             with self._guard(bundle, transfer):
                 self._prime_again(bundle, transfer)
         return bool(gone)
