@@ -106,7 +106,9 @@ def _answer_or_lock(invocation: Invocation, ledger: Ledger, wish: Wish, lock: Lo
     while not lock.acquire():
         check_schema(ledger)
         holder = instances.latest(ledger)
-        if holder is None or holder.stopped_ns is not None:  # whoever has just taken the lock has no row yet
+        if holder is not None and holder.kind == "daemon" and holder.is_stopping(clock.wall_ns()):
+            who, known_ns = f"the {holder}, which is stopping", clock.monotonic_ns()
+        elif holder is None or holder.stopped_ns is not None:  # whoever has just taken the lock has no row yet
             who = "another process"
             if clock.monotonic_ns() - known_ns > instances.STALE_NS:
                 raise _silent(who)
@@ -144,7 +146,8 @@ def _leave_it(invocation: Invocation, ledger: Ledger, wish: Wish) -> int:
     check_schema(ledger)
     request = requests.ask(ledger, Kind.RUN_NOW, wish.as_body(), now_ns=invocation.clock.wall_ns())
     holder, found = instances.latest(ledger), list[Occurrence]()
-    if holder is not None and holder.kind == "daemon" and is_held(ledger):
+    is_running = holder is not None and not holder.is_stopping(invocation.clock.wall_ns())
+    if holder is not None and is_running and holder.kind == "daemon" and is_held(ledger):
         answer = _await_answer(invocation, ledger, request, withdraw=False)
         if answer is None and _is_silent(invocation, ledger, holder):
             if requests.withdraw(ledger, request, now_ns=invocation.clock.wall_ns()):

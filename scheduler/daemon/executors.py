@@ -151,6 +151,12 @@ class Executors:
             raise CannotRender("its application is in the jobs file no more", hint="the next start of the job is by the new file")
         return runner
 
+    def problems(self) -> list[str]:
+        """The applications in use that do not work, each with the reason."""
+        with self._lock:
+            runners = list(self._runners.items())
+        return list(dict.fromkeys(f"the application {key.app} does not work: {one.broken}" for key, one in runners if one.broken))
+
     def is_well(self) -> bool:
         """Whether the lanes are there. An application that does not import, or hangs, is its jobs' trouble alone."""
         with self._lock:

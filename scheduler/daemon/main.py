@@ -193,6 +193,7 @@ class Daemon:
             else:
                 self._hear(service)
         systemd.notify("STOPPING=1")
+        pulse.announce_stop()
         self._files.stop()
         well = service.stop(at_once=wake is _Wake.LOST)
         pulse.stop()
@@ -222,7 +223,7 @@ class Daemon:
         elif self._is_broken:
             log.info("the jobs file is valid again", config_version=before.version)
             self._is_broken = False
-            self._remember(service, error=None)
+            service.rejected = None
         systemd.notify("READY=1", f"STATUS={service.status()}")
 
     def _hear(self, service: Service) -> None:
@@ -239,7 +240,8 @@ class Daemon:
             for problem in loaded.errors:
                 log.error("jobs file", at=_place(problem), problem=problem.message, hint=problem.hint)
             self._is_broken, self._rejected = True, code if code != service.station.definitions.code else None
-            self._remember(service, error=f"{_place(loaded.errors[0])}: {loaded.errors[0].message}")
+            at = f"{_place(loaded.errors[0])}: {loaded.errors[0].message}"
+            service.rejected = f"the jobs file is not valid, an old one is in force: {at}"
             return False
         try:
             service.reload(loaded.definitions, fresh)
@@ -247,7 +249,7 @@ class Daemon:
             log.error("the ledger does not work, the old jobs file stays in force", error=error.message)
             return False
         log.info("reloaded", jobs=len(loaded.definitions.jobs), config_version=loaded.definitions.version)
-        self._is_broken, self._rejected = False, None
+        self._is_broken, self._rejected, service.rejected = False, None, None
         return True
 
     def _await_code(self, service: Service, runners: Runners) -> None:
@@ -256,12 +258,6 @@ class Daemon:
         while not self._stopping and self._clock.monotonic_ns() < until_ns:
             if service.station.executors.has_spoken(runners, _LOOK_S):
                 return
-
-    def _remember(self, service: Service, *, error: str | None) -> None:
-        try:
-            instances.configured(self._ledger, service.station.instance, version=None, error=error)
-        except LedgerError as failure:
-            log.error("the ledger does not work", error=failure.message)
 
     def _watch_files(self, service: Service) -> None:
         definitions = service.station.definitions

@@ -1,4 +1,4 @@
-"""The pulse: a beat in the ledger, a sign of life for systemd while all is well, and old history let go."""
+"""The pulse: a beat and what is wrong in the ledger, a sign of life for systemd while all is well, and old history let go."""
 
 import threading
 from collections.abc import Callable
@@ -33,12 +33,17 @@ class Pulse:
         self._lock = lock
         self._lost = lost
         self._clock = service.station.clock
+        self._announces = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._go_on, name="pulse", daemon=True)
 
     def start(self) -> None:
         """Start beating."""
         self._thread.start()
+
+    def announce_stop(self) -> None:
+        """Tell `status` that the daemon is stopping."""
+        self._announces.set()
 
     def stop(self) -> None:
         """Beat no more."""
@@ -49,18 +54,25 @@ class Pulse:
         watchdog_ns = systemd.watchdog_every_ns()
         now = self._clock.monotonic_ns()
         next_beat, next_watchdog, next_prune = now, now, now + _PRUNE_NS
-        losses, is_lost = 0, False
+        losses, is_lost, is_announced = 0, False, False
+        reported: list[str] = []
         while not self._stopping.wait(_LOOK_S):
             now = self._clock.monotonic_ns()
             is_well = self._service.is_well()  # asked with and without systemd: who asks replaces an executor that hangs
             if watchdog_ns is not None and now >= next_watchdog and is_well:
                 systemd.notify("WATCHDOG=1", f"STATUS={self._service.status()}")
                 next_watchdog = now + watchdog_ns
+            station = self._service.station
             try:
                 if now >= next_beat:
-                    station = self._service.station
                     instances.beat(station.ledger, station.instance, self._clock.wall_ns())
                     next_beat = now + instances.BEAT_NS
+                if (problems := self._service.problems) != reported:
+                    instances.report(station.ledger, station.instance, problems=problems)
+                    reported = problems
+                if self._announces.is_set() and not is_announced:
+                    instances.stopped(station.ledger, station.instance, self._clock.wall_ns())
+                    is_announced = True
                 if now >= next_prune:
                     next_prune = now + (0 if self._prune() else _PRUNE_NS)
             except LedgerLost as error:

@@ -80,6 +80,7 @@ class Service:
         self._lock = threading.Lock()
         self._countdowns: set[Countdown] = set()
         self._queued: dict[str, Sequence[Due]] = {}
+        self.rejected: str | None = None  #: why the jobs file, as it is now, is not in force
         self._stopping = False
 
     def start(self, fresh: Runners) -> None:
@@ -119,11 +120,16 @@ class Service:
         ledger, now_ns = self.station.ledger, self.station.clock.wall_ns()
         upkeep.keep_config(ledger, definitions.version, definitions.text, now_ns=now_ns)
         after = schedules.adopt(ledger, wanted(definitions), now_ns=now_ns)
-        instances.configured(ledger, self.station.instance, version=definitions.version, error=None)
+        instances.configured(ledger, self.station.instance, version=definitions.version)
         self.station.executors.adopt(definitions, definitions.jobs.values(), fresh)
         self.station.definitions = definitions
         self._planner.replan(definitions, after)
         self._background.know_apps()
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the configuration, for `status`."""
+        return [*([self.rejected] if self.rejected else []), *self.station.executors.problems()]
 
     def is_well(self) -> bool:
         """Whether T will be met: batches are closed, and the executor takes them."""

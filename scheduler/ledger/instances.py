@@ -3,6 +3,7 @@
 import os
 import socket
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Instance:
     host: str
     version: str
     config_version: str | None
-    config_error: str | None
+    config_error: str | None  #: a problem a line
     started_ns: int
     beat_ns: int
     stopped_ns: int | None
@@ -36,6 +37,10 @@ class Instance:
     def is_fresh(self, now_ns: int) -> bool:
         """Whether it has given a sign of life of late."""
         return self.stopped_ns is None and now_ns - self.beat_ns < STALE_NS
+
+    def is_stopping(self, now_ns: int) -> bool:
+        """Whether it finishes what is running, and takes nothing new. The caller knows that it holds the lock."""
+        return self.stopped_ns is not None and now_ns - self.beat_ns < STALE_NS
 
     def __str__(self) -> str:
         return f"{self.kind} with pid {self.pid} on {self.host}"
@@ -66,14 +71,18 @@ def beat(ledger: Ledger, identity: str, now_ns: int) -> None:
     _set(ledger, identity, beat_ns=now_ns)
 
 
-def configured(ledger: Ledger, identity: str, *, version: str | None, error: str | None) -> None:
-    """The configuration it runs by, or why it could not take a new one."""
-    changes = {"config_error": error} | ({"config_version": version} if version else {})
-    _set(ledger, identity, **changes)
+def configured(ledger: Ledger, identity: str, *, version: str) -> None:
+    """The configuration it runs by."""
+    _set(ledger, identity, config_version=version)
+
+
+def report(ledger: Ledger, identity: str, *, problems: Sequence[str]) -> None:
+    """What is wrong with its configuration: a jobs file that it does not take, applications that do not import."""
+    _set(ledger, identity, config_error="\n".join(problems) or None)
 
 
 def stopped(ledger: Ledger, identity: str, now_ns: int) -> None:
-    """It has ended in good order."""
+    """It has ended in good order. A daemon that still holds the lock and beats is about to, see `Instance.is_stopping`."""
     _set(ledger, identity, stopped_ns=now_ns)
 
 

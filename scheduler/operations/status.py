@@ -1,20 +1,23 @@
 """Status: is the daemon there, is it well, what comes next."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scheduler.errors import did_you_mean, quoted
-from scheduler.instants import SECOND, rfc3339
+from scheduler.instants import LATEST_NS, SECOND, rfc3339
 from scheduler.ledger import history, instances, runs
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.instances import Instance
 from scheduler.ledger.lock import is_held
 from scheduler.model.definitions import Definitions
+from scheduler.model.occurrence import Occurrence
 from scheduler.operations.next_times import next_of
-from scheduler.outcome import Outcome, State
+from scheduler.outcome import Origin, Outcome, State
 
+#: A busy machine writes outcomes this much later at most.
+_SLACK_NS = 60 * SECOND
 _DAY_NS = 86_400 * SECOND
 #: What needs a look here, for a day; what a target answers is the target's.
 _BAD = (Outcome.MISSED, Outcome.UNKNOWN)
@@ -26,8 +29,9 @@ class Status:
     Attributes:
         daemon: The one that runs, or ran last; None where there never was one.
         is_alive: It holds the ledger's lock and has given a sign of life of late.
+        is_stopping: It is alive, finishes what is running, and takes nothing new.
         is_stuck: It holds the ledger's lock and has not.
-        next: The next fire time of all, and how many jobs are due then.
+        next: The next fire time of all, and how many jobs are due then; None if no daemon will start them.
         running: Occurrences that are let go and have no outcome.
         outcomes: Of the last 24 hours.
         problems: What needs a look, in words.
@@ -35,6 +39,7 @@ class Status:
 
     daemon: Instance | None
     is_alive: bool
+    is_stopping: bool
     is_stuck: bool
     ledger: str
     next: tuple[int, int] | None
@@ -44,9 +49,11 @@ class Status:
 
     @property
     def state(self) -> str:
-        """`running`, `degraded` or `stopped`."""
+        """`running`, `degraded`, `stopping` or `stopped`."""
         if not self.is_alive:
             return "stopped"
+        if self.is_stopping:
+            return "stopping"
         return "degraded" if self.problems else "running"
 
     def as_json(self) -> dict[str, Any]:
@@ -79,29 +86,56 @@ def status(ledger: Ledger, definitions: Definitions | None, *, now_ns: int) -> S
         definitions: By the jobs file; None where it is not valid.
         now_ns: Wall clock.
     """
-    alive = daemon_of(ledger, now_ns)
+    stopping = _stopping(ledger, now_ns)
+    alive = stopping or daemon_of(ledger, now_ns)
     daemon = alive or instances.latest(ledger, kind="daemon")
     recent = history.count_outcomes(ledger, since_ns=now_ns - _DAY_NS)
-    running = sum(one.state is State.RUNNING for one in history.unfinished(ledger))
+    unfinished = history.unfinished(ledger)
+    overdue = _overdue(unfinished, definitions, now_ns) if alive else []
     return Status(
         daemon=daemon,
         is_alive=alive is not None,
+        is_stopping=stopping is not None,
         is_stuck=alive is None and daemon is not None and daemon.stopped_ns is None and is_held(ledger),
         ledger=repr(ledger.url),
-        next=_next(definitions, now_ns) if definitions else None,
-        running=running,
+        next=_next(definitions, now_ns) if definitions and alive and not stopping else None,
+        running=sum(one.state is State.RUNNING for one in unfinished),
         outcomes=recent,
-        problems=(*_problems(alive, definitions, recent), *_strangers(ledger)),
+        problems=(*_problems(alive, definitions, recent), *overdue, *_strangers(ledger)),
     )
 
 
 def _problems(daemon: Instance | None, definitions: Definitions | None, recent: Mapping[Outcome, int]) -> list[str]:
     said = [f"{recent[outcome]} {outcome.value.replace('_', ' ')} in 24 h" for outcome in _BAD if recent.get(outcome)]
     if daemon and daemon.config_error:
-        said.append(f"the jobs file is not valid, an old one is in force: {daemon.config_error}")
+        said += daemon.config_error.splitlines()
     elif daemon and definitions and daemon.config_version != definitions.version:
         said.append(f"the jobs file ({definitions.version}) is not the one in force ({daemon.config_version})")
     return said
+
+
+def _stopping(ledger: Ledger, now_ns: int) -> Instance | None:
+    """The daemon on this ledger if it is stopping."""
+    latest = instances.latest(ledger)
+    return latest if latest and latest.kind == "daemon" and latest.is_stopping(now_ns) and is_held(ledger) else None
+
+
+def _overdue(unfinished: Iterable[Occurrence], definitions: Definitions | None, now_ns: int) -> list[str]:
+    """Occurrences that have no outcome long after they should: nobody works on them."""
+    late = [one for one in unfinished if one.origin is not Origin.BACKGROUND and _ends_ns(one, definitions) < now_ns]
+    if not late:
+        return []
+    count = f"{len(late)} occurrence{'' if len(late) == 1 else 's'}"
+    return [f"{count} without outcome past the time-out, such as {late[0].id}"]
+
+
+def _ends_ns(one: Occurrence, definitions: Definitions | None) -> int:
+    """When an occurrence has ended at the latest; a queued one, and one without time-out, may wait forever."""
+    job = definitions.jobs.get(one.id.job) if definitions else None
+    if one.state is State.QUEUED or (job and not job.timeouts.total_ns):
+        return LATEST_NS
+    allowed_ns = job.misfire_grace_ns + job.timeouts.total_ns + job.timeouts.kill_after_ns if job else _DAY_NS
+    return one.planned_at_ns + allowed_ns + _SLACK_NS
 
 
 def _strangers(ledger: Ledger) -> list[str]:

@@ -61,9 +61,21 @@ def test_one_that_has_stopped_is_not_fresh(ledger: Ledger) -> None:
     assert not latest(ledger).is_fresh(T + 1)
 
 
+def test_one_that_stops_is_stopping_as_long_as_it_beats(ledger: Ledger) -> None:
+    identity = register(ledger)
+    assert not latest(ledger).is_stopping(T + 1)
+    instances.stopped(ledger, identity, T + 1)
+    assert latest(ledger).is_stopping(T + 2)
+    assert not latest(ledger).is_stopping(T + instances.STALE_NS)
+
+
 def test_a_configuration_that_was_refused_keeps_the_version_in_force(ledger: Ledger) -> None:
     identity = register(ledger)
-    instances.configured(ledger, identity, version=None, error="jobs.yaml:3:1: no")
-    assert (latest(ledger).config_version, latest(ledger).config_error) == ("0123456789ab", "jobs.yaml:3:1: no")
-    instances.configured(ledger, identity, version="ba9876543210", error=None)
+    instances.report(ledger, identity, problems=["jobs.yaml:3:1: no", "shop does not import"])
+    assert (latest(ledger).config_version, latest(ledger).config_error) == (
+        "0123456789ab",
+        "jobs.yaml:3:1: no\nshop does not import",
+    )
+    instances.configured(ledger, identity, version="ba9876543210")
+    instances.report(ledger, identity, problems=[])
     assert (latest(ledger).config_version, latest(ledger).config_error) == ("ba9876543210", None)

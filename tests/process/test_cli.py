@@ -280,6 +280,32 @@ def test_status_tells_running_from_stopped_by_its_exit_status(tmp_path: Path, ta
         assert (stopped.returncode, json.loads(stopped.stdout)["state"]) == (3, "stopped")
 
 
+def test_status_while_the_daemon_stops(tmp_path: Path, target: TargetServer) -> None:
+    jobs = f"version: 1\njobs:\n  slow: {{schedule: manual, http: '{target.url}/delay/6000'}}\n  soon: {{schedule: {{every: 1h}}, http: '{target.url}/'}}\n"
+    with daemon(tmp_path, jobs) as running:
+        running.tminus("run-now", "slow", "--no-wait")
+        target.wait_for(1)
+        running.signal(signal.SIGTERM)
+        said = eventually(lambda: status if (status := running.json("status"))["state"] == "stopping" else None)
+        assert (said["pid"], said["next"]) == (running.process and running.process.pid, None)
+        assert running.tminus("status").returncode == 1
+        later = running.tminus("run-now", "soon", "--no-wait")
+        assert (later.returncode, "waits until one starts" in later.stderr) == (0, True)
+        assert running.wait() == 0
+        assert (running.json("status")["state"], running.tminus("status").returncode) == ("stopped", 3)
+
+
+def test_status_tells_of_an_application_that_does_not_import(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("raise ImportError('no such thing')\n")
+    jobs = "version: 1\napps: {shop: {app: 'shop:app'}}\njobs:\n  a: {schedule: manual, call: {ref: 'shop:run', app: shop}}\n"
+    with daemon(tmp_path, jobs) as running:
+        (problem,) = eventually(lambda: running.json("status")["problems"])
+        assert problem.startswith("the application shop does not work: ")
+        assert "no such thing" in problem
+        said = running.tminus("status")
+        assert (said.returncode, said.stdout.startswith("degraded")) == (1, True)
+
+
 def test_status_needs_no_jobs_file(tmp_path: Path, folder: Path) -> None:
     run(folder, "run-now", "pay")
     elsewhere = tmp_path / "elsewhere"

@@ -33,7 +33,7 @@ def status(invocation: Invocation) -> int:
         output.json(found.as_json())
     else:
         _print(invocation, found, now_ns)
-    return 3 if not found.is_alive else 1 if found.problems else 0
+    return 3 if not found.is_alive else 1 if found.problems or found.is_stopping else 0
 
 
 @click.command(cls=Command, short_help="Look at the machine: limits, libcurl, clock, permissions.")
