@@ -135,6 +135,7 @@ class Renderer:
             max_body=target.max_body,
             keep_body=target.max_body if due.job.then else min(self._keep_body, target.max_body),
             follow=target.follow,
+            confidential=[name for name, value in target.headers.items() if any(templates.references(value))],
             http2=target.http_version == "2",
             ca=target.tls.ca or self._authorities,
             insecure=target.tls.insecure,

@@ -2,28 +2,13 @@
 
 from collections.abc import Iterable
 
+from scheduler.policies.credentials import names_credential
+
 #: The headers that are copied, and how the names of further ones begin. Host and trace headers hold no credential.
 _KEPT = frozenset({"host", "user-agent", "content-type", "referer", "x-request-id", "traceparent", "tracestate", "b3"})
 _KEPT_BEGINS = ("accept", "x-b3-")
 #: Nobody can have these copied.
 _CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
-#: A key that contains one of these words, in any case, holds a credential.
-_WORDS = (
-    "pass",
-    "pwd",
-    "secret",
-    "token",
-    "api_key",
-    "api-key",
-    "apikey",
-    "auth",
-    "csrf",
-    "session",
-    "card",
-    "cvv",
-    "otp",
-    "pin",
-)
 
 
 class Keys:
@@ -46,8 +31,7 @@ class Keys:
 
     def hide(self, key: str) -> bool:
         """Whether the value of such a key of a query, a form, JSON or the session is left out."""
-        folded = key.casefold()
-        return folded in self._drop or any(word in folded for word in _WORDS)
+        return key.casefold() in self._drop or names_credential(key)
 
     def keep_header(self, name: str) -> bool:
         """Whether such a header is copied."""

@@ -13,6 +13,7 @@ from scheduler.executors.http.callbacks import Callbacks
 from scheduler.executors.http.guard import is_allowed
 from scheduler.executors.http.names import origin_of
 from scheduler.executors.http.primer import ConnectionKey, Standing, find, listen, make_primer, silence, unmake_primer
+from scheduler.executors.http.redirects import would_leak
 from scheduler.executors.http.request import last_request, set_connection, set_request
 from scheduler.executors.http.shortage import shortage
 from scheduler.executors.http.verdict import Verdict
@@ -284,7 +285,9 @@ class Transfer:
             pass  # not let go yet
         elif len(self._answer.lines) > self._heard and self._answer.status in _ASK_AGAIN:
             self._heard = len(self._answer.lines)
-            return pycurl.PREREQFUNC_OK
+            if not (names := would_leak(self.request, self._answer.status, self._answer.lines)):
+                return pycurl.PREREQFUNC_OK
+            self._own_verdict = partial(verdicts.leads_elsewhere, names=names)
         else:
             # libcurl sends silently again when a reused connection dies without an answer: a POST would arrive twice.
             self._own_verdict = verdicts.died

@@ -1,6 +1,7 @@
 """Why an attempt did not bring an answer: curl's codes change language here, once. Reads no body."""
 
 import errno
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pycurl
@@ -128,6 +129,11 @@ def preempted(request: Request) -> Verdict:
     """A 408 on a TLS connection that had been waiting: what was on its way before the request was cannot be seen there."""
     words = "answered 408 on a connection that had been waiting: it may have given up before the request came"
     return Verdict(Cause.PEER_PREEMPTED, f"{_server(request)} {words}")
+
+
+def leads_elsewhere(_request: Request, *, names: Sequence[str]) -> Verdict:
+    """A redirect to another server would take a credential there."""
+    return Verdict(Cause.REDIRECT, f"a redirect to another server is not followed: it would get the header {', '.join(names)}")
 
 
 def broke_off(request: Request) -> Verdict:

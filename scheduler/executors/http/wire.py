@@ -40,6 +40,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     http2: bool = False
     ca: str | None = None
     insecure: bool = False
+    confidential: list[str] = []  #: headers, by name, that no redirect may take to another server
 
     def __repr__(self) -> str:
         return f"<Request {self.index}>"

@@ -180,6 +180,23 @@ def test_without_a_limit_for_the_first_byte_the_total_is_the_only_one(executor: 
     assert (shard[1].cause, shard[1].detail) == (Cause.TIMEOUT, words)
 
 
+@pytest.mark.parametrize("armed", [True, False])
+def test_a_secret_header_does_not_follow_a_redirect_to_another_server(
+    armed: bool, executor: ExecutorProcess, target: TargetServer
+) -> None:
+    with TargetServer() as other:
+        paths = [f"/redirect?to={other.url}/", "/redirect?to=/ok", f"/redirect?to={target.url}/ok", f"/redirect?to={other.url}/"]
+        headers = [["X-Api-Key: canary"], ["X-Api-Key: canary"], ["X-Api-Key: canary"], ["X-Page: 1", "Authorization: canary"]]
+        both = enumerate(zip(paths, headers, strict=True))
+        requests = [a_request(target.url + path, index, headers=lines, follow=3) for index, (path, lines) in both]
+        shard = executor.run(requests) if armed else executor.run_unarmed(requests)
+        words = "a redirect to another server is not followed: it would get the header X-Api-Key"
+        assert (shard[0].cause, shard[0].detail, shard[0].unknown) == (Cause.REDIRECT, words, False)
+        assert [shard[index].status for index in (1, 2, 3)] == [200] * 3
+        assert len(other.arrivals) == 1
+        assert "canary" not in str(other.arrivals)
+
+
 def test_informational_answers_are_passed_over(executor: ExecutorProcess, target: TargetServer) -> None:
     answer = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK + b"Content-Length: 2\r\n\r\nok"
     (finished,) = executor.run_unarmed([a_request(target.url + raw(answer))]).finished

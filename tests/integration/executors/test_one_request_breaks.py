@@ -82,6 +82,8 @@ STEPS = {
     "lane:Lane._add": ("armed", FAILED),
     "lane:Lane._hold": ("armed", FAILED),
     "lane:Lane._transfer": ("armed", FAILED),
+    "redirects:confidential": ("redirected", UNKNOWN),
+    "redirects:would_leak": ("redirected", UNKNOWN),
     "request:last_request": ("redirected", UNKNOWN),
     "request:set_connection": ("armed", FAILED),
     "request:set_request": ("waiting", FAILED),
@@ -200,6 +202,11 @@ def run() -> Run:
     return run_one
 
 
+def index_of(argument: Any) -> int | None:
+    """Of a request, a transfer, a report."""
+    return getattr(getattr(argument, "request", argument), "index", None)
+
+
 def test_the_table_has_every_step_that_is_for_one_request(run: Run) -> None:
     found: set[str] = set()
     for scenario in SCENARIOS:
@@ -213,10 +220,9 @@ def test_an_error_costs_one_request_only(step: str, run: Run, target: TargetServ
     name, cost = STEPS[step]
     victims = SCENARIOS[name].victims
 
-    def is_victim(value: Any) -> bool:
-        return getattr(getattr(value, "request", value), "index", None) in victims
-
-    with fault_in(f"scheduler.executors.http.{step}", is_victim) as raised:
+    with fault_in(
+        f"scheduler.executors.http.{step}", lambda arguments: any(index_of(one) in victims for one in arguments)
+    ) as raised:
         shard = run(name, target)
     assert len(raised) >= len(victims)
     for index in range(COUNT):
@@ -248,13 +254,13 @@ def _check(scenario: Scenario, shard: Shard, index: int, cost: str) -> None:
 
 
 def test_an_error_while_it_is_withdrawn_lets_nothing_leave(run: Run, target: TargetServer) -> None:
-    with fault_in("scheduler.executors.http.lane:Lane._close", lambda value: getattr(value, "origin", None) is not None):
+    with fault_in("scheduler.executors.http.lane:Lane._close", lambda _arguments: True):
         shard = run("withdrawn", target)
     assert (shard.finished, target.arrivals) == ({}, [])
 
 
 def test_a_request_that_cannot_be_made_says_by_what_it_broke_and_nothing_of_what_is_in_it(run: Run, target: TargetServer) -> None:
-    with fault_in("scheduler.executors.http.request:set_request", lambda value: getattr(value, "index", None) == 7):
+    with fault_in("scheduler.executors.http.request:set_request", lambda arguments: 7 in map(index_of, arguments)):
         shard = run("armed", target)
     assert shard.finished[7].detail == "an error in tminus ended this request: InjectedFault"
     assert [error.index for error in shard.errors] == [7]
