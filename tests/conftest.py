@@ -40,7 +40,7 @@ def nothing_left_running() -> Iterator[None]:
 
 
 #: Threads that end with their process: the executor's helpers, where a test runs one in its own process.
-_FOREVER = ("reaper", "resolver-", "asyncio_", "ThreadPoolExecutor", "handovers")
+_FOREVER = ("log-writer", "executors-stderr", "reaper", "resolver-", "asyncio_", "ThreadPoolExecutor", "handovers")
 
 
 @pytest.fixture(autouse=True)

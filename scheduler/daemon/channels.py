@@ -14,6 +14,7 @@ import structlog
 
 import scheduler
 from scheduler.daemon import slots
+from scheduler.daemon.logs import stderr_of_executors
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.executors.python.board import Board
@@ -131,7 +132,13 @@ class Lanes:
         environment["PYTHONSAFEPATH"] = "1"
         command = [sys.executable, "-m", "scheduler.executors.http"]
         return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd="/", start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr_of_executors(),
+            env=environment,
+            cwd="/",
+            start_new_session=True,
         )
 
     def unsendable(self, arm: http_wire.Arm, why: str) -> Mapping[int, str]:
@@ -218,6 +225,7 @@ class Runner:
                 command_of(self._app, self._verb, str(self.board.descriptor)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=stderr_of_executors(),
                 pass_fds=[self.board.descriptor],
                 env=environment_of(self._app, self._folder),
                 cwd=self._app.directory if self._app else self._folder,

@@ -1,11 +1,18 @@
 """The daemon's log: a constant text plus fields, to stderr; for a terminal, for the journal, or as JSON."""
 
-import contextlib
+import atexit
+import io
 import logging
 import os
+import re
 import sys
+from types import TracebackType
+from typing import Any
 
 import structlog
+from structlog.typing import EventDict
+
+from scheduler.daemon.log_writer import LogWriter
 
 #: systemd reads a level from the head of each line: sd-daemon(3).
 _JOURNAL = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<3>", "critical": "<2>"}
@@ -13,48 +20,117 @@ _JOURNAL = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<3>", "cr
 #: Without local variables: secrets are among them.
 _TRACEBACK = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
+#: Of a field: a line break would begin a line of its own, and an escape sequence would change the terminal.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LAST_LINES_S = 1.0
+
+_writer: LogWriter | None = None
+_executors: int | None = None
+
 
 def set_up(*, verbose: bool = False, quiet: bool = False, color: bool = True) -> None:
     """Once a process, before anything is logged. `TMINUS_LOG=json` asks for JSON."""
+    global _writer, _executors
     as_json, to_journal = os.environ.get("TMINUS_LOG") == "json", "JOURNAL_STREAM" in os.environ
-    renderer: structlog.typing.Processor
     if as_json:
-        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+        render = _json_line
     elif to_journal:
-        renderer = _journal_line
+        render = _journal_line
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=color and sys.stderr.isatty())
+        render = _Console(colors=color and sys.stderr is not None and sys.stderr.isatty())
     stamp = [] if to_journal and not as_json else [structlog.processors.TimeStamper(fmt="iso", utc=True)]
     level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+    _writer, _executors = LogWriter(render, _descriptor()), None
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            *stamp,
-            structlog.processors.ExceptionRenderer(_TRACEBACK) if as_json else structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=[structlog.processors.add_log_level, *stamp, _enqueue],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]  # it needs no more of a file
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(handlers=[_Records()], level=logging.WARNING)
     logging.getLogger("scheduler").setLevel(level)
+    atexit.register(flush)
 
 
-class _Stderr:
-    """A full disk or a reader that has gone costs log lines, never an outcome: to write here does not fail."""
-
-    def write(self, text: str) -> None:
-        with contextlib.suppress(OSError):
-            sys.stderr.write(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            sys.stderr.flush()
+def flush() -> None:
+    """Wait a moment for the last lines."""
+    if _writer is not None:
+        _writer.flush(_LAST_LINES_S)
 
 
-def _journal_line(_logger: object, _name: str, event: structlog.typing.EventDict) -> str:
-    level, text, trace = event.pop("level", "info"), event.pop("event", ""), event.pop("exception", "")
-    fields = " ".join(f"{name}={value}" for name, value in event.items())
-    lines = [f"{text} {fields}".rstrip(), *str(trace).splitlines()]
+def stderr_of_executors() -> int | None:
+    """The descriptor for the stderr of executors; None: they share this process's."""
+    global _executors
+    if _executors is None and _writer is not None:
+        _executors = _writer.for_executors()
+    return _executors
+
+
+def _descriptor() -> int | None:
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, io.UnsupportedOperation):
+        return None
+
+
+def _enqueue(_logger: object, _name: str, event: EventDict) -> EventDict:
+    """The rest, above all a traceback, is rendered on the writer's thread."""
+    match event.pop("exc_info", None):
+        case BaseException() as error:
+            event["exc_info"] = (type(error), error, error.__traceback__)
+        case None | False:
+            pass
+        case _:
+            event["exc_info"] = sys.exc_info()
+    if _writer is not None:
+        _writer.put(event)
+    raise structlog.DropEvent
+
+
+class _Records(logging.Handler):
+    """What libraries log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _writer is not None:
+            event: dict[str, Any] = {"level": record.levelname.lower(), "event": record.getMessage(), "logger": record.name}
+            _writer.put(event | ({"exc_info": record.exc_info} if record.exc_info else {}))
+
+
+def escaped(value: object) -> object:
+    """A field of a line: a text in which control characters are written as escapes."""
+    return _CONTROL.sub(lambda sign: repr(sign[0])[1:-1], value) if isinstance(value, str) else value
+
+
+def _json_line(event: EventDict) -> str:
+    event = structlog.processors.ExceptionRenderer(_TRACEBACK)(None, "", event)
+    text = structlog.processors.JSONRenderer(ensure_ascii=False)(None, "", event)
+    return _CONTROL.sub(lambda sign: f"\\u{ord(sign[0]):04x}", str(text))
+
+
+def _journal_line(event: EventDict) -> str:
+    level, trace = event.pop("level", "info"), _trace(event)
+    fields = " ".join(f"{name}={escaped(str(value))}" for name, value in event.items() if name not in ("event", "output"))
+    lines = [f"{escaped(event.get('event', event.get('output', '')))} {fields}".rstrip(), *trace]
     return "\n".join(_JOURNAL.get(level, "") + line for line in lines)
+
+
+class _Console:
+    """For a terminal, or a file."""
+
+    def __init__(self, *, colors: bool) -> None:
+        self._renderer = structlog.dev.ConsoleRenderer(colors=colors)
+
+    def __call__(self, event: EventDict) -> str:
+        if "output" in event:
+            return str(escaped(event["output"]))
+        trace = _trace(event)
+        fields = {name: escaped(value) if isinstance(value, str) else escaped(repr(value)) for name, value in event.items()}
+        return "\n".join([self._renderer(None, "", fields), *trace])
+
+
+def _trace(event: EventDict) -> list[str]:
+    """The traceback, line by line; the sign before each tells it from a line of the log, whatever the message holds."""
+    found: tuple[type, BaseException, TracebackType | None] | None = event.pop("exc_info", None)
+    if found is None or found[1] is None:
+        return []
+    text = structlog.processors.format_exc_info(None, "", {"exc_info": found})["exception"]
+    return [f"  | {escaped(line)}" for line in str(text).split("\n")]

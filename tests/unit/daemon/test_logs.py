@@ -2,19 +2,23 @@
 
 import json
 import logging
+import os
+import threading
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from scheduler.daemon import logs
+from scheduler.daemon.log_writer import LogWriter
 
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """Another test configures its own."""
-    handlers = logging.getLogger().handlers[:]
+    handlers, writer = logging.getLogger().handlers[:], logs._writer
     yield
+    logs._writer = writer
     structlog.reset_defaults()
     logging.getLogger().handlers[:] = handlers
 
@@ -33,6 +37,7 @@ def test_a_traceback_in_json_shows_no_local_variables(
         fail()
     except ValueError:
         structlog.get_logger().exception("it broke", occurrence="pay@2026-11-20T11:30:00Z")
+    logs.flush()
     said = json.loads(capsys.readouterr().err)
     assert (said["event"], said["level"], said["exception"][0]["exc_value"]) == ("it broke", "error", "7 letters")
     assert "hunter2" not in json.dumps(said["exception"])
@@ -47,6 +52,7 @@ def test_the_journal_gets_the_level_at_the_head_of_each_line(
         fail()
     except ValueError:
         structlog.get_logger().exception("it broke", jobs=3)
+    logs.flush()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "<3>it broke jobs=3"
     assert all(line.startswith("<3>") for line in lines)
@@ -62,4 +68,52 @@ def test_how_much_is_said(
     log.debug("one")
     log.info("two")
     log.warning("three")
+    logs.flush()
     assert len(capsys.readouterr().err.splitlines()) == heard
+
+
+@pytest.mark.parametrize("kind", ["JOURNAL_STREAM", "TMINUS_LOG", "terminal"])
+def test_no_field_and_no_message_of_an_exception_can_forge_a_line_or_reach_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    monkeypatch.setenv(kind, "json")
+    logs.set_up(color=False)
+    forged = "it\n<6>batch planned_at=2026\r\x1b[2J\x9b2J\u2028<3>x"
+    structlog.get_logger().error("failed", reason=forged, other=[forged], exc_info=ValueError(forged))
+    logs.flush()
+    text = capsys.readouterr().err
+    assert not any(line.startswith(("<6>", "batch", "<3>x", "<3>batch")) for line in text.splitlines())
+    assert not set(text) & set("\r\x1b\x9b\u2028")
+    assert text.count("\n") == text.count("  | ") + 1  # lines of a traceback are told from lines of the log
+
+
+def test_a_reader_that_stops_costs_lines_that_are_counted_and_nobody_who_logs_waits() -> None:
+    read_end, write_end = os.pipe()
+    writer = LogWriter(lambda event: f"{event['event']}: {'x' * 1000}", write_end)
+    for number in range(20_000):  # more than the pipe and the queue hold
+        writer.put({"event": f"line {number}"})
+    writer.put({"event": "the end"})
+    seen: list[bytes] = []
+    with os.fdopen(read_end, "rb") as reader:
+        reads = threading.Thread(target=lambda: seen.extend(reader), name="reads")
+        reads.start()
+        assert writer.flush(30)
+        writer.put({"event": "it flows again"})
+        assert writer.flush(30)
+        os.close(write_end)
+        reads.join(30)
+    dropped = sum(int(line.split()[0]) for line in seen if b"dropped" in line)
+    assert dropped > 10_000
+    assert sum(line.startswith(b"line ") for line in seen) + dropped in (20_000, 20_001)  # the end was dropped, too, or not
+
+
+def test_what_an_executor_writes_to_stderr_is_read_though_nobody_reads_the_log() -> None:
+    read_end, write_end = os.pipe()
+    writer = LogWriter(lambda event: str(event.get("output", "")), write_end)
+    executors = writer.for_executors()
+    writes = threading.Thread(target=lambda: [os.write(executors, b"y" * 1000 + b"\n") for _ in range(2_000)], name="writes")
+    writes.start()
+    writes.join(30)
+    assert not writes.is_alive()
+    os.close(read_end)
+    os.close(executors)

@@ -1,0 +1,99 @@
+"""Writes log lines on a thread of its own: a reader that stops, or a disk that is full, costs lines and never a job's time."""
+
+import os
+import select
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+#: An event, or a line that an executor has written to its stderr.
+Item = MutableMapping[str, Any] | str
+
+#: Items that wait at most; later ones are dropped and counted.
+_MOST = 5_000
+#: Bytes of a line of an executor; a longer one is cut.
+_LONGEST_LINE = 64 << 10
+
+
+class LogWriter:
+    """
+    Thread-safe.
+
+    Args:
+        render: An event as text, without a line break at its end.
+        descriptor: Where lines go; None: to `sys.stderr`, which has no descriptor.
+    """
+
+    def __init__(self, render: Callable[[MutableMapping[str, Any]], str], descriptor: int | None) -> None:
+        self._render = render
+        self._descriptor = descriptor
+        self._items: deque[Item] = deque()
+        self._changed = threading.Condition()
+        self._dropped = 0
+        self._is_writing = False
+        threading.Thread(target=self._write_all, name="log-writer", daemon=True).start()
+
+    def put(self, item: Item) -> None:
+        """Have it written soon; never waits."""
+        with self._changed:
+            if len(self._items) >= _MOST:
+                self._dropped += 1
+            else:
+                self._items.append(item)
+                self._changed.notify_all()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until all is written, at most this long; return whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._items and not self._is_writing, timeout_s)
+
+    def for_executors(self) -> int:
+        """A descriptor for the stderr of executors: what they write there is read at once, and never blocks them."""
+        read_end, write_end = os.pipe()
+        threading.Thread(target=self._read_lines, args=(read_end,), name="executors-stderr", daemon=True).start()
+        return write_end
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._items)
+                item, dropped, self._dropped = self._items.popleft(), self._dropped, 0
+                self._is_writing = True
+            self._write(item)
+            if dropped:
+                self._write({"level": "warning", "event": f"{dropped} log lines were dropped: nobody read the log"})
+            with self._changed:
+                self._is_writing = False
+                self._changed.notify_all()
+
+    def _write(self, item: Item) -> None:
+        try:
+            text = item if isinstance(item, str) else self._render(item)
+        except Exception as error:  # noqa: BLE001  a value whose repr breaks costs its line
+            text = f"a log line cannot be rendered ({type(error).__name__})"
+        with suppress(OSError, ValueError):  # the reader has gone, the disk is full, the stream is closed
+            if self._descriptor is not None:
+                self._write_bytes(f"{text}\n".encode(errors="backslashreplace"), self._descriptor)
+            elif sys.stderr is not None:
+                sys.stderr.write(f"{text}\n")
+                sys.stderr.flush()
+
+    def _write_bytes(self, data: bytes, descriptor: int) -> None:
+        # Not through `sys.stderr`: its lock would be held while a write blocks.
+        while data:
+            try:
+                data = data[os.write(descriptor, data) :]
+            except BlockingIOError:
+                select.select([], [descriptor], [])
+
+    def _read_lines(self, read_end: int) -> None:
+        rest = b""
+        while chunk := os.read(read_end, _LONGEST_LINE):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > _LONGEST_LINE:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                self.put({"level": "info", "output": line.decode(errors="backslashreplace")})
