@@ -225,7 +225,7 @@ def test_without_permission_it_says_so(shop: Any, tmp_path: Path) -> None:
 def test_a_postgresql_that_was_restarted_between_two_calls_is_connected_to_anew_and_one_that_is_down_is_told(
     shop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with a_server_of_its_own(tmp_path) as server:
+    with a_server_of_its_own() as server:
         url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         open_ledger(url).close()
         monkeypatch.setenv("TMINUS_LEDGER", url)

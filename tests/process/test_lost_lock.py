@@ -12,8 +12,6 @@ from scheduler.ledger.engine import open_ledger
 from scheduler.ledger.lock import is_held
 from tests.support.daemon import DaemonProcess, daemon, eventually
 from tests.support.jobs import job, jobs_file
-from tests.support.ledgers import hold_lock
-from tests.support.other_process import another_process
 from tests.support.postgres import a_schema_of_its_own, a_server_of_its_own
 from tests.support.target import TargetServer
 
@@ -80,30 +78,29 @@ def test_a_daemon_whose_session_ends_takes_the_lock_again(tmp_path: Path, postgr
         first.assert_all_is_well(target, every_s=1)
 
 
-def test_a_daemon_that_has_lost_the_lock_to_another_process_starts_nothing_more_and_ends(
+def test_a_daemon_that_has_lost_the_lock_to_another_one_starts_nothing_more_and_ends(
     tmp_path: Path, postgresql: str, target: TargetServer
 ) -> None:
-    with on(tmp_path, postgresql, target) as running:
+    (tmp_path / "second").mkdir()
+    jobs = jobs_file(job("tick", f"{target.url}/ok", "every: 1s"))
+    with on(tmp_path / "first", postgresql, target) as first:
         target.wait_for(1)
-        running.signal(signal.SIGSTOP)
-        try:
-            end_sessions(postgresql)
-            with another_process(hold_lock, postgresql) as other:
-                assert other.hears() is True
-                arrived = len(target.arrivals)
-                running.signal(signal.SIGCONT)
-                assert running.wait() == 1
-        finally:
-            running.kill()
-        assert running.wait_until_said("nothing more is started")["error"].startswith(
-            "another process has the lock of the ledger"
-        )
-        # What was committed before the loss may have been sent; no T after it is.
-        assert len(target.arrivals) <= arrived + 1
+        first.signal(signal.SIGSTOP)
+        end_sessions(postgresql)
+        with daemon(tmp_path / "second", jobs, ledger=postgresql) as other:
+            first.signal(signal.SIGCONT)
+            assert first.wait() == 1
+            said = first.wait_until_said("nothing more is started")["error"]
+            assert said.startswith("another process has the lock of the ledger")
+            assert other.process
+            ended = first.wait_until_said("ended: another process runs jobs on the ledger now")
+            assert f"daemon with pid {other.process.pid} on" in ended["holder"]
+            target.wait_for(len(target.arrivals) + 2)
+            other.assert_all_is_well(target)
 
 
 def test_a_daemon_has_the_lock_again_after_its_server_was_restarted(tmp_path: Path, target: TargetServer) -> None:
-    with a_server_of_its_own(tmp_path) as server:
+    with a_server_of_its_own() as server:
         url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         with on(tmp_path / "first", url, target) as first:
             server.stop()

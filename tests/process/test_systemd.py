@@ -78,7 +78,7 @@ def test_a_manager_that_is_not_there_is_no_error(tmp_path: Path, target: TargetS
 
 
 def test_a_database_that_is_away_is_waited_for_before_it_is_ready(tmp_path: Path, manager: Manager, target: TargetServer) -> None:
-    with a_server_of_its_own(tmp_path) as server:
+    with a_server_of_its_own() as server:
         url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         jobs = jobs_file(job("idle", target.url, "manual"))
         idle = DaemonProcess(tmp_path, jobs, ledger=url, env={"NOTIFY_SOCKET": manager.path})

