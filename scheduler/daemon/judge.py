@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from email.message import Message
 
+from scheduler.daemon import header_lines
 from scheduler.daemon.redaction import Redaction
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
@@ -98,7 +99,7 @@ def attempt_of(
         outcome=outcome,
         reason=reason,
         http_status=finished.status or None,
-        headers=tuple(map(redaction.text, finished.headers)),
+        headers=tuple(redaction.text(header_lines.masked(line)) for line in finished.headers),
         body=redaction.data(finished.body[:keep_body]),
         body_size=finished.body_size,
         output=redaction.data(finished.output if isinstance(finished, python_wire.Finished) else printed),
@@ -148,7 +149,7 @@ def _flowing(job: Job, finished: Finished, redaction: Redaction, outcome: Outcom
             return Result(text=redaction.json_text(finished.body.decode()))
         except ValueError as error:
             return Failure(outcome=Outcome.FAILED, kind=Cause.RESULT, message=f"what it returned cannot be handed on: {error}")
-    headers = [line for line in finished.headers if not line.startswith("HTTP/")]
+    headers = [header_lines.masked(line) for line in finished.headers if not line.startswith("HTTP/")]
     text = redaction.text(_decoded(finished.body, headers))
     return Answer(status=finished.status, headers=tuple(map(redaction.text, headers)), text=text)
 

@@ -7,6 +7,7 @@ import pytest
 from scheduler.daemon import judge
 from scheduler.daemon.redaction import Redaction
 from scheduler.executors.http.wire import Finished
+from scheduler.model.chain import Answer, Function, Link
 from scheduler.model.definitions import History, KeepBody
 from scheduler.model.job import HttpTarget, StatusRange
 from scheduler.outcome import Outcome
@@ -74,3 +75,31 @@ def test_a_reason_quotes_no_secret_whatever_its_case() -> None:
     found = ended(cause="dns", detail="Hunter2.example.com could not be resolved", secrets=("hunter2", "hunter"))
     assert found.reason == "dns: ***.example.com could not be resolved"
     assert found.attempts[0].reason == found.reason
+
+
+def test_the_values_of_cookies_are_kept_nowhere() -> None:
+    headers = [
+        "HTTP/1.1 200 OK",
+        "Set-Cookie: session=canary; Path=/; HttpOnly",
+        "set-cookie:  id = canary=1",
+        "SET-COOKIE2: canary",
+        "Set-Cookie: long=",
+        " canary",
+        "X-Set-Cookie: as it is",
+    ]
+    link = Link(callback=Function(ref="m:f"), errback=None)
+    job = a_job(expect_status=(StatusRange(200, 299),), target=HttpTarget(url="http://x/"), then=(link,))
+    finished = Finished(index=0, started_ns=AT, finished_ns=AT, duration_ns=0, armed=True, status=200, headers=headers)
+    found = judge.judge(a_due(job, fire_time_ns=AT), finished, executor="http-1@here", history=History(), redaction=Redaction(()))
+    masked = (
+        "Set-Cookie: session=***; Path=/; HttpOnly",
+        "set-cookie:  id =***",
+        "SET-COOKIE2: ***",
+        "Set-Cookie: long=***",
+        " ***",
+    )
+    assert found.attempts[0].headers == ("HTTP/1.1 200 OK", *masked, "X-Set-Cookie: as it is")
+    assert found.chain is not None
+    assert "canary" not in repr(found)
+    assert isinstance(found.chain.value, Answer)
+    assert found.chain.value.headers[0] == "Set-Cookie: session=***; Path=/; HttpOnly"
