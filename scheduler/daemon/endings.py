@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -11,6 +12,7 @@ from scheduler.daemon import judge
 from scheduler.daemon.flight import Flight
 from scheduler.daemon.shards import Lost
 from scheduler.daemon.station import Station
+from scheduler.executors.python import wire as python_wire
 from scheduler.instants import rfc3339
 from scheduler.model.batch import Decided, Due, Ended
 from scheduler.model.chain import Failure
@@ -111,7 +113,12 @@ class Endings:
         if one.started_ns:
             self._offsets.append(one.started_ns - self._planned_at_ns)
         name, redaction, printed = flight.supervisor.name, flight.redactions[one.index], flight.printed[one.index]
-        self._put(judge.judge(due, one, executor=name, history=self._history, redaction=redaction, printed=printed))
+        ended = judge.judge(due, one, executor=name, history=self._history, redaction=redaction, printed=printed)
+        if isinstance(one, python_wire.Finished) and one.still_runs:
+            self._put(ended, counts_on=True)
+            flight.when_left(one.index, partial(self._station.running.end, due.id))
+        else:
+            self._put(ended)
 
     def not_sent(self, due: Due, why: str, *, cause: Cause = Cause.DEFINITION) -> None:
         """It could not be made into something to do."""
@@ -176,10 +183,16 @@ class Endings:
                 **dict(sorted(self._outcomes.items())),
             )
 
-    def _put(self, item: Ended | Decided) -> None:
-        """Hand over an outcome; a second one for the same occurrence changes nothing."""
+    def _put(self, item: Ended | Decided, *, counts_on: bool = False) -> None:
+        """
+        Hand over an outcome; a second one for the same occurrence changes nothing.
+
+        Args:
+            counts_on: Its thread still runs, so that it still counts for `overlap`.
+        """
         if item.id in self._open:
-            self._station.running.end(item.id)
+            if not counts_on:
+                self._station.running.end(item.id)
             self._station.recorder.put(item)
             del self._open[item.id]
             self._outcomes[item.outcome] += 1

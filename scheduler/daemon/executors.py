@@ -3,7 +3,10 @@
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+
+import structlog
 
 from scheduler.clock import Clock
 from scheduler.daemon.channels import Lanes, Runner
@@ -15,6 +18,8 @@ from scheduler.instants import SECOND
 from scheduler.model.code import CodeJob
 from scheduler.model.definitions import App, Definitions
 from scheduler.model.job import HttpTarget, Isolate, Job, RunnerKey, Target, runner_of
+
+log = structlog.get_logger()
 
 #: The runner of each application that is imported, or of functions that need none.
 Runners = Mapping[RunnerKey, Supervisor]
@@ -126,8 +131,28 @@ class Executors:
         isolates, heard = key.isolate is Isolate.PROCESS, heard or self._heard
         channel = Runner(app, folder=folder, host=self._host, board=Board.make(), isolates=isolates, heard=heard)
         runner = Supervisor(channel, clock=self._clock, asked=self._handovers.put)
+        runner.spent = partial(self._renew, key, app, folder)
         runner.start()
         return runner
+
+    def _renew(self, key: RunnerKey, app: App | None, folder: str, spent: Supervisor) -> None:
+        """Have a fresh runner take what comes; the spent one, in which threads do not end, ends with its last job."""
+        with self._lock:
+            is_in_use = self._runners.get(key) is spent
+        if not is_in_use:
+            return
+        log.warning("threads do not end, a fresh runner takes what comes", executor=spent.name)
+        try:
+            fresh = self._start(key, app, folder)
+        except OSError as error:
+            log.error("a fresh runner cannot be started", executor=spent.name, error=str(error))
+            return
+        with self._lock:
+            is_in_use = self._runners.get(key) is spent
+            if is_in_use:
+                self._runners = {**self._runners, key: fresh}
+            self._retired.append(spent if is_in_use else fresh)
+        (spent if is_in_use else fresh).retire()
 
     def of(self, target: Target) -> Supervisor:
         """

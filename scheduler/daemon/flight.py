@@ -80,6 +80,13 @@ class Flight:
             withdrawn = [index for index in self._in_shard if index not in self.outstanding]
             self.supervisor.write(self.supervisor.channel.release(self._shard.number, withdrawn))
 
+    def when_left(self, index: int, then: Callable[[], None]) -> None:
+        """Call this once the thread of a Python job that was written off has ended."""
+        if self._shard is None:
+            then()
+        else:
+            self.supervisor.written_off.when_left(self._shard.number, index, then)
+
     def stop(self, index: int) -> None:
         """Tell a Python job to stop."""
         if self._shard is not None:

@@ -11,6 +11,7 @@ from scheduler.clock import Clock
 from scheduler.daemon.channels import Channel
 from scheduler.daemon.processes import ExecutorProcess, how
 from scheduler.daemon.shards import Broken, Lost, Shard, ShardEvent, Unsendable
+from scheduler.daemon.written_off import WrittenOff
 from scheduler.errors import TminusError
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
@@ -28,7 +29,6 @@ _STOP_S = 2.0
 #: After a death this soon after its start, the next one waits a little.
 _TOO_SOON_NS = 2 * SECOND
 
-
 Asked = Callable[[int, python_wire.Ask | python_wire.Gone, Callable[[Any], object]], None]
 
 
@@ -39,12 +39,17 @@ class Supervisor:
     Args:
         channel: To its process.
         asked: Takes what jobs ask for, with the process of their runner, and where the answer goes; hears when that has ended.
+
+    Attributes:
+        spent: Called if a fresh runner is to take what comes; on the thread that reads its reports.
     """
 
     def __init__(self, channel: Channel, *, clock: Clock, asked: Asked = lambda _runner, _ask, _answer: None) -> None:
         self.channel = channel
         self.name = channel.name
         self.may_be_realtime = False
+        self.written_off = WrittenOff()
+        self.spent: Callable[[Supervisor], None] = lambda _: None
         self._clock = clock
         self._asked = asked
         self._number = 0
@@ -227,6 +232,7 @@ class Supervisor:
         self._process = None
         with self._lock:
             sent = [shard for shard in self._shards.values() if shard.is_sent]
+        self.written_off.all_left()
         busy = sum(self.channel.busy(shard.command) for shard in sent)
         for shard in sent:
             self._lose(shard, how(status), busy)
@@ -239,6 +245,8 @@ class Supervisor:
                 self._greet(report)
             case python_wire.Ask() | python_wire.Gone():
                 self._asked(process.pid, report, partial(self.write, to=process))
+            case python_wire.Spent():
+                self.spent(self)
             case http_wire.Ended() | python_wire.Ended():
                 with self._lock:
                     shard = self._shards.pop(report.shard, None)
@@ -248,6 +256,7 @@ class Supervisor:
                 if is_over:
                     self._end()
             case _:
+                self.written_off.hear(report)
                 if shard := self._shards.get(report.shard):
                     shard.is_answered = True
                     shard.tell(report)

@@ -19,6 +19,7 @@ from scheduler.executors.python.wire import (
     Ended,
     Finished,
     Hello,
+    Left,
     Release,
     Report,
     RequestContext,
@@ -92,8 +93,8 @@ class RunnerProcess:
         return number
 
     def wait_until_armed(self) -> Armed:
-        """The next report, which is that."""
-        armed = next(self._reports)
+        """The next report but those on threads that were written off."""
+        armed = next(report for report in self._reports if not isinstance(report, Left))
         assert isinstance(armed, Armed)
         return armed
 

@@ -1,7 +1,7 @@
 """Runs the shards of a runner: a thread for each job, one Barrier for each shard; shards may overlap in time."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,8 @@ class Executor:
         self._spent = spent
         self._lock = threading.Lock()
         self._shards: dict[int, _Shard] = {}
-        self._told: dict[Job, int] = {}
+        self._told: dict[Job, tuple[int, int]] = {}  #: to stop: when, and of which shard
+        self._is_worn = False
         self._progress: dict[tuple[int, int], wire.Progress] = {}  #: by shard and index; not reported yet
         self._loader = Loader()
         threading.Thread(target=self._watch, name="timeouts", daemon=True).start()
@@ -125,9 +126,7 @@ class Executor:
             self.gate.release(number)
 
         def ended() -> None:
-            with self._lock:
-                for job in jobs.values():
-                    self._told.pop(job, None)
+            self._leave(jobs.values())
             self._end(shard, released=shard.run.hold.released_at_ns is not None)
 
         shard.run = ShardRun(
@@ -215,15 +214,27 @@ class Executor:
                 is_waiting = shard.run.hold.released_at_ns is not None and not job.has_begun
                 if job.work.index in shard.owed and is_waiting and self._clock.wall_ns() > job.work.latest_ns:
                     with self._lock:
-                        self._told[job] = now_ns  # it may never come back
+                        self._told[job] = now_ns, shard.number  # it may never come back
                     job.too_late()
                 if job.work.index in shard.owed and job.ends_at_ns is not None and now_ns > job.ends_at_ns:
                     with self._lock:
-                        self._told[job] = now_ns
+                        self._told[job] = now_ns, shard.number
                     job.tell_to_stop()
             with self._lock:
-                self._told = {job: at for job, at in self._told.items() if job.is_alive}
-                stuck = bool(self._told) and all(now_ns - at > _TO_STOP_NS for at in self._told.values())
-                if stuck and not self._shards:
+                ended = [job for job in self._told if not job.is_alive]
+            self._leave(ended)
+            with self._lock:
+                stuck = [now_ns - at > _TO_STOP_NS for at, _ in self._told.values()]
+                if stuck and all(stuck) and not self._shards:
                     self._spent()
                     return
+            if any(stuck) and not self._is_worn:
+                self._is_worn = True
+                self._report(wire.Spent())
+
+    def _leave(self, jobs: Iterable[Job]) -> None:
+        """The threads of these have ended, or are about to."""
+        with self._lock:
+            left = [(job, told[1]) for job in jobs if (told := self._told.pop(job, None))]
+        for job, shard in left:
+            self._report(wire.Left(shard=shard, index=job.work.index))

@@ -157,7 +157,7 @@ class Job(Party):
         self._is_written_off = True
         self._running.tell_to_stop()
         words = f"not done after {self.work.total_ns / SECOND:g} s (timeout.total); a thread cannot be stopped, it was told"
-        self._finish(cause=Cause.TIMEOUT, detail=words)
+        self._finish(cause=Cause.TIMEOUT, detail=words, still_runs=True)
 
     def too_late(self) -> None:
         """Its import has taken longer than its grace: write it off, unless it has begun at this moment."""
@@ -253,6 +253,7 @@ class Job(Party):
         frames: str = "",
         unknown: bool = False,
         late: bool = False,
+        still_runs: bool = False,
     ) -> None:
         answer = answer or Answer()
         ended_ns = self._clock.monotonic_ns()
@@ -268,6 +269,7 @@ class Job(Party):
                 detail=texts.bounded(detail),
                 unknown=unknown,
                 late=late,
+                still_runs=still_runs,
                 headers=answer.headers,
                 body=answer.body[: self.work.keep_body],
                 body_size=len(answer.body),

@@ -102,12 +102,7 @@ class Withdraw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """
-    The runner is ready for work, or says in a sentence why it cannot be.
-
-    Attributes:
-        jobs: Those that the application's code defines, as `registry.code_jobs` has them.
-    """
+    """The runner is ready for work, with the jobs that `registry.code_jobs` has found; or a sentence says why it is not."""
 
     version: int
     pid: int
@@ -136,6 +131,7 @@ class Finished:
         detail: A sentence for people about the cause.
         status: A view's; 0 for a function.
         late: Not started: let go later than its `latest_ns`.
+        still_runs: Its time is over, and its thread has not ended; `Left` follows when it has.
         body: A view's answer, or a function's result as JSON.
         output: What it printed and logged.
         traceback: The user's own frames, where it raised.
@@ -151,6 +147,7 @@ class Finished:
     detail: str = ""
     unknown: bool = False
     late: bool = False
+    still_runs: bool = False
     headers: Sequence[str] = ()
     body: bytes = b""
     body_size: int = 0
@@ -182,6 +179,19 @@ class Ended:
 
     shard: int
     released: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """The thread of a job that was written off has ended."""
+
+    shard: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """Threads that were written off do not end, and others are at work: what comes from now on belongs to a fresh runner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,10 +231,10 @@ class Gone:
 
 
 Command = Arm | Release | Withdraw | Stop | Answered
-Report = Hello | Armed | Results | Progress | Ask | Gone | Ended
+Report = Hello | Armed | Results | Progress | Ask | Gone | Ended | Left | Spent
 
 _COMMANDS = {command.__name__: command for command in (Arm, Release, Withdraw, Stop, Answered)}
-_REPORTS = {report.__name__: report for report in (Hello, Armed, Results, Progress, Ask, Gone, Ended)}
+_REPORTS = {report.__name__: report for report in (Hello, Armed, Results, Progress, Ask, Gone, Ended, Left, Spent)}
 
 
 def encode(message: Command | Report) -> bytes:
