@@ -7,7 +7,8 @@ BIN := .venv/bin
 setup:
 	@$(PYTHON) tools/bootstrap.py
 
-demo: setup
+demo:
+	@$(PYTHON) tools/bootstrap.py --run
 	@$(BIN)/tminus demo
 
 test: setup

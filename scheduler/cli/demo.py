@@ -1,8 +1,10 @@
 """The main job with nothing prepared: a target server, a Flask application, 120 jobs due in a few seconds, the picture."""
 
 import contextlib
+import ctypes
 import http.client
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from scheduler.model.occurrence import Occurrence
 from scheduler.model.skew import Skew
 from scheduler.operations.skew import skew_of
 
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 HTTP_JOBS = 100
 FLASK_JOBS = 20
 ANSWER_AFTER_S = 0.1
@@ -38,6 +41,8 @@ class Demo:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> "Demo":
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda number, _frame: sys.exit(128 + number))  # which ends the block
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tminus-demo-")))
         return self
 
@@ -106,9 +111,16 @@ class Demo:
     def _run(
         self, arguments: list[str], *, stdout: int | None = None, stderr: IO[bytes] | None = None
     ) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen([sys.executable, *arguments], stdout=stdout or subprocess.DEVNULL, stderr=stderr)
+        command = [sys.executable, *arguments]
+        process = subprocess.Popen(command, stdout=stdout or subprocess.DEVNULL, stderr=stderr, preexec_fn=_end_with_parent)
         self._stack.callback(_end, process)
         return process
+
+
+def _end_with_parent() -> None:
+    """In a child: SIGTERM when the demo is killed, where the kernel can do that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def jobs_text(target: str, planned_at_ns: int) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 
@@ -16,11 +17,20 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.1, help="seconds before each answer")
     options = parser.parse_args()
     try:
-        asyncio.run(_serve(options.port, options.delay))
+        serve(options.port, options.delay)
     except OSError as error:
         sys.exit(f"error: cannot listen on port {options.port}: {error.strerror or error}")
-    except KeyboardInterrupt:
-        sys.exit(0)
+
+
+def serve(port: int, delay_s: float) -> None:
+    """
+    Serve until this process is ended or interrupted; prints the address.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(port, delay_s))
 
 
 async def _serve(port: int, delay_s: float) -> None:

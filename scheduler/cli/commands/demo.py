@@ -1,6 +1,5 @@
 """`demo`: the main job with nothing prepared."""
 
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -13,7 +12,7 @@ from scheduler.cli.invocation import Invocation
 from scheduler.cli.main import Command
 from scheduler.cli.output import duration
 from scheduler.cli.strip import axis, strip
-from scheduler.errors import UsageError
+from scheduler.errors import TminusError, UsageError
 from scheduler.instants import SECOND
 from scheduler.model.occurrence import Occurrence, milliseconds
 from scheduler.model.skew import Skew
@@ -40,7 +39,7 @@ def demo(invocation: Invocation, file: Path | None, serve: bool) -> int:
     tminus demo --serve        # and in another terminal: tminus daemon
     """
     if serve:
-        return subprocess.call([sys.executable, "-m", "scheduler.cli.target", "--port", str(_SERVE_PORT)])
+        return _serve()
     output = invocation.output
     if file is not None and not file.parent.is_dir():
         raise UsageError(f"cannot write {file}: there is no folder {file.parent}")
@@ -64,6 +63,19 @@ def demo(invocation: Invocation, file: Path | None, serve: bool) -> int:
     else:
         _show(invocation, skew, occurrences, one_by_one)
     return 0 if all(one.outcome is Outcome.SUCCEEDED for one in occurrences) else 1
+
+
+def _serve() -> int:
+    """In this process, so that nothing is left when it ends."""
+    from scheduler.cli import target  # with asyncio
+
+    try:
+        target.serve(_SERVE_PORT, ANSWER_AFTER_S)
+    except OSError as error:
+        raise TminusError(
+            f"cannot listen on port {_SERVE_PORT}: {error.strerror or error}", hint="is it served already?"
+        ) from None
+    return 0
 
 
 def _count_down(invocation: Invocation, planned_at_ns: int) -> None:

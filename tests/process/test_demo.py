@@ -1,0 +1,54 @@
+"""The demo and its target server end with all that they have started."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemon import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "scheduler.cli", "demo", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_demo_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    demo = start(tmp_path)
+    started = eventually(lambda: found if len(found := children(demo.pid)) == 2 else None, what="target and daemon run")
+    demo.send_signal(number)
+    demo.communicate(timeout=60)
+    eventually(lambda: not any(map(is_running, started)), what="both have ended")
+    if number is signal.SIGTERM:
+        assert demo.returncode == 128 + number
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_target_server_is_one_process(tmp_path: Path) -> None:
+    serving = start(tmp_path, "--serve")
+    assert serving.stdout is not None
+    said = serving.stdout.readline()  # nothing if somebody else has the port
+    assert not said or children(serving.pid) == []
+    serving.terminate()
+    serving.communicate(timeout=60)
+    assert serving.returncode == (-signal.SIGTERM if said else 1)
