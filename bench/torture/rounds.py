@@ -287,14 +287,17 @@ def _history(scene: Scene, limit: int = _MOST_ROWS) -> list[Row]:
 
 
 def _errors(log: Path) -> Iterator[str]:
-    """The events of the log that carry a traceback, and lines that are no JSON."""
+    """The last line of each traceback in the log, and what the interpreter said when it broke."""
+    is_traceback = False
     for line in log.read_text(errors="replace").splitlines():
-        try:
+        if is_traceback and not line.startswith(" "):
+            yield f"a traceback: {line[:150]}"
+            is_traceback = False
+        elif line.startswith("Traceback (most recent call last)"):
+            is_traceback = True
+        elif line.startswith("Fatal Python error"):
+            yield line
+        with contextlib.suppress(ValueError):
             fact = json.loads(line)
-        except ValueError:
-            if line.startswith(("Traceback", "Fatal Python error")):
-                yield line
-            continue
-        if isinstance(fact, dict) and "exception" in fact:
-            last = str(fact["exception"]).strip().rpartition("\n")[2]
-            yield f"{fact.get('event')}: {last[:150]}"
+            if isinstance(fact, dict) and "exception" in fact:
+                yield f"{fact.get('event')}: {str(fact['exception']).strip()[-150:]}"
