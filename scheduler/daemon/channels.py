@@ -15,6 +15,7 @@ import structlog
 import scheduler
 from scheduler.daemon import slots
 from scheduler.daemon.logs import stderr_of_executors
+from scheduler.daemon.shards import unsendable
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.executors.python.board import Board
@@ -142,7 +143,7 @@ class Lanes:
         )
 
     def unsendable(self, arm: http_wire.Arm, why: str) -> Mapping[int, str]:
-        return _unsendable({one.index: partial(http_wire.encode, arm.with_one(one)) for one in arm.requests}, why)
+        return unsendable({one.index: partial(http_wire.encode, arm.with_one(one)) for one in arm.requests}, why)
 
     def arm(
         self,
@@ -236,7 +237,7 @@ class Runner:
             raise
 
     def unsendable(self, arm: python_wire.Arm, why: str) -> Mapping[int, str]:
-        return _unsendable({one.index: partial(python_wire.encode, replace(arm, works=[one])) for one in arm.works}, why)
+        return unsendable({one.index: partial(python_wire.encode, replace(arm, works=[one])) for one in arm.works}, why)
 
     def read(self, stream: BinaryIO) -> Iterator[python_wire.Report]:
         try:
@@ -294,13 +295,3 @@ class Runner:
 
     def close(self) -> None:
         self.board.close()
-
-
-def _unsendable(encodings: Mapping[int, Callable[[], bytes]], why: str) -> Mapping[int, str]:
-    found = {}
-    for index, encode in encodings.items():
-        try:
-            encode()
-        except Exception as error:  # noqa: BLE001  whatever a job's values do to msgpack or JSON
-            found[index] = f"it cannot be sent to its executor: {error}"
-    return found or dict.fromkeys(encodings, f"it cannot be sent to its executor: {why}")

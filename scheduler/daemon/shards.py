@@ -67,3 +67,13 @@ class Shard:
     def tell(self, event: ShardEvent) -> None:
         """This has happened to it."""
         self._tell(self, event)
+
+
+def unsendable(encodings: Mapping[int, Callable[[], bytes]], why: str) -> Mapping[int, str]:
+    found = {}
+    for index, encode in encodings.items():
+        try:
+            encode()
+        except Exception as error:  # noqa: BLE001  whatever a job's values do to msgpack or JSON
+            found[index] = f"it cannot be sent to its executor: {error}"
+    return found or dict.fromkeys(encodings, f"it cannot be sent to its executor: {why}")
