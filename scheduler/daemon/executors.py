@@ -1,5 +1,6 @@
 """All executors of this process: the lanes, and a runner for each application that jobs need."""
 
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,6 +57,7 @@ class Executors:
         Raises:
             TminusError: the lanes do not start.
         """
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold secrets, a runner's, too
         self._lanes.start()
         self.adopt(definitions, jobs, fresh or {})
         self._lanes.wait_until_ready()

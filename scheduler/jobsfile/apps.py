@@ -47,5 +47,6 @@ def _app(name: str, app: language.App, outside: Outside) -> App:
         python=outside.absolute(app.python) if app.python else None,
         directory=outside.absolute(app.directory or "."),
         env_file=outside.absolute(app.env_file) if app.env_file else None,
+        env=None if app.env is None else frozenset(app.env),
         background=32 if app.background is None else app.background,
     )

@@ -165,6 +165,7 @@ class App(Map):
     python: Annotated[str | None, Field(description="The interpreter of its environment. Built in: this one.")] = None
     directory: Annotated[str | None, Field(description="Where it runs. Built in: beside the jobs file.")] = None
     env_file: Annotated[str | None, Field(description="Lines of NAME=value.")] = None
+    env: Annotated[list[Annotated[str, Of(word())]] | None, Field(description="Names that it has of the daemon's.")] = None
     background: Annotated[int | None, Of(integer(1, 1000)), Field(description="Background runs at once. Built in: 32.")] = None
 
 

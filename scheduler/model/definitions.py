@@ -51,6 +51,7 @@ class App:
         python: The interpreter of its environment; None for this one.
         directory: Where it runs, and its modules are found first; absolute.
         env_file: Lines of `NAME=value` for its environment; absolute.
+        env: Names of the daemon's environment that it has, besides a few that every process needs; None for all.
         background: Background runs at once.
     """
 
@@ -59,6 +60,7 @@ class App:
     python: str | None = None
     directory: str
     env_file: str | None = None
+    env: frozenset[str] | None = None
     background: int = 32
 
     @property

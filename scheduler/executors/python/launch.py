@@ -12,8 +12,14 @@ import scheduler
 from scheduler.model.definitions import App
 
 _PACKAGE = Path(scheduler.__file__).resolve().parent
-#: What is between systemd and the daemon, and nobody else's.
-_OURS_ALONE = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "PYTHONHOME", "PYTHONPATH")
+#: Variables of the daemon alone: its own, which may hold the ledger's password, and those that systemd sets for it.
+_OURS_BEGIN = ("TMINUS_", "NOTIFY_", "WATCHDOG_", "LISTEN_", "MEMORY_PRESSURE_", "PYTHONHOME", "PYTHONPATH")
+_OURS_ALONE = frozenset(
+    {"INVOCATION_ID", "JOURNAL_STREAM", "MANAGERPID", "MAINPID", "SYSTEMD_EXEC_PID"}
+    | {f"{kind}_DIRECTORY" for kind in ("STATE", "RUNTIME", "CACHE", "LOGS", "CONFIGURATION", "CREDENTIALS")}
+)
+#: A runner has these even if `env` names others only.
+_ALWAYS = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"})
 
 
 def command_of(app: App | None, *words: str) -> list[str]:
@@ -24,12 +30,13 @@ def command_of(app: App | None, *words: str) -> list[str]:
 
 def environment_of(app: App | None, folder: str) -> dict[str, str]:
     """
-    The environment of a runner: ours, that of its file, and a search path with nothing of ours but the package itself.
+    Return the environment of a runner: ours without what is the daemon's alone, or what `env` names of it; the lines of its
+    file; and a search path with nothing of ours but the package itself.
 
     Raises:
         OSError: its file cannot be read.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in _OURS_ALONE}
+    environment = {name: value for name, value in os.environ.items() if _is_passed_on(name, app)}
     own = _lines_of(app.env_file) if app and app.env_file else {}
     paths = [_package_alone(), app.directory if app else "", own.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")), folder]
     ours = {
@@ -38,6 +45,12 @@ def environment_of(app: App | None, folder: str) -> dict[str, str]:
         "TMINUS_APP": app.name if app and app.is_named else "",
     }
     return environment | own | ours
+
+
+def _is_passed_on(name: str, app: App | None) -> bool:
+    if name.startswith(_OURS_BEGIN) or name in _OURS_ALONE:
+        return False
+    return app is None or app.env is None or name in app.env or name in _ALWAYS
 
 
 @cache
