@@ -36,11 +36,18 @@ _STATUSES = range(5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunNow:
-    """One `run-now` that has ended; `tag` is in the parameters of its occurrences, and nobody else's."""
+    """
+    One `run-now` that has ended.
+
+    Attributes:
+        tag: In the parameters of its occurrences, and in no others'.
+        is_acknowledged: It has promised that the jobs run, or shown how they ended.
+    """
 
     tag: str
     jobs: Sequence[str]
     status: int
+    is_acknowledged: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +114,12 @@ class Commands:
 
     def _run_now(self, jobs: Sequence[str], *options: str) -> None:
         tag = f"{time.time_ns()}-{threading.get_ident() % 1000}"
-        status = self._run("run-now", *jobs, "--set", f"tag={tag}", *options)
+        status, output = self._run("run-now", *jobs, "--set", f"tag={tag}", *options)
+        run_now = RunNow(tag=tag, jobs=jobs, status=status, is_acknowledged=status == 0 or b'"id"' in output)
         with self._lock:
-            self.run_nows.append(RunNow(tag=tag, jobs=jobs, status=status))
+            self.run_nows.append(run_now)
 
-    def _run(self, *words: str) -> int:
+    def _run(self, *words: str) -> tuple[int, bytes]:
         command = [*TMINUS, *self._options, "--json", *words]
         began_ns = time.monotonic_ns()
         process = subprocess.Popen(
@@ -131,7 +139,7 @@ class Commands:
             self._file.write(json.dumps({**fact, "stdout": output[-300:].decode(errors="replace")}) + "\n")
             if "Traceback (most recent call last)" in said or process.returncode not in (*_STATUSES, -signal.SIGKILL):
                 self.wrong.append(f"{' '.join(words)} ended with {process.returncode}: {said.strip()[-300:]}")
-        return process.returncode
+        return process.returncode, output
 
 
 class Submitter:

@@ -113,9 +113,6 @@ def test_one_row_covers_as_many_instants_as_its_count() -> None:
         pytest.param([A, _row(4, "failed", reason="dns, not sent: x"), C], SEEN, "contradict", id="not sent and seen"),
         pytest.param([A, _row(4, "failed", http_status=503), C], [SEEN[0], SEEN[2]], "contradict", id="answered and not seen"),
         pytest.param([A, _row(4, "unknown", reason=None), C], SEEN, "without a reason", id="no reason"),
-        pytest.param(
-            [A, _row(4, "skipped", reason="coalesced into job@never"), C], [SEEN[0], SEEN[2]], "into nothing", id="no target"
-        ),
         pytest.param([_row(second, "unknown") for second in (2, 4, 6)], SEEN, "had not recovered", id="ill"),
     ],
 )
@@ -164,13 +161,14 @@ def test_a_link_that_was_called_twice_and_a_cause_with_two_followers_are_doubled
 
 
 @pytest.mark.parametrize(
-    ("status", "rows", "is_well"), [(0, 1, True), (0, 0, False), (1, 2, False), (3, 0, True), (3, 1, False), (-9, 1, True)]
+    ("status", "rows", "is_well"),
+    [(0, 1, True), (0, 0, False), (0, 2, False), (1, 0, True), (3, 0, True), (3, 1, False), (-9, 1, True)],
 )
 def test_a_run_now_that_was_acknowledged_has_one_row_and_one_that_was_withdrawn_none(
     status: int, rows: int, *, is_well: bool
 ) -> None:
     manual = [_row(3 + index / 10, job="by_hand", origin="manual", params={"tag": "x"}) for index in range(rows)]
-    run_nows = [RunNow(tag="x", jobs=["by_hand"], status=status)]
+    run_nows = [RunNow(tag="x", jobs=["by_hand"], status=status, is_acknowledged=status == 0)]
     arrivals = [*SEEN, *(_seen(row, late_s=1) for row in manual)]
     assert (_found([A, B, C, *manual], arrivals, run_nows=run_nows) == []) is is_well
 
