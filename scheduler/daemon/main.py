@@ -24,6 +24,7 @@ from scheduler.jobsfile.load import JobsFile, Loaded
 from scheduler.jobsfile.problems import Problem
 from scheduler.ledger import instances
 from scheduler.ledger.engine import Ledger, bring_up_to_date
+from scheduler.ledger.instances import Instance
 from scheduler.ledger.lock import Lock, lock_of
 from scheduler.model.code import CodeJob, updated
 from scheduler.model.definitions import Definitions, Reload
@@ -168,9 +169,19 @@ class Daemon:
                     hint = "one daemon runs the jobs of a ledger"
                     raise Locked(f"the ledger {self._ledger.url!r} is locked by {who}", hint=hint)
             elif not said:
-                log.info("waiting for the run-now that holds the ledger", pid=holder.pid)
+                is_run_now = holder.kind == "run-now"
+                who = "waiting for the run-now that holds the ledger" if is_run_now else "waiting for the daemon that is stopping"
+                log.info(who, pid=holder.pid)
                 said = True
             self._wait("waiting for the ledger's lock", _LOCK_S)
+        self._await_last(instances.latest(self._ledger))
+
+    def _await_last(self, last: Instance | None) -> None:
+        """A daemon whose PostgreSQL session has ended has lost the lock, and notices it with its next heartbeat."""
+        if self._ledger.path is None and last is not None and last.may_run(self._clock.wall_ns()):
+            log.warning("waiting for the end of the process that has lost the ledger's lock", last=str(last))
+            while (now := instances.latest(self._ledger)) and now.id == last.id and now.may_run(self._clock.wall_ns()):
+                self._wait("waiting for the end of the last daemon", _LOCK_S)
 
     def _serve(self, lock: Lock) -> int:
         ledger, clock, version = self._ledger, self._clock, self._definitions.version
@@ -198,7 +209,7 @@ class Daemon:
         well = service.stop(at_once=wake is _Wake.LOST)
         pulse.stop()
         if wake is _Wake.LOST:
-            log.error("ended: another process runs jobs on the ledger now", holder=str(instances.latest(ledger)))
+            log.error("ended: another process runs jobs on the ledger now")
             return 1
         instances.stopped(ledger, instance, clock.wall_ns())
         log.info("stopped") if well else log.error("stopped, and not all outcomes could be written")

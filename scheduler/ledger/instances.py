@@ -42,6 +42,20 @@ class Instance:
         """Whether it finishes what is running, and takes nothing new. The caller knows that it holds the lock."""
         return self.stopped_ns is not None and now_ns - self.beat_ns < STALE_NS
 
+    def may_run(self, now_ns: int) -> bool:
+        """Whether this process may still run, if another one has its lock: only its host knows at once."""
+        if not self.is_fresh(now_ns) or self.pid == os.getpid():
+            return False
+        if self.host != socket.gethostname():
+            return True
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
+
     def __str__(self) -> str:
         return f"{self.kind} with pid {self.pid} on {self.host}"
 

@@ -2,6 +2,9 @@
 
 import os
 import socket
+import subprocess
+import sys
+from dataclasses import replace
 
 from scheduler import __version__
 from scheduler.instants import SECOND
@@ -67,6 +70,18 @@ def test_one_that_stops_is_stopping_as_long_as_it_beats(ledger: Ledger) -> None:
     instances.stopped(ledger, identity, T + 1)
     assert latest(ledger).is_stopping(T + 2)
     assert not latest(ledger).is_stopping(T + instances.STALE_NS)
+
+
+def test_another_process_that_still_beats_may_run_unless_its_host_knows_better(ledger: Ledger) -> None:
+    register(ledger)
+    mine, now_ns = latest(ledger), T + SECOND
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert not mine.may_run(now_ns)
+    assert replace(mine, pid=os.getppid()).may_run(now_ns)
+    assert not replace(mine, pid=ended.pid).may_run(now_ns)
+    assert replace(mine, pid=ended.pid, host="elsewhere").may_run(now_ns)
+    assert not replace(mine, pid=ended.pid, host="elsewhere").may_run(T + instances.STALE_NS)
 
 
 def test_a_configuration_that_was_refused_keeps_the_version_in_force(ledger: Ledger) -> None:

@@ -87,16 +87,21 @@ def test_a_daemon_that_has_lost_the_lock_to_another_one_starts_nothing_more_and_
         target.wait_for(1)
         first.signal(signal.SIGSTOP)
         end_sessions(postgresql)
-        with daemon(tmp_path / "second", jobs, ledger=postgresql) as other:
+        other = DaemonProcess(tmp_path / "second", jobs, ledger=postgresql).start(wait=False)
+        try:
+            # It begins nothing before the first one has noticed the loss, or has given no sign of life for a while.
+            other.wait_until_said("waiting for the end of the process that has lost the ledger's lock")
+            assert other.said("ready") == []
             first.signal(signal.SIGCONT)
             assert first.wait() == 1
+            other.wait_until_said("ready")
             said = first.wait_until_said("nothing more is started")["error"]
             assert said.startswith("another process has the lock of the ledger")
-            assert other.process
-            ended = first.wait_until_said("ended: another process runs jobs on the ledger now")
-            assert f"daemon with pid {other.process.pid} on" in ended["holder"]
+            first.wait_until_said("ended: another process runs jobs on the ledger now")
             target.wait_for(len(target.arrivals) + 2)
             other.assert_all_is_well(target)
+        finally:
+            other.close()
 
 
 def test_a_daemon_has_the_lock_again_after_its_server_was_restarted(tmp_path: Path, target: TargetServer) -> None:
