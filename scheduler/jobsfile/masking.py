@@ -35,6 +35,12 @@ def mask_url(url: str) -> str:
     return _USERINFO.sub(lambda found: found[0] if has_parts(found[0]) else "***", url)
 
 
+def has_password(url: str) -> bool:
+    """Whether there is a password in a URL; a user's name alone is none."""
+    found = _USERINFO.search(url)
+    return found is not None and bool(found[0].partition(":")[2])
+
+
 def mask_line(line: str) -> str:
     """
     A line of YAML with the secrets in it replaced by as many stars, so that every column stays what it is.

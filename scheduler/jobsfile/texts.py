@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from scheduler.jobsfile.faults import Fault
-from scheduler.jobsfile.masking import is_plain_secret, mask_url
+from scheduler.jobsfile.masking import has_password, is_plain_secret
 from scheduler.jobsfile.outside import Outside
 from scheduler.jobsfile.problems import Severity
 from scheduler.jobsfile.reader import Path
@@ -50,7 +50,7 @@ def text_faults(job: Mapping[str, Any], outside: Outside) -> Iterator[Fault]:
 def ledger_faults(ledger: str, outside: Outside) -> Iterator[Fault]:
     """What is wrong with the texts in a ledger's URL."""
     yield from _part_faults(("ledger",), ledger, {}, outside)
-    if mask_url(ledger).count("***") and not has_parts(ledger):
+    if has_password(ledger) and not has_parts(ledger):
         yield _plain_secret(("ledger",))
 
 

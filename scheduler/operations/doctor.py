@@ -3,7 +3,9 @@
 import ctypes
 import os
 import platform
+import resource
 import ssl
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -69,10 +71,31 @@ def _priming() -> Finding:
 def _realtime() -> Finding:
     if priority.is_allowed(priority.LANES):
         return Finding("priority", "ok", "a real-time priority around T is allowed")
-    hint = "LimitRTPRIO=2 in the unit, --ulimit rtprio=2 for a container, or CAP_SYS_NICE"
+    hint = _realtime_hint()
     if priority.is_allowed(priority.HOLDING):
         return Finding("priority", "warn", "a real-time priority around T is allowed for requests, not for Python jobs", hint)
     return Finding("priority", "warn", "no real-time priority is allowed here: starts are later on a busy machine", hint)
+
+
+def _realtime_hint() -> str:
+    """What is missing: the limit, or what stands in the way of a limit that is there."""
+    if hasattr(resource, "RLIMIT_RTPRIO") and resource.getrlimit(resource.RLIMIT_RTPRIO)[0] >= priority.LANES:
+        return "the limit is there: look at RestrictRealtime=, seccomp filters and cpu.rt_runtime_us of the control group"
+    if _limit_of_unit() >= priority.LANES:
+        return (
+            "the unit has LimitRTPRIO=, and this process has not: ask within the unit; a container needs CAP_SYS_RESOURCE for it"
+        )
+    return "LimitRTPRIO=2 in the unit, --ulimit rtprio=2 for a container, or CAP_SYS_NICE"
+
+
+def _limit_of_unit() -> int:
+    """The limit that the unit asks for; 0 if there is no such unit, or no systemd."""
+    command = ["systemctl", "show", "tminus.service", "--property=LimitRTPRIO", "--value"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
+    return int(said) if said.isdecimal() else 0
 
 
 def _connections() -> Finding:

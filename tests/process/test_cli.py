@@ -331,6 +331,24 @@ def test_doctor_proves_that_priming_works_here(folder: Path) -> None:
     assert said.returncode == 0
 
 
+def test_doctor_looks_at_the_limit_that_the_unit_asks_for(folder: Path) -> None:
+    (folder / "systemctl").write_text("#!/bin/sh\necho 2\n")
+    (folder / "systemctl").chmod(0o755)
+    said = tminus("doctor", "--json", cwd=folder, env=ENV | {"PATH": f"{folder}:{os.environ['PATH']}"})
+    (priority,) = [one for one in json.loads(said.stdout) if one["check"] == "priority"]
+    assert priority["status"] == "ok" or "LimitRTPRIO=2 in the unit" not in priority["hint"]
+
+
+def test_a_daemon_prints_some_of_many_warnings(tmp_path: Path) -> None:
+    jobs = "".join(
+        f"  a{number}: {{schedule: manual, params: {{password: x}}, http: 'http://127.0.0.1:9/'}}\n" for number in range(50)
+    )
+    with daemon(tmp_path, f"version: 1\njobs:\n{jobs}") as running:
+        log = running.log_file.read_text()
+        assert log.count("a secret in plain text") == 20
+        assert "30 more warnings: `tminus validate` shows them" in log
+
+
 # --- errors and streams ---
 
 

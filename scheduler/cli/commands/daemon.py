@@ -12,6 +12,9 @@ from scheduler.daemon.main import Daemon
 from scheduler.jobsfile.load import Loaded
 from scheduler.operations.ask_app import ask_for_code
 
+#: A journal is no place for thousands of them at each start.
+_MOST_WARNINGS = 20
+
 
 @click.command(cls=Command, short_help="The scheduler, in the foreground.")
 def daemon(invocation: Invocation) -> int:
@@ -26,7 +29,10 @@ def daemon(invocation: Invocation) -> int:
     invocation.needs_secrets = True
     invocation.loaded = _whole(invocation)
     definitions = invocation.definitions
-    print_problems(output, invocation.loaded.warnings)
+    warnings = invocation.loaded.warnings
+    print_problems(output, warnings[:_MOST_WARNINGS])
+    if len(warnings) > _MOST_WARNINGS:
+        output.message(f"{len(warnings) - _MOST_WARNINGS} more warnings: `tminus validate` shows them")
     open_ledger = partial(invocation.open_ledger, create=True)
     running = Daemon(invocation.file, definitions, open_ledger, clock=invocation.clock, since_ns=invocation.started_ns)
     return running.run()

@@ -77,6 +77,14 @@ def job(name: str = "a", *, ledger: Any = None, **keys: Any) -> str:
     return json.dumps({"version": 1, **settings, "jobs": {name: {"schedule": "manual", "http": "https://a.example/", **keys}}})
 
 
+@pytest.mark.parametrize(
+    ("userinfo", "warns"), [("tminus@", False), ("tminus:hunter2@", True), ("tminus:${env:X}@", False), ("", False)]
+)
+def test_only_a_password_in_the_ledgers_url_is_a_secret_in_plain_text(tmp_path: Path, userinfo: str, warns: bool) -> None:
+    loaded = load_text(tmp_path, job(ledger=f"postgresql+psycopg://{userinfo}db/tminus"), environ={"X": "canary"})
+    assert [problem.message for problem in loaded.warnings] == (["ledger: a secret in plain text"] if warns else [])
+
+
 # --- time ---
 
 
