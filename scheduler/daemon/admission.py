@@ -1,9 +1,24 @@
 """Admission: who of a batch does not start after all, decided right before the commit."""
 
+from collections.abc import Sequence
+
 from scheduler.daemon.station import Station
 from scheduler.instants import rfc3339
-from scheduler.model.batch import Decided, Due
+from scheduler.ledger import claims
+from scheduler.model.batch import Decided, Due, Release
 from scheduler.outcome import Origin, Outcome
+
+
+def claim(station: Station, dues: Sequence[Due], *, planned_at_ns: int, token: str) -> Release:
+    """
+    Claim a batch. From then on each of its occurrences has a row: this process's, or another's.
+
+    Raises:
+        LedgerError: it could not be written, or nobody can say; the same token finds out.
+    """
+    release = claims.claim(station.ledger, dues, planned_at_ns=planned_at_ns, instance=station.instance, token=token)
+    station.recorder.undecided.discard(due.id for due in dues)
+    return release
 
 
 def decide(station: Station, due: Due) -> Decided | None:

@@ -2,12 +2,13 @@
 
 import queue
 import threading
+import uuid
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import structlog
 
-from scheduler.daemon.admission import decide
+from scheduler.daemon.admission import claim, decide
 from scheduler.daemon.dispatching import TOO_LATE, Dispatching
 from scheduler.daemon.endings import Endings
 from scheduler.daemon.flight import Flight, is_of_runner
@@ -61,6 +62,7 @@ class Countdown:
         self._last_start_ns = planned_at_ns + max(due.job.misfire_grace_ns for due in dues)
         self._events: queue.SimpleQueue[tuple[Flight, Shard, ShardEvent, int]] = queue.SimpleQueue()
         self._began_ns = 0
+        self._token = uuid.uuid4().hex
         self._leave = threading.Event()
         self._abandon = threading.Event()
         self._endings = Endings(station, planned_at_ns=planned_at_ns, dues=dues, history=self._settings.history)
@@ -116,21 +118,21 @@ class Countdown:
     def _claim(self) -> Release | None:
         """Nothing is released that is not written down."""
         try:
-            claim = self._insist(lambda: self._claim_all(self._dues))
+            release = self._insist(lambda: self._claim_all(self._dues))
         except Exception:
             log.exception("a batch cannot be claimed, leaving out what breaks it", planned_at=rfc3339(self.planned_at_ns))
             for due in self._dues:
                 with self._endings.guard("claiming", due):
                     new_row(due)
-            claim = self._insist(lambda: self._claim_all([due for due in self._dues if self._endings.is_open(due)]))
-        if claim is not None:
-            self._endings.keep(claim.claimed)
+            release = self._insist(lambda: self._claim_all([due for due in self._dues if self._endings.is_open(due)]))
+        if release is not None:
+            self._endings.keep(release.claimed)
         elif not self._leave.is_set():
             self._endings.missed(self._dues, "the ledger could not be written in time")
-        return claim
+        return release
 
     def _claim_all(self, dues: Sequence[Due]) -> Release:
-        return claims.claim(self._station.ledger, dues, planned_at_ns=self.planned_at_ns, instance=self._station.instance)
+        return claim(self._station, dues, planned_at_ns=self.planned_at_ns, token=self._token)
 
     def _render(self, release: Release) -> None:
         """Templates and secrets are put in; a job that breaks here fails, the others go on."""

@@ -65,7 +65,7 @@ class Pulse:
             station = self._service.station
             try:
                 if now >= next_beat:
-                    instances.beat(station.ledger, station.instance, self._clock.wall_ns())
+                    self._service.beat()
                     next_beat = now + instances.BEAT_NS
                 if (problems := self._service.problems) != reported:
                     instances.report(station.ledger, station.instance, problems=problems)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import structlog
 
 from scheduler.clock import Clock
+from scheduler.daemon.undecided import Undecided
 from scheduler.errors import LedgerError, Refused
 from scheduler.instants import SECOND
 from scheduler.ledger import outcomes
@@ -38,9 +39,11 @@ class Recorder:
 
     Attributes:
         followed: Told, on the recorder's thread, of whom a chain has begun.
+        undecided: What is due and has no row yet; what is put here unstarted is there until it is written.
     """
 
     def __init__(self, ledger: Ledger, *, gate: Gate, clock: Clock) -> None:
+        self.undecided = Undecided()
         self.followed: Callable[[Sequence[OccurrenceId]], None] = lambda _: None
         self._ledger = ledger
         self._gate = gate
@@ -55,6 +58,8 @@ class Recorder:
 
     def put(self, item: Ended | Decided) -> None:
         """Have it written soon."""
+        if isinstance(item, Decided):
+            self.undecided.add([item.id])
         self._items.put(item)
 
     def flush(self, timeout_s: float) -> bool:
@@ -132,6 +137,7 @@ class Recorder:
             outcomes.record(self._ledger, ended)
         if decided:
             outcomes.decide(self._ledger, decided, now_ns=self._clock.wall_ns())
+            self.undecided.discard(one.id for one in decided)
         self.followed([item.id for item in group if item.chain])
 
 

@@ -1,8 +1,9 @@
 """After a start, before anything new is planned: claims, releases and arrears to outcomes, and to dues that run late."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from zoneinfo import ZoneInfoNotFoundError
 
 import structlog
 
@@ -14,14 +15,19 @@ from scheduler.daemon.late import coalesced, missed, scheduled, settle_late
 from scheduler.daemon.versions import Versions
 from scheduler.ledger import background, history, outcomes, requests, schedules
 from scheduler.ledger.engine import Ledger
+from scheduler.ledger.schedules import Account
 from scheduler.model.batch import Decided, Due
 from scheduler.model.definitions import Definitions, History
-from scheduler.model.occurrence import Occurrence
+from scheduler.model.occurrence import Occurrence, OccurrenceId
 from scheduler.outcome import Origin, Outcome, State
 from scheduler.policies.misfire import is_misfire
+from scheduler.schedule import canonical
+from scheduler.schedule.arrears import arrears
 
 log = structlog.get_logger()
 
+#: Decisions per transaction.
+_CHUNK = 500
 _KILLED = "tminus was killed between the release and the answer"
 
 
@@ -37,22 +43,33 @@ class Recovered:
     after: dict[str, int]
 
 
-def recover(ledger: Ledger, definitions: Definitions, *, since_ns: int, now_ns: int) -> Recovered:
+@dataclass(frozen=True, slots=True)
+class _Left:
+    dues: list[Due]
+    decided: list[Decided]
+
+
+def recover(
+    ledger: Ledger, definitions: Definitions, *, since_ns: int, now_ns: int, goes_on: Callable[[], None] = lambda: None
+) -> Recovered:
     """
     Decide all that an earlier process has left undecided. Nothing else may run on this ledger meanwhile.
+
+    It may be ended at any moment: the next start finds what is still undecided, and nothing that is decided changes.
 
     Args:
         ledger: Locked by this process.
         definitions: Those in force.
         since_ns: When this process started: a job that is new owes its instants from then on.
         now_ns: Wall clock.
+        goes_on: Called now and then: it takes long, and it does not hang.
     """
     versions = Versions(ledger, definitions)
     again = _call_again(ledger, now_ns=now_ns)
     unfinished = [one for one in history.unfinished(ledger) if one.origin is not Origin.BACKGROUND]
     unknown = _lost(ledger, versions, unfinished, now_ns=now_ns)
     left = _left_behind(versions, [one for one in unfinished if one.state is not State.RUNNING])
-    late_ones: defaultdict[str, list[Due]] = defaultdict(list)
+    claimed: defaultdict[str, list[Due]] = defaultdict(list)
     dues: list[Due] = []
     decided = list(left.decided)
     for due in left.dues:
@@ -61,21 +78,24 @@ def recover(ledger: Ledger, definitions: Definitions, *, since_ns: int, now_ns: 
         elif is_misfire(planned_at_ns=due.planned_at_ns, now_ns=now_ns, grace_ns=due.job.misfire_grace_ns):
             decided.append(missed(due))
         elif due.origin is Origin.SCHEDULE:
-            late_ones[due.job.name].append(due)
+            claimed[due.job.name].append(due)
         else:
             dues.append(due)
     decided_until = schedules.adopt(ledger, wanted(definitions), now_ns=since_ns)
-    for name, after_ns in decided_until.items():
-        job = definitions.jobs[name]
-        late = settle_late(job, after_ns=after_ns, now_ns=now_ns, version=definitions.version)
-        decided += late.decided
-        if late.runs is not None:
-            late_ones[name].append(scheduled(job, late.runs, version=definitions.version))
-    for of_one_job in late_ones.values():
-        *others, last = sorted(of_one_job, key=lambda due: due.id.fire_time_ns)
-        dues.append(last)
-        decided += [coalesced(due, into=last.id.fire_time_ns) for due in others]
-    outcomes.decide(ledger, decided, now_ns=now_ns)
+    for account in schedules.accounts(ledger):
+        if account.until_ns is not None:
+            decided += _close(account, account.until_ns, definitions)
+        else:
+            owed = _settle(account, claimed.pop(account.job, []), definitions, now_ns=now_ns)
+            dues += owed.dues
+            decided += owed.decided
+    for others in claimed.values():  # of jobs that have no schedule any more
+        owed = _run_latest(others, None)
+        dues += owed.dues
+        decided += owed.decided
+    for start in range(0, len(decided), _CHUNK):
+        outcomes.decide(ledger, decided[start : start + _CHUNK], now_ns=now_ns)
+        goes_on()
     _say(unknown, decided, dues)
     if again:
         log.warning("killed while they ran, called again", background_runs=again)
@@ -83,14 +103,65 @@ def recover(ledger: Ledger, definitions: Definitions, *, since_ns: int, now_ns: 
 
 
 def wanted(definitions: Definitions) -> dict[str, str]:
-    """The jobs that a schedule starts, with that schedule as text."""
-    return {name: repr(job.schedule) for name, job in definitions.jobs.items() if job.schedule and not job.suspended}
+    """Return the canonical text of the schedule of each job that one starts."""
+    jobs = {name: job.schedule for name, job in definitions.jobs.items() if job.schedule and not job.suspended}
+    return {name: canonical.to_text(schedule) for name, schedule in jobs.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Left:
-    dues: list[Due]
-    decided: list[Decided]
+def _settle(account: Account, claimed: Sequence[Due], definitions: Definitions, *, now_ns: int) -> _Left:
+    """Decide the late fire times of a job, those that an earlier process has claimed and those that nobody has."""
+    job, version = definitions.jobs[account.job], definitions.version
+    owed = settle_late(
+        job,
+        after_ns=account.decided_until_ns,
+        now_ns=now_ns,
+        version=version,
+        covered=account.covered,
+        claimed_ns=max((due.id.fire_time_ns for due in claimed), default=None),
+    )
+    left = _run_latest(claimed, scheduled(job, owed.runs, version=version) if owed.runs is not None else None)
+    return _Left(left.dues, [*owed.decided, *left.decided])
+
+
+def _run_latest(claimed: Sequence[Due], late: Due | None) -> _Left:
+    """Run `late`, or the latest of those that an earlier process has claimed; coalesce the others into it."""
+    runs = late or max(claimed, key=lambda due: due.id.fire_time_ns, default=None)
+    if runs is None:
+        return _Left([], [])
+    return _Left([runs], [coalesced(due, into=runs.id.fire_time_ns) for due in claimed if due is not runs])
+
+
+def _close(account: Account, until_ns: int, definitions: Definitions) -> Iterator[Decided]:
+    """Decide what is left of a schedule that has ended: its job was changed, suspended or deleted."""
+    try:
+        owed = arrears(
+            canonical.from_text(account.schedule),
+            after_ns=account.decided_until_ns,
+            now_ns=until_ns,
+            grace_ns=0,
+            covered=account.covered,
+        )
+    except (ValueError, ZoneInfoNotFoundError):
+        log.error("an earlier schedule is not understood, what was due by it is not known", job=account.job)
+        return
+    job = definitions.jobs.get(account.job)
+    if job is None:
+        outcome, why = Outcome.CANCELLED, "the job was deleted from the jobs file"
+    elif job.suspended or not job.schedule:
+        outcome, why = Outcome.CANCELLED, "the job was suspended, or has no schedule any more"
+    else:
+        outcome, why = Outcome.MISSED, "not started in time: the schedule was changed before"
+    for stretch in (*owed.missed, *owed.late):
+        yield Decided(
+            id=OccurrenceId(job=account.job, fire_time_ns=stretch.first_ns),
+            planned_at_ns=stretch.first_ns,
+            origin=Origin.SCHEDULE,
+            config_version=definitions.version,
+            outcome=outcome,
+            reason=why,
+            count=stretch.count,
+            covers_until_ns=stretch.until_ns if stretch.count > 1 else None,
+        )
 
 
 def _call_again(ledger: Ledger, *, now_ns: int) -> int:

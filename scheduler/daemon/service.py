@@ -8,20 +8,22 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from scheduler.clock import Clock
+from scheduler.daemon import systemd
 from scheduler.daemon.background import Background
 from scheduler.daemon.chains import Chains
 from scheduler.daemon.clock_watch import ClockWatch
 from scheduler.daemon.countdown import Countdown
 from scheduler.daemon.executors import Executors, Runners
 from scheduler.daemon.handovers import Handovers
+from scheduler.daemon.high_water import HighWater
 from scheduler.daemon.inbox import Inbox
 from scheduler.daemon.planner import Planner
 from scheduler.daemon.recorder import Recorder
-from scheduler.daemon.recovery import recover, wanted
+from scheduler.daemon.recovery import recover
 from scheduler.daemon.station import Station
 from scheduler.errors import UsageError
 from scheduler.instants import SECOND
-from scheduler.ledger import instances, schedules, upkeep
+from scheduler.ledger import instances, upkeep
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Kind, Request
 from scheduler.model.batch import Due
@@ -65,7 +67,9 @@ class Service:
             recorder=Recorder(ledger, gate=gate, clock=clock),
             gate=gate,
         )
-        self._planner = Planner(clock=clock, launch=self.launch, decided=self.station.recorder.put)
+        recorder = self.station.recorder
+        self._planner = Planner(clock=clock, launch=self.launch, decided=recorder.put, undecided=recorder.undecided)
+        self._high_water = HighWater(ledger, instance=instance, mark=self._planner.decided_until_ns)
         self._chains = Chains(self.station, launch=self._planner.add, lead_ns=self._planner.lead_ns)
         self.station.recorder.followed = self._chains.follow
         self._background = Background(self.station)
@@ -98,7 +102,13 @@ class Service:
         station.recorder.start()
         now_ns = station.clock.wall_ns()
         upkeep.keep_config(station.ledger, station.definitions.version, station.definitions.text, now_ns=now_ns)
-        recovered = recover(station.ledger, station.definitions, since_ns=self._since_ns, now_ns=station.clock.wall_ns())
+        recovered = recover(
+            station.ledger,
+            station.definitions,
+            since_ns=self._since_ns,
+            now_ns=station.clock.wall_ns(),
+            goes_on=lambda: systemd.starting("recovering"),
+        )
         self._planner.start(station.definitions, recovered.after)
         self._planner.add(recovered.dues)
         self._chains.start()
@@ -119,12 +129,24 @@ class Service:
         """
         ledger, now_ns = self.station.ledger, self.station.clock.wall_ns()
         upkeep.keep_config(ledger, definitions.version, definitions.text, now_ns=now_ns)
-        after = schedules.adopt(ledger, wanted(definitions), now_ns=now_ns)
-        instances.configured(ledger, self.station.instance, version=definitions.version)
-        self.station.executors.adopt(definitions, definitions.jobs.values(), fresh)
-        self.station.definitions = definitions
-        self._planner.replan(definitions, after)
+
+        def plan(after: Mapping[str, int]) -> None:
+            instances.configured(ledger, self.station.instance, version=definitions.version)
+            self.station.executors.adopt(definitions, definitions.jobs.values(), fresh)
+            self.station.definitions = definitions
+            self._planner.replan(definitions, after, now_ns=now_ns)
+
+        self._high_water.adopt(definitions, before=self.station.definitions, now_ns=now_ns, plan=plan)
         self._background.know_apps()
+
+    def beat(self) -> None:
+        """
+        Write a sign of life.
+
+        Raises:
+            LedgerError: it could not be written.
+        """
+        self._high_water.beat(self.station.clock.wall_ns())
 
     @property
     def problems(self) -> list[str]:

@@ -15,9 +15,19 @@ from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import State
 
 
-def claim(ledger: Ledger, dues: Sequence[Due], *, planned_at_ns: int, instance: str) -> Release:
+def claim(ledger: Ledger, dues: Sequence[Due], *, planned_at_ns: int, instance: str, token: str) -> Release:
     """
-    Write the occurrences of a batch as claimed, in one transaction. Who inserts, owns.
+    Insert the batch's occurrences as `claimed` in one transaction. The process whose insert succeeds owns the occurrence.
+
+    What the ledger has already is claimed only if it is queued, or if an earlier process has claimed and never released it.
+
+    Args:
+        ledger: The open ledger.
+        dues: The due occurrences of the batch.
+        planned_at_ns: T, wall clock.
+        instance: This process.
+        token: Of this claim and no other. After a commit that raised, a second call with the same token returns what the first
+            call has claimed.
 
     Returns:
         The release; of the dues it holds those that nobody else had claimed, released or ended before.
@@ -26,13 +36,13 @@ def claim(ledger: Ledger, dues: Sequence[Due], *, planned_at_ns: int, instance: 
     ordered = sorted(dues, key=lambda due: due.id)
     new, written = [due for due in ordered if not due.is_written], [due for due in ordered if due.is_written]
     with ledger.write() as connection:
-        begin = releases.insert().values(planned_at_ns=planned_at_ns, instance=instance).returning(releases.c.number)
+        if (earlier := connection.execute(sa.select(releases.c.number).where(releases.c.token == token)).scalar()) is not None:
+            claimed = identities(connection.execute(sa.select(*KEY).where(occurrences.c.release == earlier)))
+            return Release(number=earlier, planned_at_ns=planned_at_ns, claimed=frozenset(claimed))
+        begin = releases.insert().values(planned_at_ns=planned_at_ns, instance=instance, token=token).returning(releases.c.number)
         number = connection.execute(begin).scalar_one()
         rows = [new_row(due, state=State.CLAIMED.value, release=number) for due in new]
-        claimed = insert_new(connection, rows)
-        # A commit that raised may have been durable: what an earlier try of ours has written is ours.
-        skipped = [due for due in new if due.id not in claimed]
-        claimed |= _take_over(connection, skipped, number, of=instance) | _take_over(connection, written, number)
+        claimed = insert_new(connection, rows) | _take_over(connection, written, number, instance=instance)
     return Release(number=number, planned_at_ns=planned_at_ns, claimed=frozenset(claimed))
 
 
@@ -75,18 +85,20 @@ def queue(connection: Connection, dues: Sequence[Due], *, request: str | None = 
     return True
 
 
-def _take_over(connection: Connection, dues: Sequence[Due], number: int, *, of: str | None = None) -> set[OccurrenceId]:
-    """Claim what is in the ledger already, queued or claimed, and was never released; of that instance, or of any."""
+def _take_over(connection: Connection, dues: Sequence[Due], number: int, *, instance: str) -> set[OccurrenceId]:
+    """
+    Claim what is queued, or what an earlier process has claimed and never released.
+
+    What this process itself has claimed belongs to another of its countdowns, and stays there.
+    """
     taken: set[OccurrenceId] = set()
     for is_one in are([due.id for due in dues]):
         theirs = sa.select(occurrences.c.release).where(is_one)
-        unreleased = sa.select(releases.c.number).where(releases.c.number.in_(theirs), releases.c.releasing_ns.is_(None))
-        if of is not None:
-            unreleased = unreleased.where(releases.c.instance == of)
+        is_abandoned = sa.and_(releases.c.releasing_ns.is_(None), releases.c.instance != instance)
+        unreleased = sa.select(releases.c.number).where(releases.c.number.in_(theirs), is_abandoned)
         # Locked: a commit of such a release comes before, and then it is not among them, or after, and finds nothing left.
         found = connection.scalars(unreleased.order_by(releases.c.number).with_for_update()).all()
-        queued = occurrences.c.release.is_(None) if of is None else sa.false()
-        not_sent = sa.or_(queued, occurrences.c.release.in_(found))
+        not_sent = sa.or_(occurrences.c.release.is_(None), occurrences.c.release.in_(found))
         claim_it = occurrences.update().where(is_one, OPEN, not_sent).values(state=State.CLAIMED.value, release=number)
         taken |= identities(connection.execute(claim_it.returning(*KEY)))
     return taken

@@ -80,9 +80,19 @@ def register(ledger: Ledger, *, kind: str, config_version: str | None, now_ns: i
     return identity
 
 
-def beat(ledger: Ledger, identity: str, now_ns: int) -> None:
-    """A sign of life."""
-    _set(ledger, identity, beat_ns=now_ns)
+def beat(ledger: Ledger, identity: str, now_ns: int, *, decided_until_ns: int | None = None) -> None:
+    """
+    Write a sign of life.
+
+    Args:
+        decided_until_ns: Each fire time up to here has a row; None if nobody can say. The mark never moves back.
+    """
+    mark = instances.c.decided_until_ns
+    if decided_until_ns is not None:
+        moved = sa.case((sa.or_(mark.is_(None), mark < decided_until_ns), decided_until_ns), else_=mark)
+        _set(ledger, identity, beat_ns=now_ns, decided_until_ns=moved)
+    else:
+        _set(ledger, identity, beat_ns=now_ns)
 
 
 def configured(ledger: Ledger, identity: str, *, version: str) -> None:
@@ -102,7 +112,7 @@ def stopped(ledger: Ledger, identity: str, now_ns: int) -> None:
 
 def latest(ledger: Ledger, *, kind: str | None = None) -> Instance | None:
     """The one that started last, of this kind or of any."""
-    chosen = [c for c in instances.c if c.name != "boot_id"]
+    chosen = [c for c in instances.c if c.name not in ("boot_id", "decided_until_ns")]
     query = sa.select(*chosen).order_by(instances.c.started_ns.desc()).limit(1)
     if kind:
         query = query.where(instances.c.kind == kind)

@@ -21,7 +21,6 @@ from scheduler.ledger.rows import (
     storable,
     update_each,
 )
-from scheduler.ledger.schedules import mark
 from scheduler.ledger.tables import attempts, occurrences, releases
 from scheduler.model.batch import Decided, Ended
 from scheduler.model.occurrence import OccurrenceId
@@ -60,7 +59,6 @@ def decide(ledger: Ledger, decisions: Sequence[Decided], *, now_ns: int) -> None
         is_new = set(followed) - there_before
         numbers |= _numbers(connection, list(is_new))
         chains.begin(connection, {number: followed[identity] for identity, number in numbers.items()})
-        mark(connection, [(decided.id.job, decided.covers_until_ns) for decided in decisions if decided.covers_until_ns])
 
 
 def unknown_after_crash(ledger: Ledger, *, now_ns: int, reason: str) -> int:

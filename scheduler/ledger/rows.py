@@ -91,6 +91,7 @@ def ending(decided: Decided, now_ns: int) -> dict[str, Any]:
         "outcome": decided.outcome.value,
         "reason": storable(decided.reason),
         "count": decided.count,
+        "covers_until_ns": decided.covers_until_ns,
         "finished_at_ns": now_ns,
     }
 

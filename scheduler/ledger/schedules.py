@@ -1,62 +1,114 @@
-"""What each job owes: its schedule, since when a daemon knows it, and up to where each instant is decided."""
+"""
+What each job owes: its schedules, since when a daemon knows each of them, and which of their fire times have a row.
 
+A fire time has a row if it is not after the high-water mark, or if a row after the mark stands for it. The mark only spares
+the look at older rows, so it may lag. It never runs ahead: a daemon sets it (`instances.beat`) once all before it is durable.
+"""
+
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from scheduler.ledger.engine import Ledger
-from scheduler.ledger.tables import occurrences, schedules
-from scheduler.outcome import Origin
+from scheduler.ledger.tables import instances, occurrences, schedules
+
+
+@dataclass(slots=True, kw_only=True)
+class Account:
+    """
+    A schedule that a job had, or has, with what the ledger knows of its fire times.
+
+    Attributes:
+        schedule: The canonical text; empty if it is not known.
+        until_ns: When the schedule ended; None if it is in force.
+        decided_until_ns: Each fire time up to here has a row.
+        covered: The first and the last instant that each later row stands for.
+    """
+
+    job: str
+    schedule: str
+    until_ns: int | None
+    decided_until_ns: int
+    covered: list[tuple[int, int]] = field(default_factory=list)
 
 
 def adopt(ledger: Ledger, wanted: Mapping[str, str], *, now_ns: int) -> dict[str, int]:
     """
-    Take note of the jobs that are scheduled from now on.
+    Take note of the jobs that are scheduled from now on. Nobody may set a mark meanwhile.
 
     Args:
         ledger: The open ledger.
-        wanted: The schedule of each as text; a job whose text has changed owes the instants of the new one from now on.
+        wanted: The canonical text of each schedule. If a job's text has changed, the job owes the fire times of the new one from
+            now on.
         now_ns: Wall clock.
 
     Returns:
-        For each job, the fire time up to which all is decided: what it owes comes after that.
+        For each job, the fire time up to which all have a row.
     """
     with ledger.write() as connection:
-        open_ones = {row.job: row for row in connection.execute(_open())}
-        gone = [job for job, row in open_ones.items() if wanted.get(job) != row.schedule]
-        if gone:
-            ends = schedules.update().where(schedules.c.job == sa.bindparam("of"), schedules.c.until_ns.is_(None))
-            connection.execute(ends.values(until_ns=now_ns), [{"of": job} for job in gone])
-        kept = open_ones.keys() - gone
-        new = [job for job in wanted if job not in kept]
-        if new:
-            rows = [{"job": job, "since_ns": now_ns, "decided_until_ns": now_ns, "schedule": wanted[job]} for job in new]
-            connection.execute(schedules.insert(), rows)
-    decided = {job: max(row.decided_until_ns, row.last_ns or 0) for job, row in open_ones.items() if job in kept}
-    return {job: decided.get(job, now_ns) for job in wanted}
+        _keep_mark(connection)
+        columns = schedules.c.job, schedules.c.schedule, schedules.c.decided_until_ns
+        known = {row.job: row for row in connection.execute(sa.select(*columns).where(schedules.c.until_ns.is_(None)))}
+        # Nobody can say whether an unknown text was another schedule: what is owed since its mark is owed to the one in force.
+        kept = {job for job, row in known.items() if job in wanted and row.schedule in ("", wanted[job])}
+        in_force = schedules.update().where(schedules.c.job == sa.bindparam("of"), schedules.c.until_ns.is_(None))
+        if gone := known.keys() - kept:
+            connection.execute(in_force.values(until_ns=now_ns), [{"of": job} for job in gone])
+        if unknown := [job for job in kept if not known[job].schedule]:
+            texts = [{"of": job, "text": wanted[job]} for job in unknown]
+            connection.execute(in_force.values(schedule=sa.bindparam("text")), texts)
+        if new := [job for job in wanted if job not in kept]:
+            _open(connection, {job: wanted[job] for job in new}, now_ns=now_ns)
+    return {job: known[job].decided_until_ns if job in kept else now_ns for job in wanted}
 
 
-def mark(connection: Connection, marks: Sequence[tuple[str, int]]) -> None:
-    """Up to these fire times of these jobs all is decided, in the caller's transaction; a mark never moves back."""
-    if marks:
-        statement = (
-            schedules.update()
-            .where(schedules.c.job == sa.bindparam("of"), schedules.c.until_ns.is_(None))
-            .where(schedules.c.decided_until_ns < sa.bindparam("until"))
-            .values(decided_until_ns=sa.bindparam("until"))
-        )
-        connection.execute(statement, [{"of": job, "until": until} for job, until in marks])
-
-
-def _open() -> sa.Select[tuple[str, str, int, int | None]]:
-    """The schedules that are in force, each with the last fire time that has a row: one look into an index a job."""
-    last = (
-        sa.select(occurrences.c.fire_time_ns)
-        .where(occurrences.c.job == schedules.c.job, occurrences.c.origin == Origin.SCHEDULE.value)
-        .order_by(occurrences.c.fire_time_ns.desc())
-        .limit(1)
-        .scalar_subquery()
+def accounts(ledger: Ledger) -> Sequence[Account]:
+    """Return the account of each schedule that may have a fire time without a row, while no daemon runs on this ledger."""
+    is_undecided = sa.or_(schedules.c.until_ns.is_(None), schedules.c.decided_until_ns < schedules.c.until_ns)
+    is_its_row = sa.and_(
+        occurrences.c.job == schedules.c.job,
+        occurrences.c.run == 0,
+        occurrences.c.fire_time_ns > schedules.c.decided_until_ns,
+        sa.or_(schedules.c.until_ns.is_(None), occurrences.c.fire_time_ns <= schedules.c.until_ns),
     )
-    columns = schedules.c.job, schedules.c.schedule, schedules.c.decided_until_ns, last.label("last_ns")
-    return sa.select(*columns).where(schedules.c.until_ns.is_(None))
+    covers = occurrences.c.fire_time_ns, occurrences.c.covers_until_ns
+    later = sa.select(schedules.c.job, schedules.c.since_ns, *covers).join(occurrences, is_its_row).where(is_undecided)
+    found: dict[tuple[str, int], Account] = {}
+    with ledger.read() as connection:
+        for row in connection.execute(sa.select(schedules).where(is_undecided)):
+            found[row.job, row.since_ns] = Account(
+                job=row.job, schedule=row.schedule, until_ns=row.until_ns, decided_until_ns=row.decided_until_ns
+            )
+        for job, since_ns, first_ns, last_ns in connection.execute(later):
+            found[job, since_ns].covered.append((first_ns, last_ns or first_ns))
+        # A row with a count may have begun before the mark. Asked for by itself, this is one look into an index of few rows.
+        least = min((one.decided_until_ns for one in found.values()), default=0)
+        counted = sa.select(occurrences.c.job, *covers).where(occurrences.c.covers_until_ns > least, occurrences.c.run == 0)
+        counted_of: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        for job, first_ns, last_ns in connection.execute(counted):
+            counted_of[job].append((first_ns, last_ns))
+    for account in found.values():
+        account.covered += [one for one in counted_of.get(account.job, ()) if one[0] <= account.decided_until_ns]
+    return list(found.values())
+
+
+def _keep_mark(connection: Connection) -> None:
+    """Move the mark of the daemon to the schedules that it concerns, before there are others."""
+    mark = connection.execute(sa.select(sa.func.max(instances.c.decided_until_ns))).scalar()
+    if mark is not None:
+        connection.execute(instances.update().where(instances.c.decided_until_ns.is_not(None)).values(decided_until_ns=None))
+        connection.execute(schedules.update().where(schedules.c.decided_until_ns < mark).values(decided_until_ns=mark))
+
+
+def _open(connection: Connection, texts: Mapping[str, str], *, now_ns: int) -> None:
+    """A job may come back in the nanosecond in which it went, or after the clock was set back: the next free key is taken."""
+    taken = sa.select(schedules.c.job, sa.func.max(schedules.c.since_ns)).group_by(schedules.c.job)
+    last = {job: since_ns for job, since_ns in connection.execute(taken) if since_ns >= now_ns and job in texts}
+    rows = [
+        {"job": job, "since_ns": max(now_ns, last.get(job, now_ns - 1) + 1), "decided_until_ns": now_ns, "schedule": text}
+        for job, text in texts.items()
+    ]
+    connection.execute(schedules.insert(), rows)

@@ -28,9 +28,10 @@ metadata = MetaData()
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 #: The newest migration; a ledger that says otherwise is migrated, or refused where it is newer.
-SCHEMA = "0005"
+SCHEMA = "0006"
 
-#: Who has opened the ledger to run jobs: daemons, and `run-now` without one.
+#: Who has opened the ledger to run jobs: daemons, and `run-now` without one. `decided_until_ns` is the high-water mark of a
+#: daemon: each fire time of each schedule up to here has a row. It concerns the schedules that the ledger had when it was set.
 instances = Table(
     "instances",
     metadata,
@@ -44,6 +45,7 @@ instances = Table(
     Column("config_error", Text),
     Column("started_ns", BigInteger, nullable=False),
     Column("beat_ns", BigInteger, nullable=False),
+    Column("decided_until_ns", BigInteger),
     Column("stopped_ns", BigInteger),
 )
 
@@ -54,10 +56,11 @@ configs = Table(
     Column("version", Text, primary_key=True),
     Column("text", Text, nullable=False),
     Column("first_seen_ns", BigInteger, nullable=False),
+    Column("last_seen_ns", BigInteger, nullable=False),
 )
 
-#: What a job owes: the instants of this schedule from when a daemon first saw it until it was gone. Up to
-#: `decided_until_ns` each has its row; after it, those with a row of their own have.
+#: What a job owes: the instants of this schedule from when a daemon first saw it until it was gone. Each fire time up to
+#: `decided_until_ns` has a row; which later ones have one, the rows say. `schedule` is a canonical text; empty if not known.
 schedules = Table(
     "schedules",
     metadata,
@@ -69,7 +72,8 @@ schedules = Table(
     PrimaryKeyConstraint("job", "since_ns"),
 )
 
-#: One row a batch and claim. `releasing_ns` is set before T: from then on an occurrence of it may have been sent.
+#: One row per claim of a batch. `releasing_ns` is set before T: from then on an occurrence of it may have been sent. `token` is
+#: what a claim whose commit raised finds its own row by.
 releases = Table(
     "releases",
     metadata,
@@ -77,8 +81,10 @@ releases = Table(
     Column("planned_at_ns", BigInteger, nullable=False),
     Column("instance", Text, ForeignKey("instances.id"), nullable=False),
     Column("releasing_ns", BigInteger),
+    Column("token", Text),
     sqlite_autoincrement=True,
 )
+Index("releases_by_token", releases.c.token, unique=True)
 
 occurrences = Table(
     "occurrences",
@@ -94,6 +100,7 @@ occurrences = Table(
     Column("config_version", Text, nullable=False),
     Column("retry_of", Text),
     Column("count", Integer, nullable=False, default=1),
+    Column("covers_until_ns", BigInteger),
     Column("release", _NUMBER, ForeignKey("releases.number")),
     Column("request", Text, ForeignKey("requests.id")),
     Column("outcome", Text),
@@ -111,6 +118,8 @@ Index("occurrences_by_batch", occurrences.c.planned_at_ns)
 Index("occurrences_by_release", occurrences.c.release)
 Index("occurrences_by_request", occurrences.c.request)
 Index("occurrences_without_outcome", occurrences.c.state)  # of these alone: the condition is in its migration
+#: A row with a count stands for all fire times from its own up to `covers_until_ns`. No other row is in the index.
+Index("occurrences_with_count", occurrences.c.covers_until_ns)
 
 attempts = Table(
     "attempts",

@@ -1,12 +1,11 @@
 """Configurations kept, old history let go, and what was deleted with it."""
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from scheduler.ledger.databases import impatient, in_our_words
-from scheduler.ledger.engine import Ledger, insert_or_skip
-from scheduler.ledger.schedules import mark
-from scheduler.ledger.tables import chains, configs, occurrences, releases, requests
-from scheduler.outcome import Origin
+from scheduler.ledger.engine import Ledger, insert_or_update
+from scheduler.ledger.tables import chains, configs, instances, occurrences, releases, requests, schedules
 
 #: Rows a transaction, so that nobody waits long for the writer.
 _CHUNK = 500
@@ -15,30 +14,41 @@ _CHUNK = 500
 def keep_config(ledger: Ledger, version: str, text: str, *, now_ns: int) -> None:
     """Keep the text of a configuration: a claim runs by the one that it was made under."""
     with ledger.write() as connection:
-        connection.execute(insert_or_skip(connection, configs).values(version=version, text=text, first_seen_ns=now_ns))
+        keep = insert_or_update(connection, configs, key=["version"], changed=["last_seen_ns"])
+        connection.execute(keep.values(version=version, text=text, first_seen_ns=now_ns, last_seen_ns=now_ns))
 
 
 def prune(ledger: Ledger, *, before_ns: int) -> bool:
     """
     Delete some of what was planned, or asked for, before that and has ended, with its chain; True where there may be more.
 
-    What a job owes is counted from its last row, so before that goes a mark takes its place.
+    A row that says that a fire time was decided stays until a high-water mark says so.
     """
     its_chain = sa.exists().where(chains.c.occurrence == occurrences.c.id)
     old = sa.and_(occurrences.c.planned_at_ns < before_ns, occurrences.c.outcome.is_not(None), ~its_chain)
-    some = sa.select(occurrences.c.id).where(old).order_by(occurrences.c.planned_at_ns, occurrences.c.id).limit(_CHUNK)
     with ledger.write() as connection:
-        numbers = connection.scalars(some).all()
-        going = occurrences.c.id.in_(numbers)
-        last = sa.select(occurrences.c.job, sa.func.max(occurrences.c.fire_time_ns))
-        by_schedule = last.where(going, occurrences.c.origin == Origin.SCHEDULE.value).group_by(occurrences.c.job)
-        mark(connection, [(job, fire_time_ns) for job, fire_time_ns in connection.execute(by_schedule)])
-        connection.execute(occurrences.delete().where(going))
+        decided = _is_decided_without_its_row(connection)
+        some = sa.select(occurrences.c.id).where(old, decided)
+        numbers = connection.scalars(some.order_by(occurrences.c.planned_at_ns, occurrences.c.id).limit(_CHUNK)).all()
+        connection.execute(occurrences.delete().where(occurrences.c.id.in_(numbers)))
         released = connection.execute(releases.delete().where(releases.c.number.in_(_empty_releases(before_ns)))).rowcount
         is_over = sa.or_(requests.c.taken_by.is_not(None), requests.c.withdrawn_ns.is_not(None))
         its_own = sa.exists().where(occurrences.c.request == requests.c.id)
         connection.execute(requests.delete().where(requests.c.created_ns < before_ns, is_over, ~its_own))
     return _CHUNK in (len(numbers), released)
+
+
+def _is_decided_without_its_row(connection: Connection) -> sa.ColumnElement[bool]:
+    """Return the condition for rows that no account needs any more."""
+    mark = connection.execute(sa.select(sa.func.max(instances.c.decided_until_ns))).scalar()
+    last = sa.func.coalesce(occurrences.c.covers_until_ns, occurrences.c.fire_time_ns)
+    needed = sa.exists().where(
+        schedules.c.job == occurrences.c.job,
+        occurrences.c.run == 0,
+        schedules.c.decided_until_ns < last,
+        sa.or_(schedules.c.until_ns.is_(None), occurrences.c.fire_time_ns <= schedules.c.until_ns),
+    )
+    return sa.or_(last <= (mark or 0), ~needed)
 
 
 def empty_log(ledger: Ledger) -> bool:

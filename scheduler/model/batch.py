@@ -34,7 +34,7 @@ class Due:
             reason=reason,
             count=count,
             covers_until_ns=covers_until_ns,
-            chain=self.chain(failure) if outcome is Outcome.MISSED else None,
+            chain=self.chain(failure) if outcome in (Outcome.MISSED, Outcome.FAILED) else None,
         )
 
     def chain(self, value: Value) -> Beginning | None:
@@ -45,11 +45,11 @@ class Due:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """
-    An occurrence that ends without having been started: skipped, missed or cancelled.
+    An occurrence that ends without having been started: skipped, missed or cancelled, or failed because it could not be planned.
 
     Attributes:
         count: How many fire times the row stands for; it is at the first of them.
-        covers_until_ns: The last of them.
+        covers_until_ns: The last of them, or an instant before the fire time that follows; None if the count is 1.
         chain: What follows.
     """
 

@@ -1,49 +1,74 @@
-"""Arrears: what becomes of fire times that have gone by undecided: after a stop, a pause, a step of the clock."""
+"""Arrears: fire times that have passed and have no row: after a stop, a pause, a step of the clock, a claim out of order."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from scheduler.model.job import Schedule
-from scheduler.policies import coalesce
-from scheduler.policies.coalesce import Coalesce
-from scheduler.schedule.fire_times import after, between, count_between
+from scheduler.schedule.fire_times import after, count_between
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """
+    Successive fire times of one job, none of which has a row.
+
+    Attributes:
+        first_ns: The first of them.
+        until_ns: The last of them, or an instant before the fire time that follows.
+        count: The number of fire times.
+    """
+
+    first_ns: int
+    until_ns: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrears:
     """
-    Fire times of one job, each decided one way.
-
     Attributes:
-        runs: The one that runs, late; None where none does.
-        coalesced: Those that are skipped, coalesced into that one.
-        missed: The first of those that are too late.
-        missed_count: How many those are.
+        missed: Later than their grace allows.
+        late: Within their grace. At most one of these fire times runs.
     """
 
-    runs: int | None
-    coalesced: tuple[int, ...]
-    missed: int | None
-    missed_count: int
+    missed: tuple[Stretch, ...]
+    late: tuple[Stretch, ...]
 
 
-def arrears(schedule: Schedule, *, after_ns: int, now_ns: int, grace_ns: int, policy: Coalesce) -> Arrears:
+def arrears(schedule: Schedule, *, after_ns: int, now_ns: int, grace_ns: int, covered: Iterable[tuple[int, int]] = ()) -> Arrears:
     """
-    Decide the fire times after `after_ns`, up to and with `now_ns`. Takes no longer for a year than for a day.
+    Find the fire times after `after_ns`, up to and including `now_ns`, that have no row.
+
+    It takes no longer for a year than for a day.
 
     Args:
-        schedule: The job's.
-        after_ns: Up to here all is decided.
+        schedule: The schedule of the job.
+        after_ns: All fire times up to here have a row.
         now_ns: Wall clock.
-        grace_ns: The job's misfire grace: what is later than that is missed.
-        policy: Which of several late ones runs.
+        grace_ns: The misfire grace time of the job.
+        covered: The first and the last instant that each row after `after_ns` stands for.
     """
-    too_late_ns = max(after_ns, now_ns - grace_ns - 1)
-    missed_count = count_between(schedule, after_ns, too_late_ns)
-    late = list(between(schedule, too_late_ns, now_ns))
-    runs = coalesce.runs(late, policy) if late else None
-    return Arrears(
-        runs=runs,
-        coalesced=tuple(instant for instant in late if instant != runs),
-        missed=after(schedule, after_ns) if missed_count else None,
-        missed_count=missed_count,
-    )
+    too_late_ns = now_ns - grace_ns - 1
+    missed: list[Stretch] = []
+    late: list[Stretch] = []
+    for start_ns, end_ns in _gaps(after_ns, now_ns, covered):
+        border_ns = min(max(start_ns, too_late_ns), end_ns)
+        missed += _stretch(schedule, start_ns, border_ns)
+        late += _stretch(schedule, border_ns, end_ns)
+    return Arrears(missed=tuple(missed), late=tuple(late))
+
+
+def _gaps(after_ns: int, now_ns: int, covered: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield the time between the rows: after the first instant, up to and including the second."""
+    for first_ns, last_ns in sorted(covered):
+        if after_ns < min(first_ns - 1, now_ns):
+            yield after_ns, min(first_ns - 1, now_ns)
+        after_ns = max(after_ns, last_ns)
+    if after_ns < now_ns:
+        yield after_ns, now_ns
+
+
+def _stretch(schedule: Schedule, start_ns: int, end_ns: int) -> Iterator[Stretch]:
+    count, first_ns = count_between(schedule, start_ns, end_ns), after(schedule, start_ns)
+    if count and first_ns is not None:
+        yield Stretch(first_ns=first_ns, until_ns=end_ns, count=count)

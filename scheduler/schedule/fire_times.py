@@ -44,6 +44,27 @@ def between(schedule: Schedule, start_ns: int, end_ns: int) -> Iterator[int]:
             last = at
 
 
+def last_between(schedule: Schedule, start_ns: int, end_ns: int) -> int | None:
+    """
+    Return the last of the fire times that `between` yields, without walking through all of them; None if there is none.
+
+    Raises:
+        ValueError: the text of a cron is no cron.
+        zoneinfo.ZoneInfoNotFoundError: there is no such zone.
+    """
+    window_ns = SECOND
+    while start_ns < end_ns and not count_between(schedule, end_ns - window_ns, end_ns):
+        end_ns, window_ns = end_ns - window_ns, window_ns * 2
+    begin_ns = max(start_ns, end_ns - window_ns)
+    while end_ns - begin_ns > SECOND:
+        middle_ns = (begin_ns + end_ns) // 2
+        if count_between(schedule, middle_ns, end_ns):
+            begin_ns = middle_ns
+        else:
+            end_ns = middle_ns
+    return max(between(schedule, begin_ns, end_ns), default=None)
+
+
 def count_between(schedule: Schedule, start_ns: int, end_ns: int) -> int:
     """
     How many fire times `between` yields, without walking through them: exact, and quick for any span.

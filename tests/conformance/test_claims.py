@@ -51,11 +51,20 @@ def test_a_claim_by_another_instance_gets_nothing_that_is_claimed(ledger: Ledger
 
 
 def test_a_claim_that_is_tried_again_after_an_unclear_commit_is_still_ours(ledger: Ledger) -> None:
+    instance, dues = an_instance(ledger), dues_of("pay", "pack", "ship")
+    claim(ledger, dues[2:])
+    first = claim(ledger, dues, instance=instance, token="this")
+    assert first.claimed == ids(dues[:2])
+    assert claim(ledger, dues, instance=instance, token="this") == first
+    assert commit(ledger, first) == ids(dues[:2])
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_second_countdown_of_the_same_process_takes_nothing_from_the_first(ledger: Ledger, is_written: bool) -> None:
     instance, dues = an_instance(ledger), dues_of("pay", "pack")
-    claim(ledger, dues, instance=instance)
-    again = claim(ledger, dues, instance=instance)
-    assert again.claimed == ids(dues)
-    assert commit(ledger, again) == ids(dues)
+    first = claim(ledger, dues, instance=instance)
+    assert claim(ledger, written(dues) if is_written else dues, instance=instance).claimed == frozenset()
+    assert commit(ledger, first) == ids(dues)
 
 
 @pytest.mark.parametrize("jobs", [0, 3])

@@ -73,12 +73,26 @@ def test_what_is_in_a_ledger_is_there_when_it_is_opened_again(ledger: Ledger) ->
         assert {one.id for one in history.find(again)} == set(ids)
 
 
+def undo_accounts(connection: sa.Connection) -> None:
+    """Take back what migration 0006 has brought."""
+    for index in ("releases_by_token", "occurrences_with_count"):
+        connection.exec_driver_sql(f"DROP INDEX {index}")
+    for table, column in (
+        ("releases", "token"),
+        ("occurrences", "covers_until_ns"),
+        ("instances", "decided_until_ns"),
+        ("configs", "last_seen_ns"),
+    ):
+        connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+
+
 def test_an_older_ledger_is_migrated_and_keeps_what_it_has(ledger: Ledger) -> None:
     before = run_batch(ledger, [1.0, 2.0])
     with ledger.write() as connection:
         connection.exec_driver_sql("ALTER TABLE attempts DROP COLUMN output")  # what 0002 has brought
         for table in ("chains", "links", "runs", "apps", "state"):  # and 0003 to 0005
             connection.exec_driver_sql(f"DROP TABLE {table}")
+        undo_accounts(connection)
     declare(ledger, "0001")
     with opened(full_url(ledger.url)) as migrated:
         assert schema_of(migrated) == SCHEMA

@@ -1,13 +1,13 @@
 """Old history is let go; what is open, or owed, never is."""
 
 from scheduler.instants import SECOND
-from scheduler.ledger import history, outcomes, requests, schedules, upkeep
+from scheduler.ledger import history, instances, outcomes, requests, schedules, upkeep
 from scheduler.ledger.claims import queue
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Kind, Request
 from scheduler.ledger.tables import attempts, occurrences, releases
 from scheduler.ledger.tables import requests as requests_table
-from scheduler.outcome import Origin, Outcome
+from scheduler.outcome import Outcome
 from tests.support.ledgers import T, an_instance, claim, count, dues_of, let_go, run_batch
 from tests.support.values import an_ending
 
@@ -81,22 +81,30 @@ def test_much_goes_in_pieces_so_that_nobody_waits_long(ledger: Ledger) -> None:
     assert (count(ledger, occurrences), count(ledger, releases)) == (0, 0)
 
 
-def test_a_job_does_not_owe_again_what_was_let_go(ledger: Ledger) -> None:
+def test_a_row_that_says_that_a_fire_time_was_decided_stays_until_a_mark_says_so(ledger: Ledger) -> None:
     schedules.adopt(ledger, {"pay": "every 1y", "pack": "every 1y"}, now_ns=T - SECOND)
     for due in (*let_go(ledger, "pay", fire_time_ns=T), *let_go(ledger, "pay", fire_time_ns=T + SECOND)):
         outcomes.record(ledger, [an_ending(due)])
     prune_all(ledger, before_ns=NEVER)
-    assert history.find(ledger) == []
-    owed = schedules.adopt(ledger, {"pay": "every 1y", "pack": "every 1y"}, now_ns=NEVER)
-    assert owed == {"pay": T + SECOND, "pack": T - SECOND}
-
-
-def test_letting_go_of_a_run_by_hand_settles_nothing_that_is_owed(ledger: Ledger) -> None:
-    schedules.adopt(ledger, {"pay": "every 1y"}, now_ns=T - SECOND)
-    (by_hand,) = dues_of("pay", origin=Origin.MANUAL)
-    outcomes.decide(ledger, [by_hand.ends(Outcome.CANCELLED, "interrupted")], now_ns=T)
+    assert len(history.find(ledger)) == 2
+    instances.beat(ledger, an_instance(ledger), T, decided_until_ns=T)
     prune_all(ledger, before_ns=NEVER)
-    assert schedules.adopt(ledger, {"pay": "every 1y"}, now_ns=NEVER) == {"pay": T - SECOND}
+    assert [one.id.fire_time_ns for one in history.find(ledger)] == [T + SECOND]
+    owed = schedules.adopt(ledger, {"pay": "every 1y", "pack": "every 1y"}, now_ns=NEVER)
+    assert owed == {"pay": T, "pack": T}
+
+
+def test_a_row_with_a_count_stays_until_all_that_it_stands_for_is_before_the_mark(ledger: Ledger) -> None:
+    schedules.adopt(ledger, {"pay": "every 1y"}, now_ns=T - SECOND)
+    (due,) = dues_of("pay", fire_time_ns=T)
+    outcomes.decide(ledger, [due.ends(Outcome.MISSED, "late", count=3, covers_until_ns=T + 3 * SECOND)], now_ns=T)
+    instances.beat(ledger, an_instance(ledger), T, decided_until_ns=T + SECOND)
+    prune_all(ledger, before_ns=NEVER)
+    (account,) = schedules.accounts(ledger)
+    assert (account.decided_until_ns, account.covered) == (T - SECOND, [(T, T + 3 * SECOND)])
+    instances.beat(ledger, an_instance(ledger), T, decided_until_ns=T + 3 * SECOND)
+    prune_all(ledger, before_ns=NEVER)
+    assert history.find(ledger) == []
 
 
 def test_an_empty_ledger_has_nothing_to_let_go_of(ledger: Ledger) -> None:

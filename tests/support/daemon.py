@@ -116,6 +116,11 @@ class DaemonProcess:
         self.signal(signal.SIGTERM)
         return self.wait()
 
+    def has_ended(self) -> bool:
+        """Whether its process is gone."""
+        assert self.process is not None
+        return self.process.poll() is not None
+
     def kill(self) -> None:
         """kill -9."""
         assert self.process is not None

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import tempfile
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ def run_batch(
     """A batch that has run: one job an offset, named `job_0`, `job_1`, …"""
     dues = [a_due(a_job(f"job_{index}"), fire_time_ns=planned_at_ns) for index in range(len(offsets_ms))]
     instance = instances.register(ledger, kind="daemon", config_version=None, now_ns=planned_at_ns - SECOND)
-    release = claims.claim(ledger, dues, planned_at_ns=planned_at_ns, instance=instance)
+    release = claims.claim(ledger, dues, planned_at_ns=planned_at_ns, instance=instance, token=uuid.uuid4().hex)
     claims.commit(ledger, release, withdrawn=[], now_ns=planned_at_ns - 250 * MS)
     ended = []
     for due, offset_ms in zip(dues, offsets_ms, strict=True):
@@ -82,9 +83,10 @@ def dues_of(*names: str, fire_time_ns: int = T, **different: Any) -> list[Due]:
     return [a_due(a_job(name), fire_time_ns=fire_time_ns, **different) for name in names]
 
 
-def claim(ledger: Ledger, dues: Sequence[Due], *, instance: str | None = None) -> Release:
+def claim(ledger: Ledger, dues: Sequence[Due], *, instance: str | None = None, token: str | None = None) -> Release:
     """Claim them as a daemon would."""
-    return claims.claim(ledger, dues, planned_at_ns=dues[0].planned_at_ns, instance=instance or an_instance(ledger))
+    whose = {"instance": instance or an_instance(ledger), "token": token or uuid.uuid4().hex}
+    return claims.claim(ledger, dues, planned_at_ns=dues[0].planned_at_ns, **whose)
 
 
 def commit(ledger: Ledger, release: Release, *, withdrawn: Iterable[Decided] = ()) -> frozenset[OccurrenceId]:

@@ -23,7 +23,7 @@ def claimed(tmp_path: Path) -> Iterator[Ledger]:
     """A ledger in which five occurrences are claimed."""
     ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
     instance = instances.register(ledger, kind="daemon", config_version=None, now_ns=AT)
-    claims.claim(ledger, DUES, planned_at_ns=AT, instance=instance)
+    claims.claim(ledger, DUES, planned_at_ns=AT, instance=instance, token="this")
     yield ledger
     ledger.close()
 

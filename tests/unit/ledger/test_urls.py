@@ -89,7 +89,7 @@ def test_an_open_ledger_shows_no_password(ledger: Ledger) -> None:
 def test_what_a_failed_statement_was_to_write_is_shown_nowhere(ledger: Ledger) -> None:
     dues = dues_of("pay", params={"token": SECRET}, config_version=None)
     with pytest.raises(LedgerError) as failed:
-        claims.claim(ledger, dues, planned_at_ns=0, instance=an_instance(ledger))
+        claims.claim(ledger, dues, planned_at_ns=0, instance=an_instance(ledger), token="this")
     assert SECRET not in failed.value.message
     if ledger.path is not None:  # PostgreSQL's own error repeats the row, one more reason to show the first line only
         assert SECRET not in "".join(traceback.format_exception(failed.value))

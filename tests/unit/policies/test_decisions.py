@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.instants import SECOND
-from scheduler.policies.coalesce import Coalesce, runs
 from scheduler.policies.misfire import is_misfire
 from scheduler.policies.overlap import Overlap, may_start
 
@@ -28,11 +27,6 @@ def test_what_is_too_late_stays_too_late(planned_at_ns: int, now_ns: int, grace_
 @given(instants, graces, st.integers(min_value=0, max_value=86_400 * SECOND))
 def test_what_is_early_is_never_too_late(planned_at_ns: int, grace_ns: int, early_ns: int) -> None:
     assert not is_misfire(planned_at_ns=planned_at_ns, now_ns=planned_at_ns - early_ns, grace_ns=grace_ns)
-
-
-@given(st.lists(instants, min_size=1, max_size=20, unique=True).map(sorted))
-def test_of_several_late_fire_times_the_latest_runs(late: list[int]) -> None:
-    assert runs(late, Coalesce.LATEST) == max(late)
 
 
 @pytest.mark.parametrize(

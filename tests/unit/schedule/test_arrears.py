@@ -1,54 +1,83 @@
-"""What becomes of fire times that have gone by undecided."""
+"""What becomes of fire times that have passed without a row."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.instants import SECOND, parse_rfc3339
 from scheduler.model.job import Cron, Every, Schedule
-from scheduler.policies.coalesce import Coalesce
-from scheduler.schedule.arrears import Arrears, arrears
-from scheduler.schedule.fire_times import between
+from scheduler.schedule.arrears import Arrears, Stretch, arrears
+from scheduler.schedule.fire_times import between, last_between
 
 NOW = parse_rfc3339("2026-11-20T11:30:05Z")
 MINUTE = 60 * SECOND
+DAY = 24 * 60 * MINUTE
 
 
-def owed(schedule: Schedule, *, after_ns: int, grace_ns: int, now_ns: int = NOW) -> Arrears:
-    return arrears(schedule, after_ns=after_ns, now_ns=now_ns, grace_ns=grace_ns, policy=Coalesce.LATEST)
+def owed(schedule: Schedule, *, after_ns: int, grace_ns: int, covered: tuple[tuple[int, int], ...] = ()) -> Arrears:
+    return arrears(schedule, after_ns=after_ns, now_ns=NOW, grace_ns=grace_ns, covered=covered)
 
 
 def test_nothing_is_owed_where_all_is_decided() -> None:
-    assert owed((Every(MINUTE),), after_ns=NOW, grace_ns=MINUTE) == Arrears(runs=None, coalesced=(), missed=None, missed_count=0)
-
-
-def test_what_is_late_within_its_grace_runs() -> None:
-    due = NOW - 5 * SECOND
-    assert owed((Every(MINUTE),), after_ns=due - 1, grace_ns=30 * SECOND).runs == due
+    assert owed((Every(MINUTE),), after_ns=NOW, grace_ns=MINUTE) == Arrears(missed=(), late=())
 
 
 def test_a_fire_time_is_late_up_to_its_grace_and_missed_beyond() -> None:
     due = NOW - 5 * SECOND
-    assert owed((Every(MINUTE),), after_ns=due - 1, grace_ns=5 * SECOND).runs == due
+    once = Stretch(first_ns=due, until_ns=NOW, count=1)
+    assert owed((Every(MINUTE),), after_ns=due - 1, grace_ns=5 * SECOND) == Arrears(missed=(), late=(once,))
     too_late = owed((Every(MINUTE),), after_ns=due - 1, grace_ns=5 * SECOND - 1)
-    assert (too_late.runs, too_late.missed, too_late.missed_count) == (None, due, 1)
+    assert too_late == Arrears(missed=(Stretch(first_ns=due, until_ns=due, count=1),), late=())
 
 
-def test_of_several_late_ones_the_latest_runs_and_the_others_are_coalesced() -> None:
-    three = owed((Every(SECOND),), after_ns=NOW - 3 * SECOND, grace_ns=MINUTE)
-    assert (three.runs, three.coalesced) == (NOW, (NOW - 2 * SECOND, NOW - SECOND))
+def test_a_week_of_minutes_is_one_stretch() -> None:
+    (week,) = owed((Cron("* * * * *", "UTC"),), after_ns=NOW - 7 * DAY, grace_ns=0).missed
+    assert (week.first_ns, week.count) == (parse_rfc3339("2026-11-13T11:31:00Z"), 10_080)
 
 
-def test_a_week_of_minutes_is_one_missed_row_with_a_count() -> None:
-    week = owed((Cron("* * * * *", "UTC"),), after_ns=NOW - 7 * 24 * 60 * MINUTE, grace_ns=0)
-    assert (week.missed, week.missed_count) == (parse_rfc3339("2026-11-13T11:31:00Z"), 10_080)
+def test_what_has_a_row_parts_the_stretches() -> None:
+    covered = ((NOW - 7 * SECOND, NOW - 5 * SECOND), (NOW - 2 * SECOND, NOW - 2 * SECOND), (NOW + SECOND, NOW + SECOND))
+    found = owed((Every(SECOND),), after_ns=NOW - 10 * SECOND, grace_ns=3 * SECOND, covered=covered)
+    assert [(one.first_ns, one.count) for one in found.missed] == [(NOW - 9 * SECOND, 2), (NOW - 4 * SECOND, 1)]
+    assert [(one.first_ns, one.count) for one in found.late] == [(NOW - 3 * SECOND, 1), (NOW - SECOND, 2)]
 
 
-@given(st.integers(0, 400), st.integers(0, 400), st.sampled_from([1, 7, 60]))
-def test_every_fire_time_is_decided_exactly_once(gone_s: int, grace_s: int, every_s: int) -> None:
-    schedule = (Every(every_s * SECOND),)
+SCHEDULES: list[Schedule] = [
+    (Every(SECOND),),
+    (Every(7 * SECOND), Every(60 * SECOND)),
+    (Cron("*/5 * * * * *", "UTC"), Every(3 * SECOND)),
+    (Cron("0 12 1 1 *", "Europe/Berlin"),),
+]
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(SCHEDULES),
+    st.integers(0, 400),
+    st.integers(0, 400),
+    st.lists(st.tuples(st.integers(-410, 10), st.integers(0, 50)), max_size=6),
+)
+def test_every_fire_time_without_a_row_is_in_exactly_one_stretch(
+    schedule: Schedule, gone_s: int, grace_s: int, rows: list[tuple[int, int]]
+) -> None:
+    covered = tuple((NOW + first * SECOND, NOW + (first + length) * SECOND) for first, length in rows)
     after_ns = NOW - gone_s * SECOND
-    found = owed(schedule, after_ns=after_ns, grace_ns=grace_s * SECOND)
-    late = sorted([*found.coalesced, *([found.runs] if found.runs is not None else [])])
-    due = list(between(schedule, after_ns, NOW))
-    assert due[found.missed_count :] == late
-    assert found.missed == (due[0] if found.missed_count else None)
+    found = owed(schedule, after_ns=after_ns, grace_ns=grace_s * SECOND, covered=covered)
+    due = [at for at in between(schedule, after_ns, NOW) if not any(first <= at <= last for first, last in covered)]
+    stretched = [list(between(schedule, one.first_ns - 1, one.until_ns)) for one in (*found.missed, *found.late)]
+    assert [len(times) for times in stretched] == [one.count for one in (*found.missed, *found.late)]
+    assert sorted(at for times in stretched for at in times) == due
+    assert all(one.until_ns < NOW - grace_s * SECOND for one in found.missed)
+    assert all(one.first_ns >= NOW - grace_s * SECOND for one in found.late)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(SCHEDULES), st.integers(0, 10_000_000), st.integers(0, 3))
+def test_the_last_fire_time_of_a_span_is_found_without_a_walk(schedule: Schedule, gone_s: int, rest: int) -> None:
+    start_ns, end_ns = NOW - min(gone_s, 5_000) * SECOND - rest, NOW - rest
+    assert last_between(schedule, start_ns, end_ns) == max(between(schedule, start_ns, end_ns), default=None)
+
+
+def test_the_last_fire_time_of_ten_years_is_found_at_once() -> None:
+    daily = (Cron("* * 11 * * *", "UTC"), Every(10_000 * DAY))
+    assert last_between(daily, NOW - 3_650 * DAY, NOW - 1) == NOW - SECOND
+    assert last_between((Cron("0 0 29 2 *", "UTC"),), NOW - 3_650 * DAY, NOW) == parse_rfc3339("2024-02-29T00:00:00Z")
