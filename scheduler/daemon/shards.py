@@ -70,6 +70,7 @@ class Shard:
 
 
 def unsendable(encodings: Mapping[int, Callable[[], bytes]], why: str) -> Mapping[int, str]:
+    """Return which of these encodings raise, and why; if none does, all, for this reason."""
     found = {}
     for index, encode in encodings.items():
         try:
