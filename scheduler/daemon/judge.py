@@ -100,9 +100,9 @@ def attempt_of(
         reason=reason,
         http_status=finished.status or None,
         headers=tuple(redaction.text(header_lines.masked(line)) for line in finished.headers),
-        body=redaction.data(finished.body[:keep_body]),
+        body=redaction.beginning(finished.body, keep=keep_body, size=finished.body_size),
         body_size=finished.body_size,
-        output=redaction.data(finished.output if isinstance(finished, python_wire.Finished) else printed),
+        output=redaction.output(finished.output if isinstance(finished, python_wire.Finished) else printed),
     )
 
 

@@ -83,7 +83,7 @@ def returned(came: Came, function: str) -> Returned:
 
 
 def _finished(chain: int, finished: Finished, redaction: Redaction, function: str) -> Returned:
-    output, given, cause, detail = redaction.data(finished.output), None, finished.cause, finished.detail
+    output, given, cause, detail = redaction.output(finished.output), None, finished.cause, finished.detail
     try:
         given = _without_secrets(value_of(finished.body.decode()), redaction) if finished.body else None
     except ValueError as error:

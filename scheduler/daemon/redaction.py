@@ -1,39 +1,72 @@
 """Redaction: a secret that went out may come back, in an answer that echoes it or a reason that quotes it."""
 
+import base64
 import json
 import re
-from collections.abc import Iterable
-from typing import Any
+import string
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any, AnyStr
 from urllib.parse import quote, quote_plus
 
 #: A shorter one would be found everywhere, and hides nothing that could not be guessed.
 _SHORTEST = 4
+_STARS = "***"
+#: Written by a runner between the two halves of an output that is too long.
+_LEFT_OUT = re.compile("(\n… [0-9]+ bytes are left out …\n)".encode())
+#: Written by a runner behind the beginning of a message that is too long.
+_CUT = "… (cut, "
+#: Letters of any case are found, as long as they are ASCII: a text keeps its length then.
+_LOWER = str.maketrans({letter: letter.lower() for letter in string.ascii_uppercase})
 
 
 class Redaction:
     """
-    Puts stars in the place of secrets, as they are and as they are written in URLs and JSON.
+    Puts stars in the place of secrets: as they are, and as URLs, JSON and base64 have them.
+
+    It searches for each form by itself: to compile a pattern of a long secret takes longer than to search a long answer.
 
     Args:
         secrets: Their values. `repr` shows none.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
-        pattern = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
-        self._text = re.compile(pattern, re.IGNORECASE) if forms else None
-        self._data = re.compile(pattern.encode(errors="surrogateescape"), re.IGNORECASE) if forms else None
+        self._secrets = [secret for secret in secrets if len(secret) >= _SHORTEST]
 
     def __repr__(self) -> str:
         return "<Redaction>"
 
     def text(self, text: str) -> str:
         """The text without them."""
-        return self._text.sub("***", text) if self._text else text
+        if text:
+            text = _masked(text, self._forms, lambda some: some.translate(_LOWER), _STARS)
+        head, mark, tail = text.partition(_CUT)
+        return _without_beginning(head, self._forms, _STARS) + mark + tail if mark else text
 
     def data(self, data: bytes) -> bytes:
         """The bytes without them."""
-        return self._data.sub(b"***", data) if self._data else data
+        return _masked(data, self._encoded, bytes.lower, _STARS.encode()) if data else data
+
+    def beginning(self, data: bytes, *, keep: int, size: int) -> bytes:
+        """
+        The beginning of some bytes, without secrets and without the beginning of one that the cut would leave.
+
+        Args:
+            data: As many as there are.
+            keep: How many are kept at most.
+            size: How many there were.
+        """
+        some = data[: keep + max(map(len, self._encoded), default=0)]
+        taken, some = len(some), self.data(some)
+        return (_without_beginning(some, self._encoded, _STARS.encode()) if size > taken else some)[:keep]
+
+    def output(self, data: bytes) -> bytes:
+        """Output of a job without them; of a long one its runner has left out the middle, and may have cut a secret."""
+        head, mark, tail = [*_LEFT_OUT.split(data, maxsplit=1), b"", b""][:3]
+        if not mark:
+            return self.data(data)
+        head = _without_beginning(self.data(head), self._encoded, _STARS.encode())
+        return head + mark + _without_end(self.data(tail), self._encoded)
 
     def json_text(self, text: str) -> str:
         """
@@ -42,7 +75,7 @@ class Redaction:
         Raises:
             ValueError: it is more than can be searched.
         """
-        if self._text is None:
+        if not self._secrets:
             return text
         try:
             return json.dumps(self.json(json.loads(text)))
@@ -51,7 +84,7 @@ class Redaction:
 
     def json(self, value: Any) -> Any:
         """A value of JSON without them, in keys and numbers too."""
-        if self._text is None:
+        if not self._secrets:
             return value
         match value:
             case str():
@@ -60,13 +93,84 @@ class Redaction:
                 return [self.json(item) for item in value]
             case dict():
                 return {self.text(key): self.json(item) for key, item in value.items()}
-            case int() | float() if self._text.search(json.dumps(value)):
-                return "***"
+            case int() | float() if (text := json.dumps(value)) != self.text(text):
+                return _STARS
             case _:
                 return value
 
+    @cached_property
+    def _forms(self) -> list[str]:
+        """The longest first: of secrets that begin alike it goes whole."""
+        return sorted({form.translate(_LOWER) for secret in self._secrets for form in _forms(secret)}, key=len, reverse=True)
 
-def _forms(secret: str) -> Iterable[str]:
+    @cached_property
+    def _encoded(self) -> list[bytes]:
+        return [form.encode(errors="surrogateescape") for form in self._forms]
+
+
+def _masked(text: AnyStr, forms: Iterable[AnyStr], lower: Callable[[AnyStr], AnyStr], stars: AnyStr) -> AnyStr:
+    lowered = lower(text)
+    for form in forms:
+        if (found := lowered.find(form)) < 0:
+            continue
+        parts: list[AnyStr] = []
+        at = 0
+        while found >= 0:
+            parts += [text[at:found], stars]
+            at = found + len(form)
+            found = lowered.find(form, at)
+        parts.append(text[at:])
+        text = text[:0].join(parts)
+        lowered = lower(text)
+    return text
+
+
+def _without_beginning(text: AnyStr, forms: Iterable[AnyStr], stars: AnyStr) -> AnyStr:
+    """The text without the beginning of a secret at its end."""
+    for form in forms:
+        for length in range(min(len(form), len(text)), _SHORTEST - 1, -1):
+            if text.endswith(form[:length]):
+                return text[:-length] + stars
+    return text
+
+
+def _without_end(text: bytes, forms: Iterable[bytes]) -> bytes:
+    """The text without the end of a secret at its beginning."""
+    for form in forms:
+        for length in range(min(len(form), len(text)), _SHORTEST - 1, -1):
+            if text.startswith(form[-length:]):
+                return _STARS.encode() + text[length:]
+    return text
+
+
+def _forms(secret: str) -> Iterator[str]:
     yield secret
-    with_escapes = (quote(secret, safe=""), quote(secret), quote_plus(secret), json.dumps(secret)[1:-1])
-    yield from (form for form in with_escapes if form != secret)
+    yield from _quoted(secret)
+    yield from _in_json(secret)
+    yield from _in_base64(secret.encode(errors="surrogatepass"))
+
+
+def _quoted(secret: str) -> Iterator[str]:
+    data = secret.encode(errors="surrogatepass")
+    yield from (quote(data, safe=""), quote(data), quote_plus(data))
+
+
+def _in_json(secret: str) -> Iterator[str]:
+    for is_ascii in (True, False):
+        text = json.dumps(secret, ensure_ascii=is_ascii)[1:-1]
+        yield text
+        yield text.replace("/", r"\/")
+
+
+def _in_base64(data: bytes) -> Iterator[str]:
+    """
+    The part that does not depend on what stands before and after: a secret is often behind a name and a colon.
+
+    Of a short one that is too little: it would be found everywhere.
+    """
+    if len(data) < 2 * _SHORTEST:
+        return
+    for before in range(3):
+        first, last = -(-before * 8 // 6), (before + len(data)) * 8 // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(bytes(before) + data).decode()[first:last]

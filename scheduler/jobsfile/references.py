@@ -50,6 +50,10 @@ class References:
         value = self._environ.get(name)
         if value is None:
             raise Unresolved(f"secret {shorten(name)} not found", hint=f"set the environment variable {shorten(name)} for tminus")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Unresolved(f"secret {shorten(name)} is not UTF-8", hint="write it as text, such as base64") from None
         return value
 
     def _file(self, name: str) -> str:

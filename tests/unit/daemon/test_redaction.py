@@ -1,5 +1,8 @@
 """Secrets that come back: as they are, in URLs, in JSON, in any case."""
 
+import base64
+import re
+import timeit
 from urllib.parse import quote
 
 import pytest
@@ -18,6 +21,53 @@ def test_it_is_found_as_it_is_and_as_a_url_has_it(echoed: str) -> None:
 
 def test_it_is_found_as_json_has_it() -> None:
     assert Redaction(['pass"word']).data(rb'{"key": "pass\"word"}') == b'{"key": "***"}'
+
+
+@pytest.mark.parametrize(
+    "echoed",
+    [
+        r"""pä\/"s""",
+        r"""p\u00e4\/\"s""",
+        r"""p\u00E4/\"s""",
+        "p%C3%A4%2F%22s",
+        "p%c3%a4%2f%22s",
+        r"""pä/\"s""",
+    ],
+)
+def test_other_forms_of_json_and_urls_are_found(echoed: str) -> None:
+    assert Redaction(['pä/"s']).text(f"<{echoed.replace(chr(92) + '/' + chr(34), chr(92) + '/' + chr(92) + chr(34))}>") == "<***>"
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "user:"])
+def test_it_is_found_in_base64_whatever_stands_before_it(before: str) -> None:
+    secret = "s3cret-of-some-length"
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        text = Redaction([secret]).text(encode(f"{before}{secret}:more".encode()).decode())
+        assert "***" in text
+        assert len(text) <= 20
+
+
+def test_of_what_is_cut_no_beginning_of_a_secret_is_left() -> None:
+    redaction, body = Redaction(["a-long-secret"]), b"x" * 10 + b"a-long-secret" + b"y" * 100
+    for keep in range(10, 30):
+        assert b"a-lo" not in redaction.beginning(body, keep=keep, size=len(body))
+        assert b"a-lo" not in redaction.beginning(body[:keep], keep=keep, size=len(body))
+
+
+def test_of_an_output_whose_middle_is_left_out_no_end_of_a_secret_is_left() -> None:
+    left_out = "\n… 7 bytes are left out …\n".encode()
+    output = Redaction(["a-long-secret"]).output(b"head a-long-se" + left_out + b"-secret tail")
+    assert output == b"head ***" + left_out + b"*** tail"
+
+
+def test_it_costs_no_more_than_some_searches() -> None:
+    """200 jobs with tokens of 2 KiB, and a long answer: a pattern of such a token takes longer than both."""
+    tokens = ["".join(chr(33 + (number * 7 + at * 11) % 90) for at in range(2048)) for number in range(200)]
+    body = b"an answer without any secret, " * (1 << 19)
+    pattern = min(timeit.repeat(lambda: re.compile(re.escape(tokens[0])), setup=re.purge, number=1, repeat=3))
+    assert min(timeit.repeat(lambda: [Redaction([token]) for token in tokens], number=1, repeat=3)) < 10 * pattern
+    search = min(timeit.repeat(lambda: body.find(b"~ not in it ~"), number=1, repeat=3))
+    assert min(timeit.repeat(lambda: Redaction(["hunter2-and-more"]).data(body), number=1, repeat=3)) < 100 * search
 
 
 def test_of_secrets_that_begin_alike_the_longest_goes_whole() -> None:
