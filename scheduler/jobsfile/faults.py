@@ -68,6 +68,23 @@ def not_yet(what: str = "", *, hint: str, on_key: bool = False) -> Wrong:
     return Wrong(Fault(words=words, joint=": " if what else " ", hint=hint, on_key=on_key))
 
 
+#: Keys that other programs have, and what is written here instead.
+_INSTEAD = {
+    "command": "tminus starts no shell commands; it calls http:, flask: and call: (Python)",
+    "cron": 'write schedule: {cron: "30 11 * * *"}',
+    "every": "write schedule: {every: 5m}",
+    "at": 'write schedule: {at: "11:30"}',
+    "url": "write http: {url: https://HOST/PATH}",
+    "method": "write it under http:",
+    "headers": "write it under http:",
+    "enabled": "write suspend: true for a job that is not to be due",
+    "disabled": "write suspend: true for a job that is not to be due",
+    "depends_on": "write then: [{callback: {run: JOB}}] in the job that it follows",
+    "verify": "write tls: {insecure: true}",
+    "data": "write form: or body:",
+}
+
+
 def unknown_key(path: Path, known: Mapping[str, bool]) -> Fault:
     """
     A key that the language does not have.
@@ -76,8 +93,10 @@ def unknown_key(path: Path, known: Mapping[str, bool]) -> Fault:
         path: Of that key.
         known: The keys there are, and whether this version has them.
     """
-    near = nearest(str(path[-1]), known)
-    hint = f"did you mean {near}?" if near else f"there are: {', '.join(sorted(key for key in known if known[key]))}"
+    key = str(path[-1])
+    near = None if key in _INSTEAD else nearest(key, known)
+    listed = f"there are: {', '.join(sorted(key for key in known if known[key]))}"
+    hint = f"did you mean {near}?" if near else _INSTEAD.get(key, listed)
     return Fault(words=f"unknown key {quoted(path[-1])}", path=path, hint=hint, on_key=True, of_owner=True, meant=near)
 
 

@@ -9,6 +9,8 @@ from scheduler.errors import UsageError, quoted
 from scheduler.instants import LATEST_NS, duration_ns, parse_rfc3339, to_datetime, to_ns
 
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 _CLOCK = re.compile(r"(\d\d):(\d\d)(?::(\d\d))?")
 
 
@@ -20,7 +22,7 @@ def parse_time(text: str, *, zone: ZoneInfo, now_ns: int, is_past: bool = False)
         text: As written.
         zone: In which `11:30` is meant.
         now_ns: Wall clock.
-        is_past: `11:30` is the last one, else the next.
+        is_past: `11:30` is the last one, else the next. A date, `yesterday`, `today` and `1d` are times then, too.
 
     Raises:
         UsageError: it is none of those.
@@ -40,6 +42,8 @@ def _parsed(text: str, zone: ZoneInfo, now_ns: int, *, is_past: bool) -> int:
         return _nearest(match, zone, now_ns, is_past=is_past)
     with contextlib.suppress(ValueError):
         return parse_rfc3339(text)
+    if is_past and (found := _past(text, zone, now_ns)) is not None:
+        return found
     try:
         if not _LOCAL.fullmatch(text):
             raise ValueError
@@ -47,6 +51,19 @@ def _parsed(text: str, zone: ZoneInfo, now_ns: int, *, is_past: bool) -> int:
     except (ValueError, OverflowError):
         hint = "2026-11-20T11:30:00Z, now, +90s, -90s; 11:30, or 2026-11-20T11:30, in the file's zone"
         raise UsageError(f"{quoted(text)} is not a time", hint=hint) from None
+
+
+def _past(text: str, zone: ZoneInfo, now_ns: int) -> int | None:
+    """The begin of a day, or an instant this long ago."""
+    if (duration := duration_ns(text)) is not None:
+        return now_ns - duration
+    with contextlib.suppress(ValueError, OverflowError):
+        if text in _DAYS_AGO:
+            date = to_datetime(now_ns, zone).date() - timedelta(days=_DAYS_AGO[text])
+            return to_ns(datetime.combine(date, time(), zone))
+        if _DATE.fullmatch(text):
+            return to_ns(datetime.fromisoformat(text).replace(tzinfo=zone))
+    return None
 
 
 def _nearest(match: re.Match[str], zone: ZoneInfo, now_ns: int, *, is_past: bool) -> int:

@@ -48,7 +48,8 @@ def validate(invocation: Invocation, file: str | None) -> int:
         output.json({"valid": not errors, "errors": errors, "warnings": warnings})
     else:
         print_problems(output, [*loaded.warnings, *loaded.errors])
-        about = f"{len(loaded.definitions.jobs)} jobs, " if loaded.definitions else ""
+        count = len(loaded.definitions.jobs) if loaded.definitions else 0
+        about = f"{count} job{'' if count == 1 else 's'}, " if loaded.definitions else ""
         output.line(f"{invocation.path}: {about}{summary(loaded.errors, loaded.warnings)}")
     return 2 if loaded.errors else 0
 

@@ -27,7 +27,8 @@ def status(invocation: Invocation) -> int:
     try:
         ledger = invocation.open_ledger()
     except NoLedger as error:
-        raise DaemonNeeded(f"no daemon on this ledger: {error.message}", hint="tminus daemon starts one") from None
+        hint = "tminus daemon starts one" if error.message.startswith("no ledger at ") else error.hint
+        raise DaemonNeeded(f"no daemon on this ledger: {error.message}", hint=hint) from None
     found = look(ledger, _definitions(invocation), now_ns=now_ns)
     if output.as_json:
         output.json(found.as_json())

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.instants import MS, SECOND, duration_ns
-from scheduler.jobsfile import crons, times, urls, zones
+from scheduler.jobsfile import crons, language, times, urls, zones
 from scheduler.jobsfile.faults import Wrong
 from scheduler.jobsfile.http_syntax import HEADER_NAME, HEADER_VALUE, METHOD, STATUS, VERSION
 from scheduler.jobsfile.setting_kinds import FILE_VERSION, LEAD, LEDGER, ONE_ATTEMPT, PARAM_NAME
+from scheduler.jobsfile.validation import validated
 from scheduler.jobsfile.values import Kind, auto_or, built_in_only, duration, integer, size, size_bytes, word
 from tests.unit.jobsfile.jobs_text import PATIENT
 
@@ -172,3 +173,17 @@ def test_what_is_no_zone(name: str) -> None:
     with pytest.raises(Wrong) as raised:
         zones.ZONE.parse(name)
     assert raised.value.faults[0].words == "time zone must be an IANA Area/City name or UTC"
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [("command", "no shell commands"), ("cron", "schedule: {cron:"), ("url", "http: {url:"), ("enabled", "suspend: true")],
+)
+def test_a_key_of_other_programs_gets_what_is_written_here(key: str, hint: str) -> None:
+    (fault,) = validated(language.Job, {key: "x"}).faults
+    assert hint in fault.hint
+
+
+def test_a_key_that_is_nearly_right_gets_a_suggestion() -> None:
+    (fault,) = validated(language.Job, {"shedule": "x"}).faults
+    assert fault.hint == "did you mean schedule?"

@@ -40,6 +40,27 @@ def test_a_time_of_day_is_the_last_one_where_the_past_is_meant() -> None:
     assert parsed("12:00", is_past=True) == "2026-11-19T11:00:00Z"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-19", "2026-11-18T23:00:00Z"),
+        ("yesterday", "2026-11-18T23:00:00Z"),
+        ("today", "2026-11-19T23:00:00Z"),
+        ("1d", "2026-11-19T10:30:05Z"),
+    ],
+)
+def test_days_where_the_past_is_meant(text: str, expected: str) -> None:
+    assert parsed(text, is_past=True) == expected
+    with pytest.raises(UsageError):
+        parsed(text)
+
+
+@pytest.mark.parametrize("text", ["2026-11-31", "9999-99-99", "99999999d"])
+def test_what_is_no_day_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parsed(text, is_past=True)
+
+
 @pytest.mark.parametrize("text", ["", "noon", "25:00", "11:60", "+", "+soon", "2026-11-20", "2026-11-31T11:30"])
 def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     with pytest.raises(UsageError) as refused:
