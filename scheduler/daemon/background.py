@@ -45,6 +45,8 @@ _REST_NS = 5 * SECOND
 #: When nothing has run for so long, what runs were given goes from the ledger's log, too.
 _QUIET_NS = 2 * SECOND
 _RETRY_S = 0.5
+#: For its thread to end: it may wait for a locked ledger.
+_END_S = 0.5
 
 
 class Background:
@@ -115,7 +117,7 @@ class Background:
         self._wake.set()
         self._thread.join(timeout_s)
         self._abandoned.set()
-        self._thread.join()
+        self._thread.join(_END_S)
 
     def _apps(self) -> Sequence[App]:
         """Those with a name under `apps:`."""

@@ -95,7 +95,7 @@ class Chains:
         self._wake.set()
         self._thread.join(timeout_s)
         self._steps.abandoned.set()
-        self._thread.join()
+        self._thread.join(5 * _LOOK_S)  # it may wait for a locked ledger
 
     def _begin(self, ids: Sequence[OccurrenceId] | None) -> None:
         with self._beginning:

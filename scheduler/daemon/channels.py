@@ -212,7 +212,6 @@ class Runner:
         self.name = f"python-{app.name if app else 'call'}{'-isolated' if isolates else ''}@{host}"
         self.board = board
         self.code: Sequence[CodeJob] | None = None  #: None until one has said it
-        self.has_spoken = threading.Event()  #: so, or that it cannot
         self._heard = heard
         self._app = app
         self._folder = folder
@@ -221,34 +220,26 @@ class Runner:
         self._slots = 0
 
     def start(self) -> "subprocess.Popen[bytes]":
-        try:
-            return subprocess.Popen(
-                command_of(self._app, self._verb, str(self.board.descriptor)),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr_of_executors(),
-                pass_fds=[self.board.descriptor],
-                env=environment_of(self._app, self._folder),
-                cwd=self._app.directory if self._app else self._folder,
-                start_new_session=True,  # what its jobs fork ends with it
-            )
-        except OSError:
-            self.has_spoken.set()
-            raise
+        return subprocess.Popen(
+            command_of(self._app, self._verb, str(self.board.descriptor)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr_of_executors(),
+            pass_fds=[self.board.descriptor],
+            env=environment_of(self._app, self._folder),
+            cwd=self._app.directory if self._app else self._folder,
+            start_new_session=True,  # what its jobs fork ends with it
+        )
 
     def unsendable(self, arm: python_wire.Arm, why: str) -> Mapping[int, str]:
         return unsendable({one.index: partial(python_wire.encode, replace(arm, works=[one])) for one in arm.works}, why)
 
     def read(self, stream: BinaryIO) -> Iterator[python_wire.Report]:
-        try:
-            for report in python_wire.read_reports(stream):
-                if isinstance(report, python_wire.Hello) and not report.error and self._app:
-                    self.code = said_by(self._app, report.jobs)
-                    self._heard()
-                self.has_spoken.set()
-                yield report
-        finally:
-            self.has_spoken.set()
+        for report in python_wire.read_reports(stream):
+            if isinstance(report, python_wire.Hello) and not report.error and self._app:
+                self.code = said_by(self._app, report.jobs)
+                self._heard()
+            yield report
 
     def arm(
         self,

@@ -59,38 +59,77 @@ class Executors:
         """
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold secrets, a runner's, too
         self._lanes.start()
-        self.adopt(definitions, jobs, fresh or {})
+        self.adopt(definitions, self.complete(definitions, fresh or {}, jobs))
         self._lanes.wait_until_ready()
 
     def fresh(self, apps: Iterable[App], folder: str) -> Runners:
-        """Runners for these applications, each imported anew, that are nobody's yet: to `adopt`, or to `discard`."""
-        return {(key := RunnerKey(app.name)): self._start(key, app, folder) for app in apps}
-
-    def discard(self, runners: Runners) -> None:
-        """End them; nobody has given them anything to do."""
-        for runner in runners.values():
-            runner.stop()
-
-    def adopt(self, definitions: Definitions, jobs: Iterable[Job], having: Runners | None = None) -> None:
         """
-        Take runners for these jobs.
+        Start runners for these applications, each imported anew. They are in use once they are in `adopt`; until then `discard`
+        ends them.
+
+        Raises:
+            OSError: one of them cannot be started, such as for want of descriptors; none of them runs then.
+        """
+        return self._all_of({}, {RunnerKey(app.name): app for app in apps}, folder)
+
+    def complete(self, definitions: Definitions, having: Runners | None, jobs: Iterable[Job] | None = None) -> Runners:
+        """
+        Start what these definitions need besides, and nothing is replaced yet: as for `fresh`.
 
         Args:
-            having: Started before; what the jobs need besides is started now. None: those that are there.
+            having: Started before; None: those in use.
+            jobs: Those that are to run; None: all.
+
+        Raises:
+            OSError: as for `fresh`; what was started before runs on.
         """
-        folder = str(Path(definitions.paths[0]).resolve().parent)
         with self._lock:
-            before = self._runners
-        runners = dict(before if having is None else having)
-        for key in dict.fromkeys(key for job in jobs for key in job.runners if key not in runners):
-            runners[key] = self._start(key, definitions.apps[key.app] if key.app else None, folder)
-        gone = [runner for key, runner in before.items() if runners.get(key) is not runner]
+            having = self._runners if having is None else having
+        keys = dict.fromkeys(key for job in jobs or definitions.jobs.values() for key in job.runners if key not in having)
+        return self._all_of(
+            having, {key: definitions.apps[key.app] if key.app else None for key in keys}, _folder_of(definitions)
+        )
+
+    def discard(self, runners: Runners) -> None:
+        """End those of these that are not in use; nobody has given them anything to do."""
         with self._lock:
-            self._apps, self._folder = definitions.apps, folder
-            self._runners = runners
+            unused = [runner for key, runner in runners.items() if self._runners.get(key) is not runner]
+            unused = [runner for runner in unused if runner not in self._retired]
+        for runner in unused:
+            runner.kill()
+        for runner in unused:
+            runner.stop()
+
+    def adopt(self, definitions: Definitions, runners: Runners) -> None:
+        """Use these from now on. Those in use that are not among them end once they have nothing left to do."""
+        with self._lock:
+            self._apps, self._folder = definitions.apps, _folder_of(definitions)
+            before, self._runners = self._runners, runners
+            gone = [runner for key, runner in before.items() if runners.get(key) is not runner]
             self._retired = [*(runner for runner in self._retired if not runner.is_over), *gone]
         for runner in gone:
             runner.retire()
+
+    def why_not(self, runners: Runners) -> str:
+        """Return why these cannot replace those in use: one does not work, and there is none in use that does not either."""
+        with self._lock:
+            before = self._runners
+        for key, runner in runners.items():
+            old = before.get(key)
+            if runner.broken and not (old and old.broken):
+                return f"{_place_of(key)}: {runner.broken}"
+            if not runner.known.is_set() and old and old.known.is_set() and not old.broken:
+                return f"{_place_of(key)}: it is still being imported"
+        return ""
+
+    def replace_working(self, runners: Runners) -> bool:
+        """Whether one of these has not said whether it works, and is to replace one that does."""
+        with self._lock:
+            before = self._runners
+        return any(
+            not runner.known.is_set() and key in before and before[key].known.is_set() and not before[key].broken
+            for key, runner in runners.items()
+        )
 
     def code(self, runners: Runners | None = None) -> dict[str, Sequence[CodeJob]]:
         """What these runners, or those in use, have said of the jobs in their application's code; by application."""
@@ -103,14 +142,20 @@ class Executors:
             if app and isinstance(channel, Runner) and channel.code is not None
         }
 
-    def has_spoken(self, runners: Runners, timeout_s: float) -> bool:
-        """Whether each of them has said by then what it has to say, be it that its application does not import."""
+    def have_spoken(self, runners: Runners, timeout_s: float) -> bool:
+        """Whether each of them has said by then what it has to say, or that its application does not work."""
         until_ns = self._clock.monotonic_ns() + round(timeout_s * SECOND)
-        return all(
-            runner.channel.has_spoken.wait(max(until_ns - self._clock.monotonic_ns(), 0) / SECOND)
-            for runner in runners.values()
-            if isinstance(runner.channel, Runner)
-        )
+        return all(runner.known.wait(max(until_ns - self._clock.monotonic_ns(), 0) / SECOND) for runner in runners.values())
+
+    def _all_of(self, having: Runners, apps: Mapping[RunnerKey, App | None], folder: str) -> Runners:
+        runners = dict(having)
+        try:
+            for key, app in apps.items():
+                runners[key] = self._start(key, app, folder)
+        except BaseException:
+            self.discard({key: runner for key, runner in runners.items() if key in apps})
+            raise
+        return runners
 
     def alone(self, key: RunnerKey) -> Supervisor:
         """
@@ -192,9 +237,27 @@ class Executors:
             runner.is_well()  # who writes to it, and waits, hears that it is replaced
         return self._lanes.is_well()
 
+    def kill(self) -> None:
+        """Kill them all, with what their jobs have forked; returns at once."""
+        for supervisor in self._all:
+            supervisor.kill()
+
     def stop(self) -> None:
         """End them all; what they still run is lost."""
-        with self._lock:
-            runners = [*self._runners.values(), *self._retired]
-        for supervisor in (self._lanes, *runners):
+        self.kill()
+        for supervisor in self._all:
             supervisor.stop()
+
+    @property
+    def _all(self) -> Sequence[Supervisor]:
+        with self._lock:
+            return [self._lanes, *self._runners.values(), *self._retired]
+
+
+def _folder_of(definitions: Definitions) -> str:
+    return str(Path(definitions.paths[0]).resolve().parent)
+
+
+def _place_of(key: RunnerKey) -> str:
+    """Where a runner comes from, for people."""
+    return f"apps.{key.app}" if key.app else "functions without an application"

@@ -51,10 +51,10 @@ class Inbox:
         """Start looking."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Take nothing more; what is asked for from now on waits for the next start."""
+    def stop(self, timeout_s: float) -> None:
+        """Take nothing more; what is asked for from now on waits for the next start. A locked ledger is waited for this long."""
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(timeout_s)
 
     def _watch(self) -> None:
         while not self._stopping.is_set():

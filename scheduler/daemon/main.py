@@ -1,11 +1,10 @@
-"""The daemon: the order of start, ready, reload and stop; signals."""
+"""The daemon: the order of start, ready and stop."""
 
 import contextlib
 import queue
-import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 from typing import TypeVar
@@ -14,19 +13,18 @@ import structlog
 
 from scheduler.clock import Clock
 from scheduler.daemon import systemd
-from scheduler.daemon.executors import Runners
 from scheduler.daemon.file_watch import FileWatch
+from scheduler.daemon.foreground import Foreground, Stopping, aside, is_done
 from scheduler.daemon.pulse import Pulse
+from scheduler.daemon.reloads import Reloads
 from scheduler.daemon.service import Service
-from scheduler.errors import LedgerAway, LedgerError, TminusError
+from scheduler.errors import LedgerAway, TminusError
 from scheduler.instants import SECOND
-from scheduler.jobsfile.load import JobsFile, Loaded
-from scheduler.jobsfile.problems import Problem
+from scheduler.jobsfile.load import JobsFile
 from scheduler.ledger import instances
 from scheduler.ledger.engine import Ledger, bring_up_to_date
 from scheduler.ledger.instances import Instance
 from scheduler.ledger.lock import Lock, lock_of
-from scheduler.model.code import CodeJob, updated
 from scheduler.model.definitions import Definitions, Reload
 from scheduler.operations.published_ledger import Publication
 
@@ -35,25 +33,18 @@ log = structlog.get_logger()
 _Found = TypeVar("_Found")
 
 _WAIT_S = 1.0
-_LOOK_S = 0.1
 #: Between two tries for the ledger's lock.
 _LOCK_S = 0.2
 #: What is waited for is said this often.
 _SAY_NS = 60 * SECOND
-#: Ready means that `run-now` knows the jobs in the code, too; it waits as long itself for its request to be taken. An import that
-#: takes longer makes nobody wait: its jobs come when it is done.
-_CODE_NS = 5 * SECOND
+#: For what is left to do after the last outcomes are written.
+_LAST_S = 0.5
 #: Who writes gives the GIL back with each statement, and gets it again after this: web workers wait for the end of it.
 _SWITCH_S = 0.0005
-_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Locked(TminusError):
     """Another daemon runs jobs on this ledger."""
-
-
-class _Stopped(BaseException):
-    """SIGTERM or SIGINT, before anything has begun."""
 
 
 class _Wake(Enum):
@@ -66,7 +57,7 @@ class _Wake(Enum):
 
 class Daemon:
     """
-    Runs until SIGTERM or SIGINT; SIGHUP reads the jobs file again. Belongs to the main thread, and sets its signal handlers.
+    Runs until SIGTERM or SIGINT; SIGHUP reads the jobs file again. Its methods but `run` belong to a thread that `run` starts.
 
     Args:
         file: The jobs file.
@@ -86,8 +77,7 @@ class Daemon:
         self._wakes: queue.SimpleQueue[_Wake] = queue.SimpleQueue()
         self._stopping = False
         self._is_starting = True
-        self._is_broken = False
-        self._rejected: Sequence[CodeJob] | None = None  #: said by runners, and not valid
+        self._service: Service | None = None
         self._files = FileWatch(lambda: self._wakes.put(_Wake.CHANGED))
 
     def run(self) -> int:
@@ -98,12 +88,20 @@ class Daemon:
         Raises:
             Locked: another daemon holds the ledger.
         """
+        return Foreground(
+            self._clock,
+            stop=self._ask_to_stop,
+            reload=lambda: self._wakes.put(_Wake.RELOAD),
+            has_begun=lambda: not self._is_starting,
+            grace_ns=lambda: self._in_force.daemon.shutdown_grace_ns,
+            kill=lambda: self._service.station.executors.kill() if self._service else None,
+        ).run(self._run)
+
+    def _run(self) -> int:
         sys.setswitchinterval(_SWITCH_S)
-        lock: Lock | None = None
+        self._ledger = self._patiently(self._open_ledger)
+        lock = lock_of(self._ledger, goes_first=True)
         try:
-            self._listen()
-            self._ledger = self._patiently(self._open_ledger)
-            lock = lock_of(self._ledger, goes_first=True)
             self._patiently(partial(self._take, lock))
             bring_up_to_date(self._ledger)
             self._is_starting = False
@@ -114,25 +112,16 @@ class Daemon:
                 if not publication.is_published:
                     log.warning("commands are not told which ledger this daemon uses: too many daemons use this jobs file")
                 return self._serve(lock)
-        except _Stopped:
-            return 0
         finally:
-            if lock is not None:
-                lock.release()
+            lock.release()
 
-    def _listen(self) -> None:
-        def stop(_number: int, _frame: object) -> None:
-            # A second one, of either kind, means: now. The ledger bears it, as it bears kill -9.
-            for number in _STOPS:
-                signal.signal(number, signal.SIG_DFL)
-            self._stopping = True
-            self._wakes.put(_Wake.STOP)
-            if self._is_starting:  # nothing has begun; whatever it waits for, it waits no longer
-                raise _Stopped
+    def _ask_to_stop(self) -> None:
+        self._stopping = True
+        self._wakes.put(_Wake.STOP)
 
-        for number in _STOPS:
-            signal.signal(number, stop)
-        signal.signal(signal.SIGHUP, lambda _number, _frame: self._wakes.put(_Wake.RELOAD))
+    @property
+    def _in_force(self) -> Definitions:
+        return self._service.station.definitions if self._service else self._definitions
 
     def _patiently(self, action: Callable[[], _Found]) -> _Found:
         """Do it; wait for the ledger's database, which may start after this daemon."""
@@ -188,87 +177,37 @@ class Daemon:
         instance = instances.register(ledger, kind="daemon", config_version=version, now_ns=clock.wall_ns())
         heard = partial(self._wakes.put, _Wake.HEARD)
         service = Service(ledger, self._definitions, clock=clock, instance=instance, since_ns=self._since_ns, heard=heard)
+        self._service = service
+        reloads = Reloads(service, self._file, is_stopping=lambda: self._stopping, reloaded=partial(self._watch_files, service))
         fresh = service.station.executors.fresh(self._file.apps.values(), self._file.folder)
         service.start(fresh)
         pulse = Pulse(service, lock, lost=lambda: self._wakes.put(_Wake.LOST))
         pulse.start()
         self._watch_files(service)
-        self._await_code(service, fresh)
-        self._hear(service)
+        with contextlib.suppress(Stopping):
+            reloads.await_code(fresh)
+            reloads.hear()
         systemd.notify("READY=1", f"STATUS={service.status()}")
         definitions = service.station.definitions
         log.info("ready", jobs=len(definitions.jobs), config_version=definitions.version, ledger=repr(ledger.url))
         while (wake := self._next_wake(_WAIT_S)) not in (_Wake.STOP, _Wake.LOST):
-            if wake in (_Wake.RELOAD, _Wake.CHANGED):
-                self._reload(service, is_asked_for=wake is _Wake.RELOAD)
-            else:
-                self._hear(service)
+            with contextlib.suppress(Stopping):  # that wakes the next turn
+                if wake in (_Wake.RELOAD, _Wake.CHANGED):
+                    reloads.reload(is_asked_for=wake is _Wake.RELOAD)
+                else:
+                    reloads.hear()
         systemd.notify("STOPPING=1")
         pulse.announce_stop()
         self._files.stop()
         well = service.stop(at_once=wake is _Wake.LOST)
-        pulse.stop()
+        pulse.stop(_LAST_S)
         if wake is _Wake.LOST:
             log.error("ended: another process runs jobs on the ledger now")
             return 1
-        instances.stopped(ledger, instance, clock.wall_ns())
+        # Aside: the ledger may be locked.
+        is_done(aside(lambda: instances.stopped(ledger, instance, clock.wall_ns()), name="stopped"), _LAST_S)
         log.info("stopped") if well else log.error("stopped, and not all outcomes could be written")
         return 0 if well else 1
-
-    def _reload(self, service: Service, *, is_asked_for: bool) -> None:
-        """Take the jobs file and the applications' code as they are now; a bad one keeps the old ones running, and says why."""
-        systemd.reloading(self._clock.monotonic_ns())
-        file, before, executors = JobsFile(self._file.path), service.station.definitions, service.station.executors
-        loaded = file.load(before.code)
-        if is_asked_for or self._rejected is not None or loaded.definitions is None or _differ(loaded.definitions, before):
-            fresh = executors.fresh(file.apps.values(), file.folder)
-            self._await_code(service, fresh)
-            code = updated(before.code, executors.code(fresh))
-            if code != before.code:
-                loaded = file.load(code)
-            if self._adopt(service, loaded, code, fresh):
-                self._file = file
-                self._watch_files(service)
-            else:
-                executors.discard(fresh)
-        elif self._is_broken:
-            log.info("the jobs file is valid again", config_version=before.version)
-            self._is_broken = False
-            service.rejected = None
-        systemd.notify("READY=1", f"STATUS={service.status()}")
-
-    def _hear(self, service: Service) -> None:
-        """Take what the runners have said since of the jobs in their applications' code, where that is something new."""
-        known = service.station.definitions.code
-        code = updated(known, service.station.executors.code())
-        file_is_broken = self._is_broken and self._rejected is None  # then nothing new comes into force, and status says why
-        if code not in (known, self._rejected) and not file_is_broken:
-            self._adopt(service, self._file.load(code), code, None)
-
-    def _adopt(self, service: Service, loaded: Loaded, code: Sequence[CodeJob], fresh: Runners | None) -> bool:
-        if loaded.definitions is None:
-            log.error("the jobs file is not valid, the old one stays in force", errors=len(loaded.errors))
-            for problem in loaded.errors:
-                log.error("jobs file", at=_place(problem), problem=problem.message, hint=problem.hint)
-            self._is_broken, self._rejected = True, code if code != service.station.definitions.code else None
-            at = f"{_place(loaded.errors[0])}: {loaded.errors[0].message}"
-            service.rejected = f"the jobs file is not valid, an old one is in force: {at}"
-            return False
-        try:
-            service.reload(loaded.definitions, fresh)
-        except LedgerError as error:
-            log.error("the ledger does not work, the old jobs file stays in force", error=error.message)
-            return False
-        log.info("reloaded", jobs=len(loaded.definitions.jobs), config_version=loaded.definitions.version)
-        self._is_broken, self._rejected, service.rejected = False, None, None
-        return True
-
-    def _await_code(self, service: Service, runners: Runners) -> None:
-        """Meanwhile all jobs that are known run. What has not been said by then is heard later."""
-        until_ns = self._clock.monotonic_ns() + _CODE_NS
-        while not self._stopping and self._clock.monotonic_ns() < until_ns:
-            if service.station.executors.has_spoken(runners, _LOOK_S):
-                return
 
     def _watch_files(self, service: Service) -> None:
         definitions = service.station.definitions
@@ -283,11 +222,3 @@ class Daemon:
             return self._wakes.get(timeout=timeout_s)
         except queue.Empty:
             return None
-
-
-def _differ(one: Definitions, other: Definitions) -> bool:
-    return (one.version, one.daemon, one.apps) != (other.version, other.daemon, other.apps)
-
-
-def _place(problem: Problem) -> str:
-    return f"{problem.path}:{problem.line}:{problem.column}"

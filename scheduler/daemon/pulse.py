@@ -45,10 +45,10 @@ class Pulse:
         """Tell `status` that the daemon is stopping."""
         self._announces.set()
 
-    def stop(self) -> None:
+    def stop(self, timeout_s: float) -> None:
         """Beat no more."""
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(timeout_s)
 
     def _go_on(self) -> None:
         watchdog_ns = systemd.watchdog_every_ns()

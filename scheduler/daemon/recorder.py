@@ -28,6 +28,8 @@ _MOST = 25
 _REST_S = 0.003
 _RETRY_S = 0.5
 _WITHOUT_DETAILS = "the ledger did not take the details, see the log"
+#: For its thread to end: it may wait for a locked ledger.
+_END_S = 0.5
 
 
 class Recorder:
@@ -73,7 +75,7 @@ class Recorder:
         well = self.flush(timeout_s)
         self._ending.set()
         self._items.put(threading.Event())
-        self._thread.join(timeout_s)
+        self._thread.join(_END_S)
         return well and not self._thread.is_alive()
 
     def _write_all(self) -> None:

@@ -34,7 +34,9 @@ from scheduler.release.gate import Gate
 log = structlog.get_logger()
 
 #: After the shutdown grace, for the last outcomes to be written.
-_LAST_WRITES_S = 10
+_LAST_WRITES_S = 3.0
+#: A thread that has not ended this long after it should have hangs, or waits for a locked ledger.
+_JOIN_S = 1.0
 
 
 class Service:
@@ -117,12 +119,12 @@ class Service:
         self._inbox.start()
         self._clock_watch.start()
 
-    def reload(self, definitions: Definitions, fresh: Runners | None) -> None:
+    def reload(self, definitions: Definitions, runners: Runners) -> None:
         """
         Take other definitions between two batches; what is claimed keeps those that it was claimed under.
 
         Args:
-            fresh: Runners to go on with; None: with those that are there.
+            runners: All that the definitions need.
 
         Raises:
             LedgerError: it could not be written down; the old ones stay in force.
@@ -132,7 +134,7 @@ class Service:
 
         def plan(after: Mapping[str, int]) -> None:
             instances.configured(ledger, self.station.instance, version=definitions.version)
-            self.station.executors.adopt(definitions, definitions.jobs.values(), fresh)
+            self.station.executors.adopt(definitions, runners)
             self.station.definitions = definitions
             self._planner.replan(definitions, after, now_ns=now_ns)
 
@@ -187,7 +189,7 @@ class Service:
         self._chains.leave()
         self._background.leave()
         log.info("stopping", running=self._running(), waits_up_to=f"{grace_ns / SECOND:g} s", at_once="signal again")
-        self._inbox.stop()
+        self._inbox.stop(_JOIN_S)
         self._clock_watch.stop()
         self._planner.stop()
         with self._lock:
@@ -195,14 +197,19 @@ class Service:
         for countdown in countdowns:
             if countdown.planned_at_ns > until_ns:
                 countdown.leave()
+
+        def left_s(more_s: float = 0) -> float:
+            return max((monotonic_until_ns - clock.monotonic_ns()) / SECOND + more_s, 0)
+
         for countdown in countdowns:
-            countdown.join(max(monotonic_until_ns - clock.monotonic_ns(), 0) / SECOND)
+            countdown.join(left_s())
         for countdown in countdowns:
             countdown.abandon()
-            countdown.join()
-        self._background.stop(max(monotonic_until_ns - clock.monotonic_ns(), 0) / SECOND)
-        self._chains.stop(max(monotonic_until_ns - clock.monotonic_ns(), 0) / SECOND)
-        well = self.station.recorder.stop(0 if at_once else _LAST_WRITES_S)
+        for countdown in countdowns:
+            countdown.join(left_s(_JOIN_S))
+        self._background.stop(left_s())
+        self._chains.stop(left_s())
+        well = self.station.recorder.stop(0 if at_once else left_s(_LAST_WRITES_S))
         self.station.executors.stop()
         return well
 

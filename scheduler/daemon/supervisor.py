@@ -24,8 +24,6 @@ _READY_S = 20
 _IMPORT_NS = 60 * SECOND
 #: A process that reads nothing for this long, though there are commands for it, hangs.
 _HANGS_NS = 5 * SECOND
-#: A killed process that has not ended by then is held by the kernel.
-_STOP_S = 2.0
 #: After a death this soon after its start, the next one waits a little.
 _TOO_SOON_NS = 2 * SECOND
 
@@ -58,8 +56,9 @@ class Supervisor:
         self._process: ExecutorProcess | None = None
         self._shards: dict[int, Shard] = {}
         self._broken = ""
+        self._died = ""  #: how, before it was ready
         self._ready = threading.Event()
-        self._known = threading.Event()  #: ready, or broken
+        self.known = threading.Event()  #: it has said that it works, or why not, or has died before
         self._wanted = threading.Event()
         self._stopping = threading.Event()
         self._retiring = False
@@ -75,8 +74,8 @@ class Supervisor:
         Raises:
             TminusError: it does not come up.
         """
-        if not self._known.wait(_READY_S) or self._broken:
-            raise TminusError(f"the executor {self.name} does not start", hint=self._broken or "look at what it says above")
+        if not self.known.wait(_READY_S) or self.broken:
+            raise TminusError(f"the executor {self.name} does not start", hint=self.broken or "look at what it says above")
 
     def kill(self) -> None:
         """End the executor and the processes that its jobs have forked; there will be no other one. Returns at once."""
@@ -85,11 +84,11 @@ class Supervisor:
         if (process := self._process) is not None:
             process.end_session()
 
-    def stop(self, timeout_s: float = _STOP_S) -> None:
-        """End the executor; what it still runs is lost. A process that the kernel holds is waited for at most this long."""
+    def stop(self) -> None:
+        """End the executor; what it still runs is lost. A process that the kernel holds is not waited for."""
         self.kill()
         if self._reader is not None:
-            self._reader.join(timeout_s)
+            self._reader.join(2)
 
     @property
     def is_over(self) -> bool:
@@ -98,8 +97,8 @@ class Supervisor:
 
     @property
     def broken(self) -> str:
-        """Why it does not work, such as an application that cannot be imported; empty if that is not known."""
-        return self._broken
+        """Why it does not work, such as an application that cannot be imported; empty if it works, or that is not known."""
+        return self._broken or self._died
 
     def retire(self) -> None:
         """End the executor once it has no shard; there will be no other one. Returns at once."""
@@ -203,11 +202,8 @@ class Supervisor:
             self._wanted.clear()
             try:
                 process = ExecutorProcess(self.channel.start(), name=self.name, clock=self._clock)
-            except OSError as error:
-                self._is_broken(f"it cannot be started: {error.strerror or error}")
-            except Exception as error:
-                log.exception("executor cannot be started", executor=self.name)
-                self._is_broken(f"it cannot be started: {error}")
+            except Exception as error:  # noqa: BLE001  its env_file may hold anything
+                self._is_broken(f"it cannot be started: {getattr(error, 'strerror', None) or error}")
             else:
                 self._process = process
                 if self._stopping.is_set():  # `kill` may have looked for the process a moment before it was there
@@ -228,6 +224,9 @@ class Supervisor:
             process.kill()
         status = process.wait()
         self._asked(process.pid, python_wire.Gone(pid=process.pid), lambda _answer: None)
+        if not self._ready.is_set():
+            self._died = f"its process ended before it was ready ({how(status)})"
+            self.known.set()
         self._ready.clear()
         self._process = None
         with self._lock:
@@ -265,10 +264,10 @@ class Supervisor:
         if hello.error:
             self._is_broken(hello.error)
             return
-        self._broken = ""
+        self._broken = self._died = ""
         self.may_be_realtime = hello.realtime
         self._ready.set()
-        self._known.set()
+        self.known.set()
         with self._lock:
             waiting = list(self._shards.values())
         for shard in waiting:
@@ -278,7 +277,7 @@ class Supervisor:
         if why != self._broken:
             log.error("executor does not work", executor=self.name, error=why)
         self._broken = why
-        self._known.set()
+        self.known.set()
         with self._lock:
             waiting, self._shards = list(self._shards.values()), {}
         for shard in waiting:
@@ -296,5 +295,5 @@ class Supervisor:
         with self._lock:
             self._stopping.set()
         self._wanted.set()
-        if (process := self._process) is not None:
-            process.finish()
+        if self._process is not None:
+            self._process.finish()

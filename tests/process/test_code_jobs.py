@@ -209,12 +209,12 @@ def test_code_that_is_wrong_at_a_reload_keeps_the_old_one_in_force_until_it_is_r
 
 def test_an_application_that_breaks_keeps_its_jobs_which_say_why_they_fail(tmp_path: Path) -> None:
     with daemon(a_shop(tmp_path), jobs_file()) as running:
-        reload_code(running, "import no_such_module")
-        assert names(running) == ["sync", "tick", "report"]
-        running.wait_for(job="tick", outcome="failed", reason="definition, not sent: shop does not import")
+        (tmp_path / "shop.py").write_text("import no_such_module")
         running.kill()
         running.start()
-        running.wait_for(job="tick", outcome="failed", rows=2)
+        running.wait_for(job="tick", outcome="failed", reason="definition, not sent: shop does not import")
+        assert names(running) == ["sync", "tick", "report"]
+        reload_code(running, "import no_such_module_either")  # there is no runner that works and would be lost
         assert names(running) == ["sync", "tick", "report"]
         reload_code(running, _SHOP)
         (done,) = running.json("run-now", "sync")

@@ -1,5 +1,6 @@
 """`daemon`: the scheduler, in the foreground."""
 
+import os
 from functools import partial
 
 import click
@@ -35,7 +36,10 @@ def daemon(invocation: Invocation) -> int:
         output.message(f"{len(warnings) - _MOST_WARNINGS} more warnings: `tminus validate` shows them")
     open_ledger = partial(invocation.open_ledger, create=True)
     running = Daemon(invocation.file, definitions, open_ledger, clock=invocation.clock, since_ns=invocation.started_ns)
-    return running.run()
+    status = running.run()
+    logs.flush()
+    # All is written, and the lock is given back. What the interpreter does at its end may wait for threads that hang.
+    os._exit(status)
 
 
 def _whole(invocation: Invocation) -> Loaded:

@@ -33,7 +33,7 @@ def inbox(ledger: Ledger, answer: Answer = fine) -> Iterator["queue.SimpleQueue[
     try:
         yield taken
     finally:
-        inbox.stop()
+        inbox.stop(60)
 
 
 def ask(ledger: Ledger, n: int) -> Request:
@@ -90,5 +90,5 @@ def test_a_request_whose_commit_raised_is_acted_on_once_it_is_known_to_be_durabl
     with one_commit_raises(ledger):
         inbox.start()
         assert taken.get(timeout=60) == request
-    inbox.stop()
+    inbox.stop(60)
     assert (calls.qsize(), taken.qsize()) == (1, 0)

@@ -1,0 +1,130 @@
+"""
+The main thread: it waits for signals and does nothing else, so that whatever the daemon does delays no signal.
+
+SIGTERM ends the process within the shutdown grace and a few seconds, even if a thread hangs; a second one ends it at once.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import Any, TypeVar
+
+import structlog
+
+from scheduler.clock import Clock
+from scheduler.daemon import logs
+from scheduler.instants import MS, SECOND
+
+log = structlog.get_logger()
+
+Result = TypeVar("Result")
+
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+#: After the shutdown grace: what has not ended by then hangs.
+_HANGS_NS = 4 * SECOND + 400 * MS
+#: Never without a timeout: a signal that is delivered to another thread does not end a wait.
+_WAIT_S = 0.5
+_LOOK_S = 0.05
+#: For the last log line: its reader may be what hangs.
+_SAY_S = 0.1
+
+
+class Stopping(Exception):
+    """The process is to stop; what was to be done is not worth waiting for any more."""
+
+
+class Foreground:
+    """
+    Belongs to the main thread, and sets its signal handlers.
+
+    Args:
+        stop: Called once, on the first SIGTERM or SIGINT; returns at once.
+        reload: Called on SIGHUP; returns at once.
+        has_begun: Returns whether there is anything to stop in good order. Before that the process ends at once.
+        grace_ns: Returns the shutdown grace.
+        kill: Kills all child processes; returns at once.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        stop: Callable[[], None],
+        reload: Callable[[], None],
+        has_begun: Callable[[], bool],
+        grace_ns: Callable[[], int],
+        kill: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._stop = stop
+        self._reload = reload
+        self._has_begun = has_begun
+        self._grace_ns = grace_ns
+        self._kill = kill
+        self._asked_ns: int | None = None
+
+    def run(self, serve: Callable[[], int]) -> int:
+        """Run this on a thread of its own; returns what it returns, or raises what it raises."""
+        for number in _STOPS:
+            signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGHUP, lambda _number, _frame: self._reload())
+        ended = aside(serve, name="daemon")
+        while not is_done(ended, _WAIT_S):
+            if self._asked_ns is None:
+                continue
+            if not self._has_begun():
+                return 0
+            if self._clock.monotonic_ns() > self._asked_ns + self._grace_ns() + _HANGS_NS:
+                self._end_now()
+        return ended.result()
+
+    def _on_stop(self, number: int, _frame: object) -> None:
+        if self._asked_ns is None:
+            self._asked_ns = self._clock.monotonic_ns()
+            self._stop()
+            return
+        # A second one, of either kind, means: now. The ledger bears it, as it bears kill -9.
+        self._kill()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def _end_now(self) -> None:
+        self._kill()
+        threads = [thread.name for thread in threading.enumerate()]
+        log.error("ended, though not all has stopped in time", threads=threads)
+        is_done(aside(logs.flush, name="last lines"), _SAY_S)
+        os._exit(1)
+
+
+def aside(do: Callable[[], Result], *, name: str) -> "Future[Result]":
+    """Do this on a thread of its own, which does not keep the process from ending."""
+    future = Future[Result]()
+
+    def run() -> None:
+        try:
+            future.set_result(do())
+        except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
+def is_done(future: "Future[Any]", timeout_s: float) -> bool:
+    """Wait at most this long until there is a result, or an exception."""
+    return bool(wait([future], timeout_s).done)
+
+
+def wait_unless(is_stopping: Callable[[], bool], future: "Future[Result]") -> Result:
+    """
+    Return what comes of this, or raise it.
+
+    Raises:
+        Stopping: the process is to stop before.
+    """
+    while not is_done(future, _LOOK_S):
+        if is_stopping():
+            raise Stopping
+    return future.result()

@@ -1,0 +1,83 @@
+"""A reload that fails, at whatever step, keeps the old configuration and the old runners, and says so; the next one may succeed."""
+
+import json
+import os
+import resource
+import signal
+from pathlib import Path
+
+from tests.support.daemon import DaemonProcess, daemon, eventually
+
+_SHOP = "import os\nfrom flask import Flask\napp = Flask('shop')\ndef pid():\n    return os.getpid()\n"
+_BREAKS = """
+import os, sys
+if "daemon" in sys.orig_argv:
+    from scheduler.jobsfile import load
+    read = load.JobsFile.load
+    def breaks(self, *args):
+        if os.path.exists({path!r}):
+            os.remove({path!r})
+            raise ZeroDivisionError("a bug")
+        return read(self, *args)
+    load.JobsFile.load = breaks
+"""
+
+
+def _jobs(*names: str) -> str:
+    job = {"schedule": "manual", "call": {"ref": "shop:pid", "app": "shop"}}
+    top = {
+        "version": 1,
+        "timezone": "UTC",
+        "daemon": {"lead": "500ms", "reload": "sighup"},
+        "apps": {"shop": {"app": "shop:app"}},
+    }
+    return json.dumps({**top, "jobs": dict.fromkeys(names, job)})
+
+
+def _runner(running: DaemonProcess) -> int:
+    """The process that runs jobs now."""
+    (one,) = running.json("run-now", "first")
+    return int(running.json("logs", one["id"])["attempts"][0]["body"])
+
+
+def _fails(running: DaemonProcess, problem: str) -> None:
+    """A reload fails with this problem, and `status` reports it until one succeeds."""
+    running.signal(signal.SIGHUP)
+    eventually(lambda: problem in running.tminus("status").stdout, what=f"the status says {problem!r}")
+    assert running.tminus("status").returncode == 1
+
+
+def test_a_reload_that_fails_keeps_the_old_configuration_and_runners(tmp_path: Path) -> None:
+    shop, bug = tmp_path / "shop.py", tmp_path / "bug"
+    shop.write_text(_SHOP)
+    (tmp_path / "patch").mkdir()
+    (tmp_path / "patch" / "sitecustomize.py").write_text(_BREAKS.format(path=str(bug)))
+    path = os.pathsep.join([os.getcwd(), str(tmp_path / "patch")])
+    with daemon(tmp_path, _jobs("first"), env={"PYTHONPATH": path}) as running:
+        assert running.process
+        before = _runner(running)
+        running.write(_jobs("first", "second"))
+
+        shop.write_text("import no_such_module")
+        _fails(running, "apps.shop: shop does not import: ModuleNotFoundError: No module named 'no_such_module'")
+        assert _runner(running) == before
+        shop.write_text(_SHOP)
+
+        bug.touch()
+        _fails(running, "the reload failed, the old configuration is in force: ZeroDivisionError: a bug")
+        assert "ZeroDivisionError" in json.dumps(
+            running.said("the reload failed, the old jobs file stays in force")[0]["exception"]
+        )
+        assert _runner(running) == before
+
+        limits = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+        taken = {int(one) for one in os.listdir(f"/proc/{running.process.pid}/fd")}
+        free = [number for number in range(limits[0]) if number not in taken][5]
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (free, limits[1]))
+        _fails(running, "Too many open files")
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, limits)
+        assert _runner(running) == before
+
+        running.reload(_jobs("first", "second"))
+        assert _runner(running) != before
+        assert running.stop() == 0

@@ -1,0 +1,109 @@
+"""SIGTERM ends the daemon within its shutdown grace and some seconds, whatever hangs; a second one ends it at once."""
+
+import json
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.daemon import DaemonProcess, daemon, eventually, is_alive
+
+#: A busy machine needs more than the 5 s after the grace that are promised, and the 2 s after a second signal.
+SLACK_S = 10
+
+_SHOP = """
+import ctypes, os, threading
+from concurrent.futures import ProcessPoolExecutor
+from flask import Flask
+
+app = Flask("shop")
+pool = ProcessPoolExecutor(1)
+
+def pooled(file):
+    says(file, f"{os.getpid()} {pool.submit(os.getpid).result()}")
+
+def says(file, text):
+    open(file + ".new", "w").write(text)
+    os.replace(file + ".new", file)
+
+def keeps_the_gil(file):
+    says(file, str(os.getpid()))
+    ctypes.PyDLL(None).sleep(600)
+
+def takes(text):
+    return len(text)
+"""
+_HANGS = "import threading\nthreading.Event().wait()\n"
+#: The file system of the jobs file hangs from some moment on.
+_SLOW_FILES = """
+import os, sys, threading
+if "daemon" in sys.orig_argv:
+    from scheduler.jobsfile import load
+    read = load.JobsFile.load
+    def hangs(self, *args):
+        while os.path.exists({path!r}):
+            open({path!r}, "w").write("read")
+            threading.Event().wait()
+        return read(self, *args)
+    load.JobsFile.load = hangs
+"""
+
+
+def _jobs(folder: Path, *, grace: str) -> str:
+    apps = {name: {"app": "shop:app"} for name in ("pooled", "stopped", "busy")} | {"hangs": {"app": "hangs:app"}}
+
+    def call(app: str, ref: str, *args: Any) -> dict[str, Any]:
+        return {"schedule": "manual", "call": {"ref": ref, "app": app, "args": args}}
+
+    jobs = {
+        "pooled": call("pooled", "shop:pooled", str(folder / "pooled")),
+        "stopped": call("stopped", "shop:pooled", str(folder / "stopped")),
+        "busy": call("busy", "shop:keeps_the_gil", str(folder / "busy")),
+        "full": call("busy", "shop:takes", "x" * 200_000),
+        "hangs": call("hangs", "hangs:anything"),
+    }
+    settings = {"shutdown_grace": grace, "reload": "sighup", "lead": "500ms"}
+    return json.dumps({"version": 1, "timezone": "UTC", "daemon": settings, "apps": apps, "jobs": jobs})
+
+
+@contextmanager
+def _everything_hangs(folder: Path, *, grace: str) -> Iterator[tuple[DaemonProcess, list[int]]]:
+    """A daemon whose runners, reload and ledger hang, each in its own way; with the processes that are to end with it."""
+    (folder / "shop.py").write_text(_SHOP)
+    (folder / "hangs.py").write_text(_HANGS)
+    (folder / "patch").mkdir()
+    (folder / "patch" / "sitecustomize.py").write_text(_SLOW_FILES.format(path=str(folder / "slow")))
+    path = os.pathsep.join([os.getcwd(), str(folder / "patch")])
+    with daemon(folder, _jobs(folder, grace=grace), env={"PYTHONPATH": path}) as running:
+        pids: list[int] = []
+        assert running.tminus("run-now", "pooled", "stopped", "busy", "--no-wait").returncode == 0
+        for name in ("pooled", "stopped", "busy"):
+            pids += map(int, eventually((folder / name).exists) and (folder / name).read_text().split())
+        os.kill(int((folder / "stopped").read_text().split()[0]), signal.SIGSTOP)
+        assert running.tminus("run-now", "full", "stopped", "hangs", "--no-wait").returncode == 0
+        running.wait_for(rows=3, state="running")
+        (folder / "slow").touch()
+        running.signal(signal.SIGHUP)
+        eventually(lambda: (folder / "slow").read_text(), what="the reload hangs")
+        ledger = sqlite3.connect(folder / "ledger" / "ledger.db", isolation_level=None, timeout=30)
+        ledger.execute("BEGIN IMMEDIATE")
+        try:
+            yield running, [*pids, running.executor_pid()]
+        finally:
+            ledger.close()
+
+
+@pytest.mark.parametrize(("grace", "signals"), [("1s", 1), ("10m", 2)], ids=["once", "twice"])
+def test_a_signal_ends_it_whatever_hangs(tmp_path: Path, grace: str, signals: int) -> None:
+    with _everything_hangs(tmp_path, grace=grace) as (running, pids):
+        running.signal(signal.SIGTERM)
+        if signals == 2:
+            running.wait_until_said("stopping")
+            running.signal(signal.SIGTERM)
+        assert running.wait(SLACK_S + (6 if signals == 1 else 2)) == (1 if signals == 1 else -signal.SIGTERM)
+        eventually(lambda: not any(map(is_alive, pids)), what="no process of it is left")
