@@ -37,10 +37,35 @@ class Bundle:
     pooled: int = 0
     given_up: dict[Origin, int] = field(default_factory=dict)
 
+    def close_idle(self) -> None:
+        """Close the connections that ended transfers have left, unless one that is under way may want another connection."""
+        if self.open and self.pooled and not any(transfer.request.leaves_connection for transfer in self.transfers):
+            _close_idle(self.multi)
+            self.pooled = 0
+
     @property
     def primers(self) -> list[Transfer]:
         """The transfers whose connections are opened before T."""
         return self.transfers[:1] if self.shares_connections else self.transfers
+
+
+def _close_idle(multi: pycurl.CurlMulti) -> None:
+    """
+    Close the idle connections of a multi in which a transfer has a connection.
+
+    PycURL has no call for it. A transfer that wants a connection where the limit is reached makes libcurl close the idle ones;
+    then it waits for the one that is in use, and is taken out again. It could not open a socket either.
+    """
+    curl = pycurl.Curl()
+    curl.setopt(pycurl.URL, "http://127.0.0.1/")
+    curl.setopt(pycurl.PROXY, "")
+    curl.setopt(pycurl.OPENSOCKETFUNCTION, lambda _purpose, _address: pycurl.SOCKET_BAD)
+    multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, 1)
+    multi.add_handle(curl)
+    multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+    multi.remove_handle(curl)
+    multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, 0)
+    curl.close()
 
 
 def bundles(transfers: Sequence[Transfer]) -> Iterator[Bundle]:

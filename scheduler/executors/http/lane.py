@@ -157,11 +157,16 @@ class Lane(Party):
             self._loop.resume(bundle.multi)
         for bundle in self._bundles:
             self._take_in(ended(bundle.multi))
+        for bundle, transfer in list(self._open.values()):
+            with self._guard(bundle, transfer):
+                transfer.part_after()
         while self._open:
+            self._bury([bundle for bundle in self._bundles if not bundle.open])
+            for bundle in self._bundles:
+                bundle.close_idle()
+            self._results.flush()
             self._take_in(self._loop.turn(self._first_bytes.wait_ns(_LONGEST_TURN_NS)))
             self._end_overdue()
-            self._results.flush()
-            self._bury([bundle for bundle in self._bundles if not bundle.open])
         self._bury_all()
 
     def go_home(self) -> None:
@@ -218,8 +223,8 @@ class Lane(Party):
         self._add(bundle, transfer)
 
     def _add(self, bundle: Bundle, transfer: Transfer) -> None:
-        # Others wait for a connection, in this shard or the next ones; and a server may close one just when it is taken again.
-        transfer.part_after()
+        if self._waiting or self._start.released:
+            transfer.part_after()  # others wait for a connection, and a server may close one just when it is taken again
         bundle.multi.add_handle(transfer.curl)
         bundle.open += 1
         self._open[transfer.curl] = (bundle, transfer)
@@ -274,7 +279,7 @@ class Lane(Party):
         bundle.multi.remove_handle(transfer.curl)
         del self._open[transfer.curl]
         bundle.open -= 1
-        bundle.pooled += transfer.request.leaves_connection
+        bundle.pooled += transfer.leaves_connection
         self._around.reaper.bury([transfer.curl])
 
     def _bury(self, ended: Sequence[Bundle]) -> None:

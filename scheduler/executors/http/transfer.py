@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import pycurl
@@ -28,14 +29,12 @@ _ONE_WRITE = 16 << 10
 _NO_SOCKET = 1  # CURL_SOCKOPT_ERROR
 
 
+@dataclass(slots=True)
 class Start:
     """Whether a lane has been let go, before which not a byte leaves; and the errno if descriptors were short then, else 0."""
 
-    __slots__ = ("released", "shortage")
-
-    def __init__(self) -> None:
-        self.released = False
-        self.shortage = 0
+    released: bool = False
+    shortage: int = 0
 
 
 class Transfer:
@@ -64,6 +63,7 @@ class Transfer:
         "_wall_ns",
         "armed",
         "curl",
+        "leaves_connection",
         "origin",
         "request",
         "sent",
@@ -73,8 +73,8 @@ class Transfer:
         self.request = request
         self.origin = origin_of(request.url)
         self.curl = pycurl.Curl()
-        self.armed = False
-        self.sent = False
+        self.armed = self.sent = False
+        self.leaves_connection = True  #: in its multi, when it has ended
         self._start = start
         self._standing = standing
         self._wall_ns = clock.wall_ns
@@ -82,10 +82,9 @@ class Transfer:
         self._descriptors: list[int] = []
         self._connection: ConnectionKey | None = None
         self._answer = Answer(request, clock)
-        self._heard = 0
+        self._heard, self._is_hushed = 0, False
         self._left_between = (0, 0)
         self._own_verdict: Callable[[Request], Verdict] | None = None
-        self._is_hushed = False
         self._callbacks = Callbacks()
         self._on_leaving = self._callbacks.guard(self._leaving, failed=pycurl.PREREQFUNC_ABORT)
         set_connection(self.curl, request)
@@ -161,6 +160,7 @@ class Transfer:
         """Close the connection after the answer, if nobody can want it then."""
         if not self.request.leaves_connection:
             self.curl.setopt(pycurl.FORBID_REUSE, 1)
+            self.leaves_connection = False
 
     def start_afresh(self) -> None:
         """Take none of the connections that stand: at least one of them is dead, and libcurl may not know."""

@@ -105,7 +105,7 @@ STEPS = {
     "transfer:Transfer.hush": ("armed", FAILED),
     "transfer:Transfer.idle_bytes_matter": ("armed", FAILED),
     "transfer:Transfer.note_departure": ("armed", UNKNOWN),
-    "transfer:Transfer.part_after": ("armed", FAILED),
+    "transfer:Transfer.part_after": ("waiting", FAILED),
     "transfer:Transfer.prime": ("armed", FAILED),
     "transfer:Transfer.start_afresh": ("hung up", FAILED),
     "transfer:Transfer.unprime": ("armed", FAILED),
