@@ -5,7 +5,6 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +18,7 @@ from scheduler.executors.http.wire import Request
 from scheduler.executors.python.wire import RequestContext, Work
 from scheduler.instants import LATEST_NS, MS
 from scheduler.jobsfile.faults import Wrong
+from scheduler.jobsfile.files import CannotRead, FileContent, read_file
 from scheduler.jobsfile.http_syntax import HEADER_VALUE
 from scheduler.jobsfile.references import References
 from scheduler.model import payload
@@ -46,10 +46,12 @@ class Renderer:
     Args:
         references: What `${…}` stands for.
         keep_body: How many bytes of an answer are kept.
+        read: Reads a file, as `read_file` does.
     """
 
-    def __init__(self, references: References, *, keep_body: int) -> None:
+    def __init__(self, references: References, *, keep_body: int, read: Callable[..., FileContent] = read_file) -> None:
         self._references = references
+        self._read = read
         self._keep_body = keep_body
         self._authorities = _authorities()
 
@@ -121,7 +123,7 @@ class Renderer:
         timeouts, put_in = due.job.timeouts, self._for(due)
         body, content_type = _body(target, put_in)
         if target.body_file is not None:
-            body, content_type = _file(target.body_file), "application/octet-stream"
+            body, content_type = self._file(target.body_file), "application/octet-stream"
         return Request(
             index=index,
             method=target.method,
@@ -140,6 +142,12 @@ class Renderer:
             ca=target.tls.ca or self._authorities,
             insecure=target.tls.insecure,
         )
+
+    def _file(self, path: str) -> bytes:
+        try:
+            return self._read(path, limit=MAX_BODY).data
+        except CannotRead as error:
+            raise CannotRender(f"http.body_file: cannot read {path}: {error}") from None
 
     def _view(self, due: Due, target: FlaskTarget, index: int) -> Work:
         put_in = self._for(due)
@@ -236,13 +244,6 @@ def _body(message: Message, put_in: _PutIn) -> tuple[bytes | None, str]:
     if message.body is not None:
         return as_text(put_in(message.body)).encode(), "text/plain; charset=utf-8"
     return None, ""
-
-
-def _file(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise CannotRender(f"http.body_file: cannot read {path}: {error.strerror}") from None
 
 
 def _headers(due: Due, message: Message, put_in: _PutIn, content_type: str) -> list[tuple[str, str]]:

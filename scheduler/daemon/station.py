@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scheduler.clock import Clock
 from scheduler.daemon.executors import Executors
+from scheduler.daemon.file_reader import FileReader
 from scheduler.daemon.recorder import Recorder
 from scheduler.daemon.render import Renderer
 from scheduler.daemon.running import Running
@@ -33,8 +34,12 @@ class Station:
     recorder: Recorder
     gate: Gate
     running: Running = field(default_factory=Running)
+    files: FileReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.files = FileReader(self.clock)
 
     def renderer(self) -> Renderer:
         """For the definitions in force."""
-        folder = str(Path(self.definitions.paths[0]).resolve().parent)
-        return Renderer(References(folder, os.environ), keep_body=self.definitions.daemon.history.max_body)
+        folder, read = str(Path(self.definitions.paths[0]).resolve().parent), self.files.for_batch()
+        return Renderer(References(folder, os.environ, read=read), keep_body=self.definitions.daemon.history.max_body, read=read)

@@ -2,10 +2,10 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from scheduler.errors import TminusError, quoted, shorten, shorten_path
-from scheduler.jobsfile.files import CannotRead, read_file
+from scheduler.jobsfile.files import CannotRead, FileContent, read_file
 from scheduler.templates import Reference
 
 _LONGEST = 64 << 10
@@ -25,10 +25,12 @@ class References:
     Args:
         folder: That of the jobs file; paths are relative to it.
         environ: The environment.
+        read: Reads a file, as `read_file` does.
     """
 
-    def __init__(self, folder: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: str, environ: Mapping[str, str], *, read: Callable[..., FileContent] = read_file) -> None:
         self._folder = folder
+        self._read = read
         self._environ = environ
 
     def value_of(self, reference: Reference) -> str:
@@ -58,7 +60,7 @@ class References:
 
     def _file(self, name: str) -> str:
         try:
-            content = read_file(os.path.join(self._folder, name), limit=_LONGEST)
+            content = self._read(os.path.join(self._folder, name), limit=_LONGEST)
         except CannotRead as error:
             raise Unresolved(
                 f"secret {shorten_path(name)} not found: {error}", hint="the path is relative to the jobs file"

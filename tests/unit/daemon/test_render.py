@@ -121,7 +121,7 @@ def test_any_url_that_may_be_sent_has_a_host_and_a_port_for_the_lanes(rendered: 
 
 def test_a_secret_that_is_no_text_is_said_by_its_name(tmp_path: Path) -> None:
     renderer = Renderer(References(str(tmp_path), {"KEY": "caf\udce9"}), keep_body=100)
-    with pytest.raises(CannotRender, match=r"^secret KEY is not UTF-8$"):
+    with pytest.raises(CannotRender, match=r"^secret KEY is not UTF-8"):
         renderer.secrets(a_due(a_job(target=HttpTarget(url="http://x/", body="${env:KEY}")), fire_time_ns=AT))
 
 

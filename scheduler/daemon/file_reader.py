@@ -1,0 +1,77 @@
+"""Files that jobs name, read on threads of their own: a file system that hangs costs the jobs that need it, and no batch."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import dataclass, field
+
+from scheduler.clock import Clock
+from scheduler.instants import MS, SECOND
+from scheduler.jobsfile.files import CannotRead, FileContent, read_file
+
+#: All reads of one batch may take this long together, and each at least a moment.
+_TOGETHER_NS = 500 * MS
+_EACH_NS = 50 * MS
+#: Reads at the same time; a thread whose file system hangs cannot be ended.
+_MOST = 64
+
+#: As `read_file`.
+Read = Callable[..., FileContent]
+
+
+@dataclass(slots=True)
+class _Reading:
+    began_ns: int
+    content: "Future[FileContent]" = field(default_factory=Future)
+
+
+class FileReader:
+    """Thread-safe."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._readings: dict[str, _Reading] = {}
+
+    def for_batch(self) -> Read:
+        """Return a function that reads like `read_file`, each file once, within what one batch may wait."""
+        until_ns = self._clock.monotonic_ns() + _TOGETHER_NS
+        known: dict[str, Future[FileContent]] = {}
+
+        def read(path: str, *, limit: int) -> FileContent:
+            if path not in known:
+                known[path] = self._start(path, limit)
+            wait_ns = max(until_ns - self._clock.monotonic_ns(), _EACH_NS)
+            try:
+                return known[path].result(wait_ns / SECOND)
+            except NotInTime:
+                raise CannotRead("its file system does not answer") from None
+
+        return read
+
+    def _start(self, path: str, limit: int) -> "Future[FileContent]":
+        now_ns = self._clock.monotonic_ns()
+        with self._lock:
+            reading = self._readings.get(path)
+            if reading is not None and now_ns - reading.began_ns > _TOGETHER_NS:
+                raise CannotRead("its file system does not answer")
+            if reading is None and len(self._readings) >= _MOST:
+                raise CannotRead("too many file systems do not answer")
+            if reading is None:
+                reading = self._readings[path] = _Reading(now_ns)
+                threading.Thread(target=self._read, args=(path, limit, reading), name="read-file", daemon=True).start()
+        return reading.content
+
+    def _read(self, path: str, limit: int, reading: _Reading) -> None:
+        content, failure = None, None
+        try:
+            content = read_file(path, limit=limit)
+        except BaseException as error:  # noqa: BLE001  whoever waits raises it
+            failure = error
+        with self._lock:
+            del self._readings[path]
+        if content is not None:
+            reading.content.set_result(content)
+        else:
+            reading.content.set_exception(failure)

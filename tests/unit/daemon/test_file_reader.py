@@ -1,0 +1,55 @@
+"""Files of jobs: each read once for a batch, and never waited for beyond what a batch may wait."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from scheduler.clock import SystemClock
+from scheduler.daemon import file_reader
+from scheduler.daemon.file_reader import FileReader
+from scheduler.jobsfile.files import CannotRead, FileContent, read_file
+
+
+def test_a_file_is_read_once_for_a_batch_and_anew_for_the_next(tmp_path: Path) -> None:
+    reader, file = FileReader(SystemClock()), tmp_path / "body"
+    file.write_bytes(b"one")
+    read = reader.for_batch()
+    first = read(str(file), limit=9)
+    file.write_bytes(b"two")
+    assert read(str(file), limit=9) is first
+    assert reader.for_batch()(str(file), limit=9).data == b"two"
+
+
+def test_what_is_no_regular_file_or_too_large_is_refused_with_words(tmp_path: Path) -> None:
+    read = FileReader(SystemClock()).for_batch()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "large").write_bytes(b"x" * 2000)
+    with pytest.raises(CannotRead, match="is a FIFO"):
+        read(str(tmp_path / "fifo"), limit=9)
+    with pytest.raises(CannotRead, match="too large"):
+        read(str(tmp_path / "large"), limit=1024)
+
+
+def test_a_file_system_that_hangs_costs_its_files_alone_and_is_waited_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on, asked = threading.Event(), []
+
+    def hangs(path: str, *, limit: int) -> FileContent:
+        asked.append(path)
+        if path == "/hangs":
+            goes_on.wait(30)
+        return read_file(str(tmp_path / "well"), limit=limit)
+
+    monkeypatch.setattr(file_reader, "read_file", hangs)
+    (tmp_path / "well").write_bytes(b"well")
+    reader = FileReader(SystemClock())
+    for _ in range(2):
+        read = reader.for_batch()
+        with pytest.raises(CannotRead, match="does not answer"):
+            read("/hangs", limit=9)
+        assert read("/well", limit=9).data == b"well"
+    assert asked.count("/hangs") == 1
+    goes_on.set()
