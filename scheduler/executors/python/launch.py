@@ -1,8 +1,8 @@
 """How a runner is started: in which interpreter, folder and environment. For the side that starts it."""
 
-import atexit
+import contextlib
+import hashlib
 import os
-import shutil
 import sys
 import tempfile
 from functools import cache
@@ -53,13 +53,35 @@ def _is_passed_on(name: str, app: App | None) -> bool:
     return app is None or app.env is None or name in app.env or name in _ALWAYS
 
 
-@cache
 def _package_alone() -> str:
-    """A folder with one link in it: no library of ours may shadow one of the application's."""
-    folder = tempfile.mkdtemp(prefix="tminus-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    Path(folder, _PACKAGE.name).symlink_to(_PACKAGE)
-    return folder
+    """
+    Return a folder with one link in it: no library of ours may shadow one of the application's.
+
+    It is in the state directory, which nobody cleans up; in the temporary one only if there is no other. It is made again if it
+    is gone.
+    """
+    name = f"path-{hashlib.sha256(os.fsencode(_PACKAGE)).hexdigest()[:12]}"
+    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    for folder in (os.environ.get("STATE_DIRECTORY", "").partition(":")[0], os.path.join(state, "tminus")):
+        if os.path.isabs(folder):
+            with contextlib.suppress(OSError):
+                return _linked(Path(folder, name))
+    return _linked(Path(_temporary()))
+
+
+def _linked(folder: Path) -> str:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    link = folder / _PACKAGE.name
+    with contextlib.suppress(FileExistsError):
+        link.symlink_to(_PACKAGE)
+    if folder.stat().st_uid != os.getuid() or link.resolve() != _PACKAGE:
+        raise PermissionError(f"{folder} is not ours")
+    return str(folder)
+
+
+@cache
+def _temporary() -> str:
+    return tempfile.mkdtemp(prefix="tminus-")
 
 
 def _lines_of(file: str) -> dict[str, str]:
