@@ -98,12 +98,12 @@ STEPS = {
     "scheduler.ledger.outcomes:_ending": Costs(_WELL, times=2),
     "scheduler.ledger.rows:attempt_row": Costs(_WELL, times=2),
     "scheduler.ledger.rows:new_row": Costs(_NOT_SENT, times=2),
-    "scheduler.templates.expressions:context": Costs(_NOT_SENT),
+    "scheduler.templates.values:context": Costs(_NOT_SENT),
 }
 #: What guards the steps cannot be guarded by itself.
 GUARDS = {"scheduler.daemon.endings:Endings.guard", "scheduler.daemon.endings:Endings.is_open"}
-#: Called with the job that a chain starts, by a step above.
-WITHIN = {"scheduler.daemon.links:due_of"}
+#: Called with the job that a chain starts, not with the one that breaks.
+WITHIN = {"scheduler.daemon.agenda:Agenda.add", "scheduler.daemon.links:due_of"}
 
 
 @pytest.fixture
