@@ -43,12 +43,14 @@ class Times:
         deadline_ns: Armed or not, all stand at the barrier by then.
         give_up_ns: Without a release by then, all go home.
         beside_requests: There are HTTP requests in the batch.
+        one_by_one: Python jobs are prepared in turn.
     """
 
     t_ns: int
     deadline_ns: int
     give_up_ns: int
     beside_requests: bool = False
+    one_by_one: bool = False
 
 
 class Channel(Protocol):
@@ -120,9 +122,8 @@ class Lanes:
     def read(self, stream: BinaryIO) -> Iterator[http_wire.Report]:
         for report in http_wire.read_reports(stream):
             if isinstance(report, http_wire.Broke):
-                log.error(
-                    "an error in tminus ended a request", executor=self.name, error=report.error, traceback=report.traceback
-                )
+                what = {"error": report.error, "traceback": report.traceback}
+                log.error("an error in tminus ended a request", executor=self.name, **what)
             else:
                 yield report
 
@@ -265,6 +266,7 @@ class Runner:
             give_up_ns=times.give_up_ns,
             realtime=realtime,
             slots=first,
+            one_by_one=times.one_by_one,
             works=works,
         )
 
@@ -279,7 +281,8 @@ class Runner:
         return {index: entered_ns for index, entered_ns in marks.items() if entered_ns}
 
     def preparing(self, arm: python_wire.Arm) -> Sequence[int]:
-        return [work.index for work in arm.works if self.board.is_preparing(arm.slots + work.index)]
+        works = arm.works if self._verb == "serve" else ()  # a forked one ends itself alone
+        return [work.index for work in works if self.board.is_preparing(arm.slots + work.index)]
 
     def busy(self, arm: python_wire.Arm) -> int:
         return sum(self.board.is_busy(arm.slots + work.index) for work in arm.works)

@@ -16,7 +16,7 @@ from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.instants import MS
 from scheduler.model.batch import Due
-from scheduler.model.job import HttpTarget
+from scheduler.model.job import HttpTarget, runner_of
 from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import Cause
 from scheduler.policies.lead import commit_before
@@ -114,6 +114,7 @@ class Dispatching:
                 flight.is_armed = True
             case Lost():
                 self.plan_commit()
+                self._set_apart(flight, event)
                 self.arm(flight)
             case Broken(why=why):
                 self._endings.broken(flight, why)
@@ -191,7 +192,28 @@ class Dispatching:
         if flight.outstanding and self._clock.wall_ns() > self._last_start_ns:
             self._endings.late(flight, TOO_LATE)
         elif flight.outstanding:
+            self._set_apart(flight, lost)
             self.arm(flight)
+
+    def _set_apart(self, flight: Flight, lost: Lost) -> None:
+        """
+        Give a process of its own to what was being prepared when a runner died: the others are on time in the next one.
+
+        What is being prepared when that dies, too, has ended both.
+        """
+        doubted = [index for index in lost.preparing if index in flight.outstanding]
+        if flight.is_apart:
+            for index in doubted:
+                why = f"the executor process died while it was prepared ({lost.how})"
+                self._endings.not_sent(flight.outstanding.pop(index), why, cause=Cause.EXECUTOR)
+            if not flight.outstanding:
+                flight.supervisor.retire()
+        elif doubted and not isinstance(target := flight.outstanding[doubted[0]].job.target, HttpTarget):
+            runner = self._station.executors.alone(runner_of(target))
+            self.flights.append(apart := Flight(lambda: runner, clock=self._clock, tell=self._tell, is_apart=True))
+            flight.move(doubted, apart)
+            self.arm(apart)
+            runner.retire()  # once it has nothing more to do
 
     def _commit_by(self, now_ns: int) -> int:
         return self._planned_at_ns - commit_before(self._planned_at_ns - now_ns)

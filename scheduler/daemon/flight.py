@@ -1,6 +1,7 @@
 """A flight: a part of a batch that one executor gets. Armed, again where the executor dies; let go; seen to its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from scheduler.clock import Clock
@@ -24,11 +25,18 @@ class Flight:
     Args:
         executor: Who is to run it now: a reload brings another one.
         tell: Told, on other threads, what becomes of its shards.
+        is_apart: In a process of its own, where one after another is prepared: they may have ended another one.
     """
 
     def __init__(
-        self, executor: Callable[[], Supervisor], *, clock: Clock, tell: Callable[["Flight", Shard, ShardEvent], None]
+        self,
+        executor: Callable[[], Supervisor],
+        *,
+        clock: Clock,
+        tell: Callable[["Flight", Shard, ShardEvent], None],
+        is_apart: bool = False,
     ) -> None:
+        self.is_apart = is_apart
         self._executor = executor
         self.supervisor = executor()
         self.outstanding: dict[int, Due] = {}
@@ -53,8 +61,15 @@ class Flight:
         """
         self.works[index], self.redactions[index], self.printed[index], self.outstanding[index] = work, redaction, printed, due
 
+    def move(self, indices: Sequence[int], to: "Flight") -> None:
+        """Give these to another part."""
+        for index in indices:
+            due = self.outstanding.pop(index)
+            to.add(index, due, self.works[index], self.redactions[index], printed=self.printed[index])
+
     def arm(self, times: Times, settings: DaemonSettings) -> None:
         """Hand what is outstanding to the executor."""
+        times = replace(times, one_by_one=self.is_apart)
         self.is_armed = self.is_released = False
         self.supervisor = self._executor()
         self._in_shard = list(self.outstanding)

@@ -96,6 +96,7 @@ class Executor:
         began_ns = self._clock.monotonic_ns()
         number = command.shard
         all_out = Latch()
+        turn = threading.Lock() if command.one_by_one else None
         jobs = {
             work.index: Job(
                 work,
@@ -106,6 +107,7 @@ class Executor:
                 gate=self.gate,
                 loader=self._loader,
                 shard=number,
+                turn=turn,
                 all_out=all_out,
                 report=lambda finished: self._take(shard, finished),
                 progress=partial(self._note_progress, number, work.index),

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,6 +57,7 @@ class Job(Party):
     """
     Args:
         slot: Its place on the board.
+        turn: Held while it is prepared, before T.
         all_out: Opened once all of the shard have been let go.
         report: Takes the one report on it, from any thread.
         progress: Takes how far it has come, from any thread.
@@ -72,6 +74,7 @@ class Job(Party):
         gate: Gate,
         loader: Loader,
         shard: int,
+        turn: AbstractContextManager[object] | None = None,
         all_out: Latch,
         report: Callable[[Finished], None],
         progress: Callable[[float, str], None] = lambda _part, _text: None,
@@ -86,6 +89,7 @@ class Job(Party):
         self._gate = gate
         self._loader = loader
         self._shard = shard
+        self._turn = turn or contextlib.nullcontext()
         self._all_out = all_out
         self._report = report
         self._running = Running(work.occurrence, progress)
@@ -117,9 +121,8 @@ class Job(Party):
         output.current.set(self._output)
         occurrence.enter(self._running)
         if self._gate.wait_open(own=self._shard, deadline_ns=deadline_ns):
-            with contextlib.suppress(
-                BaseException
-            ):  # sys.exit() too; it is tried again at T: arming never decides whether a job runs
+            # What it raises, sys.exit() too, it raises again at T: arming never decides whether a job runs.
+            with contextlib.suppress(BaseException), self._turn:
                 self._prepared = self._prepare(max(deadline_ns - self._clock.wall_ns(), 0) / SECOND)
                 self._armed = True
 

@@ -83,6 +83,7 @@ class Arm:
     realtime: bool  #: the thread that holds takes a real-time priority, where that is allowed
     slots: int  #: the first of its places on the board; a work's is that plus its index
     works: Sequence[Work]
+    one_by_one: bool = False  #: one is prepared after another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,21 @@
+"""A module that ends its process while it is imported: its own job fails, and the others of the batch run."""
+
+import json
+from pathlib import Path
+
+from tests.support.daemon import daemon
+
+_SHOP = "from flask import Flask\napp = Flask('shop')\ndef well():\n    return 'done'\n"
+
+
+def test_a_module_that_ends_its_process_fails_its_own_job_and_the_others_of_its_batch_run(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(_SHOP)
+    (tmp_path / "exits.py").write_text("import os\nos._exit(3)\n")
+    refs = {"exits": "exits:work", **{f"well_{n}": "shop:well" for n in range(5)}}
+    jobs = {name: {"schedule": {"every": "10s"}, "call": {"ref": ref, "app": "shop"}} for name, ref in refs.items()}
+    file = {"version": 1, "timezone": "UTC", "daemon": {"lead": "4s"}, "apps": {"shop": {"app": "shop:app"}}, "jobs": jobs}
+    with daemon(tmp_path, json.dumps(file)) as running:
+        (failed, *_) = running.wait_for(job="exits", outcome="failed")
+        assert failed["reason"] == "executor, not sent: the executor process died while it was prepared (exit status 3)"
+        for n in range(5):
+            running.wait_for(job=f"well_{n}", outcome="succeeded", planned_at=failed["planned_at"])
