@@ -138,7 +138,7 @@ def _close(account: Account, until_ns: int, definitions: Definitions) -> Iterato
             canonical.from_text(account.schedule),
             after_ns=account.decided_until_ns,
             now_ns=until_ns,
-            grace_ns=0,
+            grace_ns=-1,  # what was due at that very moment has ended with it
             covered=account.covered,
         )
     except (ValueError, ZoneInfoNotFoundError):
@@ -151,7 +151,7 @@ def _close(account: Account, until_ns: int, definitions: Definitions) -> Iterato
         outcome, why = Outcome.CANCELLED, "the job was suspended, or has no schedule any more"
     else:
         outcome, why = Outcome.MISSED, "not started in time: the schedule was changed before"
-    for stretch in (*owed.missed, *owed.late):
+    for stretch in owed.missed:
         yield Decided(
             id=OccurrenceId(job=account.job, fire_time_ns=stretch.first_ns),
             planned_at_ns=stretch.first_ns,

@@ -26,7 +26,7 @@ from scheduler.schedule.triggers import TICK_NS, ScheduleTrigger
 log = structlog.get_logger()
 
 #: A fire time that cannot be computed is tried again after this: within the lead, so that the job may still start on time.
-_RETRY = timedelta(seconds=5)
+_RETRY = timedelta(seconds=2)
 #: APScheduler's loop starts again this long after it broke.
 _PAUSE_S = 1.0
 

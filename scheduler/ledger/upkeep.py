@@ -7,8 +7,8 @@ from scheduler.ledger.databases import impatient, in_our_words
 from scheduler.ledger.engine import Ledger, insert_or_update
 from scheduler.ledger.tables import chains, configs, instances, occurrences, releases, requests, schedules
 
-#: Rows a transaction, so that nobody waits long for the writer.
-_CHUNK = 500
+#: Rows per transaction, so that nobody waits long for the writer.
+_CHUNK = 100
 
 
 def keep_config(ledger: Ledger, version: str, text: str, *, now_ns: int) -> None:
@@ -35,7 +35,23 @@ def prune(ledger: Ledger, *, before_ns: int) -> bool:
         is_over = sa.or_(requests.c.taken_by.is_not(None), requests.c.withdrawn_ns.is_not(None))
         its_own = sa.exists().where(occurrences.c.request == requests.c.id)
         connection.execute(requests.delete().where(requests.c.created_ns < before_ns, is_over, ~its_own))
-    return _CHUNK in (len(numbers), released)
+    is_all = _CHUNK not in (len(numbers), released)
+    if is_all:
+        _prune_configs(ledger, before_ns=before_ns)
+    return not is_all
+
+
+def _prune_configs(ledger: Ledger, *, before_ns: int) -> None:
+    """Delete the texts of versions that no occurrence refers to. The newest of the old ones may still be in force."""
+    old = sa.select(configs.c.version).where(configs.c.last_seen_ns < before_ns)
+    with ledger.read() as connection:
+        versions = set(connection.scalars(old.order_by(configs.c.last_seen_ns.desc(), configs.c.version).offset(1)))
+        if versions:
+            versions -= set(connection.scalars(sa.select(occurrences.c.config_version).distinct()))
+    if versions:
+        with ledger.write() as connection:  # one that has come into force meanwhile was seen again
+            is_old = sa.and_(configs.c.version.in_(sorted(versions)[:_CHUNK]), configs.c.last_seen_ns < before_ns)
+            connection.execute(configs.delete().where(is_old))
 
 
 def _is_decided_without_its_row(connection: Connection) -> sa.ColumnElement[bool]:

@@ -77,7 +77,7 @@ def test_a_request_stays_as_long_as_something_that_it_made(ledger: Ledger) -> No
 def test_much_goes_in_pieces_so_that_nobody_waits_long(ledger: Ledger) -> None:
     dues = let_go(ledger, *(f"job_{number}" for number in range(1_200)))
     outcomes.record(ledger, [an_ending(due) for due in dues])
-    assert prune_all(ledger, before_ns=NEVER) == 3
+    assert prune_all(ledger, before_ns=NEVER) == 13
     assert (count(ledger, occurrences), count(ledger, releases)) == (0, 0)
 
 
@@ -109,3 +109,13 @@ def test_a_row_with_a_count_stays_until_all_that_it_stands_for_is_before_the_mar
 
 def test_an_empty_ledger_has_nothing_to_let_go_of(ledger: Ledger) -> None:
     assert not upkeep.prune(ledger, before_ns=NEVER)
+
+
+def test_the_text_of_a_version_goes_when_nothing_refers_to_it_and_it_is_not_in_force(ledger: Ledger) -> None:
+    for number, version in enumerate(("unused", "used", "back", "last", "new")):
+        upkeep.keep_config(ledger, version, "{}", now_ns=T + number * SECOND)
+    upkeep.keep_config(ledger, "back", "{}", now_ns=T + 3 * SECOND + 1)
+    claim(ledger, dues_of("pay", config_version="used"))
+    prune_all(ledger, before_ns=T + 4 * SECOND)
+    kept = {version for version in ("unused", "used", "back", "last", "new") if history.config_text(ledger, version)}
+    assert kept == {"used", "back", "new"}

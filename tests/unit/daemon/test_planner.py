@@ -1,5 +1,6 @@
 """The planner: what is due at the same T becomes one batch, closed its lead before T, in the order of T."""
 
+import dataclasses
 import queue
 from collections.abc import Iterator, Sequence
 
@@ -8,11 +9,13 @@ import pytest
 from scheduler.clock import SystemClock
 from scheduler.daemon.planner import Planner
 from scheduler.daemon.undecided import Undecided
+from scheduler.daemon.wakeups import WakeUps
 from scheduler.instants import MS, SECOND
-from scheduler.model.batch import Due
+from scheduler.model.batch import Decided, Due
 from scheduler.model.definitions import DaemonSettings, Definitions
 from scheduler.model.job import Every
-from scheduler.outcome import Origin
+from scheduler.outcome import Origin, Outcome
+from tests.support.daemon import eventually
 from tests.support.values import a_due, a_job
 
 Launched = queue.SimpleQueue[tuple[int, int, Sequence[Due]]]
@@ -114,3 +117,71 @@ def test_a_schedule_that_is_changed_owes_its_own_fire_times_from_then_on(planner
     first = -(-(changed_ns + 1) // SECOND) * SECOND
     times = {launched.get(timeout=30)[1] for _ in range(8)}
     assert times >= {first, first + SECOND, first + 2 * SECOND}
+
+
+class Breaking(tuple[Every, ...]):
+    """A schedule that cannot be computed one time, as when no file can be opened; the others it can."""
+
+    left = 0
+
+    def __iter__(self) -> Iterator[Every]:
+        self.left -= 1
+        if self.left == 0:
+            raise OSError("too many open files")
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("which", range(1, 7))
+def test_a_schedule_that_breaks_one_time_costs_at_most_that_fire_time(launched: Launched, which: int) -> None:
+    decided: queue.SimpleQueue[Decided] = queue.SimpleQueue()
+    planner = Planner(
+        clock=CLOCK,
+        launch=lambda at_ns, dues: launched.put((CLOCK.wall_ns(), at_ns, dues)),
+        decided=decided.put,
+        undecided=Undecided(),
+    )
+    schedule = Breaking((Every(500 * MS),))
+    schedule.left = which
+    planned = definitions(lead_ns=10 * SECOND, tick=Every(500 * MS))
+    broken = a_job("broken", schedule=schedule)
+    now_ns = CLOCK.wall_ns()
+    planner.start(dataclasses.replace(planned, jobs={**planned.jobs, "broken": broken}), {"tick": now_ns, "broken": now_ns})
+    try:
+        first = now_ns // (500 * MS) * 500 * MS
+        expected = {first + number * 500 * MS for number in range(1, 10)}
+        found: set[int] = set()
+        while not expected <= found:
+            dues = launched.get(timeout=30)[2]
+            found |= {due.id.fire_time_ns for due in dues if due.job.name == "broken"}
+            while not decided.empty():
+                one = decided.get()
+                found.add(one.id.fire_time_ns)
+                if one.outcome is Outcome.FAILED:
+                    assert one.reason == "definition, not sent: it could not be planned (OSError)"
+        assert planner.is_well()
+    finally:
+        planner.stop()
+
+
+def test_a_loop_that_breaks_starts_again_and_is_not_well_meanwhile() -> None:
+    woken: queue.SimpleQueue[str] = queue.SimpleQueue()
+    breaks = iter([True])
+
+    def end_pass() -> None:
+        if next(breaks, False):
+            raise MemoryError
+
+    start_ns = CLOCK.wall_ns()
+    wake_ups = WakeUps(
+        {"tick": (Every(SECOND),)},
+        collected=lambda _: start_ns,
+        due=lambda name, _: woken.put(name),
+        pass_is_over=end_pass,
+    )
+    wake_ups.start()
+    try:
+        eventually(lambda: not wake_ups.is_well(), what="it is not well")
+        eventually(wake_ups.is_well, what="it is well again")
+        assert woken.get(timeout=30) == "tick"
+    finally:
+        wake_ups.end()
