@@ -3,21 +3,18 @@
 import base64
 import json
 import re
-import string
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Any, AnyStr
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 #: A shorter one would be found everywhere, and hides nothing that could not be guessed.
 _SHORTEST = 4
-_STARS = "***"
+_STARS = b"***"
 #: Written by a runner between the two halves of an output that is too long.
 _LEFT_OUT = re.compile("(\n… [0-9]+ bytes are left out …\n)".encode())
 #: Written by a runner behind the beginning of a message that is too long.
-_CUT = "… (cut, "
-#: Letters of any case are found, as long as they are ASCII: a text keeps its length then.
-_LOWER = str.maketrans({letter: letter.lower() for letter in string.ascii_uppercase})
+_CUT = "… (cut, ".encode()
 
 
 class Redaction:
@@ -25,6 +22,7 @@ class Redaction:
     Puts stars in the place of secrets: as they are, and as URLs, JSON and base64 have them.
 
     It searches for each form by itself: to compile a pattern of a long secret takes longer than to search a long answer.
+    It searches bytes: to change the case of a long text that is not ASCII takes seconds. ASCII letters of any case are found.
 
     Args:
         secrets: Their values. `repr` shows none.
@@ -38,14 +36,17 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """The text without them."""
-        if text:
-            text = _masked(text, self._forms, lambda some: some.translate(_LOWER), _STARS)
-        head, mark, tail = text.partition(_CUT)
-        return _without_beginning(head, self._forms, _STARS) + mark + tail if mark else text
+        if not self._secrets:
+            return text
+        data = self.data(text.encode(errors="surrogatepass"))
+        head, mark, tail = data.partition(_CUT)
+        if mark:
+            data = _without_beginning(head, self._forms) + mark + tail
+        return data.decode(errors="surrogatepass")
 
     def data(self, data: bytes) -> bytes:
         """The bytes without them."""
-        return _masked(data, self._encoded, bytes.lower, _STARS.encode()) if data else data
+        return _masked(data, self._forms) if data and self._secrets else data
 
     def beginning(self, data: bytes, *, keep: int, size: int) -> bytes:
         """
@@ -56,17 +57,17 @@ class Redaction:
             keep: How many are kept at most.
             size: How many there were.
         """
-        some = data[: keep + max(map(len, self._encoded), default=0)]
+        some = data[: keep + max(map(len, self._forms), default=0)]
         taken, some = len(some), self.data(some)
-        return (_without_beginning(some, self._encoded, _STARS.encode()) if size > taken else some)[:keep]
+        return (_without_beginning(some, self._forms) if size > taken else some)[:keep]
 
     def output(self, data: bytes) -> bytes:
         """Output of a job without them; of a long one its runner has left out the middle, and may have cut a secret."""
         head, mark, tail = [*_LEFT_OUT.split(data, maxsplit=1), b"", b""][:3]
         if not mark:
             return self.data(data)
-        head = _without_beginning(self.data(head), self._encoded, _STARS.encode())
-        return head + mark + _without_end(self.data(tail), self._encoded)
+        head = _without_beginning(self.data(head), self._forms)
+        return head + mark + _without_end(self.data(tail), self._forms)
 
     def json_text(self, text: str) -> str:
         """
@@ -94,53 +95,49 @@ class Redaction:
             case dict():
                 return {self.text(key): self.json(item) for key, item in value.items()}
             case int() | float() if (text := json.dumps(value)) != self.text(text):
-                return _STARS
+                return _STARS.decode()
             case _:
                 return value
 
     @cached_property
-    def _forms(self) -> list[str]:
+    def _forms(self) -> list[bytes]:
         """The longest first: of secrets that begin alike it goes whole."""
-        return sorted({form.translate(_LOWER) for secret in self._secrets for form in _forms(secret)}, key=len, reverse=True)
-
-    @cached_property
-    def _encoded(self) -> list[bytes]:
-        return [form.encode(errors="surrogateescape") for form in self._forms]
+        forms = {form.encode(errors="surrogatepass").lower() for secret in self._secrets for form in _forms(secret)}
+        return sorted(forms, key=len, reverse=True)
 
 
-def _masked(text: AnyStr, forms: Iterable[AnyStr], lower: Callable[[AnyStr], AnyStr], stars: AnyStr) -> AnyStr:
-    lowered = lower(text)
+def _masked(data: bytes, forms: Iterable[bytes]) -> bytes:
+    lowered = data.lower()
     for form in forms:
         if (found := lowered.find(form)) < 0:
             continue
-        parts: list[AnyStr] = []
+        parts: list[bytes] = []
         at = 0
         while found >= 0:
-            parts += [text[at:found], stars]
+            parts += [data[at:found], _STARS]
             at = found + len(form)
             found = lowered.find(form, at)
-        parts.append(text[at:])
-        text = text[:0].join(parts)
-        lowered = lower(text)
-    return text
+        data = b"".join([*parts, data[at:]])
+        lowered = data.lower()
+    return data
 
 
-def _without_beginning(text: AnyStr, forms: Iterable[AnyStr], stars: AnyStr) -> AnyStr:
-    """The text without the beginning of a secret at its end."""
+def _without_beginning(data: bytes, forms: Iterable[bytes]) -> bytes:
+    """The bytes without the beginning of a secret at their end."""
     for form in forms:
-        for length in range(min(len(form), len(text)), _SHORTEST - 1, -1):
-            if text.endswith(form[:length]):
-                return text[:-length] + stars
-    return text
+        for length in range(min(len(form), len(data)), _SHORTEST - 1, -1):
+            if data.endswith(form[:length]):
+                return data[:-length] + _STARS
+    return data
 
 
-def _without_end(text: bytes, forms: Iterable[bytes]) -> bytes:
-    """The text without the end of a secret at its beginning."""
+def _without_end(data: bytes, forms: Iterable[bytes]) -> bytes:
+    """The bytes without the end of a secret at their beginning."""
     for form in forms:
-        for length in range(min(len(form), len(text)), _SHORTEST - 1, -1):
-            if text.startswith(form[-length:]):
-                return _STARS.encode() + text[length:]
-    return text
+        for length in range(min(len(form), len(data)), _SHORTEST - 1, -1):
+            if data.startswith(form[-length:]):
+                return _STARS + data[length:]
+    return data
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -97,7 +97,8 @@ class Answer:
 
     def as_text(self) -> str:
         """As it is stored, and sent to a function."""
-        return json.dumps({"answer": asdict(self)})
+        # Not in ASCII: a long answer that is no text would be three times as long. Halves of surrogate pairs become JSON's escapes.
+        return json.dumps({"answer": asdict(self)}, ensure_ascii=False).encode(errors="backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

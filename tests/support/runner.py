@@ -87,9 +87,16 @@ class RunnerProcess:
         number = next(self._numbers)
         now_ns = self._clock.wall_ns()
         self.t_ns = now_ns + lead_ns
-        deadline_ns = self.t_ns - lead_ns // 4
-        times = {"t_ns": self.t_ns, "deadline_ns": deadline_ns, "give_up_ns": self.t_ns + 10 * SECOND}
-        self.send(Arm(shard=number, **times, realtime=self.hello.realtime, slots=0, works=list(works)))
+        arm = Arm(
+            shard=number,
+            t_ns=self.t_ns,
+            deadline_ns=self.t_ns - lead_ns // 4,
+            give_up_ns=self.t_ns + 10 * SECOND,
+            realtime=self.hello.realtime,
+            slots=0,
+            works=list(works),
+        )
+        self.send(arm)
         return number
 
     def wait_until_armed(self) -> Armed:

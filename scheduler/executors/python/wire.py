@@ -245,7 +245,8 @@ def encode(message: Command | Report) -> bytes:
     Raises:
         Exception: the message holds something that JSON cannot express, or is nested too deeply.
     """
-    return json.dumps({"is": type(message).__name__, **plain(message)}, default=plain).encode() + b"\n"
+    text = json.dumps({"is": type(message).__name__, **plain(message)}, default=plain, ensure_ascii=False)
+    return text.encode(errors="surrogatepass") + b"\n"  # as `json.loads` decodes it
 
 
 def write(stream: BinaryIO, message: Command | Report) -> None:

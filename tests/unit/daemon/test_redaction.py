@@ -70,6 +70,16 @@ def test_it_costs_no_more_than_some_searches() -> None:
     assert min(timeit.repeat(lambda: Redaction(["hunter2-and-more"]).data(body), number=1, repeat=3)) < 100 * search
 
 
+def test_a_text_that_is_not_ascii_costs_little_more_than_its_bytes() -> None:
+    """The answer of a job with a chain may be bytes of any kind; meanwhile the countdowns of others wait for the GIL."""
+    redaction, data = Redaction(["hunter2-and-more"]), "no secret – ".encode() * (1 << 18)
+    text = data.decode()
+    coded = min(timeit.repeat(lambda: data.decode().encode(), number=1, repeat=3))
+    searched = min(timeit.repeat(lambda: redaction.data(data), number=1, repeat=3))
+    assert min(timeit.repeat(lambda: redaction.text(text), number=1, repeat=3)) < 10 * (coded + searched)
+    assert redaction.text("größer als HUNTER2-and-more – ja") == "größer als *** – ja"
+
+
 def test_of_secrets_that_begin_alike_the_longest_goes_whole() -> None:
     assert Redaction(["secret", "secret-of-mine"]).text("a secret-of-mine") == "a ***"
 
