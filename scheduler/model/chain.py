@@ -97,7 +97,7 @@ class Answer:
 
     def as_text(self) -> str:
         """As it is stored, and sent to a function."""
-        # Not in ASCII: a long answer that is no text would be three times as long. Halves of surrogate pairs become JSON's escapes.
+        # Not in ASCII: a long answer that is no text would be three times as long. Lone surrogates become JSON's escapes.
         return json.dumps({"answer": asdict(self)}, ensure_ascii=False).encode(errors="backslashreplace").decode()
 
 
