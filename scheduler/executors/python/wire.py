@@ -8,7 +8,7 @@ import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
 VERSION = 1
 
@@ -234,8 +234,7 @@ class Gone:
 Command = Arm | Release | Withdraw | Stop | Answered
 Report = Hello | Armed | Results | Progress | Ask | Gone | Ended | Left | Spent
 
-_COMMANDS = {command.__name__: command for command in (Arm, Release, Withdraw, Stop, Answered)}
-_REPORTS = {report.__name__: report for report in (Hello, Armed, Results, Progress, Ask, Gone, Ended, Left, Spent)}
+_COMMANDS, _REPORTS = ({message.__name__: message for message in get_args(messages)} for messages in (Command, Report))
 
 
 def encode(message: Command | Report) -> bytes:
