@@ -56,6 +56,15 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def lanes_of(pid: int) -> list[int]:
+    """The processes of lanes that this process has started and that are there now."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")  # a child is listed under the thread that made it
+    with contextlib.suppress(OSError):  # one that ends meanwhile
+        children = [child for task in tasks for child in task.read_text().split()]
+        return [int(one) for one in children if b"scheduler.executors.http" in Path(f"/proc/{one}/cmdline").read_bytes()]
+    return []
+
+
 def coming(seconds: float) -> str:
     """An instant that far ahead, for `at:` and `--at`."""
     at_ns = SystemClock().wall_ns() + round(seconds * SECOND)
@@ -204,11 +213,7 @@ class DaemonProcess:
     def executors(self) -> list[int]:
         """The processes of lanes that this daemon has started and that are there now."""
         assert self.process is not None
-        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")  # a child is listed under the thread that made it
-        with contextlib.suppress(OSError):  # one that ends meanwhile
-            children = [child for task in tasks for child in task.read_text().split()]
-            return [int(one) for one in children if b"scheduler.executors.http" in Path(f"/proc/{one}/cmdline").read_bytes()]
-        return []
+        return lanes_of(self.process.pid)
 
     def _ready(self) -> int:
         return len(re.findall(r'"event": "ready"|<6>ready ', self.log_file.read_text())) if self.log_file.exists() else 0

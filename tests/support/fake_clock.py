@@ -1,7 +1,8 @@
-"""A clock for tests: wall and monotonic time kept apart, moved by hand, waited for without waiting."""
+"""Clocks for tests: one that is moved by hand and waits without waiting, and the real one, whose wall clock can be set."""
 
 import threading
 
+from scheduler.clock import SystemClock
 from scheduler.instants import SECOND
 
 
@@ -42,3 +43,30 @@ class FakeClock:
     def step_wall(self, by_ns: int) -> None:
         """The wall clock is set, and no time passes."""
         self._wall_ns += by_ns
+
+
+class SettableClock:
+    """The kernel's clocks; only for this object, the wall clock can be set. A wait that has begun goes on as it was."""
+
+    def __init__(self) -> None:
+        self._kernel = SystemClock()
+        self._offset_ns = 0
+
+    def wall_ns(self) -> int:
+        return self._kernel.wall_ns() + self._offset_ns
+
+    def monotonic_ns(self) -> int:
+        return self._kernel.monotonic_ns()
+
+    def hold_until(self, instant_ns: int) -> None:
+        self._kernel.hold_until(instant_ns - self._offset_ns)
+
+    def sleep_until(self, instant_ns: int) -> None:
+        self._kernel.sleep_until(instant_ns - self._offset_ns)
+
+    def wait_until(self, instant_ns: int, stop: threading.Event) -> bool:
+        return self._kernel.wait_until(instant_ns - self._offset_ns, stop)
+
+    def step_wall(self, by_ns: int) -> None:
+        """The wall clock is set, and no time passes."""
+        self._offset_ns += by_ns

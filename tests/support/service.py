@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from scheduler.clock import SystemClock
+from scheduler.clock import Clock, SystemClock
 from scheduler.daemon.service import Service
 from scheduler.instants import MS
 from scheduler.jobsfile.load import JobsFile
@@ -29,8 +29,11 @@ KINDS = {
     "flask": "{flask: {app: shop, url: '/view'}}",
     "call": f"{{{_CALL}, then: [{{both: 'shop:follow'}}]}}",
     "isolated": "{call: {ref: 'shop:look', isolate: process}}",
+    "unanswered": "{http: {url: 'URL/stall', method: POST, body: hello}}",
+    "endless": "{call: {ref: 'shop:wait', app: shop}}",
 }
 SHOP = """
+import os, threading
 from flask import Flask
 
 app = Flask(__name__)
@@ -43,6 +46,13 @@ def view():
 
 def look():
     return 1
+
+
+def wait():
+    # A line for each process that enters it.
+    with open(os.path.join(os.path.dirname(__file__), "entered"), "a") as file:
+        print(os.getpid(), file=file)
+    threading.Event().wait()
 
 
 def follow(result):
@@ -108,7 +118,7 @@ class Batches:
 
 
 @contextmanager
-def batches(folder: Path, target: TargetServer, kinds: Sequence[str]) -> Iterator[Batches]:
+def batches(folder: Path, target: TargetServer, kinds: Sequence[str], *, clock: Clock | None = None) -> Iterator[Batches]:
     """
     A service that runs batches.
 
@@ -116,7 +126,9 @@ def batches(folder: Path, target: TargetServer, kinds: Sequence[str]) -> Iterato
         folder: Where its files lie.
         target: Gets the requests.
         kinds: Of each job of a batch, in its order.
+        clock: Of the service; its executors have the kernel's.
     """
+    clock = clock or SystemClock()
     names = [f"{kind}_{index:02}" for index, kind in enumerate(kinds)]
     lines = [KINDS[_kind(name)].replace("URL", target.url).replace("%s", name) for name in names]
     jobs = "".join(f"  {name}: {line}\n" for name, line in zip(names, lines, strict=True))
@@ -125,7 +137,7 @@ def batches(folder: Path, target: TargetServer, kinds: Sequence[str]) -> Iterato
         "version: 1\ndaemon: {lead: 400ms}\napps: {shop: {app: 'shop:app'}}\ndefaults: {schedule: manual, timeout: {total: 30s}}\njobs:\n"
         f"{jobs}  started: {{http: '{target.url}/started', overlap: allow_all}}\n"
     )
-    file, clock = JobsFile(str(folder / "jobs.yaml")), SystemClock()
+    file = JobsFile(str(folder / "jobs.yaml"))
     definitions = file.load().definitions
     assert definitions is not None
     ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
