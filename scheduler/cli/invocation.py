@@ -1,5 +1,6 @@
 """One invocation of the command line: its options, and what they lead to."""
 
+import gc
 import os
 from contextlib import closing
 from dataclasses import dataclass
@@ -59,12 +60,16 @@ class Invocation:
     @cached_property
     def file(self) -> JobsFile:
         """The jobs file by itself."""
-        return JobsFile(self.path, secrets=Severity.ERROR if self.needs_secrets else Severity.WARNING)
+        file = JobsFile(self.path, secrets=Severity.ERROR if self.needs_secrets else Severity.WARNING)
+        gc.freeze()  # the file stays: no garbage collection walks through it
+        return file
 
     @cached_property
     def loaded(self) -> Loaded:
         """The jobs file, valid or not, with the jobs in its applications' code."""
-        return self.file.load(self._code())
+        loaded = self.file.load(self._code())
+        gc.freeze()  # as above
+        return loaded
 
     @cached_property
     def definitions(self) -> Definitions:

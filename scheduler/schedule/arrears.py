@@ -69,6 +69,6 @@ def _gaps(after_ns: int, now_ns: int, covered: Iterable[tuple[int, int]]) -> Ite
 
 
 def _stretch(schedule: Schedule, start_ns: int, end_ns: int) -> Iterator[Stretch]:
-    count, first_ns = count_between(schedule, start_ns, end_ns), after(schedule, start_ns)
-    if count and first_ns is not None:
-        yield Stretch(first_ns=first_ns, until_ns=end_ns, count=count)
+    first_ns = after(schedule, start_ns)
+    if first_ns is not None and first_ns <= end_ns:  # mostly not so: counting takes longer than this
+        yield Stretch(first_ns=first_ns, until_ns=end_ns, count=count_between(schedule, start_ns, end_ns))
