@@ -69,6 +69,35 @@ def test_reloads_in_the_middle_of_countdowns_lose_and_double_no_fire_time(tmp_pa
         running.assert_all_is_well(target, every_s=1)
 
 
+def test_another_schedule_with_the_same_fire_times_neither_skips_nor_doubles_what_is_claimed(
+    tmp_path: Path, target: TargetServer
+) -> None:
+    """Under a lead of 5 s each reload finds claimed occurrences of several T, which the new schedule has, too."""
+
+    def ticks(number: int) -> str:
+        return jobs_file(
+            many(5, f"{target.url}/ok", ("every: 1s", "cron: '* * * * * *'")[number % 2]), daemon="lead: 5s, reload: sighup"
+        )
+
+    claimed: dict[str, str] = {}
+    with daemon(tmp_path, IDLE) as running:
+        running.reload(ticks(0))
+        for number in range(1, 6):
+            target.wait_for(len(target.arrivals) + 5)
+            found = running.wait_for(rows=10, state="claimed")
+            claimed |= {one["id"]: one["config_version"] for one in found if one["id"] not in claimed}
+            running.reload(ticks(number))
+        target.wait_for(len(target.arrivals) + 10)
+        running.assert_all_is_well(target, every_s=1)
+        rows = running.occurrences()
+        assert len({one["config_version"] for one in rows}) == 2
+        assert {one["id"]: one["config_version"] for one in rows if one["id"] in claimed} == claimed
+        for one in rows:  # on a slow machine an occurrence may overlap the one before it, and never itself
+            assert one["outcome"] == "succeeded" or (
+                one["reason"].startswith("overlap: ") and f" {one['id']} " not in one["reason"]
+            )
+
+
 def test_a_reload_between_the_close_of_a_large_batch_and_of_the_small_one_before_it_loses_neither(
     tmp_path: Path, target: TargetServer
 ) -> None:
