@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import structlog
+
 from scheduler.daemon.late import scheduled, settle_late
 from scheduler.daemon.undecided import Undecided
 from scheduler.model.batch import Decided, Due
@@ -11,6 +13,8 @@ from scheduler.model.definitions import Definitions
 from scheduler.outcome import Origin, Outcome
 from scheduler.schedule import canonical
 from scheduler.schedule.fire_times import after
+
+log = structlog.get_logger()
 
 
 class Agenda:
@@ -46,11 +50,19 @@ class Agenda:
 
     def collect(self, name: str, *, until_ns: int, now_ns: int) -> Sequence[Decided]:
         """
-        Collect the fire times of a job up to and including `until_ns`.
+        Collect the fire times of a job up to and including `until_ns`. If that breaks, the next one fails, so that the others can
+        be collected.
 
         Returns:
-            Those that have passed and do not run.
+            Those that do not run.
         """
+        try:
+            return self._collect(name, until_ns=until_ns, now_ns=now_ns)
+        except Exception as error:
+            log.exception("a job could not be planned", job=name)
+            return self._fail(name, error, until_ns=until_ns)
+
+    def _collect(self, name: str, *, until_ns: int, now_ns: int) -> Sequence[Decided]:
         job, version = self.definitions.jobs[name], self.definitions.version
         found: list[int] = []
         decided: Sequence[Decided] = ()
@@ -71,12 +83,16 @@ class Agenda:
         self.collected[name] = max(self.collected[name], until_ns)
         return decided
 
-    def fail(self, name: str, why: str) -> Sequence[Decided]:
-        """Give the next fire time of a job that cannot be collected a `failed` row, so that the others can be."""
+    def _fail(self, name: str, error: Exception, *, until_ns: int) -> Sequence[Decided]:
         job = self.definitions.jobs[name]
-        at_ns = after(job.schedule, self.collected[name])
-        if at_ns is None:
+        try:
+            at_ns = after(job.schedule, self.collected[name])
+        except Exception:
+            log.exception("the next fire time of a job cannot be computed", job=name)
             return ()
+        if at_ns is None or at_ns > until_ns:
+            return ()
+        why = f"definition, not sent: it could not be planned ({type(error).__name__})"
         failed = scheduled(job, at_ns, version=self.definitions.version).ends(Outcome.FAILED, why)
         self._undecided.add([failed.id])
         self.collected[name] = at_ns

@@ -137,23 +137,12 @@ class Planner:
         """A job is due; on the thread of the wake-ups."""
         agenda, now_ns = self._started, self._clock.wall_ns()
         with self._changed:
-            try:
-                decided = agenda.collect(name, until_ns=max(until_ns, now_ns + LONGEST_NS), now_ns=now_ns)
-            except Exception as error:
-                log.exception("a job could not be planned", job=name)
-                decided = self._fail(agenda, name, error)
+            decided = agenda.collect(name, until_ns=max(until_ns, now_ns + LONGEST_NS), now_ns=now_ns)
             monotonic_ns = self._clock.monotonic_ns()
             while agenda.touched:
                 self._touched.setdefault(agenda.touched.pop(), monotonic_ns)
         for one in decided:
             self._decided(one)
-
-    def _fail(self, agenda: Agenda, name: str, error: Exception) -> Sequence[Decided]:
-        try:
-            return agenda.fail(name, f"definition, not sent: it could not be planned ({type(error).__name__})")
-        except Exception:
-            log.exception("the next fire time of a job cannot be computed", job=name)
-            return ()
 
     def _end_pass(self) -> None:
         """All that is due now is collected."""

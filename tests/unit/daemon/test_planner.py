@@ -13,7 +13,7 @@ from scheduler.daemon.wakeups import WakeUps
 from scheduler.instants import MS, SECOND
 from scheduler.model.batch import Decided, Due
 from scheduler.model.definitions import DaemonSettings, Definitions
-from scheduler.model.job import Every
+from scheduler.model.job import Cron, Every
 from scheduler.outcome import Origin, Outcome
 from tests.support.daemon import eventually
 from tests.support.values import a_due, a_job
@@ -185,3 +185,15 @@ def test_a_loop_that_breaks_starts_again_and_is_not_well_meanwhile() -> None:
         assert woken.get(timeout=30) == "tick"
     finally:
         wake_ups.end()
+
+
+def test_a_reload_that_mends_a_schedule_that_cannot_be_computed_costs_no_job(planner: Planner, launched: Launched) -> None:
+    now_ns = CLOCK.wall_ns()
+    good = definitions(lead_ns=10 * SECOND, tick=Every(1 * SECOND), broken=Every(1 * SECOND))
+    bad = {**good.jobs, "broken": a_job("broken", schedule=(Cron("* * * * *", "Gone/Zone"),))}
+    planner.start(dataclasses.replace(good, jobs=bad), {"tick": now_ns, "broken": now_ns})
+    launched.get(timeout=30)
+    planner.replan(good, {"tick": 0, "broken": now_ns}, now_ns=CLOCK.wall_ns())
+    while {due.job.name for due in launched.get(timeout=30)[2]} != {"tick", "broken"}:
+        pass
+    assert planner.is_well()
