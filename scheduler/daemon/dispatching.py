@@ -14,7 +14,7 @@ from scheduler.daemon.shards import Broken, Lost, Shard, ShardEvent
 from scheduler.daemon.station import Station
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
-from scheduler.instants import MS
+from scheduler.instants import MS, SECOND
 from scheduler.model.batch import Due
 from scheduler.model.job import HttpTarget, runner_of
 from scheduler.model.occurrence import OccurrenceId
@@ -23,6 +23,8 @@ from scheduler.policies.lead import commit_before
 
 #: What a lane does between the end of arming and the barrier.
 _ARM_MARGIN_NS = 50 * MS
+#: What was being prepared when a runner died is prepared within this, though T may have passed: it starts when all of it is.
+_APART_NS = 10 * SECOND
 TOO_LATE = "let go later than its misfire_grace_time"
 
 
@@ -88,9 +90,12 @@ class Dispatching:
         left_ns = self._planned_at_ns - now_ns
         commit_at_ns = self.commit_at_ns if now_ns < self.commit_at_ns else self._commit_by(now_ns)
         self.armed_from_ns = self._clock.monotonic_ns()
+        deadline_ns = commit_at_ns - min(_ARM_MARGIN_NS, max(left_ns, 0) // 20)
+        if flight.is_apart:
+            deadline_ns = max(deadline_ns, min(now_ns + _APART_NS, self._last_start_ns))
         times = Times(
             t_ns=self._planned_at_ns,
-            deadline_ns=commit_at_ns - min(_ARM_MARGIN_NS, max(left_ns, 0) // 20),
+            deadline_ns=deadline_ns,
             give_up_ns=max(self._last_start_ns, now_ns) + HANGS_NS,
             beside_requests=self._has_requests,
         )

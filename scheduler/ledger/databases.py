@@ -66,18 +66,18 @@ def in_our_words(url: URL) -> Iterator[None]:
     Raises:
         LedgerError: instead of SQLAlchemy's errors; `Refused` if the database does not take the values.
     """
+    path = files.path_of(url)
     try:
         yield
     except sa.exc.DBAPIError as error:
         if _is_refusal(error):
-            raise Refused(f"the ledger {url!r} does not take it: {_first_line(error)}") from error
-        path = files.path_of(url)
+            raise Refused(f"the ledger {path or repr(url)} does not take it: {_first_line(error)}") from error
         said = _first_line(error)
         if path is not None:
             raise files.explain(path, said) from error
         raise _postgresql_error(url, said, is_cut=error.connection_invalidated) from error
     except OverflowError as error:
-        raise Refused(f"the ledger {url!r} does not take it: {error}") from error
+        raise Refused(f"the ledger {path or repr(url)} does not take it: {error}") from error
     except sa.exc.TimeoutError as error:
         raise LedgerError(f"the ledger {url!r} is busy: no connection to it became free", hint="see `tminus doctor`") from error
 

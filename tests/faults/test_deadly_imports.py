@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.support.daemon import daemon
+from tests.support.daemon import DaemonProcess, daemon, eventually
 
 _SHOP = "from flask import Flask\napp = Flask('shop')\ndef well():\n    return 'done'\n"
 
@@ -17,5 +17,10 @@ def test_a_module_that_ends_its_process_fails_its_own_job_and_the_others_of_its_
     with daemon(tmp_path, json.dumps(file)) as running:
         (failed, *_) = running.wait_for(job="exits", outcome="failed")
         assert failed["reason"] == "executor, not sent: the executor process died while it was prepared (exit status 3)"
-        for n in range(5):
-            running.wait_for(job=f"well_{n}", outcome="succeeded", planned_at=failed["planned_at"])
+        # On a busy machine the import may end the process after T: then what has begun beside it is lost, but not in each batch.
+        eventually(lambda: any(_are_well(running, one["planned_at"]) for one in running.occurrences("exits")))
+
+
+def _are_well(running: DaemonProcess, planned_at: str) -> bool:
+    batch = {one["job"]: one["outcome"] for one in running.occurrences() if one["planned_at"] == planned_at}
+    return batch == {"exits": "failed", **{f"well_{n}": "succeeded" for n in range(5)}}

@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 
 from tests.support.checker import gaps
-from tests.support.daemon import coming, daemon
+from tests.support.daemon import coming, daemon, eventually
 from tests.support.jobs import job, jobs_file, many
 from tests.support.target import TargetServer
 
@@ -126,7 +126,7 @@ def test_a_bad_file_keeps_the_old_one_running_and_says_why_and_where(tmp_path: P
         (problem,) = [one for one in running.json("status")["problems"] if "not valid" in one]
         assert f"{running.jobs_file}:3:28" in problem
         running.reload(jobs_file(job("tick", f"{target.url}/ok", "every: 1s")))
-        assert not any("not valid" in one for one in running.json("status")["problems"])
+        eventually(lambda: not any("not valid" in one for one in running.json("status")["problems"]))
         running.assert_all_is_well(target, every_s=1)
 
 
