@@ -1,41 +1,198 @@
-"""A runner does not read its commands: requests start as without it, and other runners, too."""
+"""A runner does not read its commands, or a file or the log hangs: requests start as without that, and other runners, too."""
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.support.daemon import daemon, eventually
+import pytest
+
+from tests.support.daemon import DaemonProcess, coming, daemon, eventually
 from tests.support.target import TargetServer
+from tests.support.web_worker import web_worker
 
 _SHOP = """
 import os
 from flask import Flask
+from scheduler.flask import Scheduler, background
+
 app = Flask("shop")
+scheduler = Scheduler(app, app="shop")
+
 def pid(*_):
     return os.getpid()
+
+@background
+def takes(text):
+    return len(text)
 """
+_BUSY = """
+import ctypes, os
+from flask import Flask
+
+app = Flask("busy")
+
+def keeps_the_gil(file):
+    with open(file + ".new", "w") as new:
+        new.write(str(os.getpid()))
+    os.replace(file + ".new", file)
+    ctypes.PyDLL(None).sleep(600)
+
+def takes(text):
+    return len(text)
+"""
+_REQUESTS = [f"http_{number}" for number in range(30)]
+#: More than a pipe holds.
+_LARGE = "x" * 200_000
+#: A batch may start this late on a busy machine, however early the undisturbed one was. What hangs hangs for seconds.
+_FLOOR_MS = 100
+
+
+def _jobs_file(folder: Path, target: TargetServer, *, lead: str) -> str:
+    (folder / "busy.py").write_text(_BUSY)
+    _make_file(folder / "body")
+
+    def call(ref: str, argument: str) -> dict[str, Any]:
+        return {"schedule": "manual", "call": {"ref": ref, "app": ref.partition(":")[0], "args": [argument]}}
+
+    jobs: dict[str, Any] = {name: {"schedule": "manual", "http": f"{target.url}/{name}"} for name in _REQUESTS}
+    jobs |= {"small": call("shop:pid", ""), "large": call("shop:pid", "x" * 300_000)}
+    jobs |= {"keeps": call("busy:keeps_the_gil", str(folder / "kept")), "takes": call("busy:takes", _LARGE)}
+    body = {"url": f"{target.url}/body", "method": "POST", "body_file": str(folder / "body")}
+    jobs["body"] = {"schedule": "manual", "http": body}
+    settings = {"lead": lead, "reload": "sighup"}
+    apps = {name: {"app": f"{name}:app"} for name in ("shop", "busy")}
+    return json.dumps({"version": 1, "timezone": "UTC", "daemon": settings, "apps": apps, "jobs": jobs})
+
+
+def _shop_runner(running: DaemonProcess) -> int:
+    """The process of the application's runner."""
+    (small,) = running.json("run-now", "small")
+    return int(running.json("logs", small["id"])["attempts"][0]["body"])
 
 
 def test_requests_start_on_time_beside_a_runner_that_is_stopped_with_a_full_pipe(tmp_path: Path, target: TargetServer) -> None:
     """The daemon replaces a runner after 5 s of silence: nothing waits for that."""
     (tmp_path / "shop.py").write_text(_SHOP)
-    jobs: dict[str, Any] = {f"http_{n}": {"schedule": "manual", "http": f"{target.url}/{n}"} for n in range(30)}
-    for name, argument in (("small", ""), ("large", "x" * 300_000)):
-        jobs[name] = {"schedule": "manual", "call": {"ref": "shop:pid", "app": "shop", "args": [argument]}}
-    settings = {"lead": "1s", "reload": "sighup"}
-    apps = {"shop": {"app": "shop:app"}}
-    text = json.dumps({"version": 1, "timezone": "UTC", "daemon": settings, "apps": apps, "jobs": jobs})
-    with daemon(tmp_path, text) as running:
-        (small,) = running.json("run-now", "small")
-        runner = int(running.json("logs", small["id"])["attempts"][0]["body"])
-        os.kill(runner, signal.SIGSTOP)
-        requests = [name for name in jobs if name.startswith("http")]
-        assert running.tminus("run-now", "large", *requests, "--no-wait").returncode == 0
+    with daemon(tmp_path, _jobs_file(tmp_path, target, lead="1s")) as running:
+        os.kill(_shop_runner(running), signal.SIGSTOP)
+        assert running.tminus("run-now", "large", *_REQUESTS, "--no-wait").returncode == 0
         target.wait_for(30)
         # All have arrived, and the runner has not been replaced yet: nothing has waited for that.
         assert not running.said("executor hangs, replacing it")
         eventually(lambda: running.said("executor hangs, replacing it"), what="the runner is replaced")
         running.wait_for(job="large", outcome="succeeded")
         assert running.stop() == 0
+
+
+@pytest.fixture
+def unread(tmp_path: Path, target: TargetServer) -> Iterator["Unread"]:
+    """A daemon that is ready, and whose log goes into a pipe."""
+    read_end, write_end = os.pipe()
+    fcntl.fcntl(read_end, fcntl.F_SETPIPE_SZ, 4096)
+    running = DaemonProcess(tmp_path, _jobs_file(tmp_path, target, lead="3s"))
+    try:
+        running.start(wait=False, stderr=write_end)
+        log = b""
+        while b'"ready"' not in log:
+            log += os.read(read_end, 65536)
+        yield Unread(running, target, read_end)
+    finally:
+        running.close()
+        os.close(read_end)
+        os.close(write_end)
+
+
+class Unread:
+    """Runs batches on a daemon, undisturbed or with all at once that may hang beside the requests."""
+
+    def __init__(self, running: DaemonProcess, target: TargetServer, log: int) -> None:
+        self.running = running
+        self._target = target
+        self._log = log
+
+    def give(self, *more: str, in_s: float = 5, before_claim: Callable[[], object] = lambda: None) -> str:
+        """Have all requests run at one T, which it returns, and wait until they are armed."""
+        connections, at = self._target.connections, coming(in_s)
+        assert self.running.tminus("run-now", *_REQUESTS, *more, "--at", at, "--no-wait").returncode == 0
+        before_claim()
+        self._target.wait_for_connections(connections + len(_REQUESTS))
+        return at
+
+    def requests(self, at: str) -> list[dict[str, Any]]:
+        """The rows of the requests of that T, once all have succeeded."""
+        every = self.running.wait_for(rows=len(_REQUESTS), planned_at=at, outcome="succeeded", http_status=200)
+        return [one for one in every if one["job"] in _REQUESTS]
+
+    @contextlib.contextmanager
+    def hanging(self, folder: Path) -> Iterator[int]:
+        """A runner whose GIL is kept, and a full log; the process of another runner."""
+        shop, kept = _shop_runner(self.running), folder / "kept"
+        assert self.running.tminus("run-now", "keeps", "--no-wait").returncode == 0
+        busy = int(eventually(lambda: kept.exists() and kept.read_text(), what="the GIL is kept"))
+        self._fill_log()
+        yield shop
+        for runner in (shop, busy):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(runner, signal.SIGKILL)
+        kept.unlink()
+        os.set_blocking(self._log, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._log, 65536):
+                pass
+
+    def _fill_log(self) -> None:
+        """No byte goes into the pipe any more."""
+        # Opened anew: the daemon's own end goes on to block.
+        descriptor = os.open(f"/proc/self/fd/{self._log}", os.O_WRONLY | os.O_NONBLOCK)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(descriptor, b"x"):
+                pass
+        os.close(descriptor)
+
+
+def test_requests_start_as_without_them_beside_all_that_hangs(
+    tmp_path: Path, unread: Unread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kept GIL, a stopped runner that is handed much between arming and T, a FIFO as a body, and a log that nobody reads."""
+    with web_worker(tmp_path, _SHOP, monkeypatch) as shop:
+        for is_last_try in (False, True):
+            undisturbed = unread.requests(unread.give())
+            with unread.hanging(tmp_path) as runner:
+                # No command takes a file whose body is a FIFO: it becomes one afterwards.
+                at = unread.give("small", "takes", "body", in_s=9, before_claim=lambda: _make_fifo(tmp_path / "body"))
+                os.kill(runner, signal.SIGSTOP)
+                shop.takes.submit(_LARGE)
+                disturbed = unread.requests(at)
+                (body,) = unread.running.wait_for(planned_at=at, job="body", state="finished")
+                assert (body["outcome"], ", not sent: " in body["reason"]) == ("failed", True)
+                _make_file(tmp_path / "body")
+            if _are_alike(disturbed, undisturbed):
+                break
+            assert not is_last_try, f"{_last_ms(disturbed)} ms after T, undisturbed {_last_ms(undisturbed)} ms"
+        assert unread.running.stop() == 0
+
+
+def _make_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _make_file(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.write_text("hello")
+
+
+def _are_alike(disturbed: Sequence[dict[str, Any]], undisturbed: Sequence[dict[str, Any]]) -> bool:
+    """Whether requests were armed, and started on time, as those of another batch."""
+    armed = [sum(one["armed"] for one in rows) for rows in (disturbed, undisturbed)]
+    return armed[0] >= armed[1] and _last_ms(disturbed) <= max(5 * _last_ms(undisturbed), _FLOOR_MS)
+
+
+def _last_ms(rows: Sequence[dict[str, Any]]) -> float:
+    """How long after T the last of them started."""
+    return max(float(one["start_offset_ms"]) for one in rows)
