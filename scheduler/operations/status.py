@@ -1,7 +1,7 @@
 """Status: is the daemon there, is it well, what comes next."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,18 +77,19 @@ def daemon_of(ledger: Ledger, now_ns: int) -> Instance | None:
     return latest if latest and latest.kind == "daemon" and latest.is_fresh(now_ns) and is_held(ledger) else None
 
 
-def status(ledger: Ledger, definitions: Definitions | None, *, now_ns: int) -> Status:
+def status(ledger: Ledger, load: Callable[[], Definitions | None], *, now_ns: int) -> Status:
     """
     How it stands.
 
     Args:
         ledger: Open.
-        definitions: By the jobs file; None where it is not valid.
+        load: Loads the jobs file, if a daemon runs; None if it is not valid.
         now_ns: Wall clock.
     """
     stopping = _stopping(ledger, now_ns)
     alive = stopping or daemon_of(ledger, now_ns)
     daemon = alive or instances.latest(ledger, kind="daemon")
+    definitions = load() if alive else None
     recent = history.count_outcomes(ledger, since_ns=now_ns - _DAY_NS)
     unfinished = history.unfinished(ledger)
     overdue = _overdue(unfinished, definitions, now_ns) if alive else []

@@ -1,5 +1,10 @@
 """What people read: the newest first, only what they ask for, and each as it was written."""
 
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
 from scheduler.instants import MS, SECOND
 from scheduler.ledger import history, outcomes, upkeep
 from scheduler.ledger.engine import Ledger
@@ -125,6 +130,25 @@ def test_running_is_what_was_let_go_and_has_not_ended(ledger: Ledger) -> None:
     let_go(ledger, "running")
     run_batch(ledger, [0.5])
     assert {one.id.job: one.state for one in history.unfinished(ledger)} == {"claimed": State.CLAIMED, "running": State.RUNNING}
+
+
+def test_what_is_unfinished_is_found_by_its_index(ledger: Ledger) -> None:
+    if ledger.path is None:
+        pytest.skip("PostgreSQL plans by the number of rows")
+    statements: list[tuple[str, Any]] = []
+
+    def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
+
+    with ledger.read() as connection:
+        engine = connection.engine
+    sa.event.listen(engine, "before_cursor_execute", remember)
+    history.unfinished(ledger)
+    sa.event.remove(engine, "before_cursor_execute", remember)
+    statement, parameters = next(one for one in statements if "occurrences" in one[0])  # not BEGIN
+    with ledger.read() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+    assert any("occurrences_without_outcome" in row.detail for row in plan)
 
 
 def test_the_text_of_a_configuration_is_kept_once_and_as_it_was(ledger: Ledger) -> None:

@@ -19,7 +19,7 @@ def test_an_occurrence_without_outcome_long_after_its_time_is_a_problem(ledger: 
         let_go(ledger, "running")
         for later, problems in ((SECOND, ()), (2 * _DAY, ("2 occurrences without outcome past the time-out, such as claimed@",))):
             instances.register(ledger, kind="daemon", config_version="0", now_ns=T + later)
-            found = status(ledger, None, now_ns=T + later)
+            found = status(ledger, lambda: None, now_ns=T + later)
             assert found.is_alive
             assert len(found.problems) == len(problems)
             assert all(one.startswith(start) for one, start in zip(found.problems, problems, strict=True))
