@@ -13,7 +13,7 @@ from scheduler.clock import Clock
 from scheduler.daemon.agenda import Agenda
 from scheduler.daemon.undecided import Undecided
 from scheduler.daemon.wakeups import WakeUps
-from scheduler.instants import SECOND
+from scheduler.instants import SECOND, rfc3339
 from scheduler.model.batch import Decided, Due
 from scheduler.model.definitions import Definitions
 from scheduler.policies.lead import LONGEST_NS, Lead
@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 #: Between two looks at the clock; a step of it is noticed within this.
 _LOOK_S = 0.25
+#: After a batch that could not begin.
+_AGAIN_S = 0.05
 #: A pass of the wake-ups that has not said that it is over by then is over.
 _PASS_NS = 2 * SECOND
 
@@ -178,7 +180,16 @@ class Planner:
                     self._changed.wait(self._until_next_s())
             for planned_at_ns, dues in sorted(ripe.items()):
                 if dues:
-                    self._launch(planned_at_ns, dues)
+                    self._insist_on_launch(planned_at_ns, dues)
+
+    def _insist_on_launch(self, planned_at_ns: int, dues: Sequence[Due]) -> None:
+        """A batch needs a thread, and there may be none now: the others are launched, and then this one again."""
+        try:
+            self._launch(planned_at_ns, dues)
+        except Exception:
+            log.exception("a batch cannot begin, trying again", planned_at=rfc3339(planned_at_ns))
+            self.add(dues)
+            threading.Event().wait(_AGAIN_S)
 
     def _ripe(self) -> list[int]:
         if self._stopping:

@@ -222,7 +222,12 @@ class Service:
         countdown = Countdown(self.station, planned_at_ns=planned_at_ns, dues=dues, ended=self._has_ended)
         with self._lock:
             self._countdowns.add(countdown)
-        countdown.start()
+        try:
+            countdown.start()
+        except RuntimeError:  # no thread can be started now
+            with self._lock:
+                self._countdowns.discard(countdown)
+            raise
 
     def _has_ended(self, countdown: Countdown) -> None:
         with self._lock:

@@ -197,3 +197,22 @@ def test_a_reload_that_mends_a_schedule_that_cannot_be_computed_costs_no_job(pla
     while {due.job.name for due in launched.get(timeout=30)[2]} != {"tick", "broken"}:
         pass
     assert planner.is_well()
+
+
+def test_a_batch_that_cannot_begin_is_launched_again_and_holds_up_no_other(launched: Launched) -> None:
+    refusals = iter([True, True])
+
+    def launch(at_ns: int, dues: Sequence[Due]) -> None:
+        if dues[0].job.name == "a" and next(refusals, False):
+            raise RuntimeError("can't start new thread")
+        launched.put((CLOCK.wall_ns(), at_ns, dues))
+
+    planner = Planner(clock=CLOCK, launch=launch, decided=lambda _: None, undecided=Undecided())
+    planner.start(definitions(), {})
+    try:
+        at_ns = CLOCK.wall_ns()
+        planner.add([by_hand("a", at_ns), by_hand("b", at_ns + 1)])
+        assert [launched.get(timeout=30)[2][0].job.name for _ in range(2)] == ["b", "a"]
+        assert planner.is_well()
+    finally:
+        planner.stop()
