@@ -61,12 +61,12 @@ class Pulse:
         reported: list[str] = []
         while not self._stopping.wait(_LOOK_S):
             now = self._clock.monotonic_ns()
-            is_well = self._service.is_well()  # asked with and without systemd: who asks replaces an executor that hangs
-            if watchdog_ns is not None and now >= next_watchdog and is_well:
-                systemd.notify("WATCHDOG=1", f"STATUS={self._service.status()}")
-                next_watchdog = now + watchdog_ns
             station = self._service.station
             try:
+                is_well = self._service.is_well()  # asked with and without systemd: who asks replaces an executor that hangs
+                if watchdog_ns is not None and now >= next_watchdog and is_well:
+                    systemd.notify("WATCHDOG=1", f"STATUS={self._service.status()}")
+                    next_watchdog = now + watchdog_ns
                 if now >= next_beat:
                     self._service.beat()
                     next_beat = now + instances.BEAT_NS
@@ -85,6 +85,8 @@ class Pulse:
                 is_lost = True
             except LedgerError as error:
                 log.error("the ledger does not work", error=error.message)
+            except Exception:
+                log.exception("the pulse broke, it goes on")
             if self._lock.losses > losses:
                 losses = self._lock.losses
                 log.warning("the lock of the ledger was lost, and taken again")
