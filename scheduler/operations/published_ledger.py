@@ -24,6 +24,8 @@ from scheduler.ledger import files
 _MOST = 8
 _LONGEST = 1 << 16
 _ANSWER_S = 1.0
+#: After a client that could not be taken.
+_AGAIN_S = 0.1
 _CREDENTIALS = struct.Struct("iII")
 
 
@@ -59,6 +61,7 @@ class Publication:
 
     def __init__(self, jobs_file: str, url: URL) -> None:
         self._answer = json.dumps({"ledger": text_of(url)}).encode()
+        self._is_closing = threading.Event()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.is_published = any(self._takes(name) for name in _names(jobs_file))
         self._thread = threading.Thread(target=self._serve, name="publication", daemon=True)
@@ -67,6 +70,7 @@ class Publication:
 
     def close(self) -> None:
         """Publish no more."""
+        self._is_closing.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # ends the accept
         self._socket.close()
@@ -82,12 +86,15 @@ class Publication:
         return True
 
     def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
+        while not self._is_closing.is_set():
+            try:
                 client, _ = self._socket.accept()
-                with client, contextlib.suppress(OSError):
-                    client.setblocking(False)
-                    client.send(self._answer)
+            except OSError:  # closed; or there is no descriptor free now
+                self._is_closing.wait(_AGAIN_S)
+                continue
+            with client, contextlib.suppress(OSError):
+                client.setblocking(False)
+                client.send(self._answer)
 
 
 def published(jobs_file: str) -> Iterator[PublishedLedger]:

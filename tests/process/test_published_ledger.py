@@ -1,11 +1,13 @@
 """A daemon publishes which ledger it uses for its jobs file: no command runs the same jobs beside it on another one."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,25 @@ def test_an_answer_that_makes_no_sense_names_no_ledger(tmp_path: Path, answer: b
         client.sendall(answer)
         client.close()
         assert found.result(60) == [None]
+
+
+def test_a_ledger_is_published_again_when_descriptors_are_free_again(tmp_path: Path) -> None:
+    url, file = f"sqlite:///{tmp_path}/ledger.db", str(tmp_path / "jobs.yaml")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with (
+        closing(Publication(file, parse_url(url))),
+        closing(socket.socket(socket.AF_UNIX)) as first,
+        socket.socket(socket.AF_UNIX) as second,
+    ):
+        second.settimeout(30)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1, limits[1]))
+        try:
+            first.connect(next(_names(file)))  # the descriptor for this one may have been taken before
+            first.settimeout(1)
+            with suppress(TimeoutError):  # or it was not: then this one is not answered either
+                while first.recv(1000):
+                    pass
+            second.connect(next(_names(file)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert url in second.recv(1000).decode()
