@@ -101,7 +101,8 @@ class ExecutorProcess:
         A process that has called setsid() is not among them.
         """
         self.kill()
-        with self._lock, os.scandir("/proc") as entries:
+        # Without a descriptor for this they live on; whoever waits for the process hears of its end all the same.
+        with contextlib.suppress(OSError), self._lock, os.scandir("/proc") as entries:
             for pid in (int(entry.name) for entry in entries if entry.name.isdecimal()):
                 if not self._is_reaped and pid != self.pid and _session_of(pid) == self.pid:
                     _kill_of_session(pid, self.pid)

@@ -1,0 +1,19 @@
+"""The process of an executor, for a daemon that is short of what it needs."""
+
+import resource
+import subprocess
+
+from scheduler.clock import SystemClock
+from scheduler.daemon.processes import ExecutorProcess
+
+
+def test_the_end_of_a_process_is_noticed_though_no_descriptor_is_left() -> None:
+    cat = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    process = ExecutorProcess(cat, name="cat", clock=SystemClock())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        process.kill()
+        assert process.wait() == -9
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
