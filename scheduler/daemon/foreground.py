@@ -86,12 +86,17 @@ class Foreground:
             self._stop()
             return
         # A second one, of either kind, means: now. The ledger bears it, as it bears kill -9.
-        self._kill()
+        self._kill_all()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    def _end_now(self) -> None:
+    def _kill_all(self) -> None:
+        for number in _STOPS:  # a further one would wait for the locks that this thread holds meanwhile
+            signal.signal(number, signal.SIG_IGN)
         self._kill()
+
+    def _end_now(self) -> None:
+        self._kill_all()
         threads = [thread.name for thread in threading.enumerate()]
         log.error("ended, though not all has stopped in time", threads=threads)
         is_done(aside(logs.flush, name="last lines"), _SAY_S)

@@ -1,0 +1,42 @@
+"""The signals of a daemon that is being killed already."""
+
+import signal
+import subprocess
+import sys
+
+_KILLS = """
+import sys, threading
+from scheduler.clock import SystemClock
+from scheduler.daemon.foreground import Foreground
+
+lock = threading.Lock()
+
+def kill():
+    with lock:
+        print("killing", flush=True)
+        sys.stdin.readline()
+
+def serve():
+    print("ready", flush=True)
+    threading.Event().wait()
+
+never = lambda: None
+Foreground(SystemClock(), stop=lambda: print("stopping", flush=True), reload=never, has_begun=lambda: True, grace_ns=lambda: 60 << 30,
+           kill=kill).run(serve)
+"""
+
+
+def test_a_further_signal_while_all_are_killed_does_not_keep_the_daemon_from_ending() -> None:
+    command = [sys.executable, "-c", _KILLS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdin
+        try:
+            for said in ("ready", "stopping", "killing"):
+                assert process.stdout.readline().strip() == said
+                process.send_signal(signal.SIGTERM)
+            process.stdin.write("go on\ngo on\n")
+            process.stdin.flush()
+            assert process.wait(30) == -signal.SIGTERM
+        finally:
+            process.kill()
