@@ -1,11 +1,11 @@
 """What a runner that has asked for something is told."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
-from scheduler.errors import TminusError
+from scheduler.errors import LedgerError, TminusError
 from scheduler.executors.python.wire import Answered, Ask
 
 log = structlog.get_logger()
@@ -23,3 +23,13 @@ def answered(ask: Ask, do: Callable[[], Any]) -> Answered:
     except Exception as error:  # the next one is answered, too
         log.exception("what a job asked for broke", what=ask.what)
         return Answered(pid=ask.pid, number=ask.number, value=f"a bug in tminus: {error!r}", kind=type(error).__name__)
+
+
+def no_thread(error: RuntimeError) -> NoReturn:
+    """
+    Say that it was not done, for the machine gives no thread for it.
+
+    Raises:
+        LedgerError: always.
+    """
+    raise LedgerError(f"nothing was done: the daemon gets no thread ({error})")

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from scheduler.clock import Clock
-from scheduler.daemon.answers import Answer, answered
+from scheduler.daemon.answers import Answer, answered, no_thread
 from scheduler.daemon.lent_locks import LentLocks
 from scheduler.executors.python.wire import Ask, Gone
 from scheduler.ledger import runs, state
@@ -40,11 +40,19 @@ class Handovers:
             case Ask(what="unlock"):
                 self._locks.give_back(runner, said, answer)
             case Ask():
-                self._items.put((said, answer))
-                with self._lock:
-                    if self._thread is None:
-                        self._thread = threading.Thread(target=self._do_all, name="handovers", daemon=True)
-                        self._thread.start()
+                try:
+                    self._have_thread()
+                except RuntimeError as error:
+                    answer(answered(said, partial(no_thread, error)))
+                else:
+                    self._items.put((said, answer))
+
+    def _have_thread(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._do_all, name="handovers", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def _do_all(self) -> None:
         while True:

@@ -2,8 +2,9 @@
 
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 
-from scheduler.daemon.answers import Answer, answered
+from scheduler.daemon.answers import Answer, answered, no_thread
 from scheduler.executors.python.wire import Ask
 from scheduler.ledger import named_locks
 from scheduler.ledger.engine import Ledger
@@ -31,7 +32,13 @@ class LentLocks:
         with self._lock:
             lent = self._lent[key] = _Lent()
         words = (key, lent, ask, answer)
-        threading.Thread(target=self._lend, args=words, name=f"lock {ask.given['name']}", daemon=True).start()
+        thread = threading.Thread(target=self._lend, args=words, name=f"lock {ask.given['name']}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            with self._lock:
+                self._lent.pop(key, None)
+            answer(answered(ask, partial(no_thread, error)))
 
     def give_back(self, runner: int, ask: Ask, answer: Answer) -> None:
         """A process gives its lock back, or no longer wants it; it is answered when that is done."""

@@ -1,0 +1,53 @@
+"""What jobs ask for, on a machine that gives no further thread."""
+
+import resource
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.clock import SystemClock
+from scheduler.daemon.handovers import Handovers
+from scheduler.executors.python.wire import Answered, Ask, Gone
+from scheduler.ledger.engine import open_ledger
+
+_STACK = 1 << 30
+_GIVEN: dict[str, dict[str, Any]] = {
+    "lock": {"app": "shop", "name": "till", "timeout_ns": 0},
+    "submit": {"app": "shop", "ref": "shop:work"},
+}
+
+
+@pytest.fixture
+def handovers(tmp_path: Path) -> Iterator[Handovers]:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    made = Handovers(ledger, clock=SystemClock())
+    yield made
+    made.put(1, Gone(pid=1), lambda _answer: None)
+    ledger.close()
+
+
+@pytest.mark.parametrize("what", sorted(_GIVEN))
+def test_what_gets_no_thread_is_answered_with_an_error_and_the_next_is_done(handovers: Handovers, what: str) -> None:
+    answers: list[Answered] = []
+    has_come = threading.Event()
+
+    def answer(said: Answered) -> None:
+        answers.append(said)
+        has_come.set()
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    before = threading.stack_size(_STACK)
+    resource.setrlimit(resource.RLIMIT_AS, (_STACK // 2, hard))
+    try:
+        handovers.put(1, Ask(pid=1, number=1, what=what, given=_GIVEN[what]), answer)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        threading.stack_size(before)
+    assert (answers[0].kind, answers[0].number) == ("LedgerError", 1)
+    has_come.clear()
+    handovers.put(1, Ask(pid=1, number=2, what=what, given=_GIVEN[what]), answer)
+    assert has_come.wait(30)
+    assert (answers[1].kind, answers[1].number) == ("", 2)
