@@ -105,6 +105,8 @@ class Countdown:
         finally:
             try:
                 self._station.gate.release(self)
+                for flight in self._all_flights:
+                    flight.end_if_apart(at_once=True)
                 self._endings.say()
             finally:
                 self._ended(self)

@@ -162,6 +162,7 @@ class Dispatching:
                     flight.replace_if_it_hangs()
                 elif not flight.is_released:
                     flight.withdraw()
+                flight.end_if_apart()
 
     def abandon(self) -> None:
         """Wait for nothing more."""
@@ -211,14 +212,17 @@ class Dispatching:
             for index in doubted:
                 why = f"the executor process died while it was prepared ({lost.how})"
                 self._endings.not_sent(flight.outstanding.pop(index), why, cause=Cause.EXECUTOR)
-            if not flight.outstanding:
-                flight.supervisor.retire()
         elif doubted and not isinstance(target := flight.outstanding[doubted[0]].job.target, HttpTarget):
-            runner = self._station.executors.alone(runner_of(target))
+            try:
+                runner = self._station.executors.alone(runner_of(target))
+            except (CannotRender, OSError) as error:
+                for index in doubted:
+                    why = f"the executor process died while it was prepared ({lost.how}), and there is no other one: {error}"
+                    self._endings.not_sent(flight.outstanding.pop(index), why, cause=Cause.EXECUTOR)
+                return
             self.flights.append(apart := Flight(lambda: runner, clock=self._clock, tell=self._tell, is_apart=True))
             flight.move(doubted, apart)
             self.arm(apart)
-            runner.retire()  # once it has nothing more to do
 
     def _commit_by(self, now_ns: int) -> int:
         return self._planned_at_ns - commit_before(self._planned_at_ns - now_ns)

@@ -167,9 +167,9 @@ class Executors:
         """
         with self._lock:
             apps, folder = self._apps, self._folder
-        if key.app is None or key.app not in apps:
+        if key.app is not None and key.app not in apps:
             raise CannotRender(f"the application {key.app} is in the jobs file no more")
-        runner = self._start(key, apps[key.app], folder, heard=lambda: None)
+        runner = self._start(key, apps[key.app] if key.app else None, folder, heard=lambda: None)
         with self._lock:
             self._retired = [*(one for one in self._retired if not one.is_over), runner]
         return runner

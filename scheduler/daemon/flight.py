@@ -113,6 +113,11 @@ class Flight:
         if shard is not None and not self.supervisor.forget(shard):
             self.supervisor.write(self.supervisor.channel.withdraw(shard.number))
 
+    def end_if_apart(self, *, at_once: bool = False) -> None:
+        """Let a process of its own end, once nothing is outstanding or at once."""
+        if self.is_apart and (at_once or not self.outstanding):
+            self.supervisor.retire()
+
     def replace_if_it_hangs(self) -> None:
         """Have an executor replaced that does not say what it must."""
         now_ns = self._clock.monotonic_ns()

@@ -103,8 +103,8 @@ class Preparation:
                         with self._endings.guard("preparing", due):
                             self._take_in(flight, one)
                         flight.outstanding.pop(one.index, None)
-            case Lost(how=how, entered=entered):
-                self._again(flight, [index for index in entered or () if index in flight.outstanding], how)
+            case Lost():
+                self._again(flight, event)
             case Broken(why=why):
                 self._endings.broken(flight, why)
             case wire.Ended():
@@ -129,6 +129,7 @@ class Preparation:
                 flight.replace_if_it_hangs()
             else:
                 flight.withdraw()
+                flight.end_if_apart()
         self._running = [flight for flight in self._running if flight.outstanding]
 
     def abandon(self) -> None:
@@ -139,7 +140,10 @@ class Preparation:
     def _arm(self, flight: Flight) -> None:
         """T is now, and there is nothing to arm: each is loaded on its own thread, and waits for no other one's import."""
         now_ns = self._clock.wall_ns()
-        times = Times(t_ns=now_ns, deadline_ns=now_ns, give_up_ns=max(self._last_start_ns, now_ns) + HANGS_NS)
+        left_ns = max(self._last_start_ns - now_ns, 0)
+        # Where one may end the process, each has its turn.
+        deadline_ns = now_ns + left_ns // 2 if flight.is_apart else now_ns
+        times = Times(t_ns=now_ns, deadline_ns=deadline_ns, give_up_ns=now_ns + left_ns + HANGS_NS)
         if not flight.outstanding:
             return
         try:
@@ -151,13 +155,32 @@ class Preparation:
                 self._endings.break_off("preparing", due, error)
             flight.outstanding = {}
 
-    def _again(self, flight: Flight, begun: Sequence[int], how: str) -> None:
+    def _again(self, flight: Flight, lost: Lost) -> None:
         """A runner died: once is nobody's fault, and nothing was sent."""
+        begun = [index for index in lost.entered or () if index in flight.outstanding]
         twice = [index for index in begun if index in self._died]
         self._died.update(begun)
-        self._refuse(flight, twice, f"its runner died twice during its prepare ({how})")
+        self._refuse(flight, twice, f"its runner died twice during its prepare ({lost.how})")
+        if loading := [index for index in lost.preparing if index in flight.outstanding]:
+            self._load_apart(flight, loading, lost)
         if flight.outstanding:
             self._arm(flight)
+
+    def _load_apart(self, flight: Flight, loading: Sequence[int], lost: Lost) -> None:
+        """One of these ended the runner while its module was imported, or its contexts were pushed: in turn it shows which."""
+        target = flight.outstanding[loading[0]].job.target
+        why = f"its runner died while its prepare was loaded ({lost.how})"
+        if flight.is_apart or not isinstance(target, HttpTarget):
+            self._refuse(flight, loading, why)
+            return
+        try:
+            runner = self._station.executors.alone(RunnerKey(target.app))
+        except (CannotRender, OSError) as error:
+            self._refuse(flight, loading, f"{why}, and there is no other one: {error}")
+            return
+        self._running.append(apart := Flight(lambda: runner, clock=self._clock, tell=self._tell, is_apart=True))
+        flight.move(loading, apart)
+        self._arm(apart)
 
     def _take_in(self, flight: Flight, one: wire.Finished) -> None:
         if one.late or one.cause == Cause.TIMEOUT:

@@ -57,10 +57,8 @@ class Supervisor:
         self._shards: dict[int, Shard] = {}
         self._broken = ""
         self._died = ""  #: how, before it was ready
-        self._ready = threading.Event()
+        self._ready, self._wanted, self._stopping = threading.Event(), threading.Event(), threading.Event()
         self.known = threading.Event()  #: it has said that it works, or why not, or has died before
-        self._wanted = threading.Event()
-        self._stopping = threading.Event()
         self._retiring = False
         self._reader: threading.Thread | None = None
 
@@ -104,9 +102,7 @@ class Supervisor:
         """End the executor once it has no shard; there will be no other one. Returns at once."""
         with self._lock:
             self._retiring = True
-            is_idle = not self._shards
-        if is_idle:
-            self._end()
+        self._end_if_over()
 
     def arm(
         self, command_of: Callable[[int, Sequence[Any]], Any], tell: Callable[[Shard, ShardEvent], None], *, answer_by_ns: int
@@ -135,7 +131,9 @@ class Supervisor:
     def forget(self, shard: Shard) -> bool:
         """Hand it over no more; False where it has been."""
         with self._lock:
-            return not shard.is_sent and self._shards.pop(shard.number, None) is not None
+            is_forgotten = not shard.is_sent and self._shards.pop(shard.number, None) is not None
+        self._end_if_over()
+        return is_forgotten
 
     def write(self, command: Any, to: ExecutorProcess | None = None) -> bool:
         """
@@ -192,6 +190,7 @@ class Supervisor:
             with self._lock:
                 self._shards.pop(shard.number, None)
             shard.tell(Unsendable(self.channel.unsendable(shard.command, str(error))))
+            self._end_if_over()
             return
         if not self._put(frame, process, first=False):
             self._lose(shard, "it was gone")
@@ -249,11 +248,9 @@ class Supervisor:
             case http_wire.Ended() | python_wire.Ended():
                 with self._lock:
                     shard = self._shards.pop(report.shard, None)
-                    is_over = self._retiring and not self._shards
                 if shard:
                     shard.tell(report)
-                if is_over:
-                    self._end()
+                self._end_if_over()
             case _:
                 self.written_off.hear(report)
                 if shard := self._shards.get(report.shard):
@@ -282,6 +279,7 @@ class Supervisor:
             waiting, self._shards = list(self._shards.values()), {}
         for shard in waiting:
             shard.tell(Broken(why))
+        self._end_if_over()
 
     def _lose(self, shard: Shard, how: str, busy: int = 0) -> None:
         with self._lock:
@@ -289,11 +287,14 @@ class Supervisor:
                 return
         entered, preparing = self.channel.entered(shard.command), self.channel.preparing(shard.command)
         shard.tell(Lost(self._clock.wall_ns(), how, entered, preparing, busy))
+        self._end_if_over()
 
-    def _end(self) -> None:
-        """Let the process end by itself; nothing follows."""
+    def _end_if_over(self) -> None:
+        """Let a retired one end by itself once it has no shard, whatever became of the last one; nothing follows."""
         with self._lock:
+            if not self._retiring or self._shards:
+                return
             self._stopping.set()
         self._wanted.set()
-        if self._process is not None:
-            self._process.finish()
+        if (process := self._process) is not None:
+            process.finish()

@@ -24,3 +24,14 @@ def test_a_module_that_ends_its_process_fails_its_own_job_and_the_others_of_its_
 def _are_well(running: DaemonProcess, planned_at: str) -> bool:
     batch = {one["job"]: one["outcome"] for one in running.occurrences() if one["planned_at"] == planned_at}
     return batch == {"exits": "failed", **{f"well_{n}": "succeeded" for n in range(5)}}
+
+
+def test_functions_without_an_application_bear_a_deadly_module_too(tmp_path: Path) -> None:
+    (tmp_path / "works.py").write_text("def well():\n    return 'done'\n")
+    (tmp_path / "exits.py").write_text("import os\nos._exit(3)\n")
+    refs = {"exits": "exits:work", "well": "works:well"}
+    jobs = {name: {"schedule": {"every": "10s"}, "call": ref} for name, ref in refs.items()}
+    with daemon(tmp_path, json.dumps({"version": 1, "timezone": "UTC", "daemon": {"lead": "4s"}, "jobs": jobs})) as running:
+        (failed, *_) = running.wait_for(job="exits", outcome="failed")
+        assert failed["reason"] == "executor, not sent: the executor process died while it was prepared (exit status 3)"
+        running.wait_for(job="well", outcome="succeeded")

@@ -285,3 +285,12 @@ def test_what_is_still_prepared_when_a_stop_waits_no_longer_was_not_sent(tmp_pat
         "missed",
         "tminus was stopped before its prepare was done (shutdown_grace)",
     )
+
+
+def test_a_module_that_ends_the_runner_while_it_is_loaded_fails_its_own_request(tmp_path: Path, target: TargetServer) -> None:
+    (tmp_path / "exits.py").write_text("import os\nos._exit(3)\n")
+    deadly = {"http": target.url, "app": "shop", "prepare": "exits:sign"}
+    done = run_prepared(tmp_path, {"x": deadly, **{f"y{n}": prepared(target, "sign", method="POST") for n in range(3)}})
+    reason = "executor, not sent: its runner died while its prepare was loaded (exit status 3)"
+    assert (done["x"]["outcome"], done["x"]["reason"]) == ("failed", reason)
+    assert {done[f"y{n}"]["outcome"] for n in range(3)} == {"succeeded"}

@@ -1,5 +1,6 @@
 """How runners end, and what becomes of what they had; and how an application may be wrong."""
 
+import queue
 import sys
 import time
 from dataclasses import replace
@@ -8,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from scheduler.clock import SystemClock
-from scheduler.daemon.channels import Runner
+from scheduler.daemon.channels import Runner, Times
+from scheduler.daemon.shards import Lost
 from scheduler.daemon.supervisor import Supervisor
 from scheduler.executors.python.board import Board
-from scheduler.executors.python.wire import Release
-from scheduler.model.definitions import App
+from scheduler.executors.python.wire import Armed, Release
+from scheduler.instants import SECOND
+from scheduler.model.definitions import App, DaemonSettings
 from tests.support.daemon import eventually, is_alive
 from tests.support.runner import a_call, runner, stopped
 
@@ -195,3 +198,28 @@ def test_a_runner_that_cannot_be_understood_is_replaced(tmp_path: Path) -> None:
     supervisor.start()
     eventually(supervisor.is_well, timeout_s=30, what="another one is ready")
     supervisor.stop()
+
+
+def test_a_runner_that_is_retired_and_dies_with_its_last_job_is_not_started_again(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(_SHOP)
+    app = App(name="shop", app="shop:app", directory=str(tmp_path), python=sys.executable)
+    channel, clock = Runner(app, folder=str(tmp_path), host="here", board=Board.make()), SystemClock()
+    supervisor = Supervisor(channel, clock=clock)
+    supervisor.start()
+    eventually(supervisor.is_well, timeout_s=30, what="it is ready")
+    said: queue.SimpleQueue[object] = queue.SimpleQueue()
+    now_ns = clock.wall_ns()
+    times = Times(t_ns=now_ns, deadline_ns=now_ns + SECOND, give_up_ns=now_ns + 60 * SECOND)
+    shard = supervisor.arm(
+        lambda number, beside: channel.arm(number, [a_call("shop:dies")], times, DaemonSettings(), realtime=False, beside=beside),
+        lambda _shard, event: said.put(event),
+        answer_by_ns=1 << 62,
+    )
+    supervisor.retire()
+    assert isinstance(said.get(timeout=30), Armed)
+    supervisor.write(Release(shard=shard.number, withdrawn=[]))
+    assert isinstance(said.get(timeout=30), Lost)
+    try:
+        eventually(lambda: supervisor.is_over, timeout_s=30, what="it has ended for good")
+    finally:
+        supervisor.stop()
