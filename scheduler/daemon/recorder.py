@@ -27,7 +27,7 @@ _MOST = 25
 #: Between two groups of which the first was full: who hands work over waits for the ledger, too.
 _REST_S = 0.003
 _RETRY_S = 0.5
-_WITHOUT_DETAILS = "the ledger did not take the details, see the log"
+WITHOUT_DETAILS = "the ledger did not take the details, see the log"
 #: For its thread to end: it may wait for a locked ledger.
 _END_S = 0.5
 
@@ -126,7 +126,7 @@ class Recorder:
         if len(group) > 1:
             return all(self._insist([item]) for item in group)
         (item,) = group
-        if item.reason == _WITHOUT_DETAILS:
+        if item.reason == WITHOUT_DETAILS:
             log.error("an outcome cannot be written, it is unknown after the next start", occurrence=str(item.id), exc_info=error)
             return True
         log.error("the details of an outcome cannot be written", occurrence=str(item.id), exc_info=error)
@@ -145,9 +145,9 @@ class Recorder:
 
 def _without_details(item: Ended | Decided) -> Ended | Decided:
     """The same outcome without the texts that the ledger may have refused."""
-    failure = Failure(outcome=Outcome.FAILED, kind=Cause.RESULT, message=_WITHOUT_DETAILS)
+    failure = Failure(outcome=Outcome.FAILED, kind=Cause.RESULT, message=WITHOUT_DETAILS)
     chain = item.chain and replace(item.chain, value=failure)
     if isinstance(item, Decided):
-        return replace(item, reason=_WITHOUT_DETAILS, chain=chain)
-    bare = [replace(attempt, reason=_WITHOUT_DETAILS, headers=(), body=b"", output=b"") for attempt in item.attempts]
-    return replace(item, reason=_WITHOUT_DETAILS, attempts=bare, chain=chain, result=None)
+        return replace(item, reason=WITHOUT_DETAILS, chain=chain)
+    bare = [replace(attempt, reason=WITHOUT_DETAILS, headers=(), body=b"", output=b"") for attempt in item.attempts]
+    return replace(item, reason=WITHOUT_DETAILS, attempts=bare, chain=chain, result=None)

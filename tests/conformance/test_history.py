@@ -1,13 +1,13 @@
 """What people read: the newest first, only what they ask for, and each as it was written."""
 
+from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
 from scheduler.instants import MS, SECOND
 from scheduler.ledger import history, outcomes, upkeep
-from scheduler.ledger.engine import Ledger
+from scheduler.ledger.engine import Ledger, open_ledger
 from scheduler.model.occurrence import Occurrence, OccurrenceId
 from scheduler.outcome import Origin, Outcome, State
 from tests.support.ledgers import T, claim, dues_of, let_go, run_batch
@@ -132,9 +132,8 @@ def test_running_is_what_was_let_go_and_has_not_ended(ledger: Ledger) -> None:
     assert {one.id.job: one.state for one in history.unfinished(ledger)} == {"claimed": State.CLAIMED, "running": State.RUNNING}
 
 
-def test_what_is_unfinished_is_found_by_its_index(ledger: Ledger) -> None:
-    if ledger.path is None:
-        pytest.skip("PostgreSQL plans by the number of rows")
+def test_what_is_unfinished_is_found_by_its_index(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")  # PostgreSQL plans by the number of rows
     statements: list[tuple[str, Any]] = []
 
     def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -148,6 +147,7 @@ def test_what_is_unfinished_is_found_by_its_index(ledger: Ledger) -> None:
     statement, parameters = next(one for one in statements if "occurrences" in one[0])  # not BEGIN
     with ledger.read() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+    ledger.close()
     assert any("occurrences_without_outcome" in row.detail for row in plan)
 
 

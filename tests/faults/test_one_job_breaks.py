@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import structlog
 
+from scheduler.daemon.recorder import WITHOUT_DETAILS
 from scheduler.daemon.redaction import Redaction
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
@@ -40,7 +41,7 @@ class Costs:
         outcome: Of its run.
         kinds: Kinds of jobs that take the step.
         chain: Whether it costs the chain that follows the run.
-        times: How often the step fails. The ledger's steps are tried with others, alone, and without details.
+        times: How often the step fails. The ledger's steps are tried with others, alone, and without details: then they do not fail.
     """
 
     outcome: Outcome
@@ -95,8 +96,8 @@ STEPS = {
     "scheduler.daemon.steps:Steps.note": Costs(_WELL, _CHAINED, chain=True, times=1),
     "scheduler.executors.python.wire:plain": Costs(_NOT_SENT, ("flask", "isolated")),
     "scheduler.ledger.chains:_take": Costs(_WELL, _CHAINED, chain=True, times=2),
-    "scheduler.ledger.outcomes:_ending": Costs(_WELL, times=2),
-    "scheduler.ledger.rows:attempt_row": Costs(_WELL, times=2),
+    "scheduler.ledger.outcomes:_ending": Costs(_WELL),
+    "scheduler.ledger.rows:attempt_row": Costs(_WELL),
     "scheduler.ledger.rows:new_row": Costs(_NOT_SENT, times=2),
     "scheduler.templates.values:context": Costs(_NOT_SENT),
 }
@@ -164,8 +165,12 @@ def check_round(some: Batches, undisturbed: list[Batch], broken: Mapping[int, st
 
 
 def fault_for(some: Batches, step: str, name: str) -> contextlib.AbstractContextManager[list[str]]:
-    """This step fails for this job."""
-    return fault_in(step, lambda arguments: job_of(some, arguments) == name, times=STEPS[step].times)
+    """This step fails for this job, as long as its outcome is written with its details."""
+
+    def is_victim(arguments: Sequence[Any]) -> bool:
+        return job_of(some, arguments) == name and all(getattr(one, "reason", "") != WITHOUT_DETAILS for one in arguments)
+
+    return fault_in(step, is_victim, times=STEPS[step].times)
 
 
 def check(batch: Batch, undisturbed: Batch, broken: Mapping[int, str]) -> None:

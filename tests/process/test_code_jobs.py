@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.daemon import DaemonProcess, daemon, tminus, tminus_json
+from tests.support.daemon import DaemonProcess, daemon, eventually, tminus, tminus_json
 from tests.support.target import TargetServer
 
 _SHOP = """
@@ -191,7 +191,7 @@ def test_a_name_that_the_file_gets_too_keeps_the_old_ones_in_force_and_names_bot
         assert problem.endswith(f"shop.py:15:1: {said['problem']}")
         running.write(jobs_file())
         running.wait_until_said("the jobs file is valid again")
-        assert running.json("status")["problems"] == []
+        eventually(lambda: running.json("status")["problems"] == [])
 
 
 def test_code_that_is_wrong_at_a_reload_keeps_the_old_one_in_force_until_it_is_right(tmp_path: Path) -> None:
