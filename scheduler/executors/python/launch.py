@@ -1,17 +1,13 @@
 """How a runner is started: in which interpreter, folder and environment. For the side that starts it."""
 
-import contextlib
-import hashlib
 import os
 import sys
-import tempfile
-from functools import cache
 from pathlib import Path
 
-import scheduler
 from scheduler.model.definitions import App
 
-_PACKAGE = Path(scheduler.__file__).resolve().parent
+#: This package alone: no library of ours may shadow one of the application's.
+_ALONE = str(Path(__file__).resolve().parent / "alone")
 #: Variables of the daemon alone: its own, which may hold the ledger's password, and those that systemd sets for it.
 _OURS_BEGIN = ("TMINUS_", "NOTIFY_", "WATCHDOG_", "LISTEN_", "MEMORY_PRESSURE_", "PYTHONHOME", "PYTHONPATH")
 _OURS_ALONE = frozenset(
@@ -38,7 +34,7 @@ def environment_of(app: App | None, folder: str) -> dict[str, str]:
     """
     environment = {name: value for name, value in os.environ.items() if _is_passed_on(name, app)}
     own = _lines_of(app.env_file) if app and app.env_file else {}
-    paths = [_package_alone(), app.directory if app else "", own.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")), folder]
+    paths = [_ALONE, app.directory if app else "", own.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")), folder]
     ours = {
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONSAFEPATH": "1",
@@ -51,37 +47,6 @@ def _is_passed_on(name: str, app: App | None) -> bool:
     if name.startswith(_OURS_BEGIN) or name in _OURS_ALONE:
         return False
     return app is None or app.env is None or name in app.env or name in _ALWAYS
-
-
-def _package_alone() -> str:
-    """
-    Return a folder with one link in it: no library of ours may shadow one of the application's.
-
-    It is in the state directory, which nobody cleans up; in the temporary one only if there is no other. It is made again if it
-    is gone.
-    """
-    name = f"path-{hashlib.sha256(os.fsencode(_PACKAGE)).hexdigest()[:12]}"
-    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    for folder in (os.environ.get("STATE_DIRECTORY", "").partition(":")[0], os.path.join(state, "tminus")):
-        if os.path.isabs(folder):
-            with contextlib.suppress(OSError):
-                return _linked(Path(folder, name))
-    return _linked(Path(_temporary()))
-
-
-def _linked(folder: Path) -> str:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    link = folder / _PACKAGE.name
-    with contextlib.suppress(FileExistsError):
-        link.symlink_to(_PACKAGE)
-    if folder.stat().st_uid != os.getuid() or link.resolve() != _PACKAGE:
-        raise PermissionError(f"{folder} is not ours")
-    return str(folder)
-
-
-@cache
-def _temporary() -> str:
-    return tempfile.mkdtemp(prefix="tminus-")
 
 
 def _lines_of(file: str) -> dict[str, str]:

@@ -1,11 +1,13 @@
 """What a runner has of the daemon's environment."""
 
 import os
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import scheduler.flask
 from scheduler.executors.python.launch import environment_of
 from scheduler.model.definitions import App
 
@@ -38,24 +40,16 @@ def test_an_empty_list_leaves_what_every_process_needs() -> None:
     assert set(found) <= {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "PYTHONSAFEPATH", "TMINUS_APP"}
 
 
-def test_the_folder_with_our_package_is_in_the_state_directory_and_is_made_again_if_it_is_gone(
+def test_runners_find_our_package_and_nothing_of_ours_beside_it_though_no_folder_can_be_written_to(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "service"))
-    for _ in range(2):
-        folder = Path(environment_of(None, "/")["PYTHONPATH"].split(os.pathsep)[0])
-        assert folder.parent == tmp_path / "service"
-        assert [one.name for one in folder.iterdir()] == ["scheduler"]
-        assert (folder / "scheduler" / "__init__.py").exists()
-        shutil.rmtree(folder)
-
-
-def test_without_a_state_directory_that_can_be_written_to_runners_find_our_package_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", "/proc/nowhere")
-    monkeypatch.setenv("XDG_STATE_HOME", "/proc/nowhere")
-    for _ in range(2):
-        folder = Path(environment_of(None, "/")["PYTHONPATH"].split(os.pathsep)[0])
-        assert (folder / "scheduler" / "__init__.py").exists()
-        shutil.rmtree(folder)
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    search_path = environment_of(None, "/")["PYTHONPATH"].split(os.pathsep)[0]
+    code = "import scheduler.flask; print(scheduler.flask.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], env={"PYTHONPATH": search_path}, cwd="/", capture_output=True, text=True
+    )
+    assert Path(done.stdout.strip()) == Path(scheduler.flask.__file__)
+    assert {one.name for one in Path(search_path).iterdir()} - {"__pycache__"} == {"__init__.py", "scheduler"}
+    assert list(tmp_path.iterdir()) == []
