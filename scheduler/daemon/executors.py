@@ -5,7 +5,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -86,9 +85,7 @@ class Executors:
         with self._lock:
             having = self._runners if having is None else having
         keys = dict.fromkeys(key for job in jobs or definitions.jobs.values() for key in job.runners if key not in having)
-        return self._all_of(
-            having, {key: definitions.apps[key.app] if key.app else None for key in keys}, _folder_of(definitions)
-        )
+        return self._all_of(having, {key: definitions.apps[key.app] if key.app else None for key in keys}, definitions.folder)
 
     def discard(self, runners: Runners) -> None:
         """End those of these that are not in use; nobody has given them anything to do."""
@@ -103,7 +100,7 @@ class Executors:
     def adopt(self, definitions: Definitions, runners: Runners) -> None:
         """Use these from now on. Those in use that are not among them end once they have nothing left to do."""
         with self._lock:
-            self._apps, self._folder = definitions.apps, _folder_of(definitions)
+            self._apps, self._folder = definitions.apps, definitions.folder
             before, self._runners = self._runners, runners
             gone = [runner for key, runner in before.items() if runners.get(key) is not runner]
             self._retired = [*(runner for runner in self._retired if not runner.is_over), *gone]
@@ -252,10 +249,6 @@ class Executors:
     def _all(self) -> Sequence[Supervisor]:
         with self._lock:
             return [self._lanes, *self._runners.values(), *self._retired]
-
-
-def _folder_of(definitions: Definitions) -> str:
-    return str(Path(definitions.paths[0]).resolve().parent)
 
 
 def _place_of(key: RunnerKey) -> str:

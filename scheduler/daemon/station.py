@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from scheduler.clock import Clock
 from scheduler.daemon.executors import Executors
@@ -41,5 +40,6 @@ class Station:
 
     def renderer(self) -> Renderer:
         """For the definitions in force."""
-        folder, read = str(Path(self.definitions.paths[0]).resolve().parent), self.files.for_batch()
-        return Renderer(References(folder, os.environ, read=read), keep_body=self.definitions.daemon.history.max_body, read=read)
+        definitions, read = self.definitions, self.files.for_batch()
+        references = References(definitions.folder, os.environ, read=read)
+        return Renderer(references, keep_body=definitions.daemon.history.max_body, read=read)

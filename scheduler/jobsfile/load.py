@@ -157,6 +157,7 @@ class JobsFile:
         text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return Definitions(
             paths=self._paths,
+            folder=self.folder,
             version=hashlib.sha256(text.encode()).hexdigest()[:12],
             text=text,
             zone=self.zone,

@@ -90,6 +90,7 @@ class Definitions:
 
     Args:
         paths: The files it was read from, the jobs file first.
+        folder: That of the jobs file, without links: where modules and secret files are found.
         version: First 12 hex digits of the SHA-256 of `text`.
         text: The merged jobs as JSON, `${…}` unexpanded: what the ledger keeps of each version. Where there is `code`, with that.
         ledger: An SQLAlchemy URL, where the file names one.
@@ -100,6 +101,7 @@ class Definitions:
     """
 
     paths: tuple[str, ...]
+    folder: str = "."
     version: str
     text: str
     zone: str

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from scheduler.errors import did_you_mean, quoted
@@ -46,11 +45,10 @@ def check_apps(definitions: Definitions, *, but_for: Collection[str] = ()) -> It
     for job in definitions.jobs.values():
         for app, question in _questions(job):
             by_app[app].append(question)
-    folder = str(Path(definitions.paths[0]).resolve().parent)
     for name, questions in by_app.items():
         if name in but_for:
             continue
-        answer = ask(definitions.apps[name] if name else None, [question.asks for question in questions], folder)
+        answer = ask(definitions.apps[name] if name else None, [question.asks for question in questions], definitions.folder)
         if answer.wrong:
             first = questions[0]
             yield Wrong(first.job, (*first.key[:-1], "app"), answer.wrong, answer.hint)
