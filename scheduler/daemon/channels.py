@@ -14,7 +14,7 @@ import structlog
 
 import scheduler
 from scheduler.daemon import slots
-from scheduler.daemon.logs import stderr_of_executors
+from scheduler.daemon.logs import stderr_of_executor
 from scheduler.daemon.shards import unsendable
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
@@ -133,15 +133,16 @@ class Lanes:
         environment["PYTHONPATH"] = str(_PACKAGE.parent)
         environment["PYTHONSAFEPATH"] = "1"
         command = [sys.executable, "-m", "scheduler.executors.http"]
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr_of_executors(),
-            env=environment,
-            cwd="/",
-            start_new_session=True,
-        )
+        with stderr_of_executor(self.name) as stderr:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=environment,
+                cwd="/",
+                start_new_session=True,
+            )
 
     def unsendable(self, arm: http_wire.Arm, why: str) -> Mapping[int, str]:
         return unsendable({one.index: partial(http_wire.encode, arm.with_one(one)) for one in arm.requests}, why)
@@ -221,16 +222,17 @@ class Runner:
         self._slots = 0
 
     def start(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            command_of(self._app, self._verb, str(self.board.descriptor)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr_of_executors(),
-            pass_fds=[self.board.descriptor],
-            env=environment_of(self._app, self._folder),
-            cwd=self._app.directory if self._app else self._folder,
-            start_new_session=True,  # what its jobs fork ends with it
-        )
+        with stderr_of_executor(self.name) as stderr:
+            return subprocess.Popen(
+                command_of(self._app, self._verb, str(self.board.descriptor)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                pass_fds=[self.board.descriptor],
+                env=environment_of(self._app, self._folder),
+                cwd=self._app.directory if self._app else self._folder,
+                start_new_session=True,  # what its jobs fork ends with it
+            )
 
     def unsendable(self, arm: python_wire.Arm, why: str) -> Mapping[int, str]:
         return unsendable({one.index: partial(python_wire.encode, replace(arm, works=[one])) for one in arm.works}, why)

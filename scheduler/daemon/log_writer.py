@@ -9,13 +9,11 @@ from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-#: An event, or a line that an executor has written to its stderr.
+#: An event, or a line as it is.
 Item = MutableMapping[str, Any] | str
 
 #: Items that wait at most; later ones are dropped and counted.
 _MOST = 5_000
-#: Bytes of a line of an executor; a longer one is cut.
-_LONGEST_LINE = 64 << 10
 
 
 class LogWriter:
@@ -50,12 +48,6 @@ class LogWriter:
         with self._changed:
             return self._changed.wait_for(lambda: not self._items and not self._is_writing, timeout_s)
 
-    def for_executors(self) -> int:
-        """A descriptor for the stderr of executors: what they write there is read at once, and never blocks them."""
-        read_end, write_end = os.pipe()
-        threading.Thread(target=self._read_lines, args=(read_end,), name="executors-stderr", daemon=True).start()
-        return write_end
-
     def _write_all(self) -> None:
         while True:
             with self._changed:
@@ -88,12 +80,3 @@ class LogWriter:
                 data = data[os.write(descriptor, data) :]
             except BlockingIOError:
                 select.select([], [descriptor], [])
-
-    def _read_lines(self, read_end: int) -> None:
-        rest = b""
-        while chunk := os.read(read_end, _LONGEST_LINE):
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > _LONGEST_LINE:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                self.put({"level": "info", "output": line.decode(errors="backslashreplace")})

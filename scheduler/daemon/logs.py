@@ -6,12 +6,15 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 import structlog
 from structlog.typing import EventDict
 
+from scheduler.daemon import executor_stderr
 from scheduler.daemon.log_writer import LogWriter
 
 #: systemd reads a level from the head of each line: sd-daemon(3).
@@ -25,12 +28,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LAST_LINES_S = 1.0
 
 _writer: LogWriter | None = None
-_executors: int | None = None
 
 
 def set_up(*, verbose: bool = False, quiet: bool = False, color: bool = True) -> None:
     """Once a process, before anything is logged. `TMINUS_LOG=json` asks for JSON."""
-    global _writer, _executors
+    global _writer
     as_json, to_journal = os.environ.get("TMINUS_LOG") == "json", "JOURNAL_STREAM" in os.environ
     if as_json:
         render = _json_line
@@ -40,7 +42,7 @@ def set_up(*, verbose: bool = False, quiet: bool = False, color: bool = True) ->
         render = _Console(colors=color and sys.stderr is not None and sys.stderr.isatty())
     stamp = [] if to_journal and not as_json else [structlog.processors.TimeStamper(fmt="iso", utc=True)]
     level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
-    _writer, _executors = LogWriter(render, _descriptor()), None
+    _writer = LogWriter(render, _descriptor())
     structlog.configure(
         processors=[structlog.processors.add_log_level, *stamp, _enqueue],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -57,12 +59,14 @@ def flush() -> None:
         _writer.flush(_LAST_LINES_S)
 
 
-def stderr_of_executors() -> int | None:
-    """The descriptor for the stderr of executors; None: they share this process's."""
-    global _executors
-    if _executors is None and _writer is not None:
-        _executors = _writer.for_executors()
-    return _executors
+@contextmanager
+def stderr_of_executor(name: str) -> Iterator[int | None]:
+    """Return the descriptor for the stderr of an executor that is started meanwhile; None: it shares this process's."""
+    if _writer is None:
+        yield None
+    else:
+        with executor_stderr.logged(name, _writer.put) as descriptor:
+            yield descriptor
 
 
 def _descriptor() -> int | None:

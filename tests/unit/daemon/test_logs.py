@@ -105,15 +105,3 @@ def test_a_reader_that_stops_costs_lines_that_are_counted_and_nobody_who_logs_wa
     dropped = sum(int(line.split()[0]) for line in seen if b"dropped" in line)
     assert dropped > 10_000
     assert sum(line.startswith(b"line ") for line in seen) + dropped in (20_000, 20_001)  # the end was dropped, too, or not
-
-
-def test_what_an_executor_writes_to_stderr_is_read_though_nobody_reads_the_log() -> None:
-    read_end, write_end = os.pipe()
-    writer = LogWriter(lambda event: str(event.get("output", "")), write_end)
-    executors = writer.for_executors()
-    writes = threading.Thread(target=lambda: [os.write(executors, b"y" * 1000 + b"\n") for _ in range(2_000)], name="writes")
-    writes.start()
-    writes.join(30)
-    assert not writes.is_alive()
-    os.close(read_end)
-    os.close(executors)
