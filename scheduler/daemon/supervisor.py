@@ -26,6 +26,7 @@ _IMPORT_NS = 60 * SECOND
 _HANGS_NS = 5 * SECOND
 #: After a death this soon after its start, the next one waits a little.
 _TOO_SOON_NS = 2 * SECOND
+_ENDED = "its executor was ended, and no other one follows"
 
 Asked = Callable[[int, python_wire.Ask | python_wire.Gone, Callable[[Any], object]], None]
 
@@ -50,9 +51,8 @@ class Supervisor:
         self.spent: Callable[[Supervisor], None] = lambda _: None
         self._clock = clock
         self._asked = asked
-        self._number = 0
+        self._number = self._started_ns = 0
         self._lock = threading.Lock()
-        self._started_ns = 0
         self._process: ExecutorProcess | None = None
         self._shards: dict[int, Shard] = {}
         self._broken = ""
@@ -117,11 +117,11 @@ class Supervisor:
         """
         with self._lock:
             if self._stopping.is_set():
-                tell(shard := Shard(0, None, tell), Lost(self._clock.wall_ns(), "a fresh one has taken its place", {}))
+                shard = Shard(0, None, tell)
+                shard.tell(Lost(self._clock.wall_ns(), "a fresh one follows", {}) if self._retiring else Broken(_ENDED))
                 return shard
             self._number += 1
-            beside = [shard.command for shard in self._shards.values()]
-            command = command_of(self._number, beside)
+            command = command_of(self._number, [shard.command for shard in self._shards.values()])
             shard = self._shards[self._number] = Shard(self._number, command, tell, answer_by_ns=answer_by_ns)
         self._wanted.set()
         if self._ready.is_set():
@@ -151,17 +151,13 @@ class Supervisor:
 
     def is_well(self) -> bool:
         """Whether the executor is there and takes its commands; one that hangs is killed, and so replaced."""
-        process = self._process
-        if process is not None and (process.stuck_ns() > _HANGS_NS or self._is_silent()):
+        process, now_ns = self._process, self._clock.monotonic_ns()
+        with self._lock:  # it may be that no job of a shard waits for an answer any more
+            owes = any(shard.is_sent and not shard.is_answered and now_ns > shard.answer_by_ns for shard in self._shards.values())
+        if process is not None and (owes or process.stuck_ns() > _HANGS_NS):
             self._kill()
             return False
         return self._ready.is_set()
-
-    def _is_silent(self) -> bool:
-        """Whether the executor owes an answer. It may be that no job of that shard waits for it any more."""
-        now_ns = self._clock.monotonic_ns()
-        with self._lock:
-            return any(shard.is_sent and not shard.is_answered and now_ns > shard.answer_by_ns for shard in self._shards.values())
 
     def replace(self, shard: Shard) -> None:
         """Kill the executor that has this shard and hangs: a fresh one follows, and all its shards are `Lost`."""
@@ -212,6 +208,7 @@ class Supervisor:
                 self._wanted.wait()  # each shard is worth another try
             elif self._clock.monotonic_ns() - self._started_ns < _TOO_SOON_NS:
                 self._stopping.wait(1)
+        self._refuse_all(_ENDED)
         self.channel.close()
 
     def _hear_all(self, process: ExecutorProcess) -> None:
@@ -275,11 +272,14 @@ class Supervisor:
             log.error("executor does not work", executor=self.name, error=why)
         self._broken = why
         self.known.set()
+        self._refuse_all(why)
+        self._end_if_over()
+
+    def _refuse_all(self, why: str) -> None:
         with self._lock:
             waiting, self._shards = list(self._shards.values()), {}
         for shard in waiting:
             shard.tell(Broken(why))
-        self._end_if_over()
 
     def _lose(self, shard: Shard, how: str, busy: int = 0) -> None:
         with self._lock:
