@@ -62,9 +62,10 @@ def _work(index: int, **given: Any) -> Work:
 class RunnerProcess:
     """A runner, and the pipes to it."""
 
-    def __init__(self, channel: Runner) -> None:
+    def __init__(self, channel: Runner, *, isolates: bool) -> None:
         self._channel = channel
-        self._clock = SystemClock()
+        self.clock = SystemClock()
+        self.isolates = isolates
         self._numbers = itertools.count(1)
         self.process = channel.start()
         assert self.process.stdout
@@ -85,7 +86,7 @@ class RunnerProcess:
     def arm(self, works: Sequence[Work], *, lead_ns: int = LEAD_NS) -> int:
         """Send an Arm; the shard's number."""
         number = next(self._numbers)
-        now_ns = self._clock.wall_ns()
+        now_ns = self.clock.wall_ns()
         self.t_ns = now_ns + lead_ns
         arm = Arm(
             shard=number,
@@ -124,9 +125,17 @@ class RunnerProcess:
 
     def send(self, command: Any) -> None:
         """Write a command."""
+        self.send_line(self._channel.encode(command))
+
+    def send_line(self, line: bytes) -> None:
+        """Write whatever this is."""
         assert self.process.stdin
-        self.process.stdin.write(self._channel.encode(command))
+        self.process.stdin.write(line)
         self.process.stdin.flush()
+
+    def is_preparing(self, index: int) -> bool:
+        """What the board says."""
+        return self._channel.board.is_preparing(index)
 
     def entered_ns(self, index: int) -> int:
         """What the board says."""
@@ -153,7 +162,8 @@ def runner(
     with pytest.MonkeyPatch.context() as patch:
         # What is deprecated in Flask, Werkzeug or Python is an error in all that a runner does.
         patch.setenv("PYTHONWARNINGS", "error::DeprecationWarning,error::PendingDeprecationWarning")
-        process = RunnerProcess(Runner(named, folder=str(folder), host="here", board=board, isolates=isolates))
+        channel = Runner(named, folder=str(folder), host="here", board=board, isolates=isolates)
+        process = RunnerProcess(channel, isolates=isolates)
     try:
         yield process
     finally:

@@ -53,7 +53,7 @@ class TargetServer:
     Serves each connection on a thread of its own, until the `with` block ends.
 
     `/ok` and anything unknown answer 200. `/status/503`, `/delay/250` (ms), `/bytes/1000`, `/redirect?to=URL&code=302` do what
-    they say; `/echo` answers with all that it got; `/close`, `/reset`, `/garbage`, `/stall`, `/partial`, `/endless`, `/trickle`, `/headers/20000` misbehave, and
+    they say; `/echo` answers with all that it got; `/close`, `/reset`, `/garbage`, `/stall`, `/partial`, `/endless`, `/trickle`, `/headers/20000`, `/header/200000` misbehave, and
     `/raw/close?say=BYTES`, `/raw/reset`, `/raw/stall` (`raw`) say just that first.
 
     Args:
@@ -213,6 +213,8 @@ class TargetServer:
                 return _send(connection, code, b"", f"Location: {query['to']}\r\n")
             case "headers":
                 return _send(connection, 200, b"ok", "".join(f"X-{i}: {'y' * 100}\r\n" for i in range(int(argument))))
+            case "header":
+                return _send(connection, 200, b"ok", f"X-Long: {'y' * int(argument)}\r\n")
             case "loop":
                 return _send(connection, 302, b"", "Location: /loop\r\n")
             case "close":

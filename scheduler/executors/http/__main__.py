@@ -6,6 +6,7 @@ import queue
 import signal
 import sys
 import threading
+import traceback
 
 from scheduler.clock import SystemClock
 from scheduler.executors.http import wire
@@ -24,9 +25,14 @@ def main() -> None:
     gc.freeze()
     gc.disable()  # the reaper collects, away from any release
     reports.put(wire.Hello(version=wire.VERSION, pid=os.getpid(), realtime=priority.is_allowed(priority.HOLDING)))
-    for command in wire.read_commands(sys.stdin.buffer):
-        executor.obey(command)
-    os._exit(0)  # resolver threads may hang for as long as a name server does
+    status = 0
+    try:
+        for command in wire.read_commands(sys.stdin.buffer):
+            executor.obey(command)
+    except Exception:  # noqa: BLE001  what cannot be read may have been a permit: the daemon starts a fresh process
+        traceback.print_exc()
+        status = 1
+    os._exit(status)  # resolver threads may hang for as long as a name server does
 
 
 def _write(reports: "queue.SimpleQueue[wire.Report]") -> None:
@@ -35,6 +41,9 @@ def _write(reports: "queue.SimpleQueue[wire.Report]") -> None:
             wire.write(sys.stdout.buffer, reports.get())
     except OSError:
         os._exit(1)  # the daemon is gone
+    except BaseException:  # noqa: BLE001  without reports the daemon waits until it takes this process for dead
+        traceback.print_exc()
+        os._exit(1)
 
 
 if __name__ == "__main__":

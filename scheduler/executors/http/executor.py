@@ -5,10 +5,11 @@ import threading
 from collections.abc import Callable
 
 from scheduler.clock import Clock
-from scheduler.executors.http import descriptors, wire
+from scheduler.executors.http import descriptors, verdict, wire
 from scheduler.executors.http.lane import Lane
 from scheduler.executors.http.names import Resolver
 from scheduler.executors.http.reaper import Reaper
+from scheduler.executors.http.results import never_started
 from scheduler.executors.http.surroundings import Surroundings
 from scheduler.release.gate import Gate
 from scheduler.release.shard import ShardRun
@@ -36,7 +37,26 @@ class Executor:
         self._lanes: dict[int, list[Lane]] = {}
 
     def obey(self, command: wire.Command) -> None:
-        """Do what the daemon asks; returns at once."""
+        """Do what the daemon asks; returns at once. A command that breaks costs its shard: nothing of it leaves."""
+        try:
+            self._obey(command)
+        except Exception as error:  # noqa: BLE001  other shards have nothing to do with it
+            self._break_off(command, error)
+
+    def _break_off(self, command: wire.Command, error: Exception) -> None:
+        shard = command.shard
+        requests = command.requests if isinstance(command, wire.Arm) else self._requests_of(shard)
+        self._report(wire.broke(error, shard=shard, index=None))
+        now_ns, why = self._around.clock.wall_ns(), verdict.broken(error, os_errno=0, sent=False)
+        self._report(wire.Results(shard=shard, finished=[never_started(request, now_ns, why) for request in requests]))
+        if run := self._shards.get(shard):
+            run.hold.withdraw()
+        else:
+            self._lanes.pop(shard, None)
+            self._around.gate.release(shard)
+            self._report(wire.Ended(shard=shard, released=False))
+
+    def _obey(self, command: wire.Command) -> None:
         match command:
             case wire.Arm():
                 self._arm(command)
@@ -66,7 +86,7 @@ class Executor:
             self._around.reaper.sweep()
             self._report(wire.Ended(shard=shard, released=run.hold.released_at_ns is not None))
 
-        run = self._shards[shard] = ShardRun(
+        run = ShardRun(
             t_ns=command.t_ns,
             deadline_ns=command.deadline_ns,
             give_up_ns=command.give_up_ns,
@@ -77,8 +97,10 @@ class Executor:
             on_ended=ended,
         )
         gate.shut_around(shard, command.t_ns)
-        if run.start():
-            raise RuntimeError("can't start new thread")
+        self._shards[shard] = run
+        for lane in run.start():
+            lane.give_up(RuntimeError(verdict.NO_THREAD))
+            run.done()
 
     def _permit(self, shard: int, withdrawn: set[int]) -> None:
         run, lanes = self._shards.get(shard), self._lanes.get(shard)
@@ -90,6 +112,9 @@ class Executor:
                 lane.withdraw(withdrawn)
 
         run.hold.permit(withdraw if withdrawn else None)
+
+    def _requests_of(self, shard: int) -> list[wire.Request]:
+        return [request for lane in self._lanes.get(shard, ()) for request in lane.requests]
 
     def _make_lanes(self, command: wire.Arm, all_out: threading.Event) -> list[Lane]:
         requests = command.requests

@@ -62,7 +62,7 @@ class Lane(Party):
         self._results = Results(shard, clock=around.clock, report=report)
         self._start = Start()
         self._standing: Standing = {}
-        self._requests = requests
+        self.requests = requests
         self._at_once = at_once
         self._arming: Arming | None = None
         self._bundles: list[Bundle] = []
@@ -73,18 +73,18 @@ class Lane(Party):
         self._latest_ns = min(request.latest_ns for request in requests)
 
     def __repr__(self) -> str:
-        return f"<Lane {self.name} [{self.armed} of {len(self._requests)} armed, {len(self._open)} open]>"
+        return f"<Lane {self.name} [{self.armed} of {len(self.requests)} armed, {len(self._open)} open]>"
 
     @property
     def connections(self) -> int:
         """How many connections it has, or may open at once from now on."""
-        left = len(self._open) + len(self._waiting) if self._start.released else len(self._requests)
+        left = len(self._open) + len(self._waiting) if self._start.released else len(self.requests)
         return min(self._at_once, left) + sum(bundle.pooled for bundle in list(self._bundles))
 
     def arm(self, deadline_ns: int) -> None:
         around = self._around
         self._loop = Loop(around.clock)
-        self._waiting.extend(self._requests[self._at_once :])
+        self._waiting.extend(self.requests[self._at_once :])
         self._bundles = list(bundles(self._make_transfers(deadline_ns)))
         for bundle in self._bundles:
             self._loop.adopt(bundle.multi)
@@ -180,7 +180,7 @@ class Lane(Party):
         priority.lower_priority()
         begun = {transfer.request.index: transfer for _, transfer in self._open.values()}
         self._results.tell(error)
-        for request in self._requests:
+        for request in self.requests:
             self._results.add_broken(request, error, begun.get(request.index))
         self._results.flush()
         for connection in self._standing.values():
@@ -202,7 +202,7 @@ class Lane(Party):
 
     def _make_transfers(self, deadline_ns: int) -> list[Transfer]:
         transfers = []
-        for index, request in enumerate(self._requests[: self._at_once]):
+        for index, request in enumerate(self.requests[: self._at_once]):
             if index % PER_MULTI == 0:
                 self._around.gate.wait_open(own=self._shard, deadline_ns=deadline_ns)
             with self._results.guard(request):

@@ -10,6 +10,8 @@ from scheduler.executors.http.transfer import Transfer
 from scheduler.executors.http.verdict import Verdict
 from scheduler.executors.http.wire import Finished, Request
 
+#: Of bodies, in one report.
+_MOST_BYTES = 4 << 20
 #: Tracebacks that one lane reports; what follows is most likely the same.
 _MOST_ERRORS = 3
 
@@ -46,11 +48,11 @@ class Results:
 
     def add_late(self, request: Request) -> None:
         """Report that a request was not started, because its grace time had passed."""
-        self.add(_never_started(request, self._clock.wall_ns()))
+        self.add(never_started(request, self._clock.wall_ns()))
 
     def add_refused(self, request: Request, error: Exception) -> None:
         """Report that libcurl does not take a request."""
-        self.add(_never_started(request, self._clock.wall_ns(), verdict.not_taken(error)))
+        self.add(never_started(request, self._clock.wall_ns(), verdict.not_taken(error)))
 
     def add_broken(self, request: Request, error: BaseException, transfer: Transfer | None = None) -> None:
         """
@@ -88,16 +90,21 @@ class Results:
         if sent is not None:
             with suppress(Exception):  # its times, if libcurl still has them
                 return sent.end_by(why)
-        return _never_started(request, self._clock.wall_ns(), why)
+        return never_started(request, self._clock.wall_ns(), why)
 
     def flush(self) -> None:
-        """Send what was added."""
-        if self._finished:
-            self._report(wire.Results(shard=self._shard, finished=self._finished))
-            self._finished = []
+        """Send what was added, in parts: to decode a long report holds up all threads of the daemon."""
+        some, size = list[Finished](), 0
+        for one in self._finished:
+            some.append(one)
+            size += len(one.body)
+            if size > _MOST_BYTES or one is self._finished[-1]:
+                self._report(wire.Results(shard=self._shard, finished=some))
+                some, size = [], 0
+        self._finished = []
 
 
-def _never_started(request: Request, now_ns: int, verdict: Verdict | None = None) -> Finished:
+def never_started(request: Request, now_ns: int, verdict: Verdict | None = None) -> Finished:
     """
     How a request ended that has not left, or of which nothing is known but that it may have.
 

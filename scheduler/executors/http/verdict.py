@@ -12,6 +12,7 @@ from scheduler.model.job import SAFE_METHODS
 from scheduler.outcome import Cause
 
 _HTTP2_STREAM = 92  # CURLE_HTTP2_STREAM; PycURL has no name for it
+_TOO_LARGE = 100  # CURLE_TOO_LARGE: a line of a head; as above
 
 _CAUSES = {
     pycurl.E_COULDNT_RESOLVE_HOST: Cause.DNS,
@@ -22,6 +23,7 @@ _CAUSES = {
     pycurl.E_SSL_CIPHER: Cause.TLS,
     pycurl.E_SSL_CERTPROBLEM: Cause.TLS,
     pycurl.E_OUT_OF_MEMORY: Cause.RESOURCE,
+    _TOO_LARGE: Cause.PROTOCOL,
     pycurl.E_URL_MALFORMAT: Cause.DEFINITION,
     pycurl.E_PARTIAL_FILE: Cause.PARTIAL,
     pycurl.E_FTP_WEIRD_SERVER_REPLY: Cause.PROTOCOL,
@@ -47,6 +49,8 @@ _BAD_URL = {pycurl.E_UNSUPPORTED_PROTOCOL, pycurl.E_URL_MALFORMAT}
 #: Without a redirect these come before a request is sent.
 _NOT_SENT = {Cause.DNS, Cause.CONNECT, Cause.TLS}
 _NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
+#: As Python says it.
+NO_THREAD = "can't start new thread"
 _NO_FILES = "this process is at its limit of open files (LimitNOFILE, ulimit -n)"
 
 
@@ -145,6 +149,8 @@ def broken(error: BaseException, *, os_errno: int, sent: bool) -> Verdict:
     """An error that no code expects, or a shortage of descriptors, ended the request or its lane."""
     if os_errno in _NO_DESCRIPTOR and not sent:
         return Verdict(Cause.RESOURCE, _NO_FILES)
+    if NO_THREAD in str(error) and not sent:
+        return Verdict(Cause.RESOURCE, "no thread could be started for it")
     return Verdict(Cause.EXECUTOR, f"an error in tminus ended this request: {type(error).__name__}", unknown=sent)
 
 
@@ -175,6 +181,8 @@ def _sentence(cause: Cause, request: Request, words: str, os_errno: int, *, time
             return f"what {_server(request)} answered is not HTTP"
         case Cause.PROTOCOL if "Too large response headers" in words:
             return f"{_server(request)} answered with more headers than can be read (300 KiB)"
+        case Cause.PROTOCOL if not words:
+            return f"{_server(request)} answered with a header that is longer than can be read (100 KiB)"
         case Cause.PROTOCOL:
             return f"what {_server(request)} answered cannot be read as HTTP: {words}"
         case Cause.REDIRECT if "redirects" in words:

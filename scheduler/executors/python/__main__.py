@@ -17,8 +17,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  said before anything is imported 
 
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.check import check
-from scheduler.executors.python.forks import serve_forks
-from scheduler.executors.python.serve import serve
+from scheduler.executors.python.serve import serve, serve_forks
 
 app = sys.argv[-1] if ":" in sys.argv[-1] else None
 if sys.argv[1] == "serve":

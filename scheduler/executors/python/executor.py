@@ -1,6 +1,7 @@
 """Runs the shards of a runner: a thread for each job, one Barrier for each shard; shards may overlap in time."""
 
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from scheduler.executors.python.job import Job
 from scheduler.executors.python.loading import Loader
 from scheduler.executors.python.wire import Finished
 from scheduler.instants import LATEST_NS, MS, SECOND
+from scheduler.outcome import Cause
 from scheduler.release.gate import Gate
 from scheduler.release.latch import Latch
 from scheduler.release.party import Party
@@ -77,7 +79,27 @@ class Executor:
         threading.Thread(target=self._watch, name="timeouts", daemon=True).start()
 
     def obey(self, command: wire.Command) -> None:
-        """Do what the daemon asks; returns at once."""
+        """Do what the daemon asks; returns at once. A command that breaks costs its shard: nothing of it starts."""
+        try:
+            self._obey(command)
+        except Exception as error:  # noqa: BLE001  other shards have nothing to do with it
+            traceback.print_exc()
+            if isinstance(command, wire.Arm | wire.Release):
+                self._break_off(command, error)
+
+    def _break_off(self, command: wire.Arm | wire.Release, error: Exception) -> None:
+        number, owed = command.shard, [work.index for work in command.works] if isinstance(command, wire.Arm) else []
+        with self._lock:
+            shard = self._shards.pop(number, None)
+        if shard is not None:
+            shard.run.hold.withdraw()
+            with shard.lock:
+                owed, shard.owed = list(shard.owed), set()
+        self.gate.release(number)
+        self._report(wire.Results(shard=number, finished=[_broken(index, error, self._clock.wall_ns()) for index in owed]))
+        self._report(wire.Ended(shard=number, released=False))
+
+    def _obey(self, command: wire.Command) -> None:
         match command:
             case wire.Arm():
                 self._arm(command)
@@ -166,11 +188,11 @@ class Executor:
                 shard.jobs[index].withdrawn = True
             with shard.lock:
                 shard.owed.difference_update(command.withdrawn)
-            shard.run.hold.permit()
             for job in shard.jobs.values():
                 if job in shard.without_thread:
                     job.no_thread()
                     shard.run.done()
+            shard.run.hold.permit()
 
     def _take(self, shard: _Shard, finished: Finished) -> None:
         """The first report on a job counts; one that was written off may come to its end later."""
@@ -240,3 +262,10 @@ class Executor:
             left = [(job, told[1]) for job in jobs if (told := self._told.pop(job, None))]
         for job, shard in left:
             self._report(wire.Left(shard=shard, index=job.work.index))
+
+
+def _broken(index: int, error: Exception, now_ns: int) -> Finished:
+    detail = f"an error in tminus ended it: {type(error).__name__}"
+    return Finished(
+        index=index, started_ns=0, finished_ns=now_ns, duration_ns=0, armed=False, cause=Cause.EXECUTOR, detail=detail
+    )

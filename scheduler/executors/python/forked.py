@@ -134,6 +134,14 @@ class Shard:
     is_released: bool = False
     is_withdrawn: bool = False
 
+    def break_off(self, error: Exception, *, now_ns: int) -> None:
+        """End its processes after an error; what has none fails."""
+        for work in self.arm.works:
+            if child := self.children.get(work.index):
+                child.kill(signal.SIGKILL)
+            else:
+                self.failed.setdefault(work.index, not_forked(work, error, now_ns=now_ns))
+
 
 def fork(shard: Shard, work: Work, ready: selectors.BaseSelector, be_child: Callable[[Pipes], NoReturn]) -> Forked:
     """

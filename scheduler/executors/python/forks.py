@@ -4,26 +4,20 @@ threads is never forked; it imports the application, forks, and passes on what i
 """
 
 import contextlib
-import gc
 import json
-import logging
 import os
 import selectors
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
-from scheduler.clock import Clock, SystemClock
-from scheduler.executors.python import output, pipe, wire
+from scheduler.clock import Clock
+from scheduler.executors.python import wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.child import GO, HOME, Child
 from scheduler.executors.python.forked import Forked, Pipes, Shard, fork, not_forked
-from scheduler.executors.python.job_forks import keep_from_forks, private_pipes
-from scheduler.executors.python.limits import raise_descriptor_limit, restore_descriptor_limit
-from scheduler.executors.python.serve import imported
 from scheduler.executors.python.wire import Work
 from scheduler.instants import SECOND
 
@@ -63,7 +57,7 @@ class ForkServer:
         self._ready = selectors.DefaultSelector()
 
     def serve(self, commands: BinaryIO) -> None:
-        """Until the daemon closes the pipe; what still runs then is ended."""
+        """Serve until the daemon closes the pipe."""
         os.set_blocking(commands.fileno(), False)
         self._ready.register(commands, selectors.EVENT_READ)
         buffer = bytearray()
@@ -71,16 +65,27 @@ class ForkServer:
             for key, _ in self._ready.select(_LOOK_S):
                 if key.data is None:
                     if not (chunk := os.read(commands.fileno(), 1 << 16)):
-                        self.end_all()
                         return
                     buffer += chunk
                     *lines, rest = buffer.split(b"\n")
                     buffer = bytearray(rest)
                     for command in wire.read_commands(map(bytes, lines)):
-                        self._obey(command)
+                        self.obey(command)
                 else:
                     self._hear(*key.data)
             self._look_at_the_clock()
+
+    def obey(self, command: wire.Command) -> None:
+        """Do what the daemon asks; returns at once. A command that breaks ends the processes of its shard."""
+        try:
+            self._obey(command)
+        except Exception as error:  # noqa: BLE001  other shards have nothing to do with it
+            traceback.print_exc()
+            if isinstance(command, wire.Arm | wire.Release) and (shard := self._shards.get(command.shard)):
+                shard.break_off(error, now_ns=self._clock.wall_ns())
+                self._are_all_armed(shard)
+                if shard.is_released:
+                    self._report_failed(shard)
 
     def _obey(self, command: wire.Command) -> None:
         match command:
@@ -121,6 +126,9 @@ class ForkServer:
                 self._send_home(child)
             else:
                 child.tell(GO)
+        self._report_failed(shard, withdrawn)
+
+    def _report_failed(self, shard: Shard, withdrawn: Sequence[int] = ()) -> None:
         if failed := [finished for index, finished in shard.failed.items() if index not in withdrawn]:
             self._report(wire.Results(shard=shard.arm.shard, finished=failed))
         self._end_if_over(shard)
@@ -258,43 +266,9 @@ class ForkServer:
         for shard in list(self._shards.values()):
             self._are_all_armed(shard)
             if not shard.is_released and not shard.is_withdrawn and wall_ns > shard.arm.give_up_ns + _LATE_NS:
-                self._obey(wire.Withdraw(shard=shard.arm.shard))  # its children have gone by themselves, if they still listen
+                self.obey(wire.Withdraw(shard=shard.arm.shard))  # its children have gone by themselves, if they still listen
 
     def end_all(self) -> None:
         """Kill what runs, with all that it has started."""
         for child in self._children():
             child.kill(signal.SIGKILL)
-
-
-def serve_forks(board: Board, app_name: str | None) -> None:
-    """Import the application once, then fork until the daemon closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    commands, reports_to = private_pipes()
-    keep_from_forks((commands.fileno(), reports_to.fileno()))
-    # What a child prints goes to a pipe of its own by its descriptors: what a C library prints, too.
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    output.log_to(logging.StreamHandler(sys.stderr))
-    pipe.current = pipe.Pipe()  # its children open it
-    app = imported(app_name, reports_to)
-    gc.collect()
-    gc.freeze()  # what the children share stays shared
-    on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an application that ignores it leaves nothing to wait for
-    descriptors = raise_descriptor_limit()
-
-    def restore() -> None:
-        restore_descriptor_limit(descriptors)
-        if on_child is not None:
-            signal.signal(signal.SIGCHLD, on_child)
-
-    def report(what: wire.Report) -> None:
-        try:
-            wire.write(reports_to, what)
-        except OSError:
-            server.end_all()
-            os._exit(1)  # the daemon is gone
-
-    server = ForkServer(app, board=board, clock=SystemClock(), report=report, restore=restore)
-    report(wire.Hello(version=wire.VERSION, pid=os.getpid()))
-    server.serve(commands)
-    os._exit(0)

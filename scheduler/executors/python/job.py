@@ -17,7 +17,7 @@ from scheduler.executors.python.board import PREPARING, Board
 from scheduler.executors.python.call import Call
 from scheduler.executors.python.given import Failure, json_of
 from scheduler.executors.python.limits import is_exhausted
-from scheduler.executors.python.loading import CannotLoad, Loader, own_frames
+from scheduler.executors.python.loading import CannotLoad, Loader, StillLoading, own_frames
 from scheduler.executors.python.occurrence import Running
 from scheduler.executors.python.output import Output
 from scheduler.executors.python.view import View
@@ -221,12 +221,17 @@ class Job(Party):
         self._waited_ns = self._clock.monotonic_ns() - ended_ns
 
     def _prepare(self, import_s: float | None = None) -> Prepared:
-        """Prepare it. The board says so meanwhile: a process that ends now ends because of what is prepared."""
+        """Prepare it. The board says so until its import has ended: a process that ends now ends because of what is prepared."""
         self._board.mark(self._slot, PREPARING)
         try:
-            return self._made(import_s)
-        finally:
+            made = self._made(import_s)
+        except StillLoading:
+            raise
+        except BaseException:
             self._board.mark(self._slot, 0)
+            raise
+        self._board.mark(self._slot, 0)
+        return made
 
     def _made(self, import_s: float | None) -> Prepared:
         if self.work.ref is not None:

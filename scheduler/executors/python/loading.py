@@ -50,6 +50,10 @@ def load(ref: str) -> Any:
         raise CannotLoad(f"{ref}: module {module_name!r} has no {name!r}{_near(module, name)}") from None
 
 
+class StillLoading(Exception):
+    """It is still imported, on a thread of its own."""
+
+
 class Loader:
     """Imports on threads of its own: a module that hangs while it is imported holds up those only that need it. Thread-safe."""
 
@@ -63,14 +67,17 @@ class Loader:
 
         Raises:
             CannotLoad: as `load`.
-            TimeoutError: not by then.
+            StillLoading: not by then.
         """
         with self._lock:
             future = self._loads.get(ref)
             if future is None or (future.done() and future.exception()):
                 future = self._loads[ref] = Future()
                 threading.Thread(target=_load_into, args=(future, ref), name=f"import {ref}", daemon=True).start()
-        return future.result(timeout_s)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            raise StillLoading from None
 
 
 def _load_into(future: "Future[Any]", ref: str) -> None:

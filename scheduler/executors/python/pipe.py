@@ -67,7 +67,7 @@ class Pipe:
         """The daemon answers."""
         with self._lock:
             future = self._waiting.get(said.number)
-        if future is not None:
+        if future is not None and not future.done():
             future.set_result(said)
 
     def _ask(self, number: int, what: str, given: Mapping[str, Any], patience_s: float) -> Any:

@@ -3,6 +3,7 @@ The jobs that the code of an application defines: `scheduler.flask` writes them 
 runner reads them afterwards. In every other process that imports the application nobody ever asks.
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -10,9 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from scheduler.executors.python import texts
+
 if TYPE_CHECKING:
     from flask import Flask
 
+#: Around a function, one within the other: an object may make a fresh one whenever it is asked.
+_MOST_WRAPPERS = 100
 _METHODS = ("GET", "POST")
 
 
@@ -80,12 +85,31 @@ def code_jobs(app: "Flask | None", app_name: str) -> list[dict[str, Any]]:
     for endpoint, view in app.view_functions.items():
         for function in _unwrapped(view):
             endpoints.setdefault(id(function), endpoint)
-    return [_said(one, app, app_name, endpoints.get(id(one.function))) for same in found.values() for one in same]
+    return [_said_or_why(one, app, app_name, endpoints.get(id(one.function))) for same in found.values() for one in same]
 
 
 def other_apps(app_name: str) -> list[str]:
     """The names of other applications, for which this code defines jobs, too."""
     return sorted({book.app for book in _books if book.app and book.app != app_name and book.defined})
+
+
+def _said_or_why(one: Defined, app: "Flask", app_name: str, endpoint: str | None) -> dict[str, Any]:
+    """One that is too odd to be read costs itself: the application runs, and the jobs file's errors name it."""
+    try:
+        if not isinstance(one.name, str):
+            raise TypeError("its name is no text")
+        said = _said(one, app, app_name, endpoint)
+        json.dumps(said).encode()
+    except Exception as error:  # noqa: BLE001  whatever its attributes are, or do
+        name = texts.said(lambda: str(one.name), "?")
+        return {
+            "name": name,
+            "file": str(one.file),
+            "line": one.line,
+            "error": f"it cannot be read: {texts.of_error(error)}",
+            "keys": {},
+        }
+    return said
 
 
 def _said(one: Defined, app: "Flask", app_name: str, endpoint: str | None) -> dict[str, Any]:
@@ -104,11 +128,14 @@ def _said(one: Defined, app: "Flask", app_name: str, endpoint: str | None) -> di
 
 def _unwrapped(found: Any) -> Iterator[Any]:
     """What was found, and what it is a decorator's wrapper around."""
-    seen: set[int] = set()
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
+    for _ in range(_MOST_WRAPPERS):
+        if found is None:
+            return
         yield found
-        found = getattr(found, "__wrapped__", None)
+        try:
+            found = getattr(found, "__wrapped__", None)
+        except Exception:  # noqa: BLE001  whatever an object does when it is asked
+            return
 
 
 def _method_of(app: "Flask", endpoint: str) -> str:

@@ -1,6 +1,7 @@
 """Serve: commands on stdin, reports on stdout, the application's code in between. Ends when stdin does."""
 
 import gc
+import logging
 import os
 import queue
 import signal
@@ -14,7 +15,9 @@ from scheduler.clock import Clock, SystemClock
 from scheduler.executors.python import loading, output, pipe, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.executor import Executor
+from scheduler.executors.python.forks import ForkServer
 from scheduler.executors.python.job_forks import end_with_forks, keep_from_forks, private_pipes
+from scheduler.executors.python.limits import raise_descriptor_limit, restore_descriptor_limit
 from scheduler.executors.python.registry import code_jobs
 from scheduler.instants import SECOND
 from scheduler.outcome import Cause
@@ -47,12 +50,56 @@ def serve(board: Board, app_name: str | None) -> None:
     gc.freeze()
     may_be_realtime = priority.is_allowed(priority.LANES)  # only where the lanes may have the one above
     reports.put(wire.Hello(version=wire.VERSION, pid=os.getpid(), realtime=may_be_realtime, jobs=code_jobs(app, name)))
-    for command in wire.read_commands(commands):
-        if isinstance(command, wire.Answered):
-            asking.hear(command)
-        else:
-            executor.obey(command)
+    try:
+        for command in wire.read_commands(commands):
+            if isinstance(command, wire.Answered):
+                asking.hear(command)
+            else:
+                executor.obey(command)
+    except Exception:  # noqa: BLE001  what cannot be read may have been a permit: the daemon starts a fresh process
+        traceback.print_exc()
+        end_with_forks(1)
     end_with_forks(0)  # a job may run for as long as it likes
+
+
+def serve_forks(board: Board, app_name: str | None) -> None:
+    """Import the application once, then fork until the daemon closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    commands, reports_to = private_pipes()
+    keep_from_forks((commands.fileno(), reports_to.fileno()))
+    # What a child prints goes to a pipe of its own by its descriptors: what a C library prints, too.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    output.log_to(logging.StreamHandler(sys.stderr))
+    pipe.current = pipe.Pipe()  # its children open it
+    app = imported(app_name, reports_to)
+    gc.collect()
+    gc.freeze()  # what the children share stays shared
+    on_child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # an application that ignores it leaves nothing to wait for
+    descriptors = raise_descriptor_limit()
+
+    def restore() -> None:
+        restore_descriptor_limit(descriptors)
+        if on_child is not None:
+            signal.signal(signal.SIGCHLD, on_child)
+
+    def report(what: wire.Report) -> None:
+        try:
+            wire.write(reports_to, what)
+        except OSError:
+            server.end_all()
+            os._exit(1)  # the daemon is gone
+
+    server = ForkServer(app, board=board, clock=SystemClock(), report=report, restore=restore)
+    report(wire.Hello(version=wire.VERSION, pid=os.getpid()))
+    status = 0
+    try:
+        server.serve(commands)
+    except Exception:  # noqa: BLE001  as in `serve`
+        traceback.print_exc()
+        status = 1
+    server.end_all()
+    os._exit(status)
 
 
 def imported(app_name: str | None, reports_to: BinaryIO) -> "Flask | None":

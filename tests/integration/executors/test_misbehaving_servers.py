@@ -45,6 +45,7 @@ CASES = {
     "has-a-nul-in-a-header": (raw(OK + b"X: \0\r\n\r\n"), Cause.PROTOCOL, UNREADABLE + "NUL byte in header"),
     "codes-its-answer-oddly": (raw(OK + b"Transfer-Encoding: odd\r\n\r\n"), Cause.PROTOCOL, UNREADABLE + "Unsolicited Transfer-Encoding (odd) found"),
     "has-huge-headers": ("/headers/4000", Cause.PROTOCOL, "{server} answered with more headers than can be read (300 KiB)"),
+    "has-a-huge-header": ("/header/200000", Cause.PROTOCOL, "{server} answered with a header that is longer than can be read (100 KiB)"),
     "never-ends": ("/endless", Cause.TOO_LARGE, "the answer is longer than 1 MiB (http.max_body)"),
     "never-answers": ("/stall", Cause.TIMEOUT, NO_ANSWER),
     "stalls-in-the-headers": (raw(OK, "stall"), Cause.TIMEOUT, NO_END),

@@ -89,7 +89,7 @@ STEPS = {
     "request:set_request": ("waiting", FAILED),
     "results:Results.add": ("armed", UNREPORTED),
     "results:Results.add_late": ("late while waiting", FAILED),
-    "results:_never_started": ("late", UNREPORTED),
+    "results:never_started": ("late", UNREPORTED),
     "transfer:Transfer._connected": ("armed", FAILED),
     "transfer:Transfer._curl_time": ("armed", UNKNOWN),
     "transfer:Transfer._finished": ("armed", UNKNOWN),

@@ -140,3 +140,14 @@ threading.Thread.start = limited
             assert [done[n].body for n in range(1, 1 + others)] == [str(n).encode() for n in range(1, 1 + others)]
             assert process.ended
             assert process.ended.released
+
+
+def test_the_board_names_an_import_that_outlasts_the_time_to_arm_until_it_has_ended(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import shop\nshop.there.wait()\ndef well():\n    return 1\n")
+    with runner(tmp_path, _SHOP) as process:
+        number = process.arm([a_call("slow:well"), a_call("shop:lets_go", index=1)], lead_ns=SECOND)
+        assert process.wait_until_armed().armed == 1
+        assert (process.is_preparing(0), process.is_preparing(1)) == (True, False)
+        process.send(Release(shard=number, withdrawn=[]))
+        assert {one.cause for one in process.results().values()} == {None}
+        assert not process.is_preparing(0)

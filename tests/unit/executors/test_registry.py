@@ -1,5 +1,6 @@
 """Which jobs of the code belong to an application, and what they call."""
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable
@@ -182,3 +183,37 @@ def test_the_extension_is_where_flask_has_its_extensions() -> None:
 def test_the_application_and_its_name_are_not_taken_for_each_other(wrong: Callable[[], Scheduler]) -> None:
     with pytest.raises(TypeError, match=r"write Scheduler\(flask_app\), or Scheduler\(app=NAME\) with its name under apps:"):
         wrong()
+
+
+class Odd:
+    """Whatever is asked of it raises, or is another one."""
+
+    def __init__(self, *, raises: bool) -> None:
+        self.raises = raises
+
+    def __call__(self) -> str:
+        return ""
+
+    def __getattr__(self, name: str) -> Any:
+        if self.raises and name == "__wrapped__":
+            raise RuntimeError("not now")
+        if name == "__wrapped__":
+            return Odd(raises=False)
+        raise AttributeError(name)
+
+
+def test_an_odd_job_and_odd_views_cost_the_others_nothing() -> None:
+    app = Flask("shop")
+    for number, raises in enumerate([True, False]):
+        app.view_functions[f"odd_{number}"] = Odd(raises=raises)
+    jobs = Scheduler(app)
+    odd: Any = 7
+    jobs.job(odd, every="1h")(sync)
+    jobs.job("nameless", every="1h")(sync)
+    jobs._book.defined[-1] = dataclasses.replace(jobs._book.defined[-1], function=functools.partial(sync))
+    jobs.job("bytes", every="1h")(sync)
+    jobs._book.defined[-1] = dataclasses.replace(jobs._book.defined[-1], keys={"params": {"n": b"bytes"}})
+    jobs.job("well", every="1h")(sync)
+    found = {job["name"]: job["error"] for job in registry.code_jobs(app, "shop")}
+    assert list(found) == ["7", "nameless", "bytes", "well"]
+    assert [error.split(":")[0] for error in found.values()] == [*["it cannot be read"] * 3, ""]

@@ -1,0 +1,126 @@
+"""Commands to the lanes that break: each costs its shard, and requests of other shards leave."""
+
+import queue
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from scheduler.clock import SystemClock
+from scheduler.executors.http import wire
+from scheduler.executors.http.executor import Executor
+from scheduler.executors.http.wire import Armed, Ended, Finished
+from scheduler.instants import MS, SECOND
+from tests.support.executor import PATIENCE_S, ExecutorProcess, a_request, many
+from tests.support.target import TargetServer
+
+# PycURL deprecates what libcurl goes on with after a `perform`.
+pytestmark = pytest.mark.filterwarnings("ignore:socket_all:DeprecationWarning")
+
+
+class Lanes:
+    """An executor in this process."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.reports: queue.SimpleQueue[wire.Report] = queue.SimpleQueue()
+        self.executor = Executor(clock=self.clock, report=self.reports.put)
+
+    def arm(self, shard: int, url: str, count: int = 1) -> None:
+        """Send an Arm."""
+        t_ns = self.clock.wall_ns() + 300 * MS
+        self.executor.obey(
+            wire.Arm(
+                shard=shard,
+                t_ns=t_ns,
+                deadline_ns=t_ns - 100 * MS,
+                give_up_ns=t_ns + 20 * SECOND,
+                lanes=2,
+                max_connections=None,
+                realtime=False,
+                requests=many(count, url),
+            )
+        )
+
+    def until(self, shard: int, last: type) -> dict[int, Finished]:
+        """What is reported of a shard, until this is."""
+        found: dict[int, Finished] = {}
+        while not isinstance(report := self.reports.get(timeout=PATIENCE_S), last) or getattr(report, "shard", 0) != shard:
+            if isinstance(report, wire.Results) and report.shard == shard:
+                found |= {one.index: one for one in report.finished}
+        return found
+
+    def run(self, shard: int, url: str, count: int = 1) -> dict[int, Finished]:
+        """One shard, from its Arm to its end."""
+        self.arm(shard, url, count)
+        found = self.until(shard, Armed)
+        self.executor.obey(wire.Release(shard=shard, withdrawn=[]))
+        return found | self.until(shard, Ended)
+
+
+def breaks(*_: object, **__: object) -> None:
+    raise KeyError("no code expects it")
+
+
+def only_for(shard: int, function: Callable[..., object]) -> Callable[..., object]:
+    """The same function, which breaks for that shard."""
+    return lambda one, *rest: (breaks if getattr(rest[0], "shard", rest[0]) == shard else function)(one, *rest)
+
+
+@pytest.mark.parametrize("step", ["_make_lanes", "_permit"])
+def test_a_command_that_breaks_fails_its_requests_and_others_leave(
+    target: TargetServer, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(Executor, step, only_for(1, getattr(Executor, step)))
+    lanes = Lanes()
+    lanes.arm(1, f"{target.url}/broken", 2)
+    found = lanes.until(1, Armed if step == "_permit" else Ended)
+    if step == "_permit":
+        lanes.executor.obey(wire.Release(shard=1, withdrawn=[]))
+        found |= lanes.until(1, Ended)
+    why = "an error in tminus ended this request: KeyError"
+    assert {(one.cause, one.detail, one.started_ns, one.unknown) for one in found.values()} == {("executor", why, 0, False)}
+    assert set(found) == {0, 1}
+    assert lanes.run(2, f"{target.url}/well")[0].status == 200
+    assert [arrival.path for arrival in target.arrivals] == ["/well/0"]
+
+
+def test_a_lane_for_which_there_is_no_thread_fails_its_requests_and_the_others_leave(
+    target: TargetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name in ("lane-1-1", "lane-2-0", "lane-2-1"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    lanes = Lanes()
+    none = ("resource", "no thread could be started for it", 0, 0)
+    for shard, failed in ((1, {1, 3}), (2, {0, 1, 2, 3}), (3, set[int]())):
+        found = lanes.run(shard, f"{target.url}/{shard}", 4)
+        said = {index: (one.cause, one.detail, one.started_ns, one.status) for index, one in found.items()}
+        assert {index for index, words in said.items() if words == none} == failed
+        assert {index for index, one in found.items() if one.status == 200} == {0, 1, 2, 3} - failed
+
+
+def test_a_frame_that_cannot_be_read_ends_the_process() -> None:
+    with ExecutorProcess() as executor:
+        assert executor.process.stdin
+        executor.process.stdin.write(b"\0\0\0\1\xc1")
+        executor.process.stdin.flush()
+        assert executor.process.wait(PATIENCE_S) == 1
+
+
+def test_long_answers_are_reported_in_parts(executor: ExecutorProcess, target: TargetServer) -> None:
+    requests = [a_request(f"{target.url}/bytes/{3 << 20}", index, max_body=4 << 20, keep_body=4 << 20) for index in range(6)]
+    shard = executor.arm(requests)
+    executor.wait_armed(shard)
+    executor.release(shard)
+    sizes = []
+    while not isinstance(report := shard.reports.get(timeout=PATIENCE_S), Ended):
+        assert isinstance(report, wire.Results)
+        sizes.append(sum(len(one.body) for one in report.finished))
+    assert sum(sizes) == 6 * (3 << 20)
+    assert max(sizes) <= 2 * (3 << 20)
