@@ -14,7 +14,8 @@ from functools import partial
 
 import structlog
 
-from scheduler.daemon.calls import Call, Calls, Came
+from scheduler.daemon.call import Call, Came
+from scheduler.daemon.calls import Calls
 from scheduler.daemon.handed_over import due_of, ended, work_of
 from scheduler.daemon.render import CannotRender
 from scheduler.daemon.station import Station

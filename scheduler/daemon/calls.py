@@ -1,13 +1,15 @@
 """Functions called in the runners of their applications for no T: at once, several together, each reported once."""
 
 import queue
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
 
+from scheduler.daemon.call import Call, Came
 from scheduler.daemon.channels import Times
 from scheduler.daemon.flight import HANGS_NS, Flight
 from scheduler.daemon.redaction import Redaction
@@ -15,70 +17,22 @@ from scheduler.daemon.render import CannotRender, Renderer
 from scheduler.daemon.shards import Broken, Lost, Shard, ShardEvent, Unsendable
 from scheduler.daemon.station import Station
 from scheduler.daemon.supervisor import Supervisor
-from scheduler.executors.python.wire import Armed, Ended, Finished, Progress, Results, Work
+from scheduler.executors.python.wire import Armed, Ended, Finished, Progress, Results
 from scheduler.instants import SECOND
-from scheduler.model.batch import Due
 from scheduler.model.job import RunnerKey
 
 log = structlog.get_logger()
 
 #: Functions that a runner calls at once; the rest wait their turn.
 MOST = 64
+#: Of what calls are given, in one command: to encode more holds up all threads of the daemon, and of the runner.
+_MOST_BYTES = 4 << 20
 #: Of what was called before this process.
 KILLED = "tminus was killed while it ran; how far it came is not known"
 #: A function whose import takes longer is called without that it was prepared.
 _ARM_NS = 2 * SECOND
 #: A function that is not entered within this never will be: its module does not import, or its application dies, or hangs.
 _ENTERED_NS = 60 * SECOND
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """
-    A function to call.
-
-    Attributes:
-        owner: The row number of the run that it is, or belongs to; one call each at a time.
-        due: The run.
-        work: Makes it, by its index; a CannotRender is its end.
-        secrets: What no text for people may hold of it; as `work`.
-    """
-
-    owner: int
-    due: Due
-    work: Callable[[Renderer, int], Work]
-    secrets: Callable[[Renderer], frozenset[str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Came:
-    """
-    How a call has ended: it has finished, it could not be made, or it is lost.
-
-    Attributes:
-        cannot: Why it was not called: its application does not work at the moment.
-        failed: Why it was not called, and never can be.
-        lost: Why nobody can say how far it came.
-        doubted: Why it was not called: its process died, or nothing came, while it was prepared.
-        is_alone: Nothing else ran in the process that has died.
-        started_ns: When a lost one was entered, wall clock; 0 where that is not known.
-    """
-
-    owner: int
-    finished: Finished | None = None
-    redaction: Redaction = field(default_factory=Redaction)
-    executor: str | None = None
-    cannot: str = ""
-    failed: str = ""
-    lost: str = ""
-    doubted: str = ""
-    is_alone: bool = False
-    started_ns: int = 0
-
-    @property
-    def was_called(self) -> bool:
-        """Whether it may have been entered."""
-        return self.finished is not None or bool(self.lost)
 
 
 @dataclass(slots=True, eq=False)
@@ -137,6 +91,11 @@ class Calls:
         Args:
             executor: That runner; None: the one in use for this application.
         """
+        while calls:
+            calls = self._begin_some(key, calls, executor)
+
+    def _begin_some(self, key: RunnerKey, calls: Sequence[Call], executor: Supervisor | None) -> Sequence[Call]:
+        """Call as many as one command may hold; return those that are left."""
         together, renderer = _Together(key, self._ready_by_ns(), is_apart=executor is not None), self._station.renderer()
 
         def tell(_flight: Flight, shard: Shard, event: ShardEvent) -> None:
@@ -149,21 +108,22 @@ class Calls:
         except CannotRender as error:  # a reload has taken its application away
             for call in calls:
                 self._cannot(call, error.message)
-            return
-        for index, call in enumerate(calls):
+            return ()
+        left, size = deque(calls), 0
+        while left and size < _MOST_BYTES:
+            call = left.popleft()
             try:
-                work, redaction = call.work(renderer, index), Redaction(call.secrets(renderer))
+                size += _make(together, len(together.calls), call, renderer)
             except CannotRender as error:
                 self._came.append(Came(owner=call.owner, failed=error.message))
             except Exception as error:
                 log.exception("a call could not be made", occurrence=str(call.due.id))
                 self._came.append(Came(owner=call.owner, failed=f"it cannot be sent: {type(error).__name__}: {error}"))
-            else:
-                together.flight.outstanding[index], together.flight.works[index] = call.due, work
-                together.calls[index], together.redactions[index] = call, redaction
         if together.calls:
             self._running.add(together)
-            self._arm(together)
+            with self._guard(together):
+                self._arm(together)
+        return left
 
     def stop(self, owner: int) -> None:
         """Tell it to stop, where it runs; one that has not been let go is not called."""
@@ -185,16 +145,33 @@ class Calls:
         while not self._events.empty():
             together, shard, event = self._events.get()
             if together.flight.is_of(shard):
-                self._hear(together, event)
+                with self._guard(together):
+                    self._hear(together, event)
         for together in self._running:
             if not together.flight.is_released and self._station.clock.monotonic_ns() > together.ready_by_ns:
-                together.flight.withdraw()
-                for index in list(together.calls):
-                    self._cannot(together.back(index), _not_entered("its application did not get ready"))
+                self._give_up(together, _not_entered("its application did not get ready"))
             together.flight.replace_if_it_hangs()
         self._running = {together for together in self._running if together.calls}
         came, self._came = self._came, []
         return came
+
+    @contextmanager
+    def _guard(self, together: _Together) -> Iterator[None]:
+        """Run a step that handles calls of one runner: an exception ends these calls alone."""
+        try:
+            yield
+        except CannotRender as error:  # a reload has taken its application away
+            self._give_up(together, error.message)
+        except Exception as error:
+            log.exception("calls broke, the others go on", executor=together.flight.supervisor.name)
+            self._give_up(together, f"sending it broke ({type(error).__name__})")
+
+    def _give_up(self, together: _Together, why: str) -> None:
+        """None of these is called any more; those that may have been are lost."""
+        is_released = together.flight.is_released
+        together.flight.withdraw()
+        for index in list(together.calls):
+            self._lost(together, index, why) if is_released else self._cannot(together.back(index), why)
 
     def _ready_by_ns(self) -> int:
         return self._station.clock.monotonic_ns() + _ENTERED_NS
@@ -207,11 +184,7 @@ class Calls:
         now_ns, works = self._station.clock.wall_ns(), together.flight.works
         works.update({index: replace(works[index], latest_ns=now_ns + _ENTERED_NS) for index in together.calls})
         times = Times(t_ns=now_ns, deadline_ns=now_ns + _ARM_NS, give_up_ns=now_ns + _ARM_NS + HANGS_NS)
-        try:
-            together.flight.arm(times, self._station.definitions.daemon)
-        except CannotRender as error:
-            for index in list(together.calls):
-                self._cannot(together.back(index), error.message)
+        together.flight.arm(times, self._station.definitions.daemon)
 
     def _hear(self, together: _Together, event: ShardEvent) -> None:
         match event:
@@ -234,8 +207,7 @@ class Calls:
                 if together.calls:
                     self._arm(together)
             case Broken(why=why):
-                for index in list(together.calls):
-                    self._cannot(together.back(index), why)
+                self._give_up(together, why)
             case Ended(released=False) if together.calls:  # sent home: the permit came too late
                 together.ready_by_ns = self._ready_by_ns()
                 self._arm(together)
@@ -282,6 +254,14 @@ class Calls:
         executor, words = together.flight.supervisor.name, f"{why}; how far it came is not known"
         owner = together.back(index).owner
         self._came.append(Came(owner=owner, executor=executor, lost=words, started_ns=started_ns, is_alone=is_alone))
+
+
+def _make(together: _Together, index: int, call: Call, renderer: Renderer) -> int:
+    """Make the work of a call; return how long what it is given is."""
+    work, redaction = call.work(renderer, index), Redaction(call.secrets(renderer))
+    together.flight.outstanding[index], together.flight.works[index] = call.due, work
+    together.calls[index], together.redactions[index] = call, redaction
+    return len(work.arguments) + len(work.given or "") + len(work.request.body)
 
 
 def _not_entered(why: str) -> str:

@@ -11,7 +11,6 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -122,10 +121,10 @@ class Chains:
         while not self._begun.empty():
             self._load(self._begun.get())
         for came in self._calls.came():
-            if came.owner not in self._open:
-                continue
-            with self._guard(came.owner):
-                self._take(returned(came, str(self._open[came.owner].handler)))
+            if chain := self._open.get(came.owner):
+                chain.called = chain.position if came.was_called else chain.called
+                with self._guard(came.owner):
+                    self._take(returned(came, str(chain.handler)))
         called = self._advance()
         while broken := self._steps.write():
             for number in broken:
@@ -135,7 +134,7 @@ class Chains:
             self._call(key, [chain for chain in chains_of_it if chain.number in self._open])
 
     @contextmanager
-    def _guard(self, number: int, links: int = 0) -> Iterator[None]:
+    def _guard(self, number: int, states: Sequence[LinkState] = ()) -> Iterator[None]:
         """Run a step that handles one chain: an unforeseen exception ends this chain alone."""
         try:
             yield
@@ -143,22 +142,15 @@ class Chains:
             raise
         except Exception as error:
             log.exception("a chain broke, the others go on", chain=number)
-            self._break_off(number, f"it broke ({type(error).__name__})", links)
+            self._break_off(number, f"it broke ({type(error).__name__})", states)
 
-    def _break_off(self, number: int, why: str, links: int = 0) -> None:
+    def _break_off(self, number: int, why: str, states: Sequence[LinkState] = ()) -> None:
         """End a chain; if its end cannot be written either, leave it to the next start."""
         chain = self._open.get(number) or self._closed.pop(number, None)
-        if links := len(chain.due.job.then) if chain else links:
+        if states := chain.states if chain else states:
             self._forget({number})
-            self._fail(number, links, why)
+            self._steps.fail(number, states, why)
             self._wake.set()
-
-    def _fail(self, number: int, links: int, why: str) -> None:
-        """Note that no link that is open will end well. What had ended stays as it is."""
-        failed = Step(occurrence=number, position=0, state=LinkState.FAILED, at_ns=self._clock.wall_ns(), error=why)
-        for position in range(links):
-            self._steps.note(replace(failed, position=position))
-        self._steps.end(number)
 
     def _let_go(self, gone: Collection[int]) -> None:
         """Go no further with these: the next start does."""
@@ -188,14 +180,14 @@ class Chains:
             self._versions = definitions, Versions(ledger, definitions)
         versions = self._versions[1]
         for one in found:
-            with self._guard(one.occurrence, len(one.states)):
+            with self._guard(one.occurrence, one.states):
                 self._open_one(one, insist(partial(versions.due, runs[one.id])) if one.id in runs else None)
 
     def _open_one(self, one: OpenChain, due: Due | None) -> None:
         if due is None or len(due.job.then) != len(one.states):
             why = "its definition is not in the ledger any more"
             log.error("a chain cannot go on", occurrence=str(one.id), error=why)
-            self._fail(one.occurrence, len(one.states), why)
+            self._steps.fail(one.occurrence, one.states, why)
             return
         position = next((at for at, state in enumerate(one.states) if state.is_open), len(one.states))
         chain = self._open[one.occurrence] = ActiveChain(one.occurrence, due, position, one.failure)

@@ -8,7 +8,7 @@ from scheduler.daemon.redaction import Redaction
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.model.batch import Due, Ended
-from scheduler.model.chain import Answer, Failure, Result, Value
+from scheduler.model.chain import MOST_BYTES, Answer, Failure, Result, Value, short_enough, too_long
 from scheduler.model.definitions import History, KeepBody
 from scheduler.model.job import CallTarget, HttpTarget, Job
 from scheduler.model.occurrence import Attempt
@@ -144,14 +144,17 @@ def _flowing(job: Job, finished: Finished, redaction: Redaction, outcome: Outcom
     if outcome is not Outcome.SUCCEEDED:
         frames = finished.traceback if isinstance(finished, python_wire.Finished) else ""
         return Failure(outcome=outcome, kind=kind, message=detail, traceback=redaction.text(frames) or None)
+    what = "what it returned" if isinstance(job.target, CallTarget) else "the answer"
+    if finished.body_size > MOST_BYTES:
+        return too_long(what)
     if isinstance(job.target, CallTarget):
         try:
-            return Result(text=redaction.json_text(finished.body.decode()))
+            return short_enough(Result(text=redaction.json_text(finished.body.decode())), what)
         except ValueError as error:
-            return Failure(outcome=Outcome.FAILED, kind=Cause.RESULT, message=f"what it returned cannot be handed on: {error}")
+            return Failure(outcome=Outcome.FAILED, kind=Cause.RESULT, message=f"{what} cannot be handed on: {error}")
     headers = [header_lines.masked(line) for line in finished.headers if not line.startswith("HTTP/")]
     text = redaction.text(_decoded(finished.body, headers))
-    return Answer(status=finished.status, headers=tuple(map(redaction.text, headers)), text=text)
+    return short_enough(Answer(status=finished.status, headers=tuple(map(redaction.text, headers)), text=text), what)
 
 
 def _decoded(body: bytes, headers: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from scheduler.daemon.calls import Call, Came
+from scheduler.daemon.call import Call, Came
 from scheduler.daemon.judge import outcome_of
 from scheduler.daemon.redaction import Redaction
 from scheduler.executors.python.wire import Finished
@@ -28,12 +28,18 @@ class Returned:
 
 @dataclass(slots=True)
 class ActiveChain:
-    """A chain that has not ended. Its next link is at `position`."""
+    """A chain that has not ended. Its next link is at `position`, and the last one that was called at `called`."""
 
     number: int
     due: Due
     position: int
     failure: bool
+    called: int | None = None
+
+    @property
+    def states(self) -> list[LinkState]:
+        """Of its links, as if none had ended: `running` for the one that was called last."""
+        return [LinkState.RUNNING if at == self.called else LinkState.WAITING for at in range(len(self.due.job.then))]
 
     @property
     def handler(self) -> Handler | None:

@@ -9,7 +9,8 @@ import structlog
 
 from scheduler.daemon import judge
 from scheduler.daemon.background import MOST_CALLS
-from scheduler.daemon.calls import KILLED, Came
+from scheduler.daemon.call import Came
+from scheduler.daemon.calls import KILLED
 from scheduler.daemon.handed_over import ended
 from scheduler.daemon.late import coalesced, missed, scheduled, settle_late
 from scheduler.daemon.versions import Versions

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,7 +24,7 @@ from scheduler.jobsfile.http_syntax import HEADER_VALUE
 from scheduler.jobsfile.references import References
 from scheduler.model import payload
 from scheduler.model.batch import Due
-from scheduler.model.chain import Function, Value
+from scheduler.model.chain import MOST_BYTES, Function, Value
 from scheduler.model.job import MAX_BODY, CallTarget, FlaskTarget, HttpTarget, Message, Target
 from scheduler.outcome import Origin
 from scheduler.templates import as_text
@@ -93,9 +94,9 @@ class Renderer:
                 arguments=_as_json([[], put_in(function.kwargs)], "the arguments are"),
                 given=value.as_text(),
                 request=self._around(due, put_in) if function.app else RequestContext(),
-                max_body=MAX_BODY,
+                max_body=MOST_BYTES,
             )
-            return replace(work, latest_ns=LATEST_NS, keep_body=MAX_BODY)  # it has no grace, and what it gives flows on
+            return replace(work, latest_ns=LATEST_NS, keep_body=MOST_BYTES)  # it has no grace, and what it gives flows on
 
     def handed_over(self, due: Due, index: int, **given: Any) -> Work:
         """Work as somebody's code has handed it over: nothing is put in."""
@@ -135,7 +136,7 @@ class Renderer:
             total_ms=timeouts.total_ns // MS,
             latest_ns=due.planned_at_ns + due.job.misfire_grace_ns,
             max_body=target.max_body,
-            keep_body=target.max_body if due.job.then else min(self._keep_body, target.max_body),
+            keep_body=min(self._kept(due), target.max_body),
             follow=target.follow,
             confidential=[name for name, value in target.headers.items() if any(templates.references(value))],
             http2=target.http_version == "2",
@@ -192,10 +193,14 @@ class Renderer:
             latest_ns=due.planned_at_ns + due.job.misfire_grace_ns,
             total_ns=due.job.timeouts.total_ns,
             kill_after_ns=due.job.timeouts.kill_after_ns,
-            keep_body=MAX_BODY if due.job.then else self._keep_body,
+            keep_body=self._kept(due),
             keep_output=self._keep_body,
             **given,
         )
+
+    def _kept(self, due: Due) -> int:
+        """How many bytes of an answer or a result are sent back."""
+        return max(self._keep_body, MOST_BYTES) if due.job.then else self._keep_body
 
     def _for(self, due: Due) -> _PutIn:
         names = templates.context(due.job, due.id, planned_at_ns=due.planned_at_ns, params=due.params)
@@ -273,6 +278,7 @@ def _has_secrets(target: Target) -> bool:
     return any(True for value in asdict(target).values() for _ in templates.references(value))
 
 
+@cache
 def _authorities() -> str | None:
     """Where this system keeps the certificates it trusts: the libcurl of PycURL's wheel looks in Red Hat's place only."""
     return ssl.get_default_verify_paths().cafile

@@ -13,6 +13,7 @@ from scheduler.instants import SECOND
 from scheduler.ledger import chains
 from scheduler.ledger.chains import Step
 from scheduler.model.batch import Due
+from scheduler.outcome import LinkState
 
 log = structlog.get_logger()
 
@@ -56,6 +57,23 @@ class Steps:
     def end(self, chain: int) -> None:
         """It has no further link."""
         self._ended.append(chain)
+
+    def fail(self, chain: int, states: Sequence[LinkState], why: str) -> None:
+        """
+        Note that no link that is open will end well; what had ended stays as it is.
+
+        Args:
+            chain: Whose links they are.
+            states: Of its links: one that is `running` was called, and becomes `unknown`.
+            why: For people.
+        """
+        now_ns = self._station.clock.wall_ns()
+        for position, state in enumerate(states):
+            step = Step(occurrence=chain, position=position, state=LinkState.FAILED, at_ns=now_ns, error=why)
+            if state is LinkState.RUNNING:
+                step = replace(step, state=LinkState.UNKNOWN, error=f"{why}; it was called, and how far it came is not known")
+            self.note(step)
+        self.end(chain)
 
     def drop(self, some: Collection[int]) -> None:
         """Write nothing of these chains."""

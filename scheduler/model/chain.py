@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from scheduler.outcome import LinkState
+from scheduler.outcome import Cause, LinkState, Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,9 @@ class Start:
 
 Handler = Function | Start
 
+#: Of what flows, as JSON: for the JSON of a longer value all threads of the daemon would wait.
+MOST_BYTES = 1 << 20
+TOO_LONG = f"it is longer than {MOST_BYTES >> 20} MiB as JSON"
 _RESULT = '{"result": '
 
 
@@ -125,6 +128,23 @@ class Failure:
 
 #: What flows down a chain.
 Value = Result | Answer | Failure
+
+
+def short_enough(value: Result | Answer, what: str) -> Value:
+    """
+    Return the value, or if it is too long the failure that flows instead.
+
+    Args:
+        value: Of at most some MiB.
+        what: For people, such as `what it returned`.
+    """
+    text = value.as_text()
+    return value if len(text) <= MOST_BYTES and len(text.encode()) <= MOST_BYTES else too_long(what)
+
+
+def too_long(what: str) -> Failure:
+    """Return the failure that flows instead of a value that is too long; `what` as in `short_enough`."""
+    return Failure(outcome=Outcome.FAILED, kind=Cause.TOO_LARGE, message=f"{what} cannot be handed on: {TOO_LONG}")
 
 
 def value_of(text: str) -> Value:

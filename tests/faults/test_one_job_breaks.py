@@ -57,6 +57,7 @@ STEPS = {
     "scheduler.daemon.admission:decide": Costs(_NOT_SENT),
     "scheduler.daemon.calls:Calls._finished": Costs(_WELL, _CHAINED, chain=True),
     "scheduler.daemon.calls:Calls._take_in": Costs(_WELL, _CHAINED, chain=True, times=1),
+    "scheduler.daemon.calls:_make": Costs(_WELL, _CHAINED, chain=True),
     "scheduler.daemon.calls:_Together.back": Costs(_WELL, _CHAINED, chain=True, times=1),
     "scheduler.daemon.chains:Chains._next_function": Costs(_WELL, _CHAINED, chain=True),
     "scheduler.daemon.chains:Chains._open_one": Costs(_WELL, _CHAINED, chain=True),

@@ -79,7 +79,7 @@ class Call:
         except (TypeError, ValueError) as error:
             raise Unfit(Cause.RESULT, f"what {self._ref} returned is not JSON: {error}") from None
         if len(body) > self._max_body:
-            raise Unfit(Cause.TOO_LARGE, f"what {self._ref} returned is longer than max_body, {self._max_body} bytes")
+            raise Unfit(Cause.TOO_LARGE, f"what {self._ref} returned is longer than {self._max_body} bytes as JSON")
         return body
 
 

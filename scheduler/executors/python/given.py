@@ -178,11 +178,12 @@ def json_of(given_back: Any) -> dict[str, Any]:
 
 
 def _words(failure: Failure, name: str, otherwise: object) -> str:
-    return texts.said(lambda: str(getattr(failure, name, otherwise)), type(failure).__name__, _LONGEST)
+    most = texts.MOST_FRAMES if name == "traceback" else _LONGEST
+    return texts.said(lambda: str(getattr(failure, name, otherwise)), type(failure).__name__, most)
 
 
-#: Of a field, in characters: four of them are to stay shorter than any body.
-_LONGEST = 1 << 18
+#: Of a field, in characters: with the traceback, and each as six in JSON, they are short enough to flow down a chain.
+_LONGEST = 1 << 14
 _OBJECTS: dict[str, Callable[[Any], Any]] = {
     "result": lambda value: value,
     "answer": lambda value: Answer(**value),

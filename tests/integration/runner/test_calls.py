@@ -163,7 +163,7 @@ def test_of_too_much_output_the_beginning_and_the_end_are_kept(shop: RunnerProce
             "result",
             "what shop:not_a_number returned is not JSON: Out of range float values are not JSON compliant",
         ),
-        ("long", "too_large", "what shop:long returned is longer than max_body, 1048576 bytes"),
+        ("long", "too_large", "what shop:long returned is longer than 1048576 bytes as JSON"),
         ("raises_odd", "exception", "Odd"),
     ],
 )

@@ -7,7 +7,8 @@ import pytest
 
 from scheduler.clock import SystemClock
 from scheduler.daemon.background import Background
-from scheduler.daemon.calls import Call, Calls
+from scheduler.daemon.call import Call
+from scheduler.daemon.calls import Calls
 from scheduler.daemon.executors import Executors
 from scheduler.daemon.handovers import Handovers
 from scheduler.daemon.lent_locks import LentLocks

@@ -7,13 +7,14 @@ import pytest
 from scheduler.daemon import judge
 from scheduler.daemon.redaction import Redaction
 from scheduler.executors.http.wire import Finished
-from scheduler.model.chain import Answer, Function, Link
+from scheduler.model.chain import Answer, Failure, Function, Link
 from scheduler.model.definitions import History, KeepBody
-from scheduler.model.job import HttpTarget, StatusRange
+from scheduler.model.job import CallTarget, HttpTarget, StatusRange, Target
 from scheduler.outcome import Outcome
 from tests.support.values import a_due, a_job
 
 AT = 1_763_638_200_000_000_000
+HTTP, CALL = HttpTarget(url="http://x/"), CallTarget(ref="shop:look")
 
 
 def ended(*, history: History | None = None, secrets: tuple[str, ...] = (), **said: Any) -> Any:
@@ -103,3 +104,37 @@ def test_the_values_of_cookies_are_kept_nowhere() -> None:
     assert "canary" not in repr(found)
     assert isinstance(found.chain.value, Answer)
     assert found.chain.value.headers[0] == "Set-Cookie: session=***; Path=/; HttpOnly"
+
+
+@pytest.mark.parametrize(
+    ("target", "size", "body", "flows"),
+    [
+        (HTTP, 1 << 20, b"x" * (1 << 20), "the answer cannot be handed on: it is longer than 1 MiB as JSON"),
+        (HTTP, (1 << 20) + 1, b"x" * (1 << 20), "the answer cannot be handed on: it is longer than 1 MiB as JSON"),
+        (HTTP, 400_000, b"\xff" * 400_000, "the answer cannot be handed on: it is longer than 1 MiB as JSON"),
+        (HTTP, 1_000_000, b"x" * 1_000_000, None),
+        (
+            CALL,
+            1 << 20,
+            b'"%s"' % (b"x" * ((1 << 20) - 2)),
+            "what it returned cannot be handed on: it is longer than 1 MiB as JSON",
+        ),
+        (CALL, 2 << 20, b"cut", "what it returned cannot be handed on: it is longer than 1 MiB as JSON"),
+        (CALL, 1_000_002, b'"%s"' % (b"x" * 1_000_000), None),
+    ],
+)
+def test_a_long_answer_succeeds_and_does_not_flow_down_the_chain(
+    target: Target, size: int, body: bytes, flows: str | None
+) -> None:
+    link = Link(callback=Function(ref="m:f"), errback=None)
+    said: dict[str, Any] = {"index": 0, "started_ns": AT + 5, "finished_ns": AT + 9, "duration_ns": 4, "armed": True}
+    finished = Finished(**said, status=200, body=body, body_size=size)
+    due = a_due(a_job(target=target, then=(link,)), fire_time_ns=AT)
+    found = judge.judge(due, finished, executor="here", history=History(), redaction=Redaction())
+    assert found.outcome is Outcome.SUCCEEDED
+    assert found.chain
+    value = found.chain.value
+    if flows is None:
+        assert not isinstance(value, Failure)
+    else:
+        assert value == Failure(outcome="failed", kind="too_large", message=flows)

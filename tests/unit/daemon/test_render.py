@@ -12,7 +12,8 @@ from scheduler.daemon.request_urls import url_of
 from scheduler.executors.http.names import origin_of
 from scheduler.instants import parse_rfc3339
 from scheduler.jobsfile.references import References
-from scheduler.model.job import HttpTarget
+from scheduler.model.chain import Function, Link
+from scheduler.model.job import CallTarget, HttpTarget
 from tests.support.values import a_due, a_job
 
 AT = parse_rfc3339("2026-11-20T11:30:00Z")
@@ -129,3 +130,10 @@ def test_the_secrets_of_a_request_are_known_so_that_no_reason_quotes_them(tmp_pa
     target = HttpTarget(url="http://${env:KEY}.example.com/", json={"deep": ["${env:KEY}"]}, has_json=True)
     renderer = Renderer(References(str(tmp_path), {"KEY": "hunter2"}), keep_body=100)
     assert renderer.secrets(a_due(a_job(target=target), fire_time_ns=AT)) == {"hunter2"}
+
+
+@pytest.mark.parametrize(("then", "kept"), [((), 100), ((Link(callback=Function(ref="m:f")),), 1 << 20)])
+def test_no_more_of_an_answer_is_sent_back_than_is_kept_or_may_flow(tmp_path: Path, then: Any, kept: int) -> None:
+    renderer = Renderer(References(str(tmp_path), {}), keep_body=100)
+    for target in (HttpTarget(url="http://x/"), CallTarget(ref="m:f")):
+        assert renderer.render(a_due(a_job(target=target, then=then), fire_time_ns=AT), 0).keep_body == kept
