@@ -20,6 +20,7 @@ WORKDIR /app
 COPY --from=build /app/.venv .venv
 COPY scheduler scheduler
 COPY run_scheduler.py ./
+RUN python -m compileall -q scheduler
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench import calls, distance, loopback, mixed, overlap, publish, submits
+from bench import calls, distance, large, loopback, mixed, overlap, publish, submits
 from bench.installed import install_in_ci
 from bench.interrupt import leave_in_order
 from bench.machine import ROOT, describe, heading, most_files
@@ -92,6 +92,10 @@ def _submits(folder: Path, options: argparse.Namespace) -> Table:
         return submits.measure(server, witness, sizes=options.n, repeat=_repeat_python(options))
 
 
+def _large(_: Path, options: argparse.Namespace) -> Table:
+    return large.measure(large.QUICK if options.quick else large.FULL, repeat=options.repeat)
+
+
 def _repeat_python(options: argparse.Namespace) -> int:
     return 1 if options.quick else max(_ENOUGH_OF_PYTHON, options.repeat)
 
@@ -111,6 +115,7 @@ TABLES: dict[str, Callable[[Path, argparse.Namespace], Table]] = {
     "calls": _calls,
     "mixed": _mixed,
     "submits": _submits,
+    "large": _large,
 }
 
 

@@ -17,6 +17,7 @@ from bench.waiting import SECOND, eventually
 
 _READY_S = 120.0
 _STOP_S = 60.0
+_NOT_OURS = ("TMINUS_", "PYTHONDONTWRITEBYTECODE")
 #: As `python -m`: under another root's checkout, an installed command could be another version.
 _TMINUS = (sys.executable, "-m", "scheduler.cli")
 
@@ -46,7 +47,9 @@ class Daemon:
         self._ledger_file = folder / "ledger" / "ledger.db"
         self.ledger = f"sqlite:///{self._ledger_file}"
         self._options = ["--config", str(folder / "jobs.yaml"), "--ledger", self.ledger]
-        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TMINUS_")} | environment
+        # An installed program is already compiled. So what is started here keeps what it compiles, even if this process does not.
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
+        self._environment = ours | environment
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -65,7 +68,7 @@ class Daemon:
             TooSlow: it is not ready in time.
         """
         environment = self._environment | {"TMINUS_LOG": "json"}
-        with self._log_file.open("ab") as log:
+        with self._log_file.open("wb") as log:  # that of an earlier start would be ready already
             self._process = subprocess.Popen(
                 [*self._inside, *_TMINUS, *self._options, "daemon"],
                 cwd=ROOT,
@@ -112,7 +115,7 @@ class Daemon:
             return {identity: (outcome, attempts, result) for identity, outcome, attempts, result in ledger.execute(query)}
 
     def log(self) -> Iterator[dict[str, Any]]:
-        """The lines of its log so far."""
+        """The lines of its log so far, since the last start."""
         for line in self._log_file.read_text().splitlines():
             with contextlib.suppress(ValueError):
                 yield json.loads(line)
@@ -137,11 +140,15 @@ class Daemon:
 
     def ask(self, *words: str) -> Any:
         """What a command prints with `--json`; it reads the ledger, a daemon need not run."""
-        command = [*_TMINUS, *self._options, "--json", *words]
-        done = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
+        done = self.run("--json", *words)
         if not done.stdout:
             raise DaemonFailed(f"tminus {' '.join(words)}: {done.stderr[-500:]}")
         return json.loads(done.stdout)
+
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run one command to its end."""
+        command = [*_TMINUS, *self._options, *words]
+        return subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
 
     def _count(self, where: str, value: object) -> int:
         with contextlib.closing(sqlite3.connect(f"file:{self._ledger_file}?mode=ro", uri=True)) as ledger:

@@ -1,5 +1,6 @@
 """Fixtures only. What a test needs beyond them is in `tests/support`."""
 
+import compileall
 import os
 import threading
 from collections.abc import Generator, Iterator
@@ -11,6 +12,13 @@ from scheduler.ledger.engine import Ledger, open_ledger
 from tests.support.fake_clock import FakeClock
 from tests.support.postgres import a_schema_of_its_own
 from tests.support.target import TargetServer
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile our modules once, not in each process that a test starts. What tests write is not kept compiled: it changes quickly."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(__file__).parent.parent / "scheduler", quiet=1)
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 def pytest_xdist_auto_num_workers() -> int:

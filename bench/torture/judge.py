@@ -67,7 +67,7 @@ def judge(evidence: Evidence) -> list[Violations]:
     """Return each kind of violation with its cases, those without any, too."""
     by_id = {row["id"]: row for row in evidence.rows}
     arrivals = evidence.arrivals
-    due, uncovered, twice = _cover(evidence)
+    due, uncovered, twice = cover(evidence)
     return [
         ("due instants without a row", uncovered, due),
         ("due instants that two rows cover, or rows of instants that are not due", twice, due),
@@ -103,7 +103,7 @@ def _at(instant: int) -> str:
     return datetime.fromtimestamp(instant // SECOND, UTC).strftime("%H:%M:%SZ")
 
 
-def _cover(evidence: Evidence) -> tuple[int, list[str], list[str]]:
+def cover(evidence: Evidence) -> tuple[int, list[str], list[str]]:
     """How many instants were due; which of them no row covers; which are covered twice, or were never due."""
     covered: defaultdict[str, Counter[int]] = defaultdict(Counter)
     wrong: list[str] = []

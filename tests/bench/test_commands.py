@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,6 +55,22 @@ def test_a_quick_run_measures_submits_and_the_requests_around_which_they_are(tmp
     (found,) = table["raw"]
     assert (len(found["took"]), found["ran"]) == (100, 100)
     assert [found[kind][0]["started"] for kind in ("alone", "beside")] == [100] * 2
+
+
+def test_a_quick_run_measures_many_jobs_a_long_history_and_a_long_stop(tmp_path: Path) -> None:
+    done = _bench("bench", "--quick", "--only", "large", "--out", str(tmp_path / "out"), tmp_path=tmp_path)
+    assert done.returncode in (0, 1), done.stderr  # as above
+    (table,) = json.loads((tmp_path / "out" / "latest.json").read_text())["tables"]
+    assert [cost["what"].rpartition(": ")[2] for cost in table["raw"]] == [
+        *("validate", "next", "daemon ready"),
+        *("history", "status", "skew"),
+        *("next", "status"),
+        "daemon ready",
+        "validate",
+    ]
+    assert all(cost["cpu_s"] > 0 for cost in table["raw"])
+    assert re.search(r"ok +0 of 14[34]\d00 due instants without a row", done.stdout), done.stdout
+    assert re.search(r"ok +0 of 14[34]\d00 due instants that two rows cover", done.stdout)
 
 
 def test_a_soak_of_a_few_seconds_accounts_for_every_occurrence(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import calls, distance, killed, loopback, mixed, submits
+from bench import calls, distance, killed, large, loopback, mixed, submits
 from bench.arrivals import Arrival
 from bench.contestants import Start
 from bench.figures import Figures, figures, percentile_ms
@@ -65,6 +65,12 @@ def test_nothing_has_no_percentile() -> None:
 @pytest.mark.parametrize(("value", "ok"), [(2.0, True), (2.01, False), (math.nan, False)])
 def test_a_bound_holds_up_to_itself_and_what_was_not_measured_has_not_reached_it(value: float, ok: bool) -> None:
     assert at_most("last", value, 2.0).ok is ok
+
+
+@pytest.mark.parametrize(("judges_cpu", "ok"), [(True, True), (False, False)])
+def test_a_cost_is_judged_by_its_cpu_or_its_wall_time(*, judges_cpu: bool, ok: bool) -> None:
+    cost = large.Cost(what="20 jobs: next", cpu_s=3.9, wall_s=4.1, most_s=4, judges_cpu=judges_cpu)
+    assert cost.verdict().ok is ok
 
 
 def _summary(name: str, n: int, *lasts: float, armed: int | None = None) -> Summary:

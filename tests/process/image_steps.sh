@@ -12,4 +12,5 @@ cp "$checkout/requirements.lock" ./
 cp -r "$checkout/scheduler" scheduler
 cp "$checkout/run_scheduler.py" ./
 find scheduler -name __pycache__ -prune -exec rm -rf {} +
+.venv/bin/python -m compileall -q scheduler
 chmod -R a-w scheduler run_scheduler.py
