@@ -25,6 +25,7 @@ from scheduler.jobsfile.references import References
 from scheduler.model import payload
 from scheduler.model.batch import Due
 from scheduler.model.chain import MOST_BYTES, Function, Value
+from scheduler.model.code import CodeJob
 from scheduler.model.job import MAX_BODY, CallTarget, FlaskTarget, HttpTarget, Message, Target
 from scheduler.outcome import Origin
 from scheduler.templates import as_text
@@ -48,11 +49,20 @@ class Renderer:
         references: What `${…}` stands for.
         keep_body: How many bytes of an answer are kept.
         read: Reads a file, as `read_file` does.
+        is_said: Whether an application of this process has said that its code defines a job.
     """
 
-    def __init__(self, references: References, *, keep_body: int, read: Callable[..., FileContent] = read_file) -> None:
+    def __init__(
+        self,
+        references: References,
+        *,
+        keep_body: int,
+        read: Callable[..., FileContent] = read_file,
+        is_said: Callable[[CodeJob], bool] = lambda _: False,
+    ) -> None:
         self._references = references
         self._read = read
+        self._is_said = is_said
         self._keep_body = keep_body
         self._authorities = _authorities()
 
@@ -121,6 +131,8 @@ class Renderer:
             raise CannotRender(error.message, hint=error.hint) from None
 
     def _request(self, due: Due, target: HttpTarget, index: int) -> Request:
+        if due.job.unproven:
+            raise CannotRender(f"no code defines {due.job.name} like this: the ledger cannot start it")
         timeouts, put_in = due.job.timeouts, self._for(due)
         body, content_type = _body(target, put_in)
         if target.body_file is not None:
@@ -186,6 +198,7 @@ class Renderer:
         return RequestContext(method=message.method, path=path, headers=headers, body=body or b"", **view)
 
     def _work(self, due: Due, index: int, **given: Any) -> Work:
+        unproven = due.job.unproven
         return Work(
             index=index,
             job=due.job.name,
@@ -195,6 +208,7 @@ class Renderer:
             kill_after_ns=due.job.timeouts.kill_after_ns,
             keep_body=self._kept(due),
             keep_output=self._keep_body,
+            defined=json.dumps(unproven.keys) if unproven and not self._is_said(unproven) else None,
             **given,
         )
 

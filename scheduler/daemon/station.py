@@ -41,5 +41,9 @@ class Station:
     def renderer(self) -> Renderer:
         """For the definitions in force."""
         definitions, read = self.definitions, self.files.for_batch()
-        references = References(definitions.folder, os.environ, read=read)
-        return Renderer(references, keep_body=definitions.daemon.history.max_body, read=read)
+        return Renderer(
+            References(definitions.folder, os.environ, read=read),
+            keep_body=definitions.daemon.history.max_body,
+            read=read,
+            is_said=lambda job: job in self.executors.code().get(job.app, ()),
+        )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from scheduler.errors import nearest, quoted
@@ -110,7 +111,7 @@ class Builder:
             self._assuming_utc.append(layer)
         if not any(fault.severity is Severity.ERROR for fault in faults):
             place = layer.document.place(layer.document.spot(layer.base, on_key=True))
-            self.jobs[name] = job_of(name, found.model, when, self._outside, place)
+            self.jobs[name] = replace(job_of(name, found.model, when, self._outside, place), unproven=layer.document.unproven)
 
     def _when(self, found: Validated[language.Job], value: Mapping[str, Any]) -> Scheduled:
         zone = self._sections.timezone

@@ -21,6 +21,7 @@ class CodeDocument(Document):
         words = json.dumps({"jobs": {job.name: job.keys}}, ensure_ascii=False)
         super().__init__(job.file, words.encode(errors="backslashreplace"))
         self.app = job.app
+        self.unproven = None if job.is_said else job
         self.problems = []  # in words that nobody has written so
         self._at = job.line
 
@@ -39,9 +40,9 @@ def code_in(text: str) -> tuple[CodeJob, ...]:
     Args:
         text: `Definitions.text` of that version.
     """
-    return tuple(CodeJob(**said) for said in json.loads(text).get("code", ()))
+    return tuple(CodeJob(**said, is_said=False) for said in json.loads(text).get("code", ()))
 
 
 def as_said(job: CodeJob) -> dict[str, Any]:
     """For `Definitions.text`."""
-    return {name: value for name, value in asdict(job).items() if name != "error"}
+    return {name: value for name, value in asdict(job).items() if name not in ("error", "is_said")}

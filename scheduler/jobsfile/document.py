@@ -11,6 +11,7 @@ from scheduler.jobsfile.decode import LINE_BREAK, Complaint, Mark, Unreadable, d
 from scheduler.jobsfile.masking import mask_line
 from scheduler.jobsfile.problems import Problem
 from scheduler.jobsfile.reader import Build, Node, Part, Path, Tree
+from scheduler.model.code import CodeJob
 from scheduler.model.job import Place
 
 #: Characters of a line that are kept on each side of a place: more than are ever shown.
@@ -59,6 +60,7 @@ class Document:
     """
 
     app: str | None = None  #: whose code the file is of
+    unproven: CodeJob | None = None  #: as `Job` has it
 
     def __init__(self, path: str, data: bytes) -> None:
         self.path = path

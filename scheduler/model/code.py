@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ class CodeJob:
         file: Relative to the application's directory where it lies below that.
         keys: In the words of the jobs file.
         error: Why it cannot be a job at all.
+        is_said: Whether the application has said so in this process; otherwise only the ledger says so.
     """
 
     name: str
@@ -27,6 +28,7 @@ class CodeJob:
     line: int
     keys: Mapping[str, Any]
     error: str = ""
+    is_said: bool = field(default=True, compare=False)
 
 
 def said_by(app: "App", said: Iterable[Mapping[str, Any]]) -> list[CodeJob]:

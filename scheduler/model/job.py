@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from scheduler.model.chain import Function, Link
+from scheduler.model.code import CodeJob
 from scheduler.policies.coalesce import Coalesce
 from scheduler.policies.overlap import Overlap
 from scheduler.policies.timeouts import Timeouts
@@ -193,6 +194,7 @@ class Job:
     description: str | None
     suspended: bool
     place: Place
+    unproven: CodeJob | None = None  #: by the ledger alone: an application's code must define it before it starts
 
     @property
     def runners(self) -> frozenset[RunnerKey]:

@@ -1,16 +1,22 @@
 """
-What the ledger may start in this process: functions that the application's code declares as `@background`, and their links.
+What the ledger may start in this process: functions that the application's code declares as `@background`, and their links; and
+jobs that the code defines.
 
 Anybody who can write to the ledger can write a row with any reference. So the declaration counts, and not the row.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scheduler.executors.python.loading import CannotLoad
+from scheduler.executors.python.registry import code_jobs
 from scheduler.executors.python.wire import Work
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 _HANDLERS = ("callback", "errback", "both")
 
@@ -29,18 +35,27 @@ def declare(ref: str, then: Any) -> None:
     _declared.setdefault(ref, []).extend(_links(then))
 
 
-def check(work: Work, load: Callable[[str], object]) -> None:
+def check(work: Work, app: "Flask | None", load: Callable[[str], object]) -> None:
     """
-    Check that the code declares what a row of the ledger wants to start.
+    Check that the code declares what only the ledger says of a work.
 
     Args:
-        work: With `declared_by`.
+        work: With `declared_by` if it is a background run, or a link of one; with `defined` if it is of a job in the code.
+        app: The application of this process.
         load: Imports the module of a reference.
 
     Raises:
         CannotLoad: the code does not declare it, or cannot be imported.
     """
-    function = work.declared_by or ""
+    if work.declared_by is not None:
+        _check_background(work, work.declared_by, load)
+    if work.defined is not None:
+        found = [one["keys"] for one in code_jobs(app, os.environ["TMINUS_APP"]) if one["name"] == work.job]
+        if json.loads(work.defined) not in json.loads(json.dumps(found)):
+            raise CannotLoad(f"the application's code does not define {work.job} like this: the ledger cannot start it")
+
+
+def _check_background(work: Work, function: str, load: Callable[[str], object]) -> None:
     # Nobody declares a background function in the standard library, and to import one of its modules may do something.
     if function not in _declared and function.partition(".")[0].partition(":")[0] not in sys.stdlib_module_names:
         load(function)

@@ -234,9 +234,8 @@ class Job(Party):
         return made
 
     def _made(self, import_s: float | None) -> Prepared:
+        declared.check(self.work, self._app, lambda ref: self._loader.load(ref, import_s))
         if self.work.ref is not None:
-            if self.work.declared_by is not None:
-                declared.check(self.work, lambda ref: self._loader.load(ref, import_s))
             function = self._loader.load(self.work.ref, import_s)
             return Call(self.work, self.work.ref, function, self._app)
         if self._app is None:

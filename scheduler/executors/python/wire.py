@@ -40,8 +40,6 @@ class Work:
     """
     One finished piece of work: nothing is left to look up, render or decide. Durations in nanoseconds, sizes in bytes.
 
-    `repr` shows no more than the index: arguments, headers and body may hold secrets.
-
     Attributes:
         ref: The function, `module:name`; None for a view.
         arguments: The function's own, `[args, kwargs]` as JSON.
@@ -58,6 +56,7 @@ class Work:
     occurrence: str
     ref: str | None
     declared_by: str | None = None  #: the background function whose declaration must name `ref`
+    defined: str | None = None  #: the keys, as JSON, by which the code must define the job
     arguments: str = "[[], {}]"
     given: str | None = None
     request: RequestContext = RequestContext()
@@ -68,7 +67,7 @@ class Work:
     keep_body: int
     keep_output: int
 
-    def __repr__(self) -> str:
+    def __repr__(self) -> str:  # arguments, headers and body may hold secrets
         return f"<Work {self.index}>"
 
 

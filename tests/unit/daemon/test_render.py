@@ -13,7 +13,8 @@ from scheduler.executors.http.names import origin_of
 from scheduler.instants import parse_rfc3339
 from scheduler.jobsfile.references import References
 from scheduler.model.chain import Function, Link
-from scheduler.model.job import CallTarget, HttpTarget
+from scheduler.model.code import CodeJob
+from scheduler.model.job import CallTarget, HttpTarget, Target
 from tests.support.values import a_due, a_job
 
 AT = parse_rfc3339("2026-11-20T11:30:00Z")
@@ -137,3 +138,21 @@ def test_no_more_of_an_answer_is_sent_back_than_is_kept_or_may_flow(tmp_path: Pa
     renderer = Renderer(References(str(tmp_path), {}), keep_body=100)
     for target in (HttpTarget(url="http://x/"), CallTarget(ref="m:f")):
         assert renderer.render(a_due(a_job(target=target, then=then), fire_time_ns=AT), 0).keep_body == kept
+
+
+def test_a_job_that_only_the_ledger_says_is_in_the_code_is_never_a_request_and_has_the_keys_that_the_code_must_have(
+    tmp_path: Path,
+) -> None:
+    unproven = CodeJob(name="pay", app="shop", file="shop.py", line=1, keys={"call": {"ref": "shop:pay"}}, is_said=False)
+    said: list[CodeJob] = []
+    renderer = Renderer(References(str(tmp_path), {}), keep_body=100, is_said=said.__contains__)
+
+    def rendered(target: Target) -> Any:
+        return renderer.render(a_due(a_job(target=target, unproven=unproven), fire_time_ns=AT), 7)
+
+    call = CallTarget(ref="shop:pay", app="shop")
+    assert rendered(call).defined == '{"call": {"ref": "shop:pay"}}'
+    with pytest.raises(CannotRender, match="no code defines pay like this: the ledger cannot start it"):
+        rendered(HttpTarget(url="http://x/"))
+    said.append(unproven)
+    assert rendered(call).defined is None
