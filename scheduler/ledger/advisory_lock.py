@@ -33,6 +33,8 @@ _TICKETS = f"SELECT max(objid::bigint) FROM pg_locks WHERE {_OURS} AND objsubid 
 _LAST_TICKET = sa.text(f"{_TICKETS} AND objid::bigint BETWEEN :first AND :first + {1 << 29}")
 _TRY_TICKET = sa.text(f"SELECT pg_try_advisory_lock({_CLASS}, :ticket)")
 _IN_FRONT = sa.text(f"{_TICKETS} AND objid::bigint < :ticket")
+#: Each process that takes the lock adds a row before it does anything else with the ledger, and no row is ever deleted.
+_HOLDERS = sa.text("SELECT count(*) FROM instances")
 _GIVE_TICKET_BACK = sa.text(f"SELECT pg_advisory_unlock({_CLASS}, :ticket)")
 _LOCK_NOT_AVAILABLE = "55P03"
 _FIRST_TICKET = 1
@@ -60,8 +62,8 @@ class AdvisoryLock:
         self._ticket: int | None = None
         self._session: Connection | None = None
         self._token = 0
+        self._holders = 0
         self._mutex = threading.Lock()
-        self._lost = LedgerLost(f"another process has the lock of the ledger {ledger.url!r}")
 
     def acquire(self) -> bool:
         try:
@@ -91,13 +93,14 @@ class AdvisoryLock:
                 raise
             self._close()  # the last holder is stopped in the middle of a transaction, which may still commit
             return False
+        self._holders = session.execute(_HOLDERS).scalar_one()
         self._take_token(session)
         return True
 
     def check(self, connection: Connection) -> None:
         token = self._token
         if not token:
-            raise self._lost
+            raise self._lost()
         if not connection.execute(_CHECK, {"token": token}).scalar_one():
             with self._mutex:
                 if self._token == token:  # no other thread has taken it again meanwhile
@@ -116,18 +119,21 @@ class AdvisoryLock:
         self._close()
         with in_our_words(self._ledger.url):
             session = self._open()
-            if not session.execute(_TRY).scalar_one():
+            # One row is this process's own. A holder that has not committed its row has done nothing, so its writers may go on.
+            if not session.execute(_TRY).scalar_one() or session.execute(_HOLDERS).scalar_one() > self._holders + 1:
                 self._close()
                 self._token = 0
-                raise self._lost
+                raise self._lost()
             self._take_token(session)
         self.losses += 1
 
     def _open(self) -> Connection:
         if self._session is None:
             self._session = self._ledger.own_connection()
-            self._session.detach()  # closed, not given back to the pool: the lock ends with it
         return self._session
+
+    def _lost(self) -> LedgerLost:
+        return LedgerLost(f"another process has the lock of the ledger {self._ledger.url!r}, or had it meanwhile")
 
     def _take_token(self, session: Connection) -> None:
         token = secrets.randbits(62)

@@ -6,6 +6,7 @@ bytes that SQLite does not lock. A process that closes any descriptor of the fil
 is closed here: a free one serves the next lock.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -22,6 +23,8 @@ _TO_THE_END = 0
 _mutex = threading.Lock()
 #: Descriptors without a lock, by device and inode.
 _free: dict[tuple[int, int], list[int]] = {}
+#: Descriptors that nobody uses any more, and that could not be unlocked yet.
+_left: list[int] = []
 _all: set[int] = set()
 
 
@@ -34,6 +37,7 @@ def _after_fork() -> None:
         os.dup2(nowhere, descriptor, inheritable=False)
     os.close(nowhere)
     _free.clear()
+    _left.clear()
     _all.clear()
 
 
@@ -45,7 +49,7 @@ class ByteLocks:
     Locks of one holder. Two holders exclude each other, in one process and in two. Each belongs to one thread at a time.
 
     Raises:
-        LedgerError: the database cannot be opened.
+        LedgerError: the database cannot be opened, or the kernel cannot lock or unlock its bytes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,10 +60,10 @@ class ByteLocks:
         """Lock a byte; False if another holder has it."""
         try:
             self._call(fcntl.F_OFD_SETLK, fcntl.F_WRLCK, offset, 1)
-        except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                return False
-            raise LedgerError(f"the ledger {self._path} cannot be locked: {error.strerror}") from error
+        except BlockingIOError:
+            with _mutex:
+                _unlock_left()
+            return False
         return True
 
     def give_back(self, offset: int, length: int = 1) -> None:
@@ -77,17 +81,36 @@ class ByteLocks:
         """Unlock everything; the next holder gets the descriptor."""
         with _mutex:
             if self._descriptor in _all:  # not in a process that was forked meanwhile
-                self.give_back(0, _TO_THE_END)
-                about = os.fstat(self._descriptor)
-                _free.setdefault((about.st_dev, about.st_ino), []).append(self._descriptor)
+                _left.append(self._descriptor)
+                _unlock_left()
         self._descriptor = -1
 
     def _call(self, command: int, kind: int, start: int, length: int) -> bytes:
-        return fcntl.fcntl(self._descriptor, command, struct.pack(_FLOCK, kind, os.SEEK_SET, start, length, 0))
+        try:
+            return _call(self._descriptor, command, kind, start, length)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise BlockingIOError(*error.args) from None
+            raise LedgerError(f"the ledger {self._path} cannot be locked: {error.strerror}") from error
+
+
+def _call(descriptor: int, command: int, kind: int, start: int, length: int) -> bytes:
+    return fcntl.fcntl(descriptor, command, struct.pack(_FLOCK, kind, os.SEEK_SET, start, length, 0))
+
+
+def _unlock_left() -> None:
+    """Unlock what nobody uses any more, and keep what fails, such as by EIO, for the next time: a lock must not stay for ever."""
+    for descriptor in list(_left):
+        with contextlib.suppress(OSError):
+            _call(descriptor, fcntl.F_OFD_SETLK, fcntl.F_UNLCK, 0, _TO_THE_END)
+            about = os.fstat(descriptor)
+            _left.remove(descriptor)
+            _free.setdefault((about.st_dev, about.st_ino), []).append(descriptor)
 
 
 def _descriptor_of(path: Path) -> int:
     with _mutex:
+        _unlock_left()
         free = _free.get(files.identity(path) or (0, 0))
         if free:
             return free.pop()

@@ -76,7 +76,6 @@ def _by_notice(connection: Connection) -> Wait:
     import psycopg
 
     raw: Any = connection.connection.driver_connection
-    connection.detach()  # whoever got it next from the pool would listen, too
     channel = connection.exec_driver_sql(f"SELECT {_CHANNEL}").scalar_one()
     connection.exec_driver_sql(f'LISTEN "{channel}"')
 

@@ -91,10 +91,15 @@ def _postgresql_error(url: URL, said: str, *, is_cut: bool) -> LedgerError:
     return LedgerAway(message) if is_away else LedgerError(message)
 
 
-def engine_of(url: URL) -> Engine:
-    """The connections to a database."""
+def engine_of(url: URL, *, has_pool: bool = True) -> Engine:
+    """
+    The connections to a database.
+
+    Args:
+        has_pool: Whether a connection that is closed serves again. Only PostgreSQL can do without.
+    """
     if url.get_backend_name() == "postgresql":
-        return _postgresql(url)
+        return _postgresql(url, sa.QueuePool if has_pool else sa.NullPool)
     # Debian 12's own SQLite has the WAL-reset bug (sqlite.org/wal.html, fixed in 3.51.3) that several writers can meet.
     from pysqlite3 import dbapi2
 
@@ -107,6 +112,12 @@ def engine_of(url: URL) -> Engine:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA secure_delete=ON")  # what a run was given goes with it; costs nothing that can be measured
         connection.execute("PRAGMA foreign_keys=ON")
+
+    @sa.event.listens_for(engine, "handle_error")
+    def _handle_error(context: sa.engine.ExceptionContext) -> None:
+        # SQLite may not have unlocked what the connection had locked. It does when the connection is closed.
+        if "disk I/O error" in str(context.original_exception):
+            context.is_disconnect = True
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -136,7 +147,7 @@ def _begin_to_write(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _postgresql(url: URL) -> Engine:
+def _postgresql(url: URL, pool: type[sa.Pool]) -> Engine:
     try:
         import psycopg  # noqa: F401
     except ImportError:
@@ -152,7 +163,7 @@ def _postgresql(url: URL) -> Engine:
     }
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-    return sa.create_engine(url, connect_args=options, pool_pre_ping=True, hide_parameters=True)
+    return sa.create_engine(url, connect_args=options, poolclass=pool, pool_pre_ping=True, hide_parameters=True)
 
 
 def _first_line(error: sa.exc.DBAPIError) -> str:

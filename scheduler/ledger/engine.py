@@ -39,6 +39,8 @@ class Ledger:
         self._file = files.identity(self._named)
         self._reader = engine
         self._writer = engine.execution_options(tminus_writes=True)
+        # Whoever waits for a lock, or for news, takes no connection away from a transaction, and needs none that is free.
+        self._own = engine if path is not None else engine_of(engine.url, has_pool=False)
 
     def __repr__(self) -> str:
         return f"<Ledger {self.url!r}>"
@@ -89,7 +91,7 @@ class Ledger:
     def own_connection(self) -> Connection:
         """A connection that the caller keeps and closes, outside of any transaction."""
         with in_our_words(self.url):
-            return self._reader.connect().execution_options(isolation_level="AUTOCOMMIT")
+            return self._own.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
         """Give all connections back."""

@@ -122,7 +122,6 @@ def _byte(path: Path, key: str, deadline_ns: int) -> Callable[[], None] | None:
 
 def _advisory(ledger: Ledger, key: str, deadline_ns: int) -> Callable[[], None] | None:
     connection = ledger.own_connection()
-    connection.detach()  # who holds a lock, or waits for one, takes no connection away from who counts
     socket = connection.connection.dbapi_connection.fileno()  # type: ignore[union-attr]  # psycopg's has one
     _sockets.add(socket)
 

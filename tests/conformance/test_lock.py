@@ -1,11 +1,13 @@
 """One process at a time runs jobs on a ledger, and it is known which."""
 
+import contextlib
 import fcntl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from scheduler.errors import LedgerError, LedgerLost
 from scheduler.ledger import instances
@@ -257,3 +259,40 @@ def test_a_lock_file_that_was_left_behind_holds_nobody_up(sqlite_url: str) -> No
         lock = lock_of(ledger)
         assert lock.acquire()
         lock.release()
+
+
+def test_a_lock_that_another_process_had_meanwhile_is_not_taken_again(postgresql: Ledger) -> None:
+    lock = lock_of(postgresql)
+    assert lock.acquire()
+    postgresql.guard = lock.check
+    an_instance(postgresql)
+    end_session(postgresql)
+    with opened(full_url(postgresql.url)) as other:
+        second = lock_of(other)
+        assert second.acquire()
+        an_instance(other)
+        second.release()
+        wait_until_free(other)
+    errors = []
+    for _ in range(2):
+        with pytest.raises(LedgerLost, match="or had it meanwhile") as caught:
+            an_instance(postgresql)
+        errors.append(caught.value)
+    assert errors[0] is not errors[1]
+    assert not is_held(postgresql)
+    assert lock.losses == 0
+
+
+def test_a_lock_is_taken_again_though_all_other_connections_of_the_pool_are_in_use(postgresql: Ledger) -> None:
+    lock = lock_of(postgresql)
+    assert lock.acquire()
+    postgresql.guard = lock.check
+    end_session(postgresql)
+    pool = postgresql._reader.pool
+    assert isinstance(pool, sa.QueuePool)
+    with contextlib.ExitStack() as readers:
+        for _ in range(pool.size() + pool._max_overflow - 1):
+            readers.enter_context(postgresql.read())
+        an_instance(postgresql)
+    assert lock.losses == 1
+    lock.release()
