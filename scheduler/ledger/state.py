@@ -4,8 +4,9 @@ What an application's processes share: values by their names. A change is one tr
 Values are JSON text, its keys in order, so that what is equal is the same text; None is a name that is not there.
 """
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,8 @@ from scheduler.ledger.engine import Ledger, insert_or_update
 from scheduler.ledger.tables import state
 
 _LARGEST = 2**63 - 1
+_NUMBER = sa.text("SELECT pg_current_xact_id()::text")
+_STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
 
 
 def get(ledger: Ledger, app: str, name: str) -> str | None:
@@ -40,7 +43,7 @@ def incr(ledger: Ledger, app: str, name: str, by: int) -> int:
     Raises:
         UsageError: the value is no integer, or would not fit into 64 bits.
     """
-    with ledger.write() as connection:
+    with _write_once(ledger) as connection:
         value = json.loads(_held(connection, app, name) or "0")
         if type(value) is not int:
             raise UsageError(f"{name!r} is no counter: its value is {json.dumps(value):.40}", hint="set it to a number first")
@@ -52,10 +55,28 @@ def incr(ledger: Ledger, app: str, name: str, by: int) -> int:
 
 def compare_and_set(ledger: Ledger, app: str, name: str, expected: str | None, value: str | None) -> bool:
     """Give the name that value where it has the expected one; False where it has another."""
-    with ledger.write() as connection:
+    with _write_once(ledger) as connection:
         found = _held(connection, app, name)
         _write(connection, app, name, value if found == expected else found)
         return found == expected
+
+
+@contextlib.contextmanager
+def _write_once(ledger: Ledger) -> Iterator[Connection]:
+    """
+    A transaction of which PostgreSQL can say whether it was committed if the commit raised: to count again would count twice.
+
+    Raises:
+        LedgerError: it was not committed. On SQLite, or while PostgreSQL does not answer, that is not known.
+    """
+    number = None
+
+    def is_durable(other: Connection) -> bool:
+        return number is not None and other.execute(_STATUS, {"number": number}).scalar() == "committed"
+
+    with ledger.write(is_durable=is_durable) as connection:
+        number = connection.execute(_NUMBER).scalar() if ledger.path is None else None
+        yield connection
 
 
 #: By what an application calls them.

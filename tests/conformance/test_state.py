@@ -18,7 +18,7 @@ from scheduler.instants import MS, SECOND
 from scheduler.ledger import state
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.named_locks import acquire
-from tests.support.ledgers import count_up, full_url, hold_named_lock, opened
+from tests.support.ledgers import count_up, full_url, hold_named_lock, one_commit_raises, opened
 from tests.support.other_process import another_process
 
 _LARGEST = 2**63 - 1
@@ -236,3 +236,17 @@ def test_a_lock_that_was_lost_while_it_was_held_is_no_success(postgresql: Ledger
     with pytest.raises(LedgerError, match="does not work"):
         give_back()
     assert is_free(postgresql)
+
+
+def test_a_count_whose_commit_raised_and_was_made_is_no_failure(postgresql: Ledger) -> None:
+    with one_commit_raises(postgresql):
+        assert state.incr(postgresql, "shop", "votes", 1) == 1
+    with one_commit_raises(postgresql):
+        assert state.compare_and_set(postgresql, "shop", "votes", "1", "2")
+    assert state.get(postgresql, "shop", "votes") == "2"
+
+
+def test_a_count_whose_commit_raised_and_was_not_made_is_a_failure(postgresql: Ledger) -> None:
+    with one_commit_raises(postgresql, is_durable=False), pytest.raises(LedgerError):
+        state.incr(postgresql, "shop", "votes", 1)
+    assert state.get(postgresql, "shop", "votes") is None
