@@ -16,8 +16,8 @@ log = structlog.get_logger()
 
 _LOOK_S = 0.5
 _PRUNE_NS = 600 * SECOND
-#: Pieces of old history that are deleted between two looks, and the rest after each.
-_PIECES = 10
+#: Old history is deleted this long between two looks, in pieces, with a rest after each.
+_PRUNING_NS = SECOND // 2
 _REST_S = 0.01
 
 
@@ -92,9 +92,11 @@ class Pulse:
                 log.warning("the lock of the ledger was lost, and taken again")
 
     def _prune(self) -> bool:
+        """Delete old history for a moment; return whether there may be more."""
         station = self._service.station
         before_ns = self._clock.wall_ns() - station.definitions.daemon.history.keep_ns
-        for _ in range(_PIECES):
+        until_ns = self._clock.monotonic_ns() + _PRUNING_NS
+        while self._clock.monotonic_ns() < until_ns:
             # Web workers and countdowns wait for the same writer: small pieces, none of them around a T.
             station.gate.wait_open(own=None, deadline_ns=self._clock.wall_ns() + SECOND)
             if not upkeep.prune(station.ledger, before_ns=before_ns):

@@ -1,7 +1,6 @@
 """Configurations kept, old history let go, and what was deleted with it."""
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from scheduler.ledger.databases import impatient, in_our_words
 from scheduler.ledger.engine import Ledger, insert_or_update
@@ -22,19 +21,22 @@ def prune(ledger: Ledger, *, before_ns: int) -> bool:
     """
     Delete some of what was planned, or asked for, before that and has ended, with its chain; True where there may be more.
 
-    A row that says that a fire time was decided stays until a high-water mark says so.
+    A row that says that a fire time was decided stays until a high-water mark says so. A schedule that has ended stays
+    until all its fire times are decided.
     """
     its_chain = sa.exists().where(chains.c.occurrence == occurrences.c.id)
     old = sa.and_(occurrences.c.planned_at_ns < before_ns, occurrences.c.outcome.is_not(None), ~its_chain)
     with ledger.write() as connection:
-        decided = _is_decided_without_its_row(connection)
-        some = sa.select(occurrences.c.id).where(old, decided)
+        mark_ns = connection.scalar(sa.select(sa.func.max(instances.c.decided_until_ns))) or 0
+        some = sa.select(occurrences.c.id).where(old, _is_decided_without_its_row(mark_ns))
         numbers = connection.scalars(some.order_by(occurrences.c.planned_at_ns, occurrences.c.id).limit(_CHUNK)).all()
         connection.execute(occurrences.delete().where(occurrences.c.id.in_(numbers)))
         released = connection.execute(releases.delete().where(releases.c.number.in_(_empty_releases(before_ns)))).rowcount
         is_over = sa.or_(requests.c.taken_by.is_not(None), requests.c.withdrawn_ns.is_not(None))
         its_own = sa.exists().where(occurrences.c.request == requests.c.id)
         connection.execute(requests.delete().where(requests.c.created_ns < before_ns, is_over, ~its_own))
+        is_decided = sa.or_(schedules.c.until_ns <= schedules.c.decided_until_ns, schedules.c.until_ns <= mark_ns)
+        connection.execute(schedules.delete().where(schedules.c.until_ns < before_ns, is_decided))
     is_all = _CHUNK not in (len(numbers), released)
     if is_all:
         _prune_configs(ledger, before_ns=before_ns)
@@ -54,9 +56,8 @@ def _prune_configs(ledger: Ledger, *, before_ns: int) -> None:
             connection.execute(configs.delete().where(is_old))
 
 
-def _is_decided_without_its_row(connection: Connection) -> sa.ColumnElement[bool]:
+def _is_decided_without_its_row(mark_ns: int) -> sa.ColumnElement[bool]:
     """Return the condition for rows that no account needs any more."""
-    mark = connection.execute(sa.select(sa.func.max(instances.c.decided_until_ns))).scalar()
     last = sa.func.coalesce(occurrences.c.covers_until_ns, occurrences.c.fire_time_ns)
     needed = sa.exists().where(
         schedules.c.job == occurrences.c.job,
@@ -64,7 +65,7 @@ def _is_decided_without_its_row(connection: Connection) -> sa.ColumnElement[bool
         schedules.c.decided_until_ns < last,
         sa.or_(schedules.c.until_ns.is_(None), occurrences.c.fire_time_ns <= schedules.c.until_ns),
     )
-    return sa.or_(last <= (mark or 0), ~needed)
+    return sa.or_(last <= mark_ns, ~needed)
 
 
 def empty_log(ledger: Ledger) -> bool:

@@ -1,5 +1,7 @@
 """Old history is let go; what is open, or owed, never is."""
 
+import sqlalchemy as sa
+
 from scheduler.instants import SECOND
 from scheduler.ledger import history, instances, outcomes, requests, schedules, upkeep
 from scheduler.ledger.claims import queue
@@ -7,6 +9,7 @@ from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Kind, Request
 from scheduler.ledger.tables import attempts, occurrences, releases
 from scheduler.ledger.tables import requests as requests_table
+from scheduler.ledger.tables import schedules as schedules_table
 from scheduler.outcome import Outcome
 from tests.support.ledgers import T, an_instance, claim, count, dues_of, let_go, run_batch
 from tests.support.values import an_ending
@@ -119,3 +122,21 @@ def test_the_text_of_a_version_goes_when_nothing_refers_to_it_and_it_is_not_in_f
     prune_all(ledger, before_ns=T + 4 * SECOND)
     kept = {version for version in ("unused", "used", "back", "last", "new") if history.config_text(ledger, version)}
     assert kept == {"used", "back", "new"}
+
+
+def test_a_schedule_that_has_ended_goes_once_all_its_fire_times_are_decided(ledger: Ledger) -> None:
+    def names() -> list[str]:
+        with ledger.read() as connection:
+            return list(connection.scalars(sa.select(schedules_table.c.job).order_by(schedules_table.c.job)))
+
+    identity = an_instance(ledger)
+    schedules.adopt(ledger, {"ended": "[]", "kept": "[]"}, now_ns=T)
+    schedules.adopt(ledger, {"kept": "[]"}, now_ns=T + 10 * SECOND)
+    instances.beat(ledger, identity, T, decided_until_ns=T + 9 * SECOND)
+    prune_all(ledger, before_ns=NEVER)
+    assert names() == ["ended", "kept"]
+    instances.beat(ledger, identity, T, decided_until_ns=T + 10 * SECOND)
+    prune_all(ledger, before_ns=T + 10 * SECOND)
+    assert names() == ["ended", "kept"]
+    prune_all(ledger, before_ns=NEVER)
+    assert names() == ["kept"]

@@ -4,8 +4,13 @@ import queue
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from scheduler.clock import SystemClock
 from scheduler.daemon.pulse import Pulse
+from scheduler.instants import SECOND
+from scheduler.ledger import upkeep
+from scheduler.model.definitions import History
 
 
 def test_a_look_that_breaks_does_not_end_the_heartbeat() -> None:
@@ -27,3 +32,19 @@ def test_a_look_that_breaks_does_not_end_the_heartbeat() -> None:
         beats.get(timeout=30)
     finally:
         pulse.stop(60)
+
+
+def test_to_delete_old_history_does_not_keep_the_heartbeat_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_ns = [0]
+
+    def wait_open(**_: Any) -> None:
+        now_ns[0] += SECOND
+
+    clock = SimpleNamespace(monotonic_ns=lambda: now_ns[0], wall_ns=lambda: now_ns[0])
+    definitions = SimpleNamespace(daemon=SimpleNamespace(history=History()))
+    station = SimpleNamespace(clock=clock, ledger=None, gate=SimpleNamespace(wait_open=wait_open), definitions=definitions)
+    monkeypatch.setattr(upkeep, "prune", lambda _ledger, **_: True)
+    service: Any = SimpleNamespace(station=station)
+    lock: Any = SimpleNamespace(losses=0)
+    assert Pulse(service, lock, lost=lambda: None)._prune()
+    assert now_ns[0] < 2 * SECOND
