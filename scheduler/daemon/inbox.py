@@ -8,7 +8,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.engine import Connection
 
-from scheduler.errors import LedgerError, TminusError, UsageError
+from scheduler.errors import LedgerError, NotFound, TminusError, UsageError
 from scheduler.ledger import changes, requests
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Request
@@ -100,10 +100,15 @@ class Inbox:
     def _read_back(self) -> None:
         """A request whose commit raised was taken if its row says so."""
         while self._unclear:
-            now = requests.look_at(self._ledger, self._unclear[0])
-            request = self._unclear.pop(0)
-            if now.taken_by == self._instance:
-                self._act_on(request, now.answer)
+            request = self._unclear[0]
+            try:
+                now = requests.look_at(self._ledger, request)
+            except NotFound as error:
+                log.error("a request was deleted while it was taken", error=error.message)
+            else:
+                if now.taken_by == self._instance:
+                    self._act_on(request, now.answer)
+            del self._unclear[0]
 
     def _act_on(self, request: Request, said: Mapping[str, Any] | None) -> None:
         if said is not None and "error" not in said:

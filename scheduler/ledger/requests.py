@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from scheduler.errors import NotFound
 from scheduler.ledger import changes
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.tables import requests
@@ -114,9 +115,17 @@ def withdraw(ledger: Ledger, request: Request, *, now_ns: int) -> bool:
 
 
 def look_at(ledger: Ledger, request: Request) -> Request:
-    """A request as it stands now."""
+    """
+    A request as it stands now.
+
+    Raises:
+        NotFound: its row was deleted.
+    """
     with ledger.read() as connection:
-        return _request(connection.execute(sa.select(*_COLUMNS).where(requests.c.id == request.id)).mappings().one())
+        row = connection.execute(sa.select(*_COLUMNS).where(requests.c.id == request.id)).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"the request {request.id} was deleted from the ledger")
+    return _request(row)
 
 
 def _column(connection: Connection, request: Request, name: str) -> Any:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from scheduler.daemon.inbox import Answer, Inbox
-from scheduler.errors import UsageError
+from scheduler.errors import LedgerError, UsageError
 from scheduler.ledger import requests
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.requests import Kind, Request
@@ -92,3 +92,20 @@ def test_a_request_whose_commit_raised_is_acted_on_once_it_is_known_to_be_durabl
         assert taken.get(timeout=60) == request
     inbox.stop(60)
     assert (calls.qsize(), taken.qsize()) == (1, 0)
+
+
+def test_a_request_that_is_deleted_while_it_is_taken_costs_no_other_one(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = requests.take
+
+    def take(ledger: Ledger, request: Request, **more: Any) -> Any:
+        if request.body["n"] != 1:
+            return original(ledger, request, **more)
+        with ledger.write() as connection:
+            connection.execute(rows.delete().where(rows.c.id == request.id))
+        raise LedgerError("the commit raised")
+
+    monkeypatch.setattr(requests, "take", take)
+    ask(ledger, 1)
+    second = ask(ledger, 2)
+    with inbox(ledger) as taken:
+        assert taken.get(timeout=60) == second
