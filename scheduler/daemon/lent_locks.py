@@ -3,11 +3,16 @@
 import threading
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NoReturn
 
 from scheduler.daemon.answers import Answer, answered, no_thread
+from scheduler.errors import LockTimeout
 from scheduler.executors.python.wire import Ask
 from scheduler.ledger import named_locks
 from scheduler.ledger.engine import Ledger
+
+#: Locks that jobs hold or wait for at a time: each has a thread.
+_MOST = 200
 
 
 @dataclass(slots=True, eq=False)
@@ -25,12 +30,19 @@ class LentLocks:
         self._ledger = ledger
         self._lock = threading.Lock()
         self._lent: dict[tuple[int, int, int], _Lent] = {}  #: by runner, process, and number of the question
+        self._threads = 0
 
     def take(self, runner: int, ask: Ask, answer: Answer) -> None:
         """Take a lock for a process of that runner; the answer comes when it has it, or does not get it."""
         key = runner, ask.pid, ask.number
         with self._lock:
-            lent = self._lent[key] = _Lent()
+            is_full = self._threads >= _MOST
+            if not is_full:
+                self._threads += 1
+                lent = self._lent[key] = _Lent()
+        if is_full:
+            answer(answered(ask, _too_many))
+            return
         words = (key, lent, ask, answer)
         thread = threading.Thread(target=self._lend, args=words, name=f"lock {ask.given['name']}", daemon=True)
         try:
@@ -38,6 +50,7 @@ class LentLocks:
         except RuntimeError as error:
             with self._lock:
                 self._lent.pop(key, None)
+                self._threads -= 1
             answer(answered(ask, partial(no_thread, error)))
 
     def give_back(self, runner: int, ask: Ask, answer: Answer) -> None:
@@ -58,6 +71,13 @@ class LentLocks:
                 self._lent.pop(key).is_over.set()
 
     def _lend(self, key: tuple[int, int, int], lent: _Lent, ask: Ask, answer: Answer) -> None:
+        try:
+            self._take_and_give_back(key, lent, ask, answer)
+        finally:
+            with self._lock:
+                self._threads -= 1
+
+    def _take_and_give_back(self, key: tuple[int, int, int], lent: _Lent, ask: Ask, answer: Answer) -> None:
         held = []
         said = answered(ask, lambda: held.append(named_locks.acquire(self._ledger, **ask.given)))
         answer(said)
@@ -71,3 +91,14 @@ class LentLocks:
             back[1](answered(back[0], held[0]))
         elif held:
             answered(ask, held[0])
+
+
+def _too_many() -> NoReturn:
+    """
+    Say that the lock was not taken.
+
+    Raises:
+        LockTimeout: always.
+    """
+    hint = "hold locks for less, or let fewer jobs wait for one"
+    raise LockTimeout(f"the lock was not waited for: jobs hold, or wait for, {_MOST} locks already", hint=hint)

@@ -1,5 +1,7 @@
 """What jobs ask for, on a machine that gives no further thread."""
 
+import itertools
+import queue
 import resource
 import threading
 from collections.abc import Iterator
@@ -9,9 +11,12 @@ from typing import Any
 import pytest
 
 from scheduler.clock import SystemClock
+from scheduler.daemon import lent_locks
 from scheduler.daemon.handovers import Handovers
 from scheduler.executors.python.wire import Answered, Ask, Gone
+from scheduler.instants import SECOND
 from scheduler.ledger.engine import open_ledger
+from tests.support.daemon import eventually
 
 _STACK = 1 << 30
 _GIVEN: dict[str, dict[str, Any]] = {
@@ -51,3 +56,32 @@ def test_what_gets_no_thread_is_answered_with_an_error_and_the_next_is_done(hand
     handovers.put(1, Ask(pid=1, number=2, what=what, given=_GIVEN[what]), answer)
     assert has_come.wait(30)
     assert (answers[1].kind, answers[1].number) == ("", 2)
+
+
+def test_jobs_hold_and_wait_for_a_limited_number_of_locks(handovers: Handovers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lent_locks, "_MOST", 2)
+    answers: queue.SimpleQueue[Answered] = queue.SimpleQueue()
+    numbers = itertools.count(1)
+
+    def lock(name: str, timeout_ns: int = 60 * SECOND) -> int:
+        given, number = {"app": "shop", "name": name, "timeout_ns": timeout_ns}, next(numbers)
+        handovers.put(1, Ask(pid=1, number=number, what="lock", given=given), answers.put)
+        return number
+
+    held = lock("till")
+    assert answers.get(timeout=60).kind == ""
+    lock("till")  # waits
+    lock("door")
+    refused = answers.get(timeout=60)
+    assert (refused.kind, refused.value) == (
+        "LockTimeout",
+        "the lock was not waited for: jobs hold, or wait for, 2 locks already",
+    )
+    handovers.put(1, Ask(pid=1, number=next(numbers), what="unlock", given={"lock": held}), answers.put)
+    assert {answers.get(timeout=60).kind for _ in range(2)} == {""}  # of the unlock, and of the one that waited
+
+    def is_taken() -> bool:
+        lock("door")
+        return answers.get(timeout=60).kind == ""
+
+    assert eventually(is_taken)
