@@ -9,6 +9,8 @@ from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
+from scheduler.clock import SystemClock
+
 #: An event, or a line as it is.
 Item = MutableMapping[str, Any] | str
 
@@ -31,6 +33,7 @@ class LogWriter:
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
         self._dropped = 0
+        self._dropped_at_ns: int | None = None
         self._is_writing = False
         threading.Thread(target=self._write_all, name="log-writer", daemon=True).start()
 
@@ -39,6 +42,7 @@ class LogWriter:
         with self._changed:
             if len(self._items) >= _MOST:
                 self._dropped += 1
+                self._dropped_at_ns = SystemClock.monotonic_ns()
             else:
                 self._items.append(item)
                 self._changed.notify_all()
@@ -47,6 +51,11 @@ class LogWriter:
         """Wait until all is written, at most this long; return whether it is."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._items and not self._is_writing, timeout_s)
+
+    def has_dropped(self, within_ns: int) -> bool:
+        """Whether lines were dropped in that time before now."""
+        at_ns = self._dropped_at_ns
+        return at_ns is not None and SystemClock.monotonic_ns() - at_ns < within_ns
 
     def _write_all(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from structlog.typing import EventDict
 
 from scheduler.daemon import executor_stderr
 from scheduler.daemon.log_writer import LogWriter
+from scheduler.instants import SECOND
 
 #: systemd reads a level from the head of each line: sd-daemon(3).
 _JOURNAL = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<3>", "critical": "<2>"}
@@ -26,6 +27,8 @@ _TRACEBACK = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 #: Of a field: a line break would begin a line of its own, and an escape sequence would change the terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LAST_LINES_S = 1.0
+#: `status` shows this long that lines were dropped.
+_DAY_NS = 86_400 * SECOND
 
 _writer: LogWriter | None = None
 
@@ -57,6 +60,13 @@ def flush() -> None:
     """Wait a moment for the last lines."""
     if _writer is not None:
         _writer.flush(_LAST_LINES_S)
+
+
+def problems() -> list[str]:
+    """What is wrong with the log, for `status`."""
+    if _writer is not None and _writer.has_dropped(_DAY_NS):
+        return ["log lines were dropped in the last 24 h: nobody read the log"]
+    return []
 
 
 @contextmanager

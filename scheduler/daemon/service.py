@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.engine import Connection
 
 from scheduler.clock import Clock
-from scheduler.daemon import systemd
+from scheduler.daemon import logs, systemd
 from scheduler.daemon.background import Background
 from scheduler.daemon.chains import Chains
 from scheduler.daemon.clock_watch import ClockWatch
@@ -152,8 +152,8 @@ class Service:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the configuration, for `status`."""
-        return [*([self.rejected] if self.rejected else []), *self.station.executors.problems()]
+        """What is wrong with the configuration, or the log, for `status`."""
+        return [*([self.rejected] if self.rejected else []), *self.station.executors.problems(), *logs.problems()]
 
     def is_well(self) -> bool:
         """Whether T will be met: batches are closed, and the executor takes them."""

@@ -5,12 +5,15 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import structlog
 
 from scheduler.daemon import logs
 from scheduler.daemon.log_writer import LogWriter
+from scheduler.daemon.service import Service
 
 
 @pytest.fixture(autouse=True)
@@ -87,9 +90,11 @@ def test_no_field_and_no_message_of_an_exception_can_forge_a_line_or_reach_the_t
     assert text.count("\n") == text.count("  | ") + 1  # lines of a traceback are told from lines of the log
 
 
-def test_a_reader_that_stops_costs_lines_that_are_counted_and_nobody_who_logs_waits() -> None:
+def test_a_reader_that_stops_costs_lines_that_are_counted_and_nobody_who_logs_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     read_end, write_end = os.pipe()
     writer = LogWriter(lambda event: f"{event['event']}: {'x' * 1000}", write_end)
+    monkeypatch.setattr(logs, "_writer", writer)
+    assert logs.problems() == []
     for number in range(20_000):  # more than the pipe and the queue hold
         writer.put({"event": f"line {number}"})
     writer.put({"event": "the end"})
@@ -104,4 +109,8 @@ def test_a_reader_that_stops_costs_lines_that_are_counted_and_nobody_who_logs_wa
         reads.join(30)
     dropped = sum(int(line.split()[0]) for line in seen if b"dropped" in line)
     assert dropped > 10_000
+    assert logs.problems() == ["log lines were dropped in the last 24 h: nobody read the log"]
+    executors = SimpleNamespace(problems=lambda: ["the application shop does not work"])
+    service: Any = SimpleNamespace(rejected=None, station=SimpleNamespace(executors=executors))
+    assert Service.problems.fget(service) == [*executors.problems(), *logs.problems()]  # type: ignore[attr-defined]
     assert sum(line.startswith(b"line ") for line in seen) + dropped in (20_000, 20_001)  # the end was dropped, too, or not
