@@ -181,7 +181,7 @@ class Background:
                 raise
             log.exception("the end of a background run makes no sense", occurrence=str(self._running[one.owner].occurrence))
             words = f"how it ended cannot be taken: {type(error).__name__}"
-            self._running[one.owner] = _without_options(self._running[one.owner])
+            self._running[one.owner] = without_options(self._running[one.owner])
             self._came.appendleft(Came(owner=one.owner, executor=one.executor, failed=words))
 
     def _leave_no_trace(self) -> None:
@@ -238,7 +238,7 @@ class Background:
             self._doubtful.update(refused)
             raise
         self._running |= {
-            run.number: _without_options(run) if refused[run.number] else run for run in found if run.number in begun
+            run.number: without_options(run) if refused[run.number] else run for run in found if run.number in begun
         }
         self._came += [Came(owner=number, failed=refused[number]) for number in begun if refused[number]]
         calls = {number: call for number, call in calls.items() if number in begun and not refused[number]}
@@ -284,7 +284,7 @@ class Background:
         self._ended_ns = self._station.clock.monotonic_ns()
 
 
-def _without_options(run: Run) -> Run:
+def without_options(run: Run) -> Run:
     """The run as nothing but a function: nothing in it can break any more."""
     return replace(run, work=Work(app=run.work.app, ref=run.work.ref))
 

@@ -11,22 +11,19 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
 import structlog
 
 from scheduler.daemon.calls import KILLED, MOST, Calls
+from scheduler.daemon.left_behind import dues_of
 from scheduler.daemon.links import ActiveChain, Returned, call_of, due_of, returned
 from scheduler.daemon.station import Station
 from scheduler.daemon.steps import Abandoned, Steps
-from scheduler.daemon.versions import Versions
-from scheduler.ledger import chains, history
+from scheduler.ledger import chains
 from scheduler.ledger.chains import OpenChain, Step
 from scheduler.model.batch import Due
 from scheduler.model.chain import Failure, Function, Start, Value, value_of
-from scheduler.model.definitions import Definitions
 from scheduler.model.job import RunnerKey
-from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import Cause, LinkState, Outcome
 
 log = structlog.get_logger()
@@ -46,14 +43,13 @@ class Chains:
     def __init__(self, station: Station, *, launch: Callable[[Sequence[Due]], None], lead_ns: Callable[[int], int]) -> None:
         self._station = station
         self._clock = station.clock
-        self._begun: queue.SimpleQueue[Sequence[OccurrenceId] | None] = queue.SimpleQueue()
+        self._begun: queue.SimpleQueue[Sequence[Due] | None] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._calls = Calls(station, wake=self._wake.set)
         self._open: dict[int, ActiveChain] = {}
         self._closed: dict[int, ActiveChain] = {}  #: their end is noted, and not written yet
         self._ready: list[ActiveChain] = []
         self._waiting: defaultdict[RunnerKey, deque[ActiveChain]] = defaultdict(deque)
-        self._versions: tuple[Definitions, Versions] | None = None
         self._steps = Steps(station, launch=launch, lead_ns=lead_ns)
         self._accepted_ns = 0
         self._idle = threading.Event()
@@ -69,10 +65,10 @@ class Chains:
         """Go on with all that an earlier process has left open."""
         self._begin(None)
 
-    def follow(self, ids: Sequence[OccurrenceId]) -> None:
-        """The chains of these have begun: that is durable."""
-        if ids:
-            self._begin(ids)
+    def follow(self, dues: Sequence[Due]) -> None:
+        """The chains of these runs have begun: that is durable."""
+        if dues:
+            self._begin(dues)
 
     def wait_until_idle(self) -> None:
         """Wait until all that has begun has ended."""
@@ -96,9 +92,9 @@ class Chains:
         self._steps.abandoned.set()
         self._thread.join(5 * _LOOK_S)  # it may wait for a locked ledger
 
-    def _begin(self, ids: Sequence[OccurrenceId] | None) -> None:
+    def _begin(self, dues: Sequence[Due] | None) -> None:
         with self._beginning:
-            self._begun.put(ids)
+            self._begun.put(dues)
             self._idle.clear()
         self._wake.set()
 
@@ -169,23 +165,22 @@ class Chains:
         waiting = (chain.number for some in (self._ready, *self._waiting.values()) for chain in some)
         return self._open.keys() - set(waiting) - self._calls.owners()
 
-    def _load(self, ids: Sequence[OccurrenceId] | None) -> None:
-        """Chains that are open in the ledger, by the definitions that their runs were claimed under."""
-        ledger = self._station.ledger
-        insist = self._steps.insist
+    def _load(self, dues: Sequence[Due] | None) -> None:
+        """Open the chains of these runs; of None, all that an earlier process has left, by the definitions in force."""
+        ledger, insist = self._station.ledger, self._steps.insist
+        ids = None if dues is None else [due.id for due in dues]
         found = [one for one in insist(lambda: chains.find(ledger, ids)) if one.occurrence not in self._open]
-        runs = {run.id: run for run in insist(lambda: history.of_ids(ledger, [one.id for one in found]))}
-        definitions = self._station.definitions
-        if self._versions is None or self._versions[0] is not definitions:
-            self._versions = definitions, Versions(ledger, definitions)
-        versions = self._versions[1]
+        if dues is None:
+            known = insist(lambda: dues_of(ledger, self._station.definitions, [one.id for one in found]))
+        else:
+            known = {due.id: due for due in dues}
         for one in found:
             with self._guard(one.occurrence, one.states):
-                self._open_one(one, insist(partial(versions.due, runs[one.id])) if one.id in runs else None)
+                self._open_one(one, known.get(one.id))
 
     def _open_one(self, one: OpenChain, due: Due | None) -> None:
-        if due is None or len(due.job.then) != len(one.states):
-            why = "its definition is not in the ledger any more"
+        if due is None or not one.is_of(due.job):
+            why = "its job does not have these links any more"
             log.error("a chain cannot go on", occurrence=str(one.id), error=why)
             self._steps.fail(one.occurrence, one.states, why)
             return

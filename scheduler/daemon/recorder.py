@@ -13,9 +13,8 @@ from scheduler.errors import LedgerError, Refused
 from scheduler.instants import SECOND
 from scheduler.ledger import outcomes
 from scheduler.ledger.engine import Ledger
-from scheduler.model.batch import Decided, Ended
+from scheduler.model.batch import Decided, Due, Ended
 from scheduler.model.chain import Failure
-from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import Cause, Outcome
 from scheduler.release.gate import Gate
 
@@ -40,13 +39,13 @@ class Recorder:
         gate: Shut around each T: nothing is written then.
 
     Attributes:
-        followed: Told, on the recorder's thread, of whom a chain has begun.
+        followed: Told, on the recorder's thread, of the runs whose chains have begun.
         undecided: What is due and has no row yet; what is put here unstarted is there until it is written.
     """
 
     def __init__(self, ledger: Ledger, *, gate: Gate, clock: Clock) -> None:
         self.undecided = Undecided()
-        self.followed: Callable[[Sequence[OccurrenceId]], None] = lambda _: None
+        self.followed: Callable[[Sequence[Due]], None] = lambda _: None
         self._ledger = ledger
         self._gate = gate
         self._clock = clock
@@ -140,7 +139,7 @@ class Recorder:
         if decided:
             outcomes.decide(self._ledger, decided, now_ns=self._clock.wall_ns())
             self.undecided.discard(one.id for one in decided)
-        self.followed([item.id for item in group if item.chain])
+        self.followed([item.chain.due for item in group if item.chain])
 
 
 def _without_details(item: Ended | Decided) -> Ended | Decided:

@@ -11,8 +11,9 @@ from scheduler.ledger.claims import queue
 from scheduler.ledger.engine import Ledger, insert_or_skip
 from scheduler.ledger.rows import CHUNK, are, storable
 from scheduler.ledger.tables import chains, links, occurrences
-from scheduler.model.batch import Due
-from scheduler.model.chain import Beginning, Failure, LinkRun, Value
+from scheduler.model.batch import Beginning, Due
+from scheduler.model.chain import Failure, LinkRun, Value
+from scheduler.model.job import Job
 from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import LinkState
 
@@ -24,14 +25,20 @@ class OpenChain:
 
     Attributes:
         occurrence: Its row number.
+        links: The texts of its links, first to last.
         states: Of its links, first to last.
         failure: Whether a failure flows into the next one.
     """
 
     occurrence: int
     id: OccurrenceId
+    links: tuple[str, ...]
     states: tuple[LinkState, ...]
     failure: bool
+
+    def is_of(self, job: Job) -> bool:
+        """Whether these links are those of the job."""
+        return self.links == _texts(job)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +68,9 @@ def begin(connection: Connection, beginnings: Mapping[int, Beginning]) -> None:
     flows = [{"occurrence": number, **_flow(one.value)} for number, one in beginnings.items()]
     connection.execute(insert_or_skip(connection, chains), flows)
     rows = [
-        {"occurrence": number, "position": position, "link": storable(link), "state": LinkState.WAITING.value}
+        {"occurrence": number, "position": position, "link": link, "state": LinkState.WAITING.value}
         for number, one in beginnings.items()
-        for position, link in enumerate(one.links)
+        for position, link in enumerate(_texts(one.due.job))
     ]
     connection.execute(insert_or_skip(connection, links), rows)
 
@@ -81,7 +88,8 @@ def find(ledger: Ledger, ids: Sequence[OccurrenceId] | None = None) -> list[Open
                 OpenChain(
                     occurrence=row.id,
                     id=OccurrenceId(job=row.job, fire_time_ns=row.fire_time_ns, run=row.run),
-                    states=tuple(run.state for run in runs[row.id]),
+                    links=tuple(run.link for run in runs.get(row.id, ())),
+                    states=tuple(run.state for run in runs.get(row.id, ())),
                     failure=row.failure,
                 )
                 for row in rows
@@ -150,6 +158,11 @@ def _take(connection: Connection, step: Step) -> Due | None:
     while due is not None and not queue(connection, [due]):  # two in one nanosecond: the second takes the next
         due = replace(due, id=replace(due.id, fire_time_ns=due.id.fire_time_ns + 1))
     return due
+
+
+def _texts(job: Job) -> tuple[str, ...]:
+    """The links of a job, as the ledger has them."""
+    return tuple(storable(str(link)) or "" for link in job.then)
 
 
 def _flow(value: Value) -> dict[str, Any]:

@@ -85,6 +85,15 @@ def queue(connection: Connection, dues: Sequence[Due], *, request: str | None = 
     return True
 
 
+def renew(ledger: Ledger, ids: Sequence[OccurrenceId], *, version: str) -> None:
+    """Write by which configuration occurrences run that an earlier process has left behind."""
+    if not ids:
+        return
+    with ledger.write() as connection:
+        for is_one in are(ids):
+            connection.execute(occurrences.update().where(is_one, OPEN).values(config_version=version))
+
+
 def _take_over(connection: Connection, dues: Sequence[Due], number: int, *, instance: str) -> set[OccurrenceId]:
     """
     Claim what is queued, or what an earlier process has claimed and never released.

@@ -1,7 +1,7 @@
 """The reads for people: occurrences, their attempts, batches."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,15 +87,20 @@ def of_batch(ledger: Ledger, planned_at_ns: int) -> list[Occurrence]:
     return _read(ledger, _occurrences().where(occurrences.c.planned_at_ns == planned_at_ns).order_by(occurrences.c.id))
 
 
-def of_ids(ledger: Ledger, ids: Sequence[OccurrenceId]) -> list[Occurrence]:
-    """These, in any order; those that are not there are left out."""
-    return [one for is_one in are(ids) for one in _read(ledger, _occurrences().where(is_one))]
+def of_ids(ledger: Ledger, ids: Sequence[OccurrenceId], *, unreadable: Callable[[int], object] | None = None) -> list[Occurrence]:
+    """These, in any order; those that are not there are left out. `unreadable` as for `unfinished`."""
+    return [one for is_one in are(ids) for one in _read(ledger, _occurrences().where(is_one), unreadable)]
 
 
-def unfinished(ledger: Ledger) -> list[Occurrence]:
-    """All that have no outcome."""
+def unfinished(ledger: Ledger, *, unreadable: Callable[[int], object] | None = None) -> list[Occurrence]:
+    """
+    All that have no outcome.
+
+    Args:
+        unreadable: Told the number of each row that makes no sense and is left out; without it such a row raises.
+    """
     # Sorted by the bare id, SQLite would walk through the whole table, and not through the index of these rows.
-    return _read(ledger, _occurrences().where(OPEN).order_by(occurrences.c.id + 0))
+    return _read(ledger, _occurrences().where(OPEN).order_by(occurrences.c.id + 0), unreadable)
 
 
 def last_of_each(ledger: Ledger, jobs: Sequence[str]) -> dict[str, Occurrence]:
@@ -152,15 +157,25 @@ def _occurrences() -> sa.Select[Any]:
     return query.select_from(occurrences.outerjoin(releases, occurrences.c.release == releases.c.number))
 
 
-def _read(ledger: Ledger, query: sa.Select[Any]) -> list[Occurrence]:
-    return _read_rows(ledger, query)[1]
+def _read(ledger: Ledger, query: sa.Select[Any], unreadable: Callable[[int], object] | None = None) -> list[Occurrence]:
+    return _read_rows(ledger, query, unreadable)[1]
 
 
-def _read_rows(ledger: Ledger, query: sa.Select[Any]) -> tuple[Sequence[RowMapping], list[Occurrence]]:
+def _read_rows(
+    ledger: Ledger, query: sa.Select[Any], unreadable: Callable[[int], object] | None = None
+) -> tuple[Sequence[RowMapping], list[Occurrence]]:
     with ledger.read() as connection:
         rows = connection.execute(query).mappings().all()
         links = chains.of(connection, [row["id"] for row in rows])
-    return rows, [_occurrence(row, links.get(row["id"], ())) for row in rows]
+    found = []
+    for row in rows:
+        try:
+            found.append(_occurrence(row, links.get(row["id"], ())))
+        except ValueError:
+            if unreadable is None:
+                raise
+            unreadable(row["id"])
+    return rows, found
 
 
 def _occurrence(row: RowMapping, chain: Sequence[LinkRun]) -> Occurrence:

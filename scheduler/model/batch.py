@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scheduler.model.chain import Beginning, Failure, Value
+from scheduler.model.chain import Failure, Value
 from scheduler.model.job import Job
 from scheduler.model.occurrence import Attempt, OccurrenceId
 from scheduler.outcome import Origin, Outcome
@@ -37,9 +37,17 @@ class Due:
             chain=self.chain(failure) if outcome in (Outcome.MISSED, Outcome.FAILED) else None,
         )
 
-    def chain(self, value: Value) -> Beginning | None:
+    def chain(self, value: Value) -> "Beginning | None":
         """What follows when this flows from it; None where nothing does."""
-        return Beginning(links=tuple(map(str, self.job.then)), value=value) if self.job.then else None
+        return Beginning(due=self, value=value) if self.job.then else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """A chain as it begins: the run that it follows, and what flows into its first link."""
+
+    due: Due
+    value: Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

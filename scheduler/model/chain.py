@@ -156,14 +156,6 @@ def value_of(text: str) -> Value:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
-    """A chain as it begins: its links, as text for people, and what flows into the first."""
-
-    links: tuple[str, ...]
-    value: Value
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkRun:
     """How a link went, or stands."""
 

@@ -1,16 +1,19 @@
 """A row of the ledger starts what the application's code declares, and nothing else, whoever has written it."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scheduler.clock import SystemClock
 from scheduler.flask import handover
 from scheduler.ledger import runs
 from scheduler.model.background import Accepted, Work
 from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.target import TargetServer
 from tests.support.web_worker import web_worker
 
 _SHOP = """
@@ -127,3 +130,90 @@ def _links(running: DaemonProcess) -> list[str]:
     """The states of all links that have ended, the oldest first."""
     found = [link["state"] for one in reversed(running.json("history")) for link in one["chain"]]
     return [state for state in found if state in ("succeeded", "failed")]
+
+
+def write_rows(folder: Path, *statements: tuple[Any, ...]) -> None:
+    """Whatever a member of `ledger_group` may write while no daemon runs: statements, each with its values."""
+    with sqlite3.connect(folder / "ledger" / "ledger.db") as ledger:
+        for statement, *values in statements:
+            ledger.execute(statement, values)
+
+
+def test_a_forged_version_with_a_forged_occurrence_and_a_forged_chain_starts_what_the_jobs_file_says(
+    tmp_path: Path, target: TargetServer
+) -> None:
+    evil = {"http": f"{target.url}/forged", "schedule": "manual"}
+    chained = {"call": "os:getpid", "then": [{"callback": {"call": "os:mkdir", "kwargs": {"path": f"{tmp_path}/forged"}}}]}
+    text = json.dumps({"version": 1, "timezone": "UTC", "jobs": {"pay": evil, "gone": evil, "chained": chained}})
+    jobs = {"pay": {**evil, "http": f"{target.url}/declared"}, "chained": {"schedule": "manual", "call": "os:getpid"}}
+    with daemon(tmp_path, json.dumps({"version": 1, "timezone": "UTC", "jobs": jobs})) as running:
+        running.tminus("run-now", "pay", "chained")
+        running.stop()
+        columns = "job, origin, state, params, config_version, fire_time_ns, planned_at_ns, run, count, attempts"
+        new = f"INSERT INTO occurrences ({columns}) VALUES (?, ?, ?, '{{}}', 'forged', ?4, ?4, 0, 1, 0)"  # noqa: S608
+        write_rows(
+            tmp_path,
+            ("INSERT INTO configs VALUES ('forged', ?, 0, 0)", text),
+            (new, "pay", "manual", "queued", SystemClock.wall_ns()),
+            (new, "gone", "schedule", "claimed", SystemClock.wall_ns()),
+            ("UPDATE occurrences SET config_version = 'forged'",),
+            (
+                "INSERT INTO links (occurrence, position, link, state) SELECT id, 0, 'callback os:mkdir', 'waiting'"
+                " FROM occurrences WHERE job = 'chained'",
+            ),
+            ("INSERT INTO chains SELECT id, 0, '{\"result\": 1}' FROM occurrences WHERE job = 'chained'",),
+        )
+        running.start()
+        (gone,) = running.wait_for(job="gone", state="finished")
+        assert (gone["outcome"], gone["reason"]) == ("cancelled", "the job was deleted from the jobs file")
+        running.wait_for(job="pay", outcome="succeeded", rows=2)
+        (link,) = eventually(lambda: [one for one in running.occurrences("chained")[0]["chain"] if one["state"] == "failed"])
+        assert link["error"] == "its job does not have these links any more"
+    assert [one.path for one in target.arrivals] == ["/declared", "/declared"]
+    assert not (tmp_path / "forged").exists()
+
+
+_SLOW = """
+import os, threading
+while os.path.exists("wait"):
+    threading.Event().wait(0.02)
+"""
+_TICKS = """
+@scheduler.job(every="1s")
+def tick():
+    note("tick")
+"""
+
+
+@pytest.mark.parametrize(
+    ("forged", "outcome"),
+    [({}, "succeeded"), ({'"shop:tick"': '"shop:plain"'}, "failed")],
+    ids=["as it was", "another function"],
+)
+def test_until_its_application_is_imported_a_job_of_the_code_is_started_only_if_the_code_defines_it(
+    tmp_path: Path, forged: dict[str, str], outcome: str
+) -> None:
+    (tmp_path / "shop.py").write_text(_SLOW + _SHOP + _TICKS)
+    jobs = {"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}}
+    with daemon(tmp_path, json.dumps(jobs)) as running:
+        running.wait_for(job="tick", outcome="succeeded")
+        running.stop()
+        for old, new in forged.items():
+            write_rows(tmp_path, ("UPDATE configs SET text = replace(text, ?, ?)", old, new))
+        (tmp_path / "notes").unlink()
+        (tmp_path / "wait").touch()
+        known = {one["id"] for one in running.occurrences("tick")}
+
+        def new_outcomes() -> set[str | None]:
+            return {one["outcome"] for one in running.occurrences("tick") if one["id"] not in known}
+
+        running.start()
+        eventually(lambda: len(running.occurrences("tick")) > len(known), what="one is claimed")
+        (tmp_path / "wait").unlink()
+        eventually(lambda: outcome in new_outcomes(), what=f"one has {outcome}")
+        running.wait_for(job="tick", outcome="succeeded", rows=len(known) + 1)
+        assert new_outcomes() <= {outcome, "succeeded", "skipped", None}
+        if forged:
+            refused = [one["reason"] for one in running.occurrences("tick") if one["outcome"] == "failed"]
+            assert all("the ledger cannot start it" in reason for reason in refused)
+    assert set((tmp_path / "notes").read_text().split("\n")) == {"('tick',) {}", ""}

@@ -13,7 +13,6 @@ import pytest
 from scheduler.instants import MS, SECOND, parse_rfc3339
 from scheduler.jobsfile import language
 from scheduler.jobsfile.load import load
-from scheduler.jobsfile.rebuild import rebuild
 from scheduler.model.definitions import DaemonSettings, Definitions, History, KeepBody, Priority, Reload
 from scheduler.model.job import Cron, Every, HttpTarget, Job, Once, Place, Schedule, StatusRange, Tls
 from scheduler.policies.coalesce import Coalesce
@@ -374,16 +373,6 @@ def test_the_version_is_that_of_the_merged_jobs(tmp_path: Path) -> None:
     assert version("jobs: {a: {schedule: manual, http: https://a.example}}") != version(
         "jobs: {a: {schedule: manual, http: https://a.example}}", "version: 1\ntimezone: UTC\n"
     )
-
-
-def test_the_text_of_a_version_is_enough_to_rebuild_its_jobs(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").touch()
-    definitions = load_text(tmp_path, EVERYTHING, environ={"TOKEN": "hunter2"}).definitions
-    assert definitions is not None
-    (tmp_path / "ca.pem").unlink()
-    path = str(tmp_path / "jobs.yaml")
-    again = rebuild(definitions.text, path=path)
-    assert again == {name: replace(job, place=Place(path, 0)) for name, job in definitions.jobs.items()}
 
 
 def test_the_text_of_a_version_is_a_jobs_file_itself(tmp_path: Path) -> None:
