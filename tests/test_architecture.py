@@ -70,9 +70,18 @@ def test_importing_the_package_costs_nothing() -> None:
         pytest.param(
             "next", {"sqlalchemy", "apscheduler", "pycurl", "flask", "alembic", "rich", "structlog", "msgspec"}, id="next"
         ),
-        pytest.param("status", {"apscheduler", "pycurl", "flask", "alembic", "rich", "structlog", "psycopg"}, id="status"),
         pytest.param(
-            "history", {"apscheduler", "pycurl", "flask", "alembic", "rich", "structlog", "psycopg", "jinja2"}, id="history"
+            "status", {"pydantic", "apscheduler", "pycurl", "flask", "alembic", "rich", "structlog", "psycopg"}, id="status"
+        ),
+        pytest.param(
+            "history",
+            {"pydantic", "cronsim", "apscheduler", "pycurl", "flask", "alembic", "rich", "structlog", "psycopg", "jinja2"},
+            id="history",
+        ),
+        pytest.param(
+            "skew",
+            {"pydantic", "cronsim", "apscheduler", "pycurl", "flask", "alembic", "rich", "structlog", "psycopg", "jinja2"},
+            id="skew",
         ),
         pytest.param("--version", {"sqlalchemy", "yaml", "pydantic", "jinja2"}, id="version"),
     ],

@@ -96,10 +96,10 @@ class Invocation:
     def ledger_place(self) -> tuple[where.Place, str | None]:
         """Where the ledger lies, and the group that it is shared with."""
         try:
-            file, settings = self.file, self.file.settings
+            file = self.file
         except UsageError:  # no jobs file: the ledger may be named all the same
             return where.ledger(self.ledger_url, None, None, os.environ), None
-        return where.ledger(self.ledger_url, file.ledger, self.path, os.environ), settings.ledger_group
+        return where.ledger(self.ledger_url, file.ledger, self.path, os.environ), file.ledger_group
 
     def open_ledger(self, *, create: bool = False) -> "Ledger":
         """

@@ -14,7 +14,7 @@ from scheduler.jobsfile import short_forms
 from scheduler.jobsfile.crons import CRON
 from scheduler.jobsfile.http_syntax import HEADER_NAME, HEADER_VALUE, METHOD, PATH, STATUS, VERSION
 from scheduler.jobsfile.python_kinds import APP, APP_NAME, APPLICATION, REF
-from scheduler.jobsfile.setting_kinds import FILE_VERSION, LEAD, LEDGER, ONE_ATTEMPT, PARAM_NAME
+from scheduler.jobsfile.setting_kinds import FILE_VERSION, GROUP, LEAD, LEDGER, ONE_ATTEMPT, PARAM_NAME
 from scheduler.jobsfile.times import AT
 from scheduler.jobsfile.urls import URL
 from scheduler.jobsfile.values import NAME, NAME_HINT, Kind, auto_or, built_in_only, duration, integer, one_of, size, text, word
@@ -69,7 +69,6 @@ _PRIORITY = one_of({priority.value: priority for priority in Priority})
 _ISOLATE = one_of({isolate.value: isolate for isolate in Isolate})
 _RELOAD = one_of({reload.value: reload for reload in Reload})
 _TAG = text(NAME, f"match {NAME}", hint=NAME_HINT)
-_GROUP = text(r"[A-Za-z_][A-Za-z0-9_.-]*\$?", "be the name of a group", hint="`getent group` lists them")
 
 Span = Annotated[int | None, Of(_TIMEOUT)]
 Words = Annotated[dict[str, Annotated[str | None, Of(word())]] | None, Field()]
@@ -333,7 +332,7 @@ class Daemon(Map):
     priority: Annotated[Priority | None, Of(_PRIORITY), Field(description="auto: real-time around T where allowed.")] = None
     max_connections: Annotated[Limit, Field(description="Built in: auto, from the descriptor limit.")] = None
     shutdown_grace: Annotated[int | None, Of(duration("0s", "24h", "30s")), Field(description="Built in: 30s.")] = None
-    ledger_group: Annotated[str | None, Of(_GROUP), Field(description="Who else may open a SQLite ledger.")] = None
+    ledger_group: Annotated[str | None, Of(GROUP), Field(description="Who else may open a SQLite ledger.")] = None
     reload: Annotated[Reload | None, Of(_RELOAD), Field(description="watch, or sighup only. Built in: watch.")] = None
     history: Annotated[Kept | None, Field(description="What the ledger keeps.")] = None
     max_per_host: Annotated[Any, later(), Field(description="Connections to one host at T.")] = None

@@ -4,28 +4,31 @@ import gc
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from scheduler.clock import SystemClock
-from scheduler.jobsfile.apps import app_faults, apps_of
 from scheduler.jobsfile.code import as_said
-from scheduler.jobsfile.faults import Fault
+from scheduler.jobsfile.document import Document
+from scheduler.jobsfile.faults import Fault, Wrong
 from scheduler.jobsfile.include import Sources
 from scheduler.jobsfile.last_resort import last_resort
 from scheduler.jobsfile.outside import Outside
 from scheduler.jobsfile.problems import Problem, Severity
 from scheduler.jobsfile.report import Report
-from scheduler.jobsfile.sections import NamedApp, Sections, gather, with_code
-from scheduler.jobsfile.settings import daemon_settings
+from scheduler.jobsfile.setting_kinds import GROUP, LEDGER
+from scheduler.jobsfile.values import Kind
+from scheduler.jobsfile.zones import ZONE
 from scheduler.model.code import CodeJob
-from scheduler.model.definitions import App, DaemonSettings, Definitions
+from scheduler.model.definitions import App, Definitions
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # with pydantic: not for those who only ask where the ledger lies
     from scheduler.jobsfile.build import Builder
     from scheduler.jobsfile.explain import ValueOrigin
+    from scheduler.jobsfile.sections import Sections
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Loaded:
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
     _builder: "Builder" = field(repr=False)
-    _sections: Sections = field(repr=False)
+    _sections: "Sections" = field(repr=False)
     _report: Report = field(repr=False)
 
     def with_faults(self, faults: Iterable[tuple[str, Fault]], apps: Iterable[tuple[str, Fault]] = ()) -> "Loaded":
@@ -84,26 +87,12 @@ class JobsFile:
         self, path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None, secrets: Severity = Severity.ERROR
     ) -> None:
         self.path = os.fspath(path)
-        self.apps: Mapping[str, App] = {}  #: those under `apps:` that may be started
         self._environ = os.environ if environ is None else environ
         self._secrets = secrets
         self._report = Report()
-        self._paths: tuple[str, ...] = (self.path,)
-        self._sections = Sections()
+        self._documents: Sequence[Document] = ()
         with _no_garbage_collection(), last_resort(self.path, self._report):
-            self._read()
-
-    def _read(self) -> None:
-        sources, outside = Sources(self.path, self._report), self._outside()
-        self._paths = tuple(document.path for document in sources.documents)
-        self._sections = gather(sources.documents, self._report)
-        if self._sections.ledger is not None:
-            from scheduler.jobsfile.texts import ledger_faults
-
-            for fault in ledger_faults(self._sections.ledger, outside):
-                self._report.fault([self._sections.settings["ledger"]], fault)
-        sound = {name: app for name, app in self._sections.apps.items() if not self._app_faults(app, outside)}
-        self.apps = apps_of(sound, (), outside)
+            self._documents = Sources(self.path, self._report).documents
 
     @property
     def folder(self) -> str:
@@ -113,17 +102,22 @@ class JobsFile:
     @property
     def zone(self) -> str:
         """The file's zone, valid file or not."""
-        return self._sections.timezone or "UTC"
+        return self._setting(ZONE, "timezone") or "UTC"
 
     @property
     def ledger(self) -> str | None:
         """The ledger that the file names, valid file or not."""
-        return self._sections.ledger
+        return self._setting(LEDGER, "ledger")
 
     @property
-    def settings(self) -> DaemonSettings:
-        """`daemon:`, without what is wrong there."""
-        return daemon_settings(self._sections.daemon)
+    def ledger_group(self) -> str | None:
+        """Who else may open that ledger, valid file or not."""
+        return self._setting(GROUP, "daemon", "ledger_group")
+
+    @property
+    def apps(self) -> Mapping[str, App]:
+        """Those under `apps:` that may be started."""
+        return self._checked[1]
 
     def load(self, code: Iterable[CodeJob] = (), *, now_ns: int | None = None) -> Loaded:
         """
@@ -136,43 +130,75 @@ class JobsFile:
         Thread-safety:
             Stops the garbage collector of the process while it runs.
         """
-        from scheduler.jobsfile.build import Builder  # not for those who only ask where the ledger lies
+        from scheduler.jobsfile.build import Builder
+        from scheduler.jobsfile.sections import with_code
 
         with _no_garbage_collection():
-            report, outside, code, sections = self._report.copy(), self._outside(), tuple(code), self._sections
+            (sections, _), outside, code = self._checked, self._outside(), tuple(code)
+            report = self._report.copy()
             with last_resort(self.path, report):
                 sections = with_code(sections, code, report)
             builder = Builder(sections, report, outside, SystemClock().wall_ns() if now_ns is None else now_ns)
             definitions = None
             with last_resort(self.path, report):
                 builder.build()
-                definitions = None if report.errors else self._definitions(code, builder, outside)
+                definitions = None if report.errors else self._definitions(code, builder, sections, outside)
             return Loaded(definitions, report.errors, report.warnings, builder, sections, report)
 
-    def _definitions(self, code: Iterable[CodeJob], builder: "Builder", outside: Outside) -> Definitions:
-        code = tuple(job for job in code if job.app in self._sections.apps)
+    def _definitions(self, code: Iterable[CodeJob], builder: "Builder", sections: "Sections", outside: Outside) -> Definitions:
+        from scheduler.jobsfile.apps import apps_of
+        from scheduler.jobsfile.settings import daemon_settings
+
+        code = tuple(job for job in code if job.app in sections.apps)
         said: dict[str, Any] = {"version": 1, "timezone": self.zone, "jobs": builder.merged}
         if code:
             said["code"] = [as_said(job) for job in code]
         text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return Definitions(
-            paths=self._paths,
+            paths=tuple(document.path for document in self._documents),
             folder=self.folder,
             version=hashlib.sha256(text.encode()).hexdigest()[:12],
             text=text,
             zone=self.zone,
             ledger=self.ledger,
-            daemon=self.settings,
-            apps=apps_of(self._sections.apps, builder.jobs.values(), outside),
+            daemon=daemon_settings(sections.daemon),
+            apps=apps_of(sections.apps, builder.jobs.values(), outside),
             code=code,
             jobs=builder.jobs,
         )
 
-    def _app_faults(self, app: NamedApp, outside: Outside) -> bool:
-        faults = list(app_faults(app, outside))
-        for fault in faults:
-            self._report.fault([app.layer], fault)
-        return bool(faults) or app.is_faulty
+    @cached_property
+    def _checked(self) -> "tuple[Sections, Mapping[str, App]]":
+        """The sections, and the applications that may be started. What is wrong with either is reported once."""
+        from scheduler.jobsfile.apps import app_faults, apps_of
+        from scheduler.jobsfile.sections import Sections, gather
+        from scheduler.jobsfile.texts import ledger_faults
+
+        sections, apps, outside = Sections(), dict[str, App](), self._outside()
+        with _no_garbage_collection(), last_resort(self.path, self._report):
+            sections = gather(self._documents, self._report)
+            for fault in ledger_faults(sections.ledger, outside) if sections.ledger is not None else ():
+                self._report.fault([sections.settings["ledger"]], fault)
+            sound = {}
+            for name, app in sections.apps.items():
+                faults = list(app_faults(app, outside))
+                for fault in faults:
+                    self._report.fault([app.layer], fault)
+                if not faults and not app.is_faulty:
+                    sound[name] = app
+            apps = apps_of(sound, (), outside)
+        return sections, apps
+
+    def _setting(self, kind: Kind, key: str, *below: str) -> str | None:
+        """What the first file says that has the key; None if it is not valid."""
+        tops = (document.value for document in self._documents if isinstance(document.value, dict))
+        value: Any = next((top[key] for top in tops if top.get(key) is not None), None)
+        for step in below:
+            value = value.get(step) if isinstance(value, dict) else None
+        try:
+            return None if value is None else str(kind.parse(value))
+        except Wrong:
+            return None
 
     def _outside(self) -> Outside:
         return Outside(os.path.dirname(os.path.abspath(self.path)), self._environ, secrets=self._secrets)

@@ -1,4 +1,4 @@
-"""Values that one key of the file has for itself: its version, the lead, the ledger, the attempts, names of parameters."""
+"""Values that one key of the file has for itself: its version, the lead, the ledger, its group, attempts, names of parameters."""
 
 import re
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from scheduler.errors import quoted
 from scheduler.instants import SECOND, duration_ns
 from scheduler.jobsfile.faults import Fault, Wrong, must, not_yet, wrong_type
-from scheduler.jobsfile.values import Kind, auto_or, duration
+from scheduler.jobsfile.values import Kind, auto_or, duration, text
 from scheduler.policies import lead
 
 _LEDGER = re.compile(r"sqlite(\+pysqlite)?:///|postgresql(\+psycopg)?://|\$\{")
@@ -56,6 +56,7 @@ def _param_name(value: Any) -> str:
     return str(value)
 
 
+GROUP = text(r"[A-Za-z_][A-Za-z0-9_.-]*\$?", "be the name of a group", hint="`getent group` lists them")
 FILE_VERSION = Kind(_version, {"const": 1})
 LEAD = auto_or(Kind(_lead, _LEAD_IN_BOUNDS.schema))
 LEDGER = Kind(_ledger, {"type": "string"})
