@@ -2,11 +2,12 @@
 
 import errno
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pycurl
 
+from scheduler.executors.http.loop import Ended, ended
 from scheduler.executors.http.names import Origin
 from scheduler.executors.http.shortage import shortage
 from scheduler.executors.http.transfer import Transfer
@@ -37,11 +38,18 @@ class Bundle:
     pooled: int = 0
     given_up: dict[Origin, int] = field(default_factory=dict)
 
-    def close_idle(self) -> None:
-        """Close the connections that ended transfers have left, unless one that is under way may want another connection."""
-        if self.open and self.pooled and not any(transfer.request.leaves_connection for transfer in self.transfers):
-            _close_idle(self.multi)
-            self.pooled = 0
+    def close_idle(self) -> Iterable[Ended]:
+        """
+        Close the connections that ended transfers have left, unless one that is under way may want another connection.
+
+        Returns:
+            The transfers that have ended meanwhile: libcurl goes on with all of them.
+        """
+        if not (self.open and self.pooled) or any(transfer.request.leaves_connection for transfer in self.transfers):
+            return ()
+        _close_idle(self.multi)
+        self.pooled = 0
+        return ended(self.multi)
 
     @property
     def primers(self) -> list[Transfer]:

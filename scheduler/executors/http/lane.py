@@ -163,7 +163,7 @@ class Lane(Party):
         while self._open:
             self._bury([bundle for bundle in self._bundles if not bundle.open])
             for bundle in self._bundles:
-                bundle.close_idle()
+                self._take_in(bundle.close_idle())
             self._results.flush()
             self._take_in(self._loop.turn(self._first_bytes.wait_ns(_LONGEST_TURN_NS)))
             self._end_overdue()

@@ -1,5 +1,8 @@
 """Shards: who is withdrawn, who is late, who waits for a connection, and what the daemon is told."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from scheduler.instants import MS, SECOND
@@ -101,3 +104,21 @@ def test_a_permit_for_a_shard_that_is_not_there_is_passed_over(executor: Executo
 def test_as_much_of_an_answer_is_kept_as_was_asked_for(executor: ExecutorProcess, target: TargetServer) -> None:
     shard = executor.run_unarmed([a_request(f"{target.url}/bytes/5000", max_body=5000, keep_body=100)])
     assert (shard[0].cause, shard[0].body, shard[0].body_size) == (None, b"x" * 100, 5000)
+
+
+_ENDS_MEANWHILE = """
+from scheduler.executors.http import bundle
+close_idle = bundle._close_idle
+def until_all_have_ended(multi):
+    close_idle(multi)
+    while multi.socket_all()[1]:
+        pass
+bundle._close_idle = until_all_have_ended
+"""
+
+
+def test_a_request_that_ends_while_connections_of_others_are_closed_is_reported(tmp_path: Path, target: TargetServer) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_ENDS_MEANWHILE)
+    with ExecutorProcess(env={"PYTHONPATH": f"{os.getcwd()}:{tmp_path}"}) as executor:
+        shard = executor.run([a_request(f"{target.url}/delay/300"), a_request(target.url, 1)])
+        assert [shard[index].status for index in range(2)] == [200, 200]
