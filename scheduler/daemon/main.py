@@ -190,18 +190,18 @@ class Daemon:
         systemd.notify("READY=1", f"STATUS={service.status()}")
         definitions = service.station.definitions
         log.info("ready", jobs=len(definitions.jobs), config_version=definitions.version, ledger=repr(ledger.url))
-        while (wake := self._next_wake(_WAIT_S)) not in (_Wake.STOP, _Wake.LOST):
+        while not (wakes := self._next_wakes(_WAIT_S)) & {_Wake.STOP, _Wake.LOST}:
             with contextlib.suppress(Stopping):  # that wakes the next turn
-                if wake in (_Wake.RELOAD, _Wake.CHANGED):
-                    reloads.reload(is_asked_for=wake is _Wake.RELOAD)
+                if wakes & {_Wake.RELOAD, _Wake.CHANGED}:
+                    reloads.reload(is_asked_for=_Wake.RELOAD in wakes)
                 else:
                     reloads.hear()
         systemd.notify("STOPPING=1")
         pulse.announce_stop()
         self._files.stop()
-        well = service.stop(at_once=wake is _Wake.LOST)
+        well = service.stop(at_once=_Wake.LOST in wakes)
         pulse.stop(_LAST_S)
-        if wake is _Wake.LOST:
+        if _Wake.LOST in wakes:
             log.error("ended: another process runs jobs on the ledger now")
             return 1
         # Aside: the ledger may be locked.
@@ -216,9 +216,12 @@ class Daemon:
         else:
             self._files.stop()
 
-    def _next_wake(self, timeout_s: float) -> _Wake | None:
+    def _next_wakes(self, timeout_s: float) -> set[_Wake]:
+        """Return all that has come, each once: a hundred requests to reload are one, and none of them delays a stop."""
+        wakes: set[_Wake] = set()
         # Never without a timeout: a signal that comes just before the wait, or to another thread, does not end the wait.
-        try:
-            return self._wakes.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
+        with contextlib.suppress(queue.Empty):
+            wakes.add(self._wakes.get(timeout=timeout_s))
+            while True:
+                wakes.add(self._wakes.get_nowait())
+        return wakes

@@ -39,6 +39,16 @@ def takes(text):
     return len(text)
 """
 _HANGS = "import threading\nthreading.Event().wait()\n"
+#: Each request to reload comes a hundred times.
+_HUNDREDFOLD = """
+import signal
+real = signal.signal
+def hundredfold(number, handler):
+    if number == signal.SIGHUP:
+        return real(number, lambda *frame: [handler(*frame) for _ in range(100)])
+    return real(number, handler)
+signal.signal = hundredfold
+"""
 #: The file system of the jobs file hangs from some moment on.
 _SLOW_FILES = """
 import os, sys, threading
@@ -107,3 +117,20 @@ def test_a_signal_ends_it_whatever_hangs(tmp_path: Path, grace: str, signals: in
             running.signal(signal.SIGTERM)
         assert running.wait(SLACK_S + (6 if signals == 1 else 2)) == (1 if signals == 1 else -signal.SIGTERM)
         eventually(lambda: not any(map(is_alive, pids)), what="no process of it is left")
+
+
+def test_a_hundred_requests_to_reload_are_few_reloads_and_delay_no_stop(tmp_path: Path) -> None:
+    job = {"schedule": "manual", "http": "http://127.0.0.1:1/"}
+    top = {"version": 1, "timezone": "UTC", "daemon": {"reload": "sighup"}}
+    (tmp_path / "patch").mkdir()
+    (tmp_path / "patch" / "sitecustomize.py").write_text(_HUNDREDFOLD)
+    path = os.pathsep.join([os.getcwd(), str(tmp_path / "patch")])
+    with daemon(tmp_path, json.dumps(top | {"jobs": {"one": job}}), env={"PYTHONPATH": path}) as running:
+        running.signal(signal.SIGHUP)
+        running.wait_until_said("reloaded")
+        running.reload(json.dumps(top | {"jobs": {"one": job, "two": job}}))
+        eventually(lambda: running.said("reloaded")[-1]["jobs"] == 2, what="the second file is in force")
+        assert len(running.said("reloaded")) < 10
+        running.signal(signal.SIGHUP)
+        assert running.stop() == 0
+        assert len(running.said("reloaded")) < 10
