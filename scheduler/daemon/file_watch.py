@@ -1,5 +1,6 @@
 """The file watch: tells when the jobs file, or one that it includes, has changed."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,6 +9,10 @@ import structlog
 import watchfiles
 
 log = structlog.get_logger()
+
+#: Between two looks at whether the folders are still those that are watched.
+_LOOK_MS = 2_000
+_NOT_WATCHED = "the jobs file is not watched; SIGHUP reloads it"
 
 
 class FileWatch:
@@ -31,8 +36,13 @@ class FileWatch:
             return  # to look away for a moment would miss a change
         self.stop()
         self._files, self._stop = files, threading.Event()
-        self._thread = threading.Thread(target=self._watch, args=(files, self._stop), name="file-watch", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._watch, args=(files, self._stop), name="file-watch", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.warning(_NOT_WATCHED, error=str(error))
+        else:
+            self._thread = thread
 
     def stop(self) -> None:
         """Watch no more."""
@@ -46,8 +56,36 @@ class FileWatch:
             return path in files or path.endswith((".yaml", ".yml"))
 
         folders = {str(Path(file).parent) for file in files}
-        try:
-            for _ in watchfiles.watch(*folders, watch_filter=is_ours, stop_event=stop, recursive=False, raise_interrupt=False):
-                self._changed()
-        except (OSError, RuntimeError) as error:  # a RuntimeError where the system has no watch left to give
-            log.warning("the jobs file is no longer watched; SIGHUP reloads it", error=str(error))
+        watched = _identities(folders)
+        while not stop.is_set():
+            try:
+                for changes in watchfiles.watch(
+                    *folders,
+                    watch_filter=is_ours,
+                    stop_event=stop,
+                    recursive=False,
+                    raise_interrupt=False,
+                    yield_on_timeout=True,
+                    rust_timeout=_LOOK_MS,
+                ):
+                    is_replaced = _identities(folders) != watched
+                    if changes or is_replaced:
+                        self._changed()
+                    if is_replaced:
+                        break
+            except FileNotFoundError:  # a folder has gone, and its successor is not there yet
+                stop.wait(_LOOK_MS / 1000)
+            except (OSError, RuntimeError) as error:  # a RuntimeError where the system has no watch left to give
+                log.warning(_NOT_WATCHED, error=str(error))
+                return
+            watched = _identities(folders)
+
+
+def _identities(folders: Iterable[str]) -> set[tuple[int, int]]:
+    """Return which folders these are: another one may get the name of a folder that is watched, or a link may lead elsewhere."""
+    found = set()
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            about = Path(folder).stat()
+            found.add((about.st_dev, about.st_ino))
+    return found
