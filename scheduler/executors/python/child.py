@@ -17,7 +17,7 @@ from scheduler.executors.python.job import Job
 from scheduler.executors.python.job_forks import keep_from_forks
 from scheduler.executors.python.loading import Loader
 from scheduler.executors.python.wire import Answered, Ask, Finished, Work
-from scheduler.instants import SECOND
+from scheduler.instants import MS
 from scheduler.release.gate import Gate
 from scheduler.release.latch import Latch
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: What the server writes to a child's stdin.
 GO, HOME = b"g", b"h"
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+#: poll(2) waits no longer.
+_LONGEST_MS = 2**31 - 1
 
 
 class Child:
@@ -74,8 +76,9 @@ class Child:
         job.arm(arm.deadline_ns)
         self._say({"armed": job.is_armed})
         left_ns = max(arm.give_up_ns - clock.wall_ns(), 0)
-        ready, _, _ = select.select([self._commands], [], [], left_ns / SECOND)
-        if ready and os.read(self._commands, 1) == GO:
+        permit = select.poll()  # select(2) takes no descriptor beyond 1023
+        permit.register(self._commands, select.POLLIN)
+        if permit.poll(min(left_ns // MS, _LONGEST_MS)) and os.read(self._commands, 1) == GO:
             # No spinning: there is a process for each job, and fewer cores.
             clock.wait_until(arm.t_ns, threading.Event())
             job.go(clock.wall_ns())

@@ -176,3 +176,15 @@ def test_isolated_jobs_end_with_the_daemon(tmp_path: Path) -> None:
         assert process.process.stdin
         process.process.stdin.close()
         assert stopped(process.process) == 0
+
+
+def test_a_job_gets_its_permit_by_a_descriptor_beyond_1023(tmp_path: Path) -> None:
+    code = f"""{_SHOP}
+import resource
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+"""
+    with runner(tmp_path, code, isolates=True) as process:
+        done = process.run(a_call("shop:well", 1), a_call("shop:well", 2, index=1))
+        assert [(done[n].cause, done[n].armed) for n in range(2)] == [(None, True)] * 2
