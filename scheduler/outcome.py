@@ -58,7 +58,7 @@ class Cause(StrEnum):
     CONNECT = "connect"  #: no TCP connection
     TLS = "tls"  #: no TLS session: certificate, version, handshake
     BLOCKED_ADDRESS = "blocked_address"  #: the guard does not allow the peer's address
-    RESOURCE = "resource"  #: this machine ran out of descriptors or memory
+    RESOURCE = "resource"  #: this machine ran out of descriptors, threads or memory
     DEFINITION = "definition"  #: the job could not be rendered into a request
     TIMEOUT = "timeout"  #: sent, not answered in time
     DIED = "died"  #: the connection died before an answer

@@ -176,7 +176,11 @@ class Executors:
         channel = Runner(app, folder=folder, host=self._host, board=Board.make(), isolates=isolates, heard=heard)
         runner = Supervisor(channel, clock=self._clock, asked=self._handovers.put)
         runner.spent = partial(self._renew, key, app, folder)
-        runner.start()
+        try:
+            runner.start()
+        except RuntimeError as error:
+            channel.close()
+            raise OSError(f"there is no thread for it: {error}") from error
         return runner
 
     def _renew(self, key: RunnerKey, app: App | None, folder: str, spent: Supervisor) -> None:

@@ -59,8 +59,9 @@ class FileReader:
             if reading is None and len(self._readings) >= _MOST:
                 raise CannotRead("too many file systems do not answer")
             if reading is None:
-                reading = self._readings[path] = _Reading(now_ns)
+                reading = _Reading(now_ns)
                 threading.Thread(target=self._read, args=(path, limit, reading), name="read-file", daemon=True).start()
+                self._readings[path] = reading
         return reading.content
 
     def _read(self, path: str, limit: int, reading: _Reading) -> None:

@@ -1,5 +1,6 @@
 """Run one shard: start its parties, tell when all have armed, let them go, tell when all are done."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
@@ -79,12 +80,15 @@ class ShardRun:
         return absent
 
     def stand_in(self) -> None:
-        """Have a thread wait at the barrier for each party that is not there. The party follows when it comes."""
-        with self._lock:
-            late = [party for party in self.parties if party not in self._present and party not in self._stood_in_for]
-            self._stood_in_for.update(late)
-        for party in late:
-            threading.Thread(target=self._wait_instead, name=f"instead of {party.name}", daemon=True).start()
+        """
+        Have a thread wait at the barrier for each party that is not there. The party follows when it comes. If no thread can be
+        started now, call this again.
+        """
+        with self._lock, contextlib.suppress(RuntimeError):
+            for party in self.parties:
+                if party not in self._present and party not in self._stood_in_for:
+                    threading.Thread(target=self._wait_instead, name=f"instead of {party.name}", daemon=True).start()
+                    self._stood_in_for.add(party)
 
     def join(self) -> None:
         """Wait until all parties are done."""

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -107,8 +108,10 @@ class Resolver:
         now_ns = self._clock.monotonic_ns()
         hanging = sum(now_ns - began_ns > _HANGS_NS for began_ns in self._begun.values())
         if len(self._open) > self._threads and self._threads < min(THREADS + hanging, MOST_THREADS):
-            self._threads += 1
-            threading.Thread(target=self._answer, name=f"resolver-{self._threads}", daemon=True).start()
+            thread = threading.Thread(target=self._answer, name=f"resolver-{self._threads + 1}", daemon=True)
+            with suppress(RuntimeError):  # no thread now: `go_on` tries again
+                thread.start()
+                self._threads += 1
 
     def _answer(self) -> None:
         while question := self._take():

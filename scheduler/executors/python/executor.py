@@ -28,6 +28,8 @@ _LOOK_NS = 50 * MS
 _TO_ARRIVE_NS = 20 * MS
 #: Who was told to stop has so long to do it, until the runner is replaced for its sake.
 _TO_STOP_NS = 5 * SECOND
+#: After a look that broke.
+_AGAIN_S = 1.0
 
 
 class _Shard:
@@ -224,37 +226,44 @@ class Executor:
 
     def _watch(self) -> None:
         never = threading.Event()
-        while not never.wait(self._next_look_ns() / SECOND):
-            self._report_progress()
-            now_ns = self._clock.monotonic_ns()
-            with self._lock:
-                shards = list(self._shards.values())
-            for shard in shards:
-                if not shard.is_armed and self._clock.wall_ns() > shard.deadline_ns + _TO_ARRIVE_NS:
-                    shard.run.stand_in()  # one whose contexts hang holds up no other
-            with self._lock:
-                jobs = [(shard, job) for shard in self._shards.values() for job in shard.jobs.values()]
-            for shard, job in jobs:
-                is_waiting = shard.run.hold.released_at_ns is not None and not job.has_begun
-                if job.work.index in shard.owed and is_waiting and self._clock.wall_ns() > job.work.latest_ns:
-                    with self._lock:
-                        self._told[job] = now_ns, shard.number  # it may never come back
-                    job.too_late()
-                if job.work.index in shard.owed and job.ends_at_ns is not None and now_ns > job.ends_at_ns:
-                    with self._lock:
-                        self._told[job] = now_ns, shard.number
-                    job.tell_to_stop()
-            with self._lock:
-                ended = [job for job in self._told if not job.is_alive]
-            self._leave(ended)
-            with self._lock:
-                stuck = [now_ns - at > _TO_STOP_NS for at, _ in self._told.values()]
-                if stuck and all(stuck) and not self._shards:
-                    self._spent()
-                    return
-            if any(stuck) and not self._is_worn:
-                self._is_worn = True
-                self._report(wire.Spent())
+        while True:
+            try:
+                never.wait(self._next_look_ns() / SECOND)
+                self._look()
+            except Exception:  # noqa: BLE001  without this thread no job times out, whatever a job does to this process
+                traceback.print_exc()
+                never.wait(_AGAIN_S)
+
+    def _look(self) -> None:
+        self._report_progress()
+        now_ns = self._clock.monotonic_ns()
+        with self._lock:
+            shards = list(self._shards.values())
+        for shard in shards:
+            if not shard.is_armed and self._clock.wall_ns() > shard.deadline_ns + _TO_ARRIVE_NS:
+                shard.run.stand_in()  # one whose contexts hang holds up no other
+        with self._lock:
+            jobs = [(shard, job) for shard in self._shards.values() for job in shard.jobs.values()]
+        for shard, job in jobs:
+            is_waiting = shard.run.hold.released_at_ns is not None and not job.has_begun
+            if job.work.index in shard.owed and is_waiting and self._clock.wall_ns() > job.work.latest_ns:
+                with self._lock:
+                    self._told[job] = now_ns, shard.number  # it may never come back
+                job.too_late()
+            if job.work.index in shard.owed and job.ends_at_ns is not None and now_ns > job.ends_at_ns:
+                with self._lock:
+                    self._told[job] = now_ns, shard.number
+                job.tell_to_stop()
+        with self._lock:
+            ended = [job for job in self._told if not job.is_alive]
+        self._leave(ended)
+        with self._lock:
+            stuck = [now_ns - at > _TO_STOP_NS for at, _ in self._told.values()]
+            if stuck and all(stuck) and not self._shards:
+                self._spent()
+        if any(stuck) and not self._is_worn:
+            self._is_worn = True
+            self._report(wire.Spent())
 
     def _leave(self, jobs: Iterable[Job]) -> None:
         """The threads of these have ended, or are about to."""

@@ -72,8 +72,9 @@ class Loader:
         with self._lock:
             future = self._loads.get(ref)
             if future is None or (future.done() and future.exception()):
-                future = self._loads[ref] = Future()
+                future = Future()
                 threading.Thread(target=_load_into, args=(future, ref), name=f"import {ref}", daemon=True).start()
+                self._loads[ref] = future
         try:
             return future.result(timeout_s)
         except TimeoutError:

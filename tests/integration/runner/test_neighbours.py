@@ -151,3 +151,41 @@ def test_the_board_names_an_import_that_outlasts_the_time_to_arm_until_it_has_en
         process.send(Release(shard=number, withdrawn=[]))
         assert {one.cause for one in process.results().values()} == {None}
         assert not process.is_preparing(0)
+
+
+def test_contexts_that_hang_hold_up_no_neighbour_though_there_is_no_thread_for_a_while(tmp_path: Path) -> None:
+    code = f"""{_SHOP}
+start, refused = threading.Thread.start, []
+def limited(thread):
+    if thread.name.startswith("instead of") and len(refused) < 3:
+        refused.append(thread)
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = limited
+"""
+    with runner(tmp_path, code) as process:
+        hangs = replace(a_call("shop:well", 0, latest_ns=0), request=a_view(path="/hangs").request)
+        number = process.arm([hangs, a_call("shop:well", 1, index=1)], lead_ns=2 * SECOND)
+        assert process.wait_until_armed().armed == 1
+        process.send(Release(shard=number, withdrawn=[]))
+        done = process.results()
+        assert (done[0].late, done[1].armed, done[1].body) == (True, True, b"1")
+
+
+def test_an_error_in_the_look_for_timeouts_ends_no_timeout_of_another_job(tmp_path: Path) -> None:
+    code = f"""{_SHOP}
+broken = []
+is_alive = threading.Thread.is_alive
+def breaks(thread):
+    if not broken:
+        broken.append(thread)
+        raise MemoryError
+    return is_alive(thread)
+threading.Thread.is_alive = breaks
+def stays():
+    there.wait()
+"""
+    with runner(tmp_path, code) as process:
+        for _ in range(2):
+            done = process.run(a_call("shop:stays", total_ns=SECOND // 10), a_call("shop:well", 1, index=1))
+            assert (done[0].cause, done[1].body) == ("timeout", b"1")

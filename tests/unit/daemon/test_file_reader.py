@@ -9,7 +9,10 @@ import pytest
 from scheduler.clock import SystemClock
 from scheduler.daemon import file_reader
 from scheduler.daemon.file_reader import FileReader
+from scheduler.instants import SECOND
 from scheduler.jobsfile.files import CannotRead, FileContent, read_file
+from tests.support.fake_clock import FakeClock
+from tests.support.threads import no_thread
 
 
 def test_a_file_is_read_once_for_a_batch_and_anew_for_the_next(tmp_path: Path) -> None:
@@ -53,3 +56,15 @@ def test_a_file_system_that_hangs_costs_its_files_alone_and_is_waited_for_once(
         assert read("/well", limit=9).data == b"well"
     assert asked.count("/hangs") == 1
     goes_on.set()
+
+
+def test_a_file_for_which_there_was_no_thread_is_read_for_the_next_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(0)
+    reader, file = FileReader(clock), tmp_path / "body"
+    file.write_bytes(b"one")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            reader.for_batch()(str(file), limit=9)
+    clock.pass_by(60 * SECOND)
+    assert reader.for_batch()(str(file), limit=9).data == b"one"

@@ -12,6 +12,7 @@ from scheduler.executors.http import names
 from scheduler.executors.http.names import THREADS, Resolver, is_literal, origin_of, pin
 from scheduler.instants import MS, SECOND
 from tests.support.fake_clock import FakeClock
+from tests.support.threads import no_thread
 
 
 @pytest.mark.parametrize(
@@ -134,3 +135,13 @@ def test_more_names_than_may_wait_are_refused_at_once(
         resolver.look_up(f"hangs-{index}", until_ns=LONG_NS)
     with pytest.raises(OSError, match="too many names"):
         resolver.look_up("one-more", until_ns=LONG_NS).result(0)
+
+
+def test_a_name_for_which_there_is_no_thread_is_looked_up_once_there_is_one(
+    resolver: Resolver, name_server: NameServer, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        asked = [resolver.look_up(f"quick-{index}", until_ns=LONG_NS) for index in range(THREADS + 1)]
+    _settled(resolver, clock, asked)
+    assert len(name_server.asked) == THREADS + 1
