@@ -41,6 +41,9 @@ class Ledger:
         self._writer = engine.execution_options(tminus_writes=True)
         # Whoever waits for a lock, or for news, takes no connection away from a transaction, and needs none that is free.
         self._own = engine if path is not None else engine_of(engine.url, has_pool=False)
+        if path is not None:
+            # One that is kept for later would write into the other file once the ledger has been put back.
+            sa.event.listen(engine, "connect", lambda *_: self._check_file())
 
     def __repr__(self) -> str:
         return f"<Ledger {self.url!r}>"
@@ -58,10 +61,7 @@ class Ledger:
             LedgerError: it could not be begun or committed. Without `is_durable` it may be durable: read by key before deciding.
             LedgerLost: another process runs jobs on the ledger now.
         """
-        if files.identity(self._named) != self._file:
-            # What is written into a file that nobody finds any more is not written down.
-            hint = "put it back, or start again: then a new one is made"
-            raise LedgerError(f"the ledger {self._named} was removed or replaced", hint=hint)
+        self._check_file()  # what is written into a file that nobody finds any more is not written down
         is_done = False
         try:
             with in_our_words(self.url), self._writer.begin() as connection:
@@ -82,6 +82,11 @@ class Ledger:
         """
         with in_our_words(self.url), self._reader.begin() as connection:
             yield connection
+
+    def _check_file(self) -> None:
+        if files.identity(self._named) != self._file:
+            hint = "put it back, or start again: then a new one is made"
+            raise LedgerError(f"the ledger {self._named} was removed or replaced", hint=hint)
 
     def _sees(self, is_durable: Callable[[Connection], bool]) -> bool:
         with contextlib.suppress(LedgerError), self.read() as connection:

@@ -64,6 +64,8 @@ def register(ledger: Ledger, *, kind: str, config_version: str | None, now_ns: i
     """Write down that this process runs jobs here now; returns its id."""
     identity = uuid.uuid4().hex
     with ledger.write() as connection:
+        # `latest` goes by this: the clock may have been set back since the last start.
+        last_ns = connection.execute(sa.select(sa.func.max(instances.c.started_ns))).scalar() or 0
         connection.execute(
             instances.insert().values(
                 id=identity,
@@ -73,7 +75,7 @@ def register(ledger: Ledger, *, kind: str, config_version: str | None, now_ns: i
                 boot_id=boot_id(),
                 version=__version__,
                 config_version=config_version,
-                started_ns=now_ns,
+                started_ns=max(now_ns, last_ns + 1),
                 beat_ns=now_ns,
             )
         )

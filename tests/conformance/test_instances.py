@@ -94,3 +94,9 @@ def test_a_configuration_that_was_refused_keeps_the_version_in_force(ledger: Led
     instances.configured(ledger, identity, version="ba9876543210")
     instances.report(ledger, identity, problems=[])
     assert (latest(ledger).config_version, latest(ledger).config_error) == ("ba9876543210", None)
+
+
+def test_the_latest_is_who_started_last_though_the_clock_was_set_back_meanwhile(ledger: Ledger) -> None:
+    instances.stopped(ledger, register(ledger), T)
+    identity = register(ledger, now_ns=T - 3600 * SECOND)
+    assert latest(ledger).id == identity

@@ -115,6 +115,21 @@ def test_a_ledger_whose_file_has_gone_takes_nothing_more(tmp_path: Path) -> None
         run_batch(ledger, [1.0], planned_at_ns=T + 1)
 
 
+def test_a_connection_to_another_file_of_its_name_is_none_to_the_ledger(tmp_path: Path) -> None:
+    path, url = tmp_path / "ledger.db", f"sqlite:///{tmp_path}/ledger.db"
+    with opened(url) as ledger:
+        run_batch(ledger, [1.0])
+        path.rename(tmp_path / "elsewhere.db")
+        open_ledger(url).close()
+        with ledger.read(), contextlib.suppress(LedgerError), ledger.read():
+            pass
+        (tmp_path / "elsewhere.db").rename(path)
+        for later in range(1, 4):
+            run_batch(ledger, [1.0], planned_at_ns=T + later)
+    with opened(url) as found:
+        assert len(history.find(found)) == 4
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_an_older_ledger_is_migrated_only_by_who_has_its_lock(tmp_path: Path, kind: str) -> None:
     with contextlib.ExitStack() as stack:
