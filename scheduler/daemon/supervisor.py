@@ -51,7 +51,7 @@ class Supervisor:
         self.spent: Callable[[Supervisor], None] = lambda _: None
         self._clock = clock
         self._asked = asked
-        self._number = self._started_ns = 0
+        self._number = self._started_ns = self._ready_ns = 0
         self._lock = threading.Lock()
         self._process: ExecutorProcess | None = None
         self._shards: dict[int, Shard] = {}
@@ -161,8 +161,8 @@ class Supervisor:
 
     def replace(self, shard: Shard) -> None:
         """Kill the executor that has this shard and hangs: a fresh one follows, and all its shards are `Lost`."""
-        is_starting = not self._ready.is_set() and self._clock.monotonic_ns() - self._started_ns < _IMPORT_NS
-        if shard.number in self._shards and not is_starting:
+        by_ns = self._ready_ns + _HANGS_NS if self._ready.is_set() else self._started_ns + _IMPORT_NS
+        if shard.number in self._shards and self._clock.monotonic_ns() > by_ns:
             self._kill()
 
     def _kill(self) -> None:
@@ -259,7 +259,7 @@ class Supervisor:
             self._is_broken(hello.error)
             return
         self._broken = self._died = ""
-        self.may_be_realtime = hello.realtime
+        self._ready_ns, self.may_be_realtime = self._clock.monotonic_ns(), hello.realtime
         self._ready.set()
         self.known.set()
         with self._lock:
