@@ -179,7 +179,7 @@ class Chains:
                 self._open_one(one, known.get(one.id))
 
     def _open_one(self, one: OpenChain, due: Due | None) -> None:
-        if due is None or not one.is_of(due.job):
+        if due is None or not one.has(due.job.then):
             why = "its job does not have these links any more"
             log.error("a chain cannot go on", occurrence=str(one.id), error=why)
             self._steps.fail(one.occurrence, one.states, why)

@@ -12,8 +12,7 @@ from scheduler.ledger.engine import Ledger, insert_or_skip
 from scheduler.ledger.rows import CHUNK, are, storable
 from scheduler.ledger.tables import chains, links, occurrences
 from scheduler.model.batch import Beginning, Due
-from scheduler.model.chain import Failure, LinkRun, Value
-from scheduler.model.job import Job
+from scheduler.model.chain import Failure, Link, LinkRun, Value
 from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import LinkState
 
@@ -36,9 +35,9 @@ class OpenChain:
     states: tuple[LinkState, ...]
     failure: bool
 
-    def is_of(self, job: Job) -> bool:
-        """Whether these links are those of the job."""
-        return self.links == _texts(job)
+    def has(self, links: Sequence[Link]) -> bool:
+        """Whether its links are these."""
+        return self.links == _texts(links)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,7 @@ def begin(connection: Connection, beginnings: Mapping[int, Beginning]) -> None:
     rows = [
         {"occurrence": number, "position": position, "link": link, "state": LinkState.WAITING.value}
         for number, one in beginnings.items()
-        for position, link in enumerate(_texts(one.due.job))
+        for position, link in enumerate(_texts(one.due.job.then))
     ]
     connection.execute(insert_or_skip(connection, links), rows)
 
@@ -160,9 +159,9 @@ def _take(connection: Connection, step: Step) -> Due | None:
     return due
 
 
-def _texts(job: Job) -> tuple[str, ...]:
-    """The links of a job, as the ledger has them."""
-    return tuple(storable(str(link)) or "" for link in job.then)
+def _texts(links: Sequence[Link]) -> tuple[str, ...]:
+    """Links as the ledger has them."""
+    return tuple(storable(str(link)) or "" for link in links)
 
 
 def _flow(value: Value) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def test_a_chain_goes_on_if_the_job_in_force_has_its_links(ledger: Ledger, then:
     (found,) = chains.find(ledger)
     follows = left_behind(ledger, definitions_of(a_job(then=then)), [found.id])[found.id]
     assert follows.job.then == then
-    assert found.is_of(follows.job) is goes_on
+    assert found.has(follows.job.then) is goes_on
 
 
 def test_the_chain_of_what_was_released_begins_as_the_configuration_in_force_declares_it(ledger: Ledger) -> None:

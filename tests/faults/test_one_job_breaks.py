@@ -85,6 +85,7 @@ STEPS = {
     "scheduler.daemon.render:Renderer._call": Costs(_NOT_SENT, ("call", "isolated")),
     "scheduler.daemon.render:Renderer._context": Costs(_NOT_SENT, ("flask", "call", "isolated")),
     "scheduler.daemon.render:Renderer._for": Costs(_NOT_SENT),
+    "scheduler.daemon.render:Renderer._kept": Costs(_NOT_SENT),
     "scheduler.daemon.render:Renderer._request": Costs(_NOT_SENT, HTTP),
     "scheduler.daemon.render:Renderer._view": Costs(_NOT_SENT, ("flask",)),
     "scheduler.daemon.render:Renderer._work": Costs(_NOT_SENT, PYTHON),
