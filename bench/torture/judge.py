@@ -227,7 +227,7 @@ def _lost_run_nows(evidence: Evidence) -> Iterator[str]:
                 yield f"{job} {one.tag} (exit {one.status}) has {len(found)} rows: {found}"
             if one.is_acknowledged and not found:
                 yield f"{job} {one.tag} (exit {one.status}) has no row"
-            if one.status == _WITHDRAWN and found:
+            if one.status == _WITHDRAWN and found and not one.is_acknowledged:
                 yield f"{job} {one.tag} (exit {one.status}) is {found}"
 
 

@@ -41,7 +41,7 @@ class RunNow:
 
     Attributes:
         tag: In the parameters of its occurrences, and in no others'.
-        is_acknowledged: It has promised that the jobs run, or shown how they ended.
+        is_acknowledged: It has promised that the jobs run, said when, or shown how they ended.
     """
 
     tag: str
@@ -114,12 +114,14 @@ class Commands:
 
     def _run_now(self, jobs: Sequence[str], *options: str) -> None:
         tag = f"{time.time_ns()}-{threading.get_ident() % 1000}"
-        status, output = self._run("run-now", *jobs, "--set", f"tag={tag}", *options)
-        run_now = RunNow(tag=tag, jobs=jobs, status=status, is_acknowledged=status == 0 or b'"id"' in output)
+        status, output, said = self._run("run-now", *jobs, "--set", f"tag={tag}", *options)
+        has_said_when = any(line.startswith("T ") for line in said.splitlines())
+        is_acknowledged = status == 0 or b'"id"' in output or has_said_when
+        run_now = RunNow(tag=tag, jobs=jobs, status=status, is_acknowledged=is_acknowledged)
         with self._lock:
             self.run_nows.append(run_now)
 
-    def _run(self, *words: str) -> tuple[int, bytes]:
+    def _run(self, *words: str) -> tuple[int, bytes, str]:
         command = [*TMINUS, *self._options, "--json", *words]
         began_ns = time.monotonic_ns()
         process = subprocess.Popen(
@@ -139,7 +141,7 @@ class Commands:
             self._file.write(json.dumps({**fact, "stdout": output[-300:].decode(errors="replace")}) + "\n")
             if "Traceback (most recent call last)" in said or process.returncode not in (*_STATUSES, -signal.SIGKILL):
                 self.wrong.append(f"{' '.join(words)} ended with {process.returncode}: {said.strip()[-300:]}")
-        return process.returncode, output
+        return process.returncode, output, said
 
 
 class Submitter:

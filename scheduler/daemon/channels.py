@@ -19,7 +19,7 @@ from scheduler.daemon.shards import unsendable
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.executors.python.board import Board
-from scheduler.executors.python.launch import command_of, environment_of
+from scheduler.executors.python.launch import command_of, environment_of, look_at
 from scheduler.instants import MS
 from scheduler.model.code import CodeJob, said_by
 from scheduler.model.definitions import App, DaemonSettings, Priority
@@ -222,15 +222,19 @@ class Runner:
         self._slots = 0
 
     def start(self) -> "subprocess.Popen[bytes]":
+        folder = self._app.directory if self._app else self._folder
+        command = command_of(self._app, self._verb, str(self.board.descriptor), folder)
+        look_at(folder, command[0])
         with stderr_of_executor(self.name) as stderr:
             return subprocess.Popen(
-                command_of(self._app, self._verb, str(self.board.descriptor)),
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 pass_fds=[self.board.descriptor],
                 env=environment_of(self._app, self._folder),
-                cwd=self._app.directory if self._app else self._folder,
+                # It goes to its folder itself: Popen uses vfork(2), and this whole process would wait for a folder that hangs.
+                cwd="/",
                 start_new_session=True,  # what its jobs fork ends with it
             )
 

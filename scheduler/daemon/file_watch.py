@@ -8,11 +8,15 @@ from pathlib import Path
 import structlog
 import watchfiles
 
+from scheduler.daemon.foreground import aside, is_done
+
 log = structlog.get_logger()
 
 #: Between two looks at whether the folders are still those that are watched.
 _LOOK_MS = 2_000
 _NOT_WATCHED = "the jobs file is not watched; SIGHUP reloads it"
+#: A file system that takes longer hangs.
+_HANGS_S = 1.0
 
 
 class FileWatch:
@@ -31,7 +35,13 @@ class FileWatch:
 
     def start(self, paths: Iterable[str]) -> None:
         """Watch these files from now on, and no others."""
-        files = {str(place) for path in paths for place in (Path(path).absolute(), Path(path).resolve())}
+        found = aside(
+            lambda: {str(place) for path in paths for place in (Path(path).absolute(), Path(path).resolve())}, name="paths"
+        )
+        if not is_done(found, _HANGS_S):
+            log.warning("the file system of the jobs file does not answer; what was watched before is watched")
+            return
+        files = found.result()
         if self._thread is not None and self._thread.is_alive() and files == self._files:
             return  # to look away for a moment would miss a change
         self.stop()
@@ -48,7 +58,7 @@ class FileWatch:
         """Watch no more."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_HANGS_S)
             self._thread = None
 
     def _watch(self, files: set[str], stop: threading.Event) -> None:

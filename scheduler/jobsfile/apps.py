@@ -1,9 +1,7 @@
 """`apps:`, and the applications that jobs name without it."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from scheduler.errors import shorten_path
 from scheduler.jobsfile import language
 from scheduler.jobsfile.faults import Fault
 from scheduler.jobsfile.outside import Outside
@@ -27,15 +25,10 @@ def app_faults(named: NamedApp, outside: Outside) -> Iterator[Fault]:
     app = named.model
     if app.app is None and not named.is_faulty:
         yield Fault(words="no app", hint="write app: module:app, or module:create_app()")
-    if app.directory is not None and not os.path.isdir(outside.absolute(app.directory)):
-        yield Fault(
-            words=f"{shorten_path(app.directory)} is not a directory",
-            path=("directory",),
-            hint="the path is relative to the jobs file",
-        )
-    if app.python is not None and not os.access(outside.absolute(app.python), os.X_OK):
-        words = f"there is no interpreter {shorten_path(app.python)}"
-        yield Fault(words=words, path=("python",), hint="such as /srv/backoffice/.venv/bin/python; relative to the jobs file")
+    if app.directory is not None and (fault := outside.folder_fault(app.directory)):
+        yield fault.under("directory")
+    if app.python is not None and (fault := outside.interpreter_fault(app.python)):
+        yield fault.under("python")
     if app.env_file is not None and (fault := outside.file_fault(app.env_file)):
         yield fault.under("env_file")
 

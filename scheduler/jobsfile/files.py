@@ -3,8 +3,14 @@
 import errno
 import os
 import stat
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
+
+_Found = TypeVar("_Found")
 
 _KINDS = {
     stat.S_IFDIR: "is a directory",
@@ -26,6 +32,13 @@ _REASONS = {
 
 class CannotRead(Exception):
     """Why a file cannot be read, in words that follow its name."""
+
+
+class DoesNotAnswer(CannotRead):
+    """Its file system hangs, as a network file system does."""
+
+    def __init__(self) -> None:
+        super().__init__("its file system does not answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +78,28 @@ def check_file(path: str) -> None:
         CannotRead: it is not there, not readable, or not a regular file.
     """
     _open(path).close()
+
+
+def in_time(look: Callable[[], _Found], timeout_s: float) -> _Found:
+    """
+    Look at files on a thread of its own, which is left behind if the file system hangs.
+
+    Raises:
+        DoesNotAnswer: there is no answer by then.
+    """
+    future = Future[_Found]()
+
+    def run() -> None:
+        try:
+            future.set_result(look())
+        except BaseException as error:  # noqa: BLE001  whoever waits raises it
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="look-at-file", daemon=True).start()
+    try:
+        return future.result(timeout_s)
+    except NotInTime:
+        raise DoesNotAnswer from None
 
 
 def _open(path: str) -> BinaryIO:

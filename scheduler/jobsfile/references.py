@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from scheduler.errors import TminusError, quoted, shorten, shorten_path
-from scheduler.jobsfile.files import CannotRead, FileContent, read_file
+from scheduler.jobsfile.files import CannotRead, DoesNotAnswer, FileContent, read_file
 from scheduler.templates import Reference
 
 _LONGEST = 64 << 10
@@ -37,6 +37,7 @@ class References:
         """
         Raises:
             Unresolved: there is no such value, or it may not be used.
+            DoesNotAnswer: its file system hangs, and `read` does not wait for it.
         """
         match reference.source:
             case "env":
@@ -61,6 +62,8 @@ class References:
     def _file(self, name: str) -> str:
         try:
             content = self._read(os.path.join(self._folder, name), limit=_LONGEST)
+        except DoesNotAnswer:
+            raise
         except CannotRead as error:
             raise Unresolved(
                 f"secret {shorten_path(name)} not found: {error}", hint="the path is relative to the jobs file"

@@ -161,14 +161,23 @@ def test_a_link_that_was_called_twice_and_a_cause_with_two_followers_are_doubled
 
 
 @pytest.mark.parametrize(
-    ("status", "rows", "is_well"),
-    [(0, 1, True), (0, 0, False), (0, 2, False), (1, 0, True), (3, 0, True), (3, 1, False), (-9, 1, True)],
+    ("status", "is_acknowledged", "rows", "is_well"),
+    [
+        (0, True, 1, True),
+        (0, True, 0, False),
+        (0, True, 2, False),
+        (1, False, 0, True),
+        (3, False, 0, True),
+        (3, False, 1, False),
+        (3, True, 1, True),
+        (-9, False, 1, True),
+    ],
 )
 def test_a_run_now_that_was_acknowledged_has_one_row_and_one_that_was_withdrawn_none(
-    status: int, rows: int, *, is_well: bool
+    status: int, rows: int, *, is_acknowledged: bool, is_well: bool
 ) -> None:
     manual = [_row(3 + index / 10, job="by_hand", origin="manual", params={"tag": "x"}) for index in range(rows)]
-    run_nows = [RunNow(tag="x", jobs=["by_hand"], status=status, is_acknowledged=status == 0)]
+    run_nows = [RunNow(tag="x", jobs=["by_hand"], status=status, is_acknowledged=is_acknowledged)]
     arrivals = [*SEEN, *(_seen(row, late_s=1) for row in manual)]
     assert (_found([A, B, C, *manual], arrivals, run_nows=run_nows) == []) is is_well
 

@@ -38,11 +38,13 @@ def tminus_json(*arguments: str, **more: Any) -> Any:
     return json.loads(tminus(*arguments, "--json", **more).stdout)
 
 
-def eventually(check: Callable[[], Any], timeout_s: float = PATIENCE_S, what: str = "") -> Any:
-    """Ask again and again, until the answer is truthy; returns it."""
+def eventually(
+    check: Callable[[], Any], timeout_s: float = PATIENCE_S, what: str = "", instead: Callable[[], object] = lambda: ""
+) -> Any:
+    """Ask again and again, until the answer is truthy; returns it. If it never is, the error says `what`, and `instead` of it."""
     until = time.monotonic() + timeout_s
     while not (answer := check()):
-        assert time.monotonic() < until, f"never came true: {what or check}"
+        assert time.monotonic() < until, f"never came true: {what or check}\n{instead()}"
         threading.Event().wait(0.02)
     return answer
 
@@ -160,7 +162,12 @@ class DaemonProcess:
             these = [one for one in self.occurrences(job) if is_it(one)]
             return these if len(these) >= rows else []
 
-        return eventually(found, what=f"{rows} occurrences of {job or 'any job'} with {values}")  # type: ignore[no-any-return]
+        def instead() -> str:
+            rows_of_it = [f"{one['id']}: {one['state']} {one['outcome']} {one['reason']}" for one in self.occurrences(job)[-20:]]
+            return "\n".join([*rows_of_it, *(str(line) for line in self.log()[-60:])])
+
+        what = f"{rows} occurrences of {job or 'any job'} with {values}"
+        return eventually(found, what=what, instead=instead)  # type: ignore[no-any-return]
 
     def assert_all_is_well(self, target: TargetServer, *, every_s: float | None = None) -> None:
         """Stop, and let the checker judge; with `every_s` no fire time of any job may be without a row."""

@@ -1,13 +1,14 @@
 """
 The process of one application.
 
-    python -m scheduler.executors.python serve BOARD [APP]     a thread for each job
-    python -m scheduler.executors.python fork BOARD [APP]      a process for each job
+    python -m scheduler.executors.python serve BOARD FOLDER [APP]     a thread for each job
+    python -m scheduler.executors.python fork BOARD FOLDER [APP]      a process for each job
     python -m scheduler.executors.python check [APP]
 
-APP is `module:app` or `module:factory()`, BOARD the descriptor of the board.
+APP is `module:app` or `module:factory()`, BOARD the descriptor of the board, FOLDER where jobs run.
 """
 
+import os
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036  said before anything is imported that an older Python does not understand
@@ -19,10 +20,10 @@ from scheduler.executors.python.board import Board
 from scheduler.executors.python.check import check
 from scheduler.executors.python.serve import serve, serve_forks
 
-app = sys.argv[-1] if ":" in sys.argv[-1] else None
-if sys.argv[1] == "serve":
-    serve(Board(int(sys.argv[2])), app)
-elif sys.argv[1] == "fork":
-    serve_forks(Board(int(sys.argv[2])), app)
+verb, *given = sys.argv[1:]
+if verb == "check":
+    check(*given)
 else:
-    check(app)
+    board, folder, *app = given
+    os.chdir(folder)
+    (serve if verb == "serve" else serve_forks)(Board(int(board)), *app)

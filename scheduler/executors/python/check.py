@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 
-def check(app_name: str | None) -> None:
+def check(app_name: str | None = None) -> None:
     """
     Read what is asked from stdin, and write what is wrong to stdout; both are one JSON document.
 

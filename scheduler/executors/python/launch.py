@@ -1,5 +1,6 @@
 """How a runner is started: in which interpreter, folder and environment. For the side that starts it."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -24,6 +25,19 @@ def command_of(app: App | None, *words: str) -> list[str]:
     return [python, "-m", "scheduler.executors.python", *words, *([app.app] if app else [])]
 
 
+def look_at(folder: str, python: str) -> None:
+    """
+    Look whether a runner can be started there with that interpreter. It waits for a file system that hangs.
+
+    Raises:
+        OSError: it cannot.
+    """
+    Path(folder).stat()
+    if not os.access(python, os.X_OK):
+        Path(python).stat()
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 def environment_of(app: App | None, folder: str) -> dict[str, str]:
     """
     Return the environment of a runner: ours without what is the daemon's alone, or what `env` names of it; the lines of its
@@ -34,9 +48,11 @@ def environment_of(app: App | None, folder: str) -> dict[str, str]:
     """
     environment = {name: value for name, value in os.environ.items() if _is_passed_on(name, app)}
     own = _lines_of(app.env_file) if app and app.env_file else {}
-    paths = [_ALONE, app.directory if app else "", own.get("PYTHONPATH", os.environ.get("PYTHONPATH", "")), folder]
+    where, more = app.directory if app else folder, own.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    more_paths = [os.path.join(where, path) for path in more.split(os.pathsep) if path]  # it is not there yet when it reads them
+    paths = [_ALONE, *([where] if app else []), *more_paths, folder]
     ours = {
-        "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+        "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONSAFEPATH": "1",
         "TMINUS_APP": app.name if app and app.is_named else "",
     }

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SWITCH_S = 0.0005
 
 
-def serve(board: Board, app_name: str | None) -> None:
+def serve(board: Board, app_name: str | None = None) -> None:
     """Import the application once, then serve until the daemon closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon decides when this ends
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -62,7 +62,7 @@ def serve(board: Board, app_name: str | None) -> None:
     end_with_forks(0)  # a job may run for as long as it likes
 
 
-def serve_forks(board: Board, app_name: str | None) -> None:
+def serve_forks(board: Board, app_name: str | None = None) -> None:
     """Import the application once, then fork until the daemon closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     commands, reports_to = private_pipes()

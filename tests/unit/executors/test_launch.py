@@ -53,3 +53,10 @@ def test_runners_find_our_package_and_nothing_of_ours_beside_it_though_no_folder
     assert Path(done.stdout.strip()) == Path(scheduler.flask.__file__)
     assert {one.name for one in Path(search_path).iterdir()} - {"__pycache__"} == {"__init__.py", "scheduler"}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_relative_search_path_is_relative_to_the_folder_of_the_application(tmp_path: Path) -> None:
+    (tmp_path / "shop.env").write_text("PYTHONPATH=lib:/opt/more\n")
+    app = App(name="shop", app="shop:app", directory="/srv/shop", env_file=str(tmp_path / "shop.env"))
+    _, *found = environment_of(app, "/etc")["PYTHONPATH"].split(os.pathsep)
+    assert found == ["/srv/shop", "/srv/shop/lib", "/opt/more", "/etc"]
