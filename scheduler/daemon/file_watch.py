@@ -35,9 +35,11 @@ class FileWatch:
 
     def start(self, paths: Iterable[str]) -> None:
         """Watch these files from now on, and no others."""
-        found = aside(
-            lambda: {str(place) for path in paths for place in (Path(path).absolute(), Path(path).resolve())}, name="paths"
-        )
+        try:
+            found = aside(lambda: _places(paths), name="file-watch paths")
+        except RuntimeError as error:
+            log.warning(_NOT_WATCHED, error=str(error))
+            return
         if not is_done(found, _HANGS_S):
             log.warning("the file system of the jobs file does not answer; what was watched before is watched")
             return
@@ -89,6 +91,11 @@ class FileWatch:
                 log.warning(_NOT_WATCHED, error=str(error))
                 return
             watched = _identities(folders)
+
+
+def _places(paths: Iterable[str]) -> set[str]:
+    """Return where these files are by their names, and where their links lead."""
+    return {str(place) for path in paths for place in (Path(path).absolute(), Path(path).resolve())}
 
 
 def _identities(folders: Iterable[str]) -> set[tuple[int, int]]:
