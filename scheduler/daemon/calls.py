@@ -2,8 +2,7 @@
 
 import queue
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -11,7 +10,7 @@ import structlog
 
 from scheduler.daemon.call import Call, Came
 from scheduler.daemon.channels import Times
-from scheduler.daemon.flight import HANGS_NS, Flight
+from scheduler.daemon.flight import HANGS_NS, MOST_BYTES, Flight, size_of
 from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.render import CannotRender, Renderer
 from scheduler.daemon.shards import Broken, Lost, Shard, ShardEvent, Unsendable
@@ -25,8 +24,6 @@ log = structlog.get_logger()
 
 #: Functions that a runner calls at once; the rest wait their turn.
 MOST = 64
-#: Of what calls are given, in one command: to encode more holds up all threads of the daemon, and of the runner.
-_MOST_BYTES = 4 << 20
 #: Of what was called before this process.
 KILLED = "tminus was killed while it ran; how far it came is not known"
 #: A function whose import takes longer is called without that it was prepared.
@@ -110,10 +107,10 @@ class Calls:
                 self._cannot(call, error.message)
             return ()
         left, size = deque(calls), 0
-        while left and size < _MOST_BYTES:
+        while left and size < MOST_BYTES:
             call = left.popleft()
             try:
-                size += _make(together, len(together.calls), call, renderer)
+                size += _make(call, len(together.calls), together, renderer)
             except CannotRender as error:
                 self._came.append(Came(owner=call.owner, failed=error.message))
             except Exception as error:
@@ -121,8 +118,7 @@ class Calls:
                 self._came.append(Came(owner=call.owner, failed=f"it cannot be sent: {type(error).__name__}: {error}"))
         if together.calls:
             self._running.add(together)
-            with self._guard(together):
-                self._arm(together)
+            self._arm(together)
         return left
 
     def stop(self, owner: int) -> None:
@@ -145,8 +141,10 @@ class Calls:
         while not self._events.empty():
             together, shard, event = self._events.get()
             if together.flight.is_of(shard):
-                with self._guard(together):
+                try:
                     self._hear(together, event)
+                except Exception:  # what is missing now is settled when the shard ends, or its time is over
+                    log.exception("a report on calls broke, the others go on", executor=together.flight.supervisor.name)
         for together in self._running:
             if not together.flight.is_released and self._station.clock.monotonic_ns() > together.ready_by_ns:
                 self._give_up(together, _not_entered("its application did not get ready"))
@@ -154,17 +152,6 @@ class Calls:
         self._running = {together for together in self._running if together.calls}
         came, self._came = self._came, []
         return came
-
-    @contextmanager
-    def _guard(self, together: _Together) -> Iterator[None]:
-        """Run a step that handles calls of one runner: an exception ends these calls alone."""
-        try:
-            yield
-        except CannotRender as error:  # a reload has taken its application away
-            self._give_up(together, error.message)
-        except Exception as error:
-            log.exception("calls broke, the others go on", executor=together.flight.supervisor.name)
-            self._give_up(together, f"sending it broke ({type(error).__name__})")
 
     def _give_up(self, together: _Together, why: str) -> None:
         """None of these is called any more; those that may have been are lost."""
@@ -184,7 +171,13 @@ class Calls:
         now_ns, works = self._station.clock.wall_ns(), together.flight.works
         works.update({index: replace(works[index], latest_ns=now_ns + _ENTERED_NS) for index in together.calls})
         times = Times(t_ns=now_ns, deadline_ns=now_ns + _ARM_NS, give_up_ns=now_ns + _ARM_NS + HANGS_NS)
-        together.flight.arm(times, self._station.definitions.daemon)
+        try:
+            together.flight.arm(times, self._station.definitions.daemon)
+        except CannotRender as error:  # a reload has taken its application away
+            self._give_up(together, error.message)
+        except Exception as error:
+            log.exception("calls cannot be sent, the others go on", executor=together.flight.supervisor.name)
+            self._give_up(together, f"sending it broke ({type(error).__name__})")
 
     def _hear(self, together: _Together, event: ShardEvent) -> None:
         match event:
@@ -256,12 +249,13 @@ class Calls:
         self._came.append(Came(owner=owner, executor=executor, lost=words, started_ns=started_ns, is_alone=is_alone))
 
 
-def _make(together: _Together, index: int, call: Call, renderer: Renderer) -> int:
-    """Make the work of a call; return how long what it is given is."""
+def _make(call: Call, index: int, together: _Together, renderer: Renderer) -> int:
+    """Make the work of a call; return how many bytes it carries."""
     work, redaction = call.work(renderer, index), Redaction(call.secrets(renderer))
+    size = size_of(work)
     together.flight.outstanding[index], together.flight.works[index] = call.due, work
     together.calls[index], together.redactions[index] = call, redaction
-    return len(work.arguments) + len(work.given or "") + len(work.request.body)
+    return size
 
 
 def _not_entered(why: str) -> str:

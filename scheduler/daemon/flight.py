@@ -9,6 +9,7 @@ from scheduler.daemon.channels import Runner, Times
 from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.shards import Shard, ShardEvent
 from scheduler.daemon.supervisor import Supervisor
+from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.instants import SECOND
 from scheduler.model.batch import Due
@@ -16,6 +17,8 @@ from scheduler.model.definitions import DaemonSettings
 
 #: An executor that has not armed, or not reported, this long after it must have hangs.
 HANGS_NS = 2 * SECOND
+#: Of what works carry, in one command. To encode more keeps the GIL from the daemon, to decode it from the executor.
+MOST_BYTES = 4 << 20
 
 
 class Flight:
@@ -43,6 +46,7 @@ class Flight:
         self.works: dict[int, Any] = {}
         self.redactions: dict[int, Redaction] = {}
         self.printed: dict[int, bytes] = {}
+        self.size = 0  #: of what its works carry, in bytes
         self.is_armed = False
         self.is_released = False
         self.has_begun = False  #: it is reported that a job of it has started
@@ -59,6 +63,7 @@ class Flight:
         Args:
             printed: What its `prepare` printed and logged.
         """
+        self.size += size_of(work)
         self.works[index], self.redactions[index], self.printed[index], self.outstanding[index] = work, redaction, printed, due
 
     def move(self, indices: Sequence[int], to: "Flight") -> None:
@@ -137,12 +142,19 @@ def joined(
     clock: Clock,
     tell: Callable[[Flight, Shard, ShardEvent], None],
 ) -> Flight:
-    """Of these the one for that executor, which is made where there is none yet; as for `Flight`."""
+    """Of these the one for that executor, which is made where there is none yet that can carry more; as for `Flight`."""
     name = executor().name
-    flight = next((flight for flight in flights if flight.supervisor.name == name), None)
+    flight = next((flight for flight in flights if flight.supervisor.name == name and flight.size < MOST_BYTES), None)
     if flight is None:
         flights.append(flight := Flight(executor, clock=clock, tell=tell))
     return flight
+
+
+def size_of(work: http_wire.Request | python_wire.Work) -> int:
+    """How many bytes a work carries."""
+    if isinstance(work, http_wire.Request):
+        return len(work.body or b"")
+    return len(work.arguments) + len(work.given or "") + len(work.request.body)
 
 
 def is_of_runner(flight: Flight) -> bool:

@@ -1,5 +1,6 @@
 """The judge: what an executor reports of an attempt, against what the job expects."""
 
+import codecs
 from collections.abc import Sequence
 from email.message import Message
 
@@ -14,6 +15,7 @@ from scheduler.model.job import CallTarget, HttpTarget, Job
 from scheduler.model.occurrence import Attempt
 from scheduler.outcome import Cause, Outcome
 
+_PIECE = 64 << 10
 #: What executors of every kind report of an attempt.
 Finished = http_wire.Finished | python_wire.Finished
 
@@ -162,6 +164,12 @@ def _decoded(body: bytes, headers: Sequence[str]) -> str:
     message = Message()
     message["Content-Type"] = next((line[13:] for line in headers if line.lower().startswith("content-type:")), "")
     try:
-        return body.decode(message.get_content_charset("utf-8"), errors="replace")
+        return _in_pieces(body, message.get_content_charset("utf-8"))
     except (LookupError, ValueError):  # `idna`, `undefined` and `punycode` raise whatever `errors` says
-        return body.decode(errors="replace")
+        return _in_pieces(body, "utf-8")
+
+
+def _in_pieces(body: bytes, charset: str) -> str:
+    """Decode it; what is no text takes long, and other threads want the GIL meanwhile."""
+    pieces = (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
+    return "".join(codecs.iterdecode(pieces, charset, errors="replace"))

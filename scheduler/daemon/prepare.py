@@ -1,7 +1,6 @@
 """A request on its way through `prepare`: as a call for the runner, and back as a request that is checked like a rendered one."""
 
 import json
-from base64 import b64decode
 from urllib.parse import urlsplit
 
 import msgspec
@@ -11,18 +10,26 @@ from scheduler.daemon.redaction import Redaction
 from scheduler.daemon.render import CannotRender
 from scheduler.daemon.request_urls import url_of
 from scheduler.executors.http.wire import Request
+from scheduler.executors.python.base64_text import decoded
 from scheduler.executors.python.wire import Finished, RequestContext, Work, plain
 from scheduler.jobsfile.faults import Fault, Wrong
 from scheduler.jobsfile.http_syntax import HEADER_NAME, HEADER_VALUE, WITHOUT_BODY
 from scheduler.model.batch import Due
 from scheduler.outcome import Cause
 
-#: Of what comes back, as JSON.
-_MOST = 64 << 20
+#: Of a request's body, and of what comes back, as JSON.
+_MOST_BODY, _MOST = 4 << 20, 6 << 20
 
 
 def call_of(ref: str, due: Due, request: Request, *, now_ns: int, keep_output: int) -> Work:
-    """The call of `prepare` with this request, in a request context like it."""
+    """
+    The call of `prepare` with this request, in a request context like it.
+
+    Raises:
+        CannotRender: its body is too long.
+    """
+    if len(request.body or b"") > _MOST_BODY:
+        raise CannotRender(f"prepare {ref} gets no body of more than {_MOST_BODY >> 20} MiB")
     headers = header_lines.parsed(request.headers)
     parts = urlsplit(request.url)
     path = "/" + parts.path.lstrip("/") + (f"?{parts.query}" if parts.query else "")
@@ -81,4 +88,4 @@ def _body(method: str, body: str | None) -> bytes | None:
         return None
     if method in WITHOUT_BODY:
         raise Wrong(Fault(words=f"method {method} has no body", hint="write method: POST"))
-    return None if body is None else b64decode(body)
+    return None if body is None else decoded(body)

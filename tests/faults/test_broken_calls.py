@@ -48,7 +48,7 @@ def test_calls_that_are_given_much_are_sent_in_several_commands(
             super().arm(*arguments)
 
     monkeypatch.setattr(calls, "Flight", Counting)
-    monkeypatch.setattr(calls, "_MOST_BYTES", 1)
+    monkeypatch.setattr(calls, "MOST_BYTES", 1)
     with batches(tmp_path, target, ["call"] * 5) as some:
         batch = some.run()
     assert [links(one) for one in batch.occurrences] == [[("succeeded", None)]] * 5

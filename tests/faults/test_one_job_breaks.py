@@ -20,6 +20,7 @@ from scheduler.daemon.redaction import Redaction
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.model.batch import Due
+from scheduler.model.job import Job
 from scheduler.model.occurrence import Attempt, Occurrence, OccurrenceId
 from scheduler.outcome import Outcome
 from tests.support.faults import InjectedFault, fault_in, recording
@@ -69,6 +70,7 @@ STEPS = {
     "scheduler.daemon.endings:Endings._evaluate": Costs(_MAYBE_SENT),
     "scheduler.daemon.endings:Endings._put": Costs(_MAYBE_SENT, times=1),
     "scheduler.daemon.flight:Flight.add": Costs(_NOT_SENT),
+    "scheduler.daemon.flight:size_of": Costs(_NOT_SENT),
     "scheduler.daemon.judge:_flowing": Costs(_MAYBE_SENT, _CHAINED),
     "scheduler.daemon.judge:_verdict": Costs(_MAYBE_SENT),
     "scheduler.daemon.judge:attempt_of": Costs(_MAYBE_SENT),
@@ -89,6 +91,7 @@ STEPS = {
     "scheduler.daemon.render:Renderer._request": Costs(_NOT_SENT, HTTP),
     "scheduler.daemon.render:Renderer._view": Costs(_NOT_SENT, ("flask",)),
     "scheduler.daemon.render:Renderer._work": Costs(_NOT_SENT, PYTHON),
+    "scheduler.daemon.render:Renderer._kept": Costs(_NOT_SENT),
     "scheduler.daemon.render:Renderer.link": Costs(_WELL, _CHAINED, chain=True),
     "scheduler.daemon.render:Renderer.render": Costs(_NOT_SENT),
     "scheduler.daemon.render:Renderer.secrets": Costs(_NOT_SENT),
@@ -97,6 +100,8 @@ STEPS = {
     "scheduler.daemon.running:Running.admit": Costs(_NOT_SENT),
     "scheduler.daemon.steps:Steps.note": Costs(_WELL, _CHAINED, chain=True, times=1),
     "scheduler.executors.python.wire:plain": Costs(_NOT_SENT, ("flask", "isolated")),
+    "scheduler.ledger.chains:OpenChain.is_of": Costs(_WELL, _CHAINED, chain=True),
+    "scheduler.ledger.chains:_texts": Costs(_WELL, ("followed",), chain=True, times=2),
     "scheduler.ledger.chains:_take": Costs(_WELL, _CHAINED, chain=True, times=2),
     "scheduler.ledger.outcomes:_ending": Costs(_WELL),
     "scheduler.ledger.rows:attempt_row": Costs(_WELL),
@@ -222,7 +227,7 @@ def job_of(some: Batches, arguments: Sequence[Any]) -> str | None:
         match one:
             case Due(id=OccurrenceId(job=job)) | OccurrenceId(job=job):
                 return job
-            case python_wire.Work(job=job):
+            case python_wire.Work(job=job) | Job(name=job):
                 return job
             case http_wire.Finished() | python_wire.Finished() | http_wire.Request():
                 if calls is None:

@@ -30,6 +30,9 @@ def broken():
 def export(n=1):
     return {"n": n}
 
+def long(value=None):
+    return "x" * 2_000_000
+
 def fails():
     raise ValueError("nothing to export")
 
@@ -141,6 +144,23 @@ def test_an_errback_gets_the_failure_of_every_kind_of_run(
     assert {name: said[name] for name in failure} == failure
     assert said["text"] == said["message"]
     assert handled == {"noted": True}
+
+
+def test_what_is_too_long_does_not_flow_and_an_errback_hears_of_it(tmp_path: Path, target: TargetServer) -> None:
+    jobs = {
+        "http": {"http": f"{target.url}/bytes/2000000", "then": [{"callback": NOTE}, {"errback": NOTE}]},
+        "call": {"call": {"ref": "shop:long", "app": "shop"}, "then": [{"callback": NOTE}, {"errback": NOTE}]},
+        "link": {"call": {"ref": "shop:export", "app": "shop"}, "then": [{"callback": "shop:long"}, {"errback": NOTE}]},
+    }
+    done = run_now(tmp_path, jobs)
+    assert {(one["outcome"], *states(one)) for one in (done["http"], done["call"])} == {("succeeded", "passed_over", "succeeded")}
+    assert (done["link"]["outcome"], *states(done["link"])) == ("succeeded", "failed", "succeeded")
+    assert {(said["outcome"], said["kind"]) for said, _ in notes(tmp_path)} == {("failed", "too_large")}
+    assert {said["message"] for said, _ in notes(tmp_path)} == {
+        "the answer cannot be handed on: it is longer than 1 MiB as JSON",
+        "what it returned cannot be handed on: it is longer than 1 MiB as JSON",
+        "what shop:long returned is longer than 1048576 bytes as JSON",
+    }
 
 
 def test_a_failure_brings_the_frames_of_the_code_that_raised_and_no_others(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """
 What crosses the pipes of a runner: a shard of Python jobs in, reports out. Plain, versioned values, a JSON object a line.
-
 A runner lives in the application's own environment, so this needs the standard library only. Bytes travel as base64.
 """
 
@@ -9,6 +8,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, BinaryIO, get_args
+
+from scheduler.executors.python.base64_text import decoded
 
 VERSION = 1
 
@@ -291,9 +292,9 @@ def plain(value: Any) -> Any:
 
 def _work(fields: dict[str, Any]) -> Work:
     request = fields.pop("request")
-    return Work(**fields, request=RequestContext(**(request | {"body": base64.b64decode(request["body"])})))
+    return Work(**fields, request=RequestContext(**(request | {"body": decoded(request["body"])})))
 
 
 def finished_of(fields: dict[str, Any]) -> Finished:
     """One report, from its fields as JSON has them."""
-    return Finished(**(fields | {name: base64.b64decode(fields[name]) for name in ("body", "output")}))
+    return Finished(**(fields | {name: decoded(fields[name]) for name in ("body", "output")}))

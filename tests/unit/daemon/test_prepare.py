@@ -5,6 +5,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from scheduler.daemon import header_lines, prepare
@@ -133,3 +134,11 @@ def test_nothing_that_it_gets_shows_a_value() -> None:
 def test_what_it_may_not_be_set_to_is_refused_at_that_line(name: str, value: Any, words: str) -> None:
     with pytest.raises((AttributeError, TypeError, ValueError), match=words):
         setattr(the_object(), name, value)
+
+
+def test_a_body_that_is_too_long_to_be_handed_over_fails_its_job(tmp_path: Path) -> None:
+    due, request = a_request(tmp_path, body="x" * (4 << 20))
+    prepare.call_of("hooks:sign", due, request, now_ns=AT, keep_output=100)
+    longer = msgspec.structs.replace(request, body=b"x" * ((4 << 20) + 1))
+    with pytest.raises(CannotRender, match="prepare hooks:sign gets no body of more than 4 MiB"):
+        prepare.call_of("hooks:sign", due, longer, now_ns=AT, keep_output=100)
