@@ -184,12 +184,12 @@ class Executors:
         return runner
 
     def _renew(self, key: RunnerKey, app: App | None, folder: str, spent: Supervisor) -> None:
-        """Have a fresh runner take what comes; the spent one, in which threads do not end, ends with its last job."""
+        """Have a fresh runner take what comes; the spent one ends with its last job."""
         with self._lock:
             is_in_use = self._runners.get(key) is spent
         if not is_in_use:
             return
-        log.warning("threads do not end, a fresh runner takes what comes", executor=spent.name)
+        log.warning("a runner is worn out, a fresh one takes what comes", executor=spent.name)
         try:
             fresh = self._start(key, app, folder)
         except OSError as error:

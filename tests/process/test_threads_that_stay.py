@@ -42,7 +42,7 @@ def test_a_job_whose_thread_stays_is_skipped_until_its_runner_has_ended_and_a_fr
         eventually(began, what="it runs")
         running.wait_for(job="stays", outcome="timed_out")
         before = began()
-        running.wait_until_said("threads do not end, a fresh runner takes what comes")
+        running.wait_until_said("a runner is worn out, a fresh one takes what comes")
         skipped = len(running.occurrences("stays"))
         running.wait_for(job="stays", outcome="skipped", rows=3, reason="overlap: ")
         eventually(lambda: len(running.occurrences("stays")) > skipped + 2, what="some more were due")

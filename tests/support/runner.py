@@ -24,6 +24,7 @@ from scheduler.executors.python.wire import (
     Report,
     RequestContext,
     Results,
+    Spent,
     Withdraw,
     Work,
 )
@@ -75,6 +76,7 @@ class RunnerProcess:
         self.hello = hello
         self.t_ns = 0
         self.ended: Ended | None = None
+        self.is_spent = False  #: it has left what comes to a fresh one
 
     def run(self, *works: Work, withdrawn: Sequence[int] = (), lead_ns: int = LEAD_NS) -> dict[int, Finished]:
         """One shard, from its Arm to its end; what came of each."""
@@ -102,7 +104,7 @@ class RunnerProcess:
 
     def wait_until_armed(self) -> Armed:
         """The next report but those on threads that were written off."""
-        armed = next(report for report in self._reports if not isinstance(report, Left))
+        armed = next(report for report in self._reports if not isinstance(report, Left | Spent))
         assert isinstance(armed, Armed)
         return armed
 
@@ -117,6 +119,8 @@ class RunnerProcess:
                 case Ended():
                     self.ended = report
                     break
+                case Spent():
+                    self.is_spent = True
         return found
 
     def withdraw(self, number: int) -> None:

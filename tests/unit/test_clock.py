@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 
-from scheduler import clock as clock_module
 from scheduler.clock import SLICE_NS, SPIN_NS, Clock, SystemClock
 from scheduler.instants import MS, SECOND
 from tests.support.fake_clock import FakeClock
@@ -43,7 +42,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Kernel]:
 
     def with_steps(*steps: int) -> Kernel:
         kernel = Kernel(*steps)
-        monkeypatch.setattr(clock_module, "time", kernel)
+        monkeypatch.setattr(SystemClock, "wall_ns", staticmethod(kernel.time_ns))
+        monkeypatch.setattr(SystemClock, "_sleep", staticmethod(kernel.sleep))
         return kernel
 
     return with_steps

@@ -86,6 +86,7 @@ class Executor:
             self._obey(command)
         except Exception as error:  # noqa: BLE001  other shards have nothing to do with it
             traceback.print_exc()
+            self._wear_out()
             if isinstance(command, wire.Arm | wire.Release):
                 self._break_off(command, error)
 
@@ -232,6 +233,7 @@ class Executor:
                 self._look()
             except Exception:  # noqa: BLE001  without this thread no job times out, whatever a job does to this process
                 traceback.print_exc()
+                self._wear_out()
                 never.wait(_AGAIN_S)
 
     def _look(self) -> None:
@@ -261,7 +263,12 @@ class Executor:
             stuck = [now_ns - at > _TO_STOP_NS for at, _ in self._told.values()]
             if stuck and all(stuck) and not self._shards:
                 self._spent()
-        if any(stuck) and not self._is_worn:
+        if any(stuck):
+            self._wear_out()
+
+    def _wear_out(self) -> None:
+        """Leave what comes to a fresh runner: threads do not end here, or a job may have broken what all of them share."""
+        if not self._is_worn:
             self._is_worn = True
             self._report(wire.Spent())
 

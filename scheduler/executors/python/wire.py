@@ -192,7 +192,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Threads that were written off do not end, and others are at work: what comes from now on belongs to a fresh runner."""
+    """Threads that were written off do not end, or a command broke: what comes from now on belongs to a fresh runner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,6 +172,29 @@ threading.Thread.start = limited
         assert (done[0].late, done[1].armed, done[1].body) == (True, True, b"1")
 
 
+def test_a_job_that_replaces_the_clock_of_its_process_keeps_no_other_from_its_start(tmp_path: Path) -> None:
+    code = f"""{_SHOP}
+import time
+def replaces():
+    time.time_ns = lambda: 1 << 62
+    time.sleep = lambda _seconds: None
+"""
+    with runner(tmp_path, code) as process:
+        assert process.run(a_call("shop:replaces"))[0].cause is None
+        done = process.run(a_call("shop:well", 1), a_call("shop:well", 2, index=1))
+        assert [(done[n].body, done[n].started_ns >= process.t_ns) for n in range(2)] == [(b"1", True), (b"2", True)]
+
+
+def test_a_runner_in_which_commands_break_leaves_what_comes_to_a_fresh_one(tmp_path: Path) -> None:
+    code = f"{_SHOP}\ndef replaces():\n    threading.Event = None\n"
+    with runner(tmp_path, code) as process:
+        assert process.run(a_call("shop:replaces"))[0].cause is None
+        assert not process.is_spent
+        process.arm([a_call("shop:well", 1)])
+        assert process.results()[0].detail == "an error in tminus ended it: TypeError"
+        assert process.is_spent
+
+
 def test_an_error_in_the_look_for_timeouts_ends_no_timeout_of_another_job(tmp_path: Path) -> None:
     code = f"""{_SHOP}
 broken = []
