@@ -20,7 +20,6 @@ from scheduler.daemon.redaction import Redaction
 from scheduler.executors.http import wire as http_wire
 from scheduler.executors.python import wire as python_wire
 from scheduler.model.batch import Due
-from scheduler.model.job import Job
 from scheduler.model.occurrence import Attempt, Occurrence, OccurrenceId
 from scheduler.outcome import Outcome
 from tests.support.faults import InjectedFault, fault_in, recording
@@ -87,7 +86,6 @@ STEPS = {
     "scheduler.daemon.render:Renderer._call": Costs(_NOT_SENT, ("call", "isolated")),
     "scheduler.daemon.render:Renderer._context": Costs(_NOT_SENT, ("flask", "call", "isolated")),
     "scheduler.daemon.render:Renderer._for": Costs(_NOT_SENT),
-    "scheduler.daemon.render:Renderer._kept": Costs(_NOT_SENT),
     "scheduler.daemon.render:Renderer._request": Costs(_NOT_SENT, HTTP),
     "scheduler.daemon.render:Renderer._view": Costs(_NOT_SENT, ("flask",)),
     "scheduler.daemon.render:Renderer._work": Costs(_NOT_SENT, PYTHON),
@@ -100,8 +98,6 @@ STEPS = {
     "scheduler.daemon.running:Running.admit": Costs(_NOT_SENT),
     "scheduler.daemon.steps:Steps.note": Costs(_WELL, _CHAINED, chain=True, times=1),
     "scheduler.executors.python.wire:plain": Costs(_NOT_SENT, ("flask", "isolated")),
-    "scheduler.ledger.chains:OpenChain.is_of": Costs(_WELL, _CHAINED, chain=True),
-    "scheduler.ledger.chains:_texts": Costs(_WELL, ("followed",), chain=True, times=2),
     "scheduler.ledger.chains:_take": Costs(_WELL, _CHAINED, chain=True, times=2),
     "scheduler.ledger.outcomes:_ending": Costs(_WELL),
     "scheduler.ledger.rows:attempt_row": Costs(_WELL),
@@ -227,7 +223,7 @@ def job_of(some: Batches, arguments: Sequence[Any]) -> str | None:
         match one:
             case Due(id=OccurrenceId(job=job)) | OccurrenceId(job=job):
                 return job
-            case python_wire.Work(job=job) | Job(name=job):
+            case python_wire.Work(job=job):
                 return job
             case http_wire.Finished() | python_wire.Finished() | http_wire.Request():
                 if calls is None:
