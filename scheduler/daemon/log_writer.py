@@ -11,8 +11,8 @@ from typing import Any
 
 from scheduler.clock import SystemClock
 
-#: An event, or a line as it is.
-Item = MutableMapping[str, Any] | str
+#: An event.
+Item = MutableMapping[str, Any]
 
 #: Items that wait at most; later ones are dropped and counted.
 _MOST = 5_000
@@ -72,7 +72,7 @@ class LogWriter:
 
     def _write(self, item: Item) -> None:
         try:
-            text = item if isinstance(item, str) else self._render(item)
+            text = self._render(item)
         except Exception as error:  # noqa: BLE001  a value whose repr breaks costs its line
             text = f"a log line cannot be rendered ({type(error).__name__})"
         with suppress(OSError, ValueError):  # the reader has gone, the disk is full, the stream is closed

@@ -17,11 +17,11 @@ def write(descriptor: int, data: bytes) -> None:
 
 
 def lines_of(items: list[Item]) -> list[str]:
-    return [str(item["output"]) for item in items if isinstance(item, dict) and "output" in item]
+    return [str(item["output"]) for item in items if "output" in item]
 
 
 def dropped_in(items: list[Item]) -> int:
-    return sum(int(str(item["event"]).split()[0]) for item in items if isinstance(item, dict) and "event" in item)
+    return sum(int(str(item["event"]).split()[0]) for item in items if "event" in item)
 
 
 def test_each_line_is_logged_and_a_last_one_without_an_end_too() -> None:
