@@ -45,8 +45,8 @@ def test_a_process_is_written_down_with_all_that_one_looks_for(ledger: Ledger) -
 
 
 def test_the_latest_is_the_one_that_started_last(ledger: Ledger) -> None:
-    newest = register(ledger, now_ns=T + SECOND)
     register(ledger, kind="run-now", now_ns=T)
+    newest = register(ledger, now_ns=T + SECOND)
     assert latest(ledger).id == newest
     assert latest(ledger, kind="run-now").started_ns == T
 
