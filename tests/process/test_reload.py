@@ -123,7 +123,7 @@ def test_a_bad_file_keeps_the_old_one_running_and_says_why_and_where(tmp_path: P
         assert first["hint"]
         before = len(target.arrivals)
         target.wait_for(before + 2)
-        (problem,) = [one for one in running.json("status")["problems"] if "not valid" in one]
+        (problem,) = eventually(lambda: [one for one in running.json("status")["problems"] if "not valid" in one])
         assert f"{running.jobs_file}:3:28" in problem
         running.reload(jobs_file(job("tick", f"{target.url}/ok", "every: 1s")))
         eventually(lambda: not any("not valid" in one for one in running.json("status")["problems"]))
