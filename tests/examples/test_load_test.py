@@ -29,7 +29,7 @@ class Target:
         command = ["locust", "--headless", "--users", "20", "--spawn-rate", "20", "--host", self.server.url, *options]
         env = self.jobs.environment() | {"TMINUS_CONFIG": str(self.jobs.jobs_file), "TMINUS_LEDGER": self.jobs.ledger}
         env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-        return subprocess.run(command, cwd=self.jobs.folder, env=env, capture_output=True, text=True, timeout=110, check=False)
+        return subprocess.run(command, cwd=self.jobs.folder, env=env, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_what_jobs_fork_hides_no_death_and_outlives_neither_its_runner_nor_the_d
         os.kill(server, signal.SIGKILL)
         eventually(lambda: not is_alive(child), what="what the isolated job had forked has ended")
         running.signal(signal.SIGTERM)
-        assert running.wait(2 + 5) == 0
+        assert running.wait(2 + 30) == 0  # on a busy machine
         eventually(lambda: not any(map(is_alive, (runner, *forked))), what="nothing outlives the daemon")
         assert violations(running.occurrences("tick"), target.arrivals) == []
         assert gaps([*running.occurrences("tick"), *running.occurrences("pooled")], every_s=1) == []

@@ -187,7 +187,7 @@ def test_what_a_run_was_given_that_is_cancelled_before_it_begins_is_soon_in_no_b
     shop: Any, running: DaemonProcess, tmp_path: Path
 ) -> None:
     assert shop.look.submit("canary", delay="1h").cancel()
-    eventually(lambda: all(b"canary" not in file.read_bytes() for file in (tmp_path / "ledger").iterdir()), timeout_s=20)
+    eventually(lambda: all(b"canary" not in file.read_bytes() for file in (tmp_path / "ledger").iterdir()))
 
 
 def test_it_is_durable_before_submit_returns_and_waits_for_a_daemon(shop: Any, tmp_path: Path, running: DaemonProcess) -> None:

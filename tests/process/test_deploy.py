@@ -35,6 +35,10 @@ def test_the_unit_lets_the_lanes_take_their_priority_and_their_connections() -> 
     assert any(line.startswith("WatchdogSec=") for line in lines)
 
 
+def test_the_unit_leaves_jobs_what_their_libraries_read() -> None:
+    assert "ProcSubset=pid" not in UNIT.read_text().splitlines()  # it hides /proc/meminfo and /proc/stat
+
+
 def test_the_unit_starts_again_until_its_database_is_there() -> None:
     lines = UNIT.read_text().splitlines()
     assert {"Restart=on-failure", "RestartSec=5", "StartLimitIntervalSec=0"} <= set(lines)
@@ -102,7 +106,7 @@ class Container:
     def run(self, *arguments: str) -> int:
         """Run a command to its end; returns its exit status."""
         with self.start(*arguments) as command:
-            command.communicate(timeout=40)
+            command.communicate(timeout=240)
             return command.returncode
 
 
@@ -116,6 +120,6 @@ def test_the_image_runs_jobs_as_somebody_else_on_files_that_it_cannot_write(tmp_
             assert container.run("status", "-q") == 0
         finally:
             running.send_signal(signal.SIGTERM)
-        said, _ = running.communicate(timeout=40)
+        said, _ = running.communicate(timeout=240)
         assert running.returncode == 0, said
     assert container.run("status", "-q") == 3

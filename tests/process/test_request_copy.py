@@ -202,4 +202,4 @@ def test_what_the_copy_has_is_gone_from_the_bytes_of_the_ledger_soon_after_the_r
         eventually(lambda: _KEPT.encode() in bytes_of(running))
         (running.folder / "go").touch()
         running.wait_for(rows=2, outcome="succeeded")
-        eventually(lambda: _KEPT.encode() not in bytes_of(running), timeout_s=20, what="nothing of it is left")
+        eventually(lambda: _KEPT.encode() not in bytes_of(running), what="nothing of it is left")

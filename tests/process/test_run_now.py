@@ -116,7 +116,7 @@ def test_killed_without_a_daemon_what_it_had_sent_is_unknown_after_the_next_star
 
 def test_a_second_one_waits_for_the_first_and_then_runs(running: DaemonProcess, target: TargetServer) -> None:
     running.stop()
-    first = subprocess.Popen(running.command("run-now", "pack", "--at", coming(60)), env=running.environment())
+    first = subprocess.Popen(running.command("run-now", "pack", "--at", coming(600)), env=running.environment())
     eventually(lambda: running.occurrences("pack"), what="the first holds the ledger")
     command = running.command("run-now", "pay")
     with subprocess.Popen(command, env=running.environment(), stderr=subprocess.PIPE, text=True) as second:

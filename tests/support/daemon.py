@@ -19,9 +19,11 @@ from scheduler.ledger import history
 from scheduler.ledger.engine import Ledger, open_ledger
 from tests.support import warm
 from tests.support.checker import gaps, violations
+from tests.support.moments import stretched
 from tests.support.target import TargetServer
 
-PATIENCE_S = 60.0
+#: Only what never comes is waited for so long.
+PATIENCE_S = 240.0
 
 
 def tminus(*arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -30,7 +32,7 @@ def tminus(*arguments: str, cwd: Path | None = None, env: dict[str, str] | None 
     if not any(name.startswith("PYTHON") for name in env or {}):  # which an interpreter looks at when it starts
         return warm.run(arguments, cwd=cwd, env=environment)
     command = [sys.executable, "-m", "scheduler.cli", *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 def tminus_json(*arguments: str, **more: Any) -> Any:
@@ -68,8 +70,8 @@ def lanes_of(pid: int) -> list[int]:
 
 
 def coming(seconds: float) -> str:
-    """An instant that far ahead, for `at:` and `--at`."""
-    at_ns = SystemClock().wall_ns() + round(seconds * SECOND)
+    """An instant that far ahead, or further on a busy machine, for `at:` and `--at`."""
+    at_ns = SystemClock().wall_ns() + stretched(seconds * SECOND)
     return rfc3339(at_ns - at_ns % MS)
 
 

@@ -16,8 +16,9 @@ from scheduler.clock import SystemClock
 from scheduler.executors.http import wire
 from scheduler.executors.http.wire import Armed, Ended, Finished, Request
 from scheduler.instants import MS, SECOND
+from tests.support.moments import stretched
 
-PATIENCE_S = 30.0
+PATIENCE_S = 240.0
 #: From the Arm to T where a shard is to be armed: long enough for a loaded machine, and all of it is waited for.
 LEAD_NS = 600 * MS
 #: From the end of arming to T.
@@ -111,12 +112,12 @@ class ExecutorProcess:
         self, requests: Sequence[Request], *, t_ns: int | None = None, deadline_ns: int | None = None, **different: Any
     ) -> ShardInFlight:
         """Hand over a shard; by default it is armed until shortly before its T."""
-        t_ns = self.clock.wall_ns() + LEAD_NS if t_ns is None else t_ns
+        t_ns = self.clock.wall_ns() + stretched(LEAD_NS) if t_ns is None else t_ns
         number = next(self._numbers)
         shard = self._shards[number] = ShardInFlight(number=number, t_ns=t_ns)
         command: dict[str, Any] = {
             "deadline_ns": t_ns - COMMIT_NS if deadline_ns is None else deadline_ns,
-            "give_up_ns": t_ns + 20 * SECOND,
+            "give_up_ns": t_ns + stretched(20 * SECOND),
             "lanes": None,
             "max_connections": None,
             "realtime": False,

@@ -30,6 +30,7 @@ from scheduler.executors.python.wire import (
 )
 from scheduler.instants import MS, SECOND
 from scheduler.model.definitions import App
+from tests.support.moments import stretched
 
 LEAD_NS = 500 * MS
 
@@ -87,14 +88,13 @@ class RunnerProcess:
 
     def arm(self, works: Sequence[Work], *, lead_ns: int = LEAD_NS) -> int:
         """Send an Arm; the shard's number."""
-        number = next(self._numbers)
-        now_ns = self.clock.wall_ns()
-        self.t_ns = now_ns + lead_ns
+        number, lead_ns = next(self._numbers), stretched(lead_ns)
+        self.t_ns = self.clock.wall_ns() + lead_ns
         arm = Arm(
             shard=number,
             t_ns=self.t_ns,
             deadline_ns=self.t_ns - lead_ns // 4,
-            give_up_ns=self.t_ns + 10 * SECOND,
+            give_up_ns=self.t_ns + stretched(10 * SECOND),
             realtime=self.hello.realtime,
             slots=0,
             works=list(works),
@@ -179,6 +179,6 @@ def runner(
         board.close()
 
 
-def stopped(process: subprocess.Popen[bytes], timeout_s: float = 30) -> int:
+def stopped(process: subprocess.Popen[bytes], timeout_s: float = 240) -> int:
     """Wait for its end."""
     return process.wait(timeout_s)

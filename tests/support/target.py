@@ -120,13 +120,13 @@ class TargetServer:
         with self._lock:
             return len(self._peers)
 
-    def wait_for(self, arrivals: int, timeout_s: float = 20) -> list[Arrival]:
+    def wait_for(self, arrivals: int, timeout_s: float = 240) -> list[Arrival]:
         """Wait until so many requests have come."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self._arrivals) >= arrivals, timeout_s), f"{len(self._arrivals)} came"
             return list(self._arrivals)
 
-    def wait_for_connections(self, number: int, timeout_s: float = 20) -> None:
+    def wait_for_connections(self, number: int, timeout_s: float = 240) -> None:
         """Wait until so many connections stand."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self._peers) >= number, timeout_s), f"{len(self._peers)} came"

@@ -29,7 +29,7 @@ def run(
     *,
     cwd: Path | None,
     env: Mapping[str, str],
-    timeout_s: float = 60,
+    timeout_s: float = 240,
     stdout: int | None = None,
     closed: Sequence[int] = (),
     encoding: str = "utf-8",

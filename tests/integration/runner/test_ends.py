@@ -196,7 +196,7 @@ def test_a_runner_that_cannot_be_understood_is_replaced(tmp_path: Path) -> None:
     app = App(name="shop", app="shop:app", directory=str(tmp_path), python=str(python))
     supervisor = Supervisor(Runner(app, folder=str(tmp_path), host="here", board=Board.make()), clock=SystemClock())
     supervisor.start()
-    eventually(supervisor.is_well, timeout_s=30, what="another one is ready")
+    eventually(supervisor.is_well, what="another one is ready")
     supervisor.stop()
 
 
@@ -206,7 +206,7 @@ def test_a_runner_that_is_retired_and_dies_with_its_last_job_is_not_started_agai
     channel, clock = Runner(app, folder=str(tmp_path), host="here", board=Board.make()), SystemClock()
     supervisor = Supervisor(channel, clock=clock)
     supervisor.start()
-    eventually(supervisor.is_well, timeout_s=30, what="it is ready")
+    eventually(supervisor.is_well, what="it is ready")
     said: queue.SimpleQueue[object] = queue.SimpleQueue()
     now_ns = clock.wall_ns()
     times = Times(t_ns=now_ns, deadline_ns=now_ns + SECOND, give_up_ns=now_ns + 60 * SECOND)
@@ -220,6 +220,6 @@ def test_a_runner_that_is_retired_and_dies_with_its_last_job_is_not_started_agai
     supervisor.write(Release(shard=shard.number, withdrawn=[]))
     assert isinstance(said.get(timeout=30), Lost)
     try:
-        eventually(lambda: supervisor.is_over, timeout_s=30, what="it has ended for good")
+        eventually(lambda: supervisor.is_over, what="it has ended for good")
     finally:
         supervisor.stop()

@@ -97,7 +97,7 @@ _NOT_IN_THREADS = ("exits_at_once", "crashes")
 @pytest.mark.parametrize("isolates", [False, True], ids=["threads", "processes"])
 def test_whatever_a_job_does_the_others_of_its_shard_do_not_notice(tmp_path: Path, isolates: bool) -> None:
     bad = [name for name in _BAD if isolates or name not in _NOT_IN_THREADS]
-    works = [a_call(f"shop:{name}", index=index, keep_output=1 << 12, total_ns=60 * 10**9) for index, name in enumerate(bad)]
+    works = [a_call(f"shop:{name}", index=index, keep_output=1 << 12, total_ns=600 * 10**9) for index, name in enumerate(bad)]
     works += [a_call("shop:well", n, index=n) for n in range(100, 120)]
     with runner(tmp_path, _SHOP, isolates=isolates) as process:
         done = process.run(*works, lead_ns=3 * 10**9)
