@@ -134,35 +134,25 @@ def test_prepared_requests_are_armed_and_start_with_the_others_of_their_batch(tm
     }
 
 
-@pytest.mark.parametrize(
-    ("hook", "reason"),
-    [
-        ("fails", "prepare shop:fails raised ValueError: no such key"),
-        ("nowhere", "prepare: shop:nowhere: module 'shop' has no 'nowhere'"),
-        (
-            "returns",
-            "prepare: shop:returns returned a dict; it is to change the request that it gets, and to return nothing",
-        ),
-        ("exits", "prepare: sys.exit(3) ended the job"),
-        ("goes_elsewhere", "prepare shop:goes_elsewhere made what may not be sent: url: only http, https"),
-        (
-            "two_in_one",
-            "prepare shop:two_in_one raised ValueError: there is a line break, or another control character, in the header X-Key",
-        ),
-        (
-            "another_host",
-            "prepare shop:another_host made what may not be sent: Host cannot be given; it follows from the URL and the body",
-        ),
-        (
-            "another_method",
-            "prepare shop:another_method raised AttributeError: property 'method' of 'Request' object has no setter",
-        ),
-        ("gives_a_body", "prepare shop:gives_a_body made what may not be sent: method GET has no body"),
-    ],
-)
-def test_what_goes_wrong_in_it_is_said_and_nothing_is_sent(tmp_path: Path, target: TargetServer, hook: str, reason: str) -> None:
-    done = run_prepared(tmp_path, {"x": prepared(target, hook)})
-    assert (done["x"]["outcome"], done["x"]["reason"]) == ("failed", f"definition, not sent: {reason}")
+#: What is said of each function that goes wrong.
+_REASONS = {
+    "fails": "prepare shop:fails raised ValueError: no such key",
+    "nowhere": "prepare: shop:nowhere: module 'shop' has no 'nowhere'",
+    "returns": "prepare: shop:returns returned a dict; it is to change the request that it gets, and to return nothing",
+    "exits": "prepare: sys.exit(3) ended the job",
+    "goes_elsewhere": "prepare shop:goes_elsewhere made what may not be sent: url: only http, https",
+    "two_in_one": "prepare shop:two_in_one raised ValueError: there is a line break, or another control character, in the header X-Key",
+    "another_host": "prepare shop:another_host made what may not be sent: Host cannot be given; it follows from the URL and the body",
+    "another_method": "prepare shop:another_method raised AttributeError: property 'method' of 'Request' object has no setter",
+    "gives_a_body": "prepare shop:gives_a_body made what may not be sent: method GET has no body",
+}
+
+
+def test_what_goes_wrong_in_it_is_said_and_nothing_is_sent(tmp_path: Path, target: TargetServer) -> None:
+    done = run_prepared(tmp_path, {hook: prepared(target, hook) for hook in _REASONS})
+    assert {hook: (one["outcome"], one["reason"]) for hook, one in done.items()} == {
+        hook: ("failed", f"definition, not sent: {reason}") for hook, reason in _REASONS.items()
+    }
     assert target.arrivals == []
 
 
