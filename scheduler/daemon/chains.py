@@ -166,7 +166,7 @@ class Chains:
         return self._open.keys() - set(waiting) - self._calls.owners()
 
     def _load(self, dues: Sequence[Due] | None) -> None:
-        """Open the chains of these runs; of None, all that an earlier process has left, by the definitions in force."""
+        """Open the chains of these runs, or for None all that an earlier process has left open, by the definitions in force."""
         ledger, insist = self._station.ledger, self._steps.insist
         ids = None if dues is None else [due.id for due in dues]
         found = [one for one in insist(lambda: chains.find(ledger, ids)) if one.occurrence not in self._open]

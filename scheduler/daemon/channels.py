@@ -133,16 +133,7 @@ class Lanes:
         environment["PYTHONPATH"] = str(_PACKAGE.parent)
         environment["PYTHONSAFEPATH"] = "1"
         command = [sys.executable, "-m", "scheduler.executors.http"]
-        with stderr_of_executor(self.name) as stderr:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                env=environment,
-                cwd="/",
-                start_new_session=True,
-            )
+        return _started(command, environment, name=self.name)
 
     def unsendable(self, arm: http_wire.Arm, why: str) -> Mapping[int, str]:
         return unsendable({one.index: partial(http_wire.encode, arm.with_one(one)) for one in arm.requests}, why)
@@ -225,18 +216,7 @@ class Runner:
         folder = self._app.directory if self._app else self._folder
         command = command_of(self._app, self._verb, str(self.board.descriptor), folder)
         look_at(folder, command[0])
-        with stderr_of_executor(self.name) as stderr:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                pass_fds=[self.board.descriptor],
-                env=environment_of(self._app, self._folder),
-                # It goes to its folder itself: Popen uses vfork(2), and this whole process would wait for a folder that hangs.
-                cwd="/",
-                start_new_session=True,  # what its jobs fork ends with it
-            )
+        return _started(command, environment_of(self._app, self._folder), name=self.name, passed=[self.board.descriptor])
 
     def unsendable(self, arm: python_wire.Arm, why: str) -> Mapping[int, str]:
         return unsendable({one.index: partial(python_wire.encode, replace(arm, works=[one])) for one in arm.works}, why)
@@ -295,3 +275,20 @@ class Runner:
 
     def close(self) -> None:
         self.board.close()
+
+
+def _started(
+    command: Sequence[str], environment: Mapping[str, str], *, name: str, passed: Sequence[int] = ()
+) -> "subprocess.Popen[bytes]":
+    """Start the process of an executor: in /, for with vfork(2) this whole process would wait for a folder that hangs."""
+    with stderr_of_executor(name) as stderr:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            pass_fds=passed,
+            env=environment,
+            cwd="/",
+            start_new_session=True,  # what its jobs fork ends with it
+        )

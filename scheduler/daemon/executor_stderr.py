@@ -14,7 +14,7 @@ from scheduler.instants import MS, SECOND
 _LONGEST_LINE = 64 << 10
 #: Bytes that one process may log in a second; further lines are dropped and counted.
 _MOST_BYTES = 256 << 10
-#: Between two reads, while lines are dropped: a process that never stops writing waits, and takes no time from the daemon.
+#: While lines are dropped, the daemon waits this long between two reads: a process that never stops writing is slowed down.
 _REST_S = 0.005
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from scheduler.clock import Clock
 from scheduler.instants import MS, SECOND
-from scheduler.jobsfile.files import CannotRead, FileContent, read_file
+from scheduler.jobsfile.files import HANGS, CannotRead, FileContent, read_file
 
 #: All reads of one batch may take this long together, and each at least a moment.
 _TOGETHER_NS = 500 * MS
@@ -46,7 +46,7 @@ class FileReader:
             try:
                 return known[path].result(wait_ns / SECOND)
             except NotInTime:
-                raise CannotRead("its file system does not answer") from None
+                raise CannotRead(HANGS) from None
 
         return read
 
@@ -55,7 +55,7 @@ class FileReader:
         with self._lock:
             reading = self._readings.get(path)
             if reading is not None and now_ns - reading.began_ns > _TOGETHER_NS:
-                raise CannotRead("its file system does not answer")
+                raise CannotRead(HANGS)
             if reading is None and len(self._readings) >= _MOST:
                 raise CannotRead("too many file systems do not answer")
             if reading is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 import watchfiles
 
-from scheduler.daemon.foreground import aside, is_done
+from scheduler.jobsfile.files import DoesNotAnswer, in_time
 
 log = structlog.get_logger()
 
@@ -36,14 +36,13 @@ class FileWatch:
     def start(self, paths: Iterable[str]) -> None:
         """Watch these files from now on, and no others."""
         try:
-            found = aside(lambda: _places(paths), name="file-watch paths")
+            files = in_time(lambda: _places(paths), _HANGS_S)
         except RuntimeError as error:
             log.warning(_NOT_WATCHED, error=str(error))
             return
-        if not is_done(found, _HANGS_S):
+        except DoesNotAnswer:
             log.warning("the file system of the jobs file does not answer; what was watched before is watched")
             return
-        files = found.result()
         if self._thread is not None and self._thread.is_alive() and files == self._files:
             return  # to look away for a moment would miss a change
         self.stop()

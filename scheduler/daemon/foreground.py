@@ -8,11 +8,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, wait
-from typing import Any, TypeVar
+from concurrent.futures import Future
+from typing import TypeVar
 
 import structlog
 
+from scheduler.aside import aside, is_done
 from scheduler.clock import Clock
 from scheduler.daemon import logs
 from scheduler.instants import MS, SECOND
@@ -101,25 +102,6 @@ class Foreground:
         log.error("ended, though not all has stopped in time", threads=threads)
         is_done(aside(logs.flush, name="last lines"), _SAY_S)
         os._exit(1)
-
-
-def aside(do: Callable[[], Result], *, name: str) -> "Future[Result]":
-    """Do this on a thread of its own, which does not keep the process from ending."""
-    future = Future[Result]()
-
-    def run() -> None:
-        try:
-            future.set_result(do())
-        except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
-            future.set_exception(error)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return future
-
-
-def is_done(future: "Future[Any]", timeout_s: float) -> bool:
-    """Wait at most this long until there is a result, or an exception."""
-    return bool(wait([future], timeout_s).done)
 
 
 def wait_unless(is_stopping: Callable[[], bool], future: "Future[Result]") -> Result:

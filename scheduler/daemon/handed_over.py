@@ -13,7 +13,7 @@ from scheduler.jobsfile.chains import links_said
 from scheduler.ledger.background import Run
 from scheduler.model import payload
 from scheduler.model.batch import Due, Ended
-from scheduler.model.chain import MOST_BYTES, Failure, Result, Value, short_enough, too_long
+from scheduler.model.chain import Failure, Result, Value, short_enough
 from scheduler.model.definitions import History, KeepBody
 from scheduler.model.job import CallTarget, Job, Place
 from scheduler.model.occurrence import Attempt
@@ -88,9 +88,7 @@ def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_c
     result = came.finished.body.decode() if came.finished and outcome is Outcome.SUCCEEDED else None
     value: Value = Failure(outcome=outcome, kind=kind, message=detail)
     if result is not None:
-        value = (
-            too_long("what it returned") if len(result) > MOST_BYTES else short_enough(Result(text=result), "what it returned")
-        )
+        value = short_enough(Result(text=result), "what it returned")
     return Ended(
         id=run.occurrence,
         outcome=outcome,

@@ -1,5 +1,5 @@
 """
-What an earlier process has left in the ledger, by the configuration in force.
+Occurrences that an earlier process has left open in the ledger: they run by the configuration in force.
 
 A row says which job is to start, when, and with which params. What that job does is never read from the ledger, for whoever can
 write to the ledger would choose it.
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 def due_by(definitions: Definitions, occurrence: Occurrence) -> Due | None:
-    """Return an occurrence with its job in force; None if there is no such job."""
+    """Return what is due for an occurrence, by its job in the definitions in force; None if that job does not exist."""
     job = definitions.jobs.get(occurrence.id.job)
     if job is None:
         return None

@@ -11,10 +11,11 @@ from typing import TypeVar
 
 import structlog
 
+from scheduler.aside import aside, is_done
 from scheduler.clock import Clock
 from scheduler.daemon import systemd
 from scheduler.daemon.file_watch import FileWatch
-from scheduler.daemon.foreground import Foreground, Stopping, aside, is_done
+from scheduler.daemon.foreground import Foreground, Stopping
 from scheduler.daemon.pulse import Pulse
 from scheduler.daemon.reloads import Reloads
 from scheduler.daemon.service import Service

@@ -5,9 +5,10 @@ from typing import TypeVar
 
 import structlog
 
+from scheduler.aside import aside
 from scheduler.daemon import systemd
 from scheduler.daemon.executors import Runners
-from scheduler.daemon.foreground import Stopping, aside, wait_unless
+from scheduler.daemon.foreground import Stopping, wait_unless
 from scheduler.daemon.service import Service
 from scheduler.errors import LedgerError
 from scheduler.instants import SECOND

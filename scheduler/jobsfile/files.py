@@ -3,12 +3,11 @@
 import errno
 import os
 import stat
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass
 from typing import BinaryIO, TypeVar
+
+from scheduler.aside import aside, is_done
 
 _Found = TypeVar("_Found")
 
@@ -30,6 +29,9 @@ _REASONS = {
 }
 
 
+HANGS = "its file system does not answer"
+
+
 class CannotRead(Exception):
     """Why a file cannot be read, in words that follow its name."""
 
@@ -38,7 +40,7 @@ class DoesNotAnswer(CannotRead):
     """Its file system hangs, as a network file system does."""
 
     def __init__(self) -> None:
-        super().__init__("its file system does not answer")
+        super().__init__(HANGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +88,12 @@ def in_time(look: Callable[[], _Found], timeout_s: float) -> _Found:
 
     Raises:
         DoesNotAnswer: there is no answer by then.
+        RuntimeError: no thread can be started.
     """
-    future = Future[_Found]()
-
-    def run() -> None:
-        try:
-            future.set_result(look())
-        except BaseException as error:  # noqa: BLE001  whoever waits raises it
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="look-at-file", daemon=True).start()
-    try:
-        return future.result(timeout_s)
-    except NotInTime:
-        raise DoesNotAnswer from None
+    found = aside(look, name="look-at-file")
+    if not is_done(found, timeout_s):
+        raise DoesNotAnswer
+    return found.result()
 
 
 def _open(path: str) -> BinaryIO:

@@ -36,7 +36,7 @@ class OpenChain:
     failure: bool
 
     def has(self, links: Sequence[Link]) -> bool:
-        """Whether its links are these."""
+        """Return whether the chain has exactly these links."""
         return self.links == _texts(links)
 
 

@@ -86,7 +86,7 @@ def queue(connection: Connection, dues: Sequence[Due], *, request: str | None = 
 
 
 def renew(ledger: Ledger, ids: Sequence[OccurrenceId], *, version: str) -> None:
-    """Write by which configuration occurrences run that an earlier process has left behind."""
+    """Set the configuration version by which occurrences run that an earlier process left open."""
     if not ids:
         return
     with ledger.write() as connection:

@@ -41,7 +41,6 @@ Handler = Function | Start
 
 #: Of what flows, as JSON: for the JSON of a longer value all threads of the daemon would wait.
 MOST_BYTES = 1 << 20
-TOO_LONG = f"it is longer than {MOST_BYTES >> 20} MiB as JSON"
 _RESULT = '{"result": '
 
 
@@ -144,7 +143,8 @@ def short_enough(value: Result | Answer, what: str) -> Value:
 
 def too_long(what: str) -> Failure:
     """Return the failure that flows instead of a value that is too long; `what` as in `short_enough`."""
-    return Failure(outcome=Outcome.FAILED, kind=Cause.TOO_LARGE, message=f"{what} cannot be handed on: {TOO_LONG}")
+    message = f"{what} cannot be handed on: it is longer than {MOST_BYTES >> 20} MiB as JSON"
+    return Failure(outcome=Outcome.FAILED, kind=Cause.TOO_LARGE, message=message)
 
 
 def value_of(text: str) -> Value:

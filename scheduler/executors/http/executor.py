@@ -37,7 +37,7 @@ class Executor:
         self._lanes: dict[int, list[Lane]] = {}
 
     def obey(self, command: wire.Command) -> None:
-        """Do what the daemon asks; returns at once. A command that breaks costs its shard: nothing of it leaves."""
+        """Obey a command of the daemon; return at once. If that raises, the shard's requests fail, and none is sent."""
         try:
             self._obey(command)
         except Exception as error:  # noqa: BLE001  other shards have nothing to do with it

@@ -81,7 +81,7 @@ class Executor:
         threading.Thread(target=self._watch, name="timeouts", daemon=True).start()
 
     def obey(self, command: wire.Command) -> None:
-        """Do what the daemon asks; returns at once. A command that breaks costs its shard: nothing of it starts."""
+        """Obey a command of the daemon; return at once. If that raises, the shard's jobs fail, and none is started."""
         try:
             self._obey(command)
         except Exception as error:  # noqa: BLE001  other shards have nothing to do with it

@@ -76,7 +76,7 @@ class ForkServer:
             self._look_at_the_clock()
 
     def obey(self, command: wire.Command) -> None:
-        """Do what the daemon asks; returns at once. A command that breaks ends the processes of its shard."""
+        """Obey a command of the daemon; return at once. If that raises, the processes of the shard are killed."""
         try:
             self._obey(command)
         except Exception as error:  # noqa: BLE001  other shards have nothing to do with it
