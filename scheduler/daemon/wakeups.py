@@ -18,13 +18,16 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers import SchedulerNotRunningError
 from apscheduler.schedulers.blocking import BlockingScheduler
 
-from scheduler.instants import to_ns
+from scheduler.instants import MS, to_ns
 from scheduler.model.job import Schedule
 from scheduler.policies.lead import LONGEST_NS
 from scheduler.schedule.triggers import TICK_NS, ScheduleTrigger
 
 log = structlog.get_logger()
 
+#: How long before a fire time a job is due here. Most fire times are whole seconds: the half keeps the work of a pass, some
+#: milliseconds for a hundred jobs, away from the moment at which another batch starts.
+LEAD_NS = LONGEST_NS + 500 * MS
 #: A fire time that cannot be computed is tried again after this: within the lead, so that the job may still start on time.
 _RETRY = timedelta(seconds=2)
 #: APScheduler's loop starts again this long after it broke.
@@ -105,7 +108,7 @@ class WakeUps:
         made = BlockingScheduler(timezone=UTC, jobstores={"default": store}, executors={"default": plug_in})
         made.add_listener(lambda _: self._started.set(), EVENT_SCHEDULER_STARTED)
         for name, schedule in self._schedules.items():
-            trigger = _Trigger(schedule, lead_ns=LONGEST_NS, after_ns=self._collected(name), name=name, unsure=self._unsure)
+            trigger = _Trigger(schedule, lead_ns=LEAD_NS, after_ns=self._collected(name), name=name, unsure=self._unsure)
             # coalesce would pass on one of ten future fire times; a grace would drop what is late without a word.
             made.add_job(_never_called, trigger, id=name, coalesce=False, misfire_grace_time=None)
         return made
@@ -113,7 +116,7 @@ class WakeUps:
     def _pass_on(self, name: str, run_times: Sequence[datetime]) -> None:
         # A run time is cut to its tick: up to the end of the tick lies the fire time that it stands for. What is not later than
         # this pass, the trigger leaves out from now on.
-        self._due(name, max(to_ns(run_times[-1]) + TICK_NS - 1, self._pass_ns) + LONGEST_NS)
+        self._due(name, max(to_ns(run_times[-1]) + TICK_NS - 1, self._pass_ns) + LEAD_NS)
 
     def _begin_pass(self, now: datetime) -> None:
         self._pass_ns = to_ns(now)
@@ -124,7 +127,7 @@ class WakeUps:
             return  # the store has been emptied
         firsts = [self._collected(name) + 1 for name in self._unsure.copy()]
         if next_run_time is not None:
-            firsts.append(to_ns(next_run_time) + LONGEST_NS)
+            firsts.append(to_ns(next_run_time) + LEAD_NS)
         self._first_ns = min(firsts, default=_NEVER_NS)
         self._is_broken = False
         self._pass_is_over()
