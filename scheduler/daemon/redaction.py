@@ -57,7 +57,9 @@ class Redaction:
             keep: How many are kept at most.
             size: How many there were.
         """
-        some = data[: keep + max(map(len, self._forms), default=0)]
+        if not self._secrets:
+            return data[:keep]
+        some = data[: keep + max(map(len, self._forms))]
         taken, some = len(some), self.data(some)
         return (_without_beginning(some, self._forms) if size > taken else some)[:keep]
 

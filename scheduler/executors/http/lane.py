@@ -2,8 +2,9 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 
 import pycurl
 
@@ -13,7 +14,7 @@ from scheduler.executors.http.bundle import PER_MULTI, Bundle, bundles
 from scheduler.executors.http.first_bytes import FirstBytes
 from scheduler.executors.http.loop import Ended, Loop, ended
 from scheduler.executors.http.primer import Standing, listen
-from scheduler.executors.http.results import Results
+from scheduler.executors.http.results import Guard, Results
 from scheduler.executors.http.shortage import shortage
 from scheduler.executors.http.surroundings import Surroundings
 from scheduler.executors.http.transfer import Start, Transfer
@@ -23,6 +24,8 @@ from scheduler.release import priority
 from scheduler.release.party import Party
 
 _LONGEST_TURN_NS = 1 * SECOND
+#: So many results are reported together, if they come together: a report costs the daemon time, just when functions start.
+_ENOUGH = 100
 #: libcurl takes a connection that has been idle for less than this without a look at whether its peer is still there.
 _UNSEEN_NS = 1 * SECOND
 
@@ -164,9 +167,11 @@ class Lane(Party):
             self._bury([bundle for bundle in self._bundles if not bundle.open])
             for bundle in self._bundles:
                 self._take_in(bundle.close_idle())
-            self._results.flush()
-            self._take_in(self._loop.turn(self._first_bytes.wait_ns(_LONGEST_TURN_NS)))
             self._end_overdue()
+            turn = list(self._loop.turn(0 if self._results.waiting else self._first_bytes.wait_ns(_LONGEST_TURN_NS)))
+            self._take_in(turn)
+            if not turn or self._results.waiting >= _ENOUGH:
+                self._results.flush()
         self._bury_all()
 
     def go_home(self) -> None:
@@ -186,19 +191,15 @@ class Lane(Party):
         for connection in self._standing.values():
             connection.detach()
 
-    @contextmanager
-    def _guard(self, bundle: Bundle, transfer: Transfer) -> Iterator[None]:
-        """An error in here ends this request, and no other."""
-        with self._results.guard(transfer.request, transfer):
-            try:
-                yield
-            except Exception:
-                with suppress(pycurl.error):  # it may be in no multi
-                    bundle.multi.remove_handle(transfer.curl)
-                if self._open.pop(transfer.curl, None):
-                    bundle.open -= 1
-                self._around.reaper.bury([transfer.curl])
-                raise
+    def _guard(self, bundle: Bundle, transfer: Transfer) -> Guard:
+        return self._results.guard(transfer.request, transfer, undo=partial(self._take_out, bundle, transfer))
+
+    def _take_out(self, bundle: Bundle, transfer: Transfer) -> None:
+        with suppress(pycurl.error):  # it may be in no multi
+            bundle.multi.remove_handle(transfer.curl)
+        if self._open.pop(transfer.curl, None):
+            bundle.open -= 1
+        self._around.reaper.bury([transfer.curl])
 
     def _make_transfers(self, deadline_ns: int) -> list[Transfer]:
         transfers = []

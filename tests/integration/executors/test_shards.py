@@ -1,12 +1,15 @@
 """Shards: who is withdrawn, who is late, who waits for a connection, and what the daemon is told."""
 
 import os
+import signal
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+from scheduler.executors.http import wire
 from scheduler.instants import MS, SECOND
-from tests.support.executor import ExecutorProcess, a_request, many
+from tests.support.executor import PATIENCE_S, ExecutorProcess, a_request, many
 from tests.support.target import TargetServer
 
 
@@ -122,3 +125,21 @@ def test_a_request_that_ends_while_connections_of_others_are_closed_is_reported(
     with ExecutorProcess(env={"PYTHONPATH": f"{os.getcwd()}:{tmp_path}"}) as executor:
         shard = executor.run([a_request(f"{target.url}/delay/300"), a_request(target.url, 1)])
         assert [shard[index].status for index in range(2)] == [200, 200]
+
+
+def test_answers_that_come_together_are_reported_together(executor: ExecutorProcess, target: TargetServer) -> None:
+    shard = executor.arm(many(40, f"{target.url}/delay/2000"), lanes=1)
+    executor.wait_armed(shard)
+    executor.release(shard)
+    target.wait_for(40)
+    os.kill(executor.pid, signal.SIGSTOP)
+    with urllib.request.urlopen(f"{target.url}/delay/2000", timeout=PATIENCE_S) as last:  # noqa: S310  loopback
+        assert last.status == 200  # and so all that had arrived before are answered
+    os.kill(executor.pid, signal.SIGCONT)
+    reports = 0
+    while len(shard.finished) < 40:
+        report = shard.reports.get(timeout=PATIENCE_S)
+        assert isinstance(report, wire.Results), report
+        shard.finished += report.finished
+        reports += 1
+    assert reports <= 20
