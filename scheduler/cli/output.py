@@ -45,6 +45,7 @@ class Output:
         plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
         self.color = color and not plain
         self.is_unicode = _is_unicode(sys.stdout)
+        self._has_left_out = False
 
     def json(self, document: Any) -> None:
         """The one document."""
@@ -73,6 +74,12 @@ class Output:
     def message(self, text: str, end: str = "\n") -> None:
         """A message, to stderr, even if the command is to be quiet."""
         print(text if _is_unicode(sys.stderr) else _ascii(text), end=end, file=sys.stderr, flush=not end)
+
+    def left_out(self, row: int) -> None:
+        """Warn, once, that occurrences are left out because this version does not understand their rows."""
+        if not self._has_left_out:
+            self._has_left_out = True
+            self.say(f"warning: what this tminus does not understand in the ledger is left out, first row {row} of occurrences")
 
     def detail(self, text: str) -> None:
         """A message for those who want to know more."""

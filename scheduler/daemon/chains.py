@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import structlog
 
 from scheduler.daemon.calls import KILLED, MOST, Calls
-from scheduler.daemon.left_behind import dues_of
+from scheduler.daemon.left_behind import dues_of, unreadable
 from scheduler.daemon.links import ActiveChain, Returned, call_of, due_of, returned
 from scheduler.daemon.station import Station
 from scheduler.daemon.steps import Abandoned, Steps
@@ -169,7 +169,8 @@ class Chains:
         """Open the chains of these runs, or for None all that an earlier process has left open, by the definitions in force."""
         ledger, insist = self._station.ledger, self._steps.insist
         ids = None if dues is None else [due.id for due in dues]
-        found = [one for one in insist(lambda: chains.find(ledger, ids)) if one.occurrence not in self._open]
+        every = insist(lambda: chains.find(ledger, ids, unreadable=unreadable))
+        found = [one for one in every if one.occurrence not in self._open]
         if dues is None:
             known = insist(lambda: dues_of(ledger, self._station.definitions, [one.id for one in found]))
         else:

@@ -59,5 +59,5 @@ def dues_of(ledger: Ledger, definitions: Definitions, ids: Sequence[OccurrenceId
 
 
 def unreadable(row: int) -> None:
-    """Log a row that makes no sense; it costs itself alone."""
+    """Log that the occurrence with this row number makes no sense; it costs itself alone."""
     log.error("an occurrence makes no sense, it stays as it is", row=row)

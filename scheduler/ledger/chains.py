@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from scheduler.ledger.claims import queue
 from scheduler.ledger.engine import Ledger, insert_or_skip
-from scheduler.ledger.rows import CHUNK, are, storable
+from scheduler.ledger.rows import CHUNK, Unreadable, are, left_out_if_unreadable, storable
 from scheduler.ledger.tables import chains, links, occurrences
 from scheduler.model.batch import Beginning, Due
 from scheduler.model.chain import Failure, Link, LinkRun, Value
@@ -74,44 +74,55 @@ def begin(connection: Connection, beginnings: Mapping[int, Beginning]) -> None:
     connection.execute(insert_or_skip(connection, links), rows)
 
 
-def find(ledger: Ledger, ids: Sequence[OccurrenceId] | None = None) -> list[OpenChain]:
-    """The chains that have not ended, of these occurrences or of all."""
+def find(ledger: Ledger, ids: Sequence[OccurrenceId] | None = None, *, unreadable: Unreadable | None = None) -> list[OpenChain]:
+    """Return the chains that have not ended, of these occurrences or of all; `unreadable` as in `rows.Unreadable`."""
     columns = (occurrences.c.job, occurrences.c.fire_time_ns, occurrences.c.run, occurrences.c.id)
     query = sa.select(*columns, chains.c.failure).join(chains).order_by(occurrences.c.id)
     found: list[OpenChain] = []
     with ledger.read() as connection:
         for condition in [sa.true()] if ids is None else are(ids):
             rows = connection.execute(query.where(condition)).all()
-            runs = of(connection, [row.id for row in rows])
-            found += [
-                OpenChain(
-                    occurrence=row.id,
-                    id=OccurrenceId(job=row.job, fire_time_ns=row.fire_time_ns, run=row.run),
-                    links=tuple(run.link for run in runs.get(row.id, ())),
-                    states=tuple(run.state for run in runs.get(row.id, ())),
-                    failure=row.failure,
-                )
-                for row in rows
-            ]
+            links_of = rows_of(connection, [row.id for row in rows])
+            for row in rows:
+                with left_out_if_unreadable(row.id, unreadable):
+                    runs = [link_run(link) for link in links_of.get(row.id, ())]
+                    found.append(
+                        OpenChain(
+                            occurrence=row.id,
+                            id=OccurrenceId(job=row.job, fire_time_ns=row.fire_time_ns, run=row.run),
+                            links=tuple(run.link for run in runs),
+                            states=tuple(run.state for run in runs),
+                            failure=row.failure,
+                        )
+                    )
     return found
 
 
-def of(connection: Connection, numbers: Sequence[int]) -> dict[int, list[LinkRun]]:
-    """The links of occurrences, by the row number; those without any are left out."""
-    found: dict[int, list[LinkRun]] = {}
+def rows_of(connection: Connection, numbers: Sequence[int]) -> dict[int, list[sa.Row[Any]]]:
+    """Return the rows of the links of occurrences, by the occurrences' row numbers, except those without links."""
+    found: dict[int, list[sa.Row[Any]]] = {}
     for start in range(0, len(numbers), CHUNK):
         theirs = links.c.occurrence.in_(numbers[start : start + CHUNK])
         for row in connection.execute(sa.select(links).where(theirs).order_by(links.c.occurrence, links.c.position)):
-            run = LinkRun(
-                link=row.link,
-                state=LinkState(row.state),
-                error=row.error,
-                started_at_ns=row.started_at_ns,
-                finished_at_ns=row.finished_at_ns,
-                output=row.output or b"",
-            )
-            found.setdefault(row.occurrence, []).append(run)
+            found.setdefault(row.occurrence, []).append(row)
     return found
+
+
+def link_run(row: sa.Row[Any]) -> LinkRun:
+    """
+    Return the link that a row is of.
+
+    Raises:
+        ValueError: its state is not known.
+    """
+    return LinkRun(
+        link=row.link,
+        state=LinkState(row.state),
+        error=row.error,
+        started_at_ns=row.started_at_ns,
+        finished_at_ns=row.finished_at_ns,
+        output=row.output or b"",
+    )
 
 
 def values(ledger: Ledger, numbers: Sequence[int]) -> dict[int, str]:

@@ -1,7 +1,7 @@
 """The reads for people: occurrences, their attempts, batches."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from sqlalchemy.engine import RowMapping
 
 from scheduler.ledger import chains
 from scheduler.ledger.engine import Ledger
-from scheduler.ledger.rows import OPEN, are
+from scheduler.ledger.rows import OPEN, Unreadable, are, left_out_if_unreadable
 from scheduler.ledger.tables import attempts, configs, occurrences, releases
 from scheduler.model.chain import LinkRun
 from scheduler.model.occurrence import Attempt, Occurrence, OccurrenceId
@@ -26,18 +26,20 @@ def find(
     since_ns: int | None = None,
     outcome: Outcome | None = None,
     limit: int | None = None,
+    unreadable: Unreadable | None = None,
 ) -> list[Occurrence]:
     """
-    Occurrences, newest first.
+    Return occurrences, newest first.
 
     Args:
         ledger: The open ledger.
         jobs: Only these; none named: all.
         since_ns: Planned then or later.
         outcome: Only those that ended so.
-        limit: At most so many.
+        limit: Read at most this many.
+        unreadable: See `rows.Unreadable`.
     """
-    pages = find_pages(ledger, jobs=jobs, since_ns=since_ns, outcome=outcome, limit=limit)
+    pages = find_pages(ledger, jobs=jobs, since_ns=since_ns, outcome=outcome, limit=limit, unreadable=unreadable)
     return [one for page in pages for one in page]
 
 
@@ -49,6 +51,7 @@ def find_pages(
     outcome: Outcome | None = None,
     limit: int | None = None,
     page_size: int = _PAGE,
+    unreadable: Unreadable | None = None,
 ) -> Iterator[list[Occurrence]]:
     """
     The same as `find`, page by page: each is a transaction of its own, so that a slow reader holds none open.
@@ -58,8 +61,9 @@ def find_pages(
         jobs: Only these; none named: all.
         since_ns: Planned then or later.
         outcome: Only those that ended so.
-        limit: At most this many.
-        page_size: Occurrences of a page.
+        limit: Read at most this many.
+        page_size: Rows of a page.
+        unreadable: See `rows.Unreadable`.
     """
     query = _occurrences().order_by(occurrences.c.planned_at_ns.desc(), occurrences.c.id.desc())
     if names := list(jobs):
@@ -71,9 +75,9 @@ def find_pages(
     left, page = limit, query
     while left is None or left > 0:
         size = page_size if left is None else min(left, page_size)
-        rows, found = _read_rows(ledger, page.limit(size))
+        rows, found = _read_rows(ledger, page.limit(size), unreadable)
         yield found
-        if len(found) < size:
+        if len(rows) < size:
             return
         left = None if left is None else left - size
         last = rows[-1]
@@ -82,29 +86,25 @@ def find_pages(
         page = query.where(occurrences.c.planned_at_ns <= at, is_older)
 
 
-def of_batch(ledger: Ledger, planned_at_ns: int) -> list[Occurrence]:
-    """All occurrences with this T, in the order in which they were written."""
-    return _read(ledger, _occurrences().where(occurrences.c.planned_at_ns == planned_at_ns).order_by(occurrences.c.id))
+def of_batch(ledger: Ledger, planned_at_ns: int, *, unreadable: Unreadable | None = None) -> list[Occurrence]:
+    """Return all occurrences with this T, in the order in which they were written."""
+    is_its_own = occurrences.c.planned_at_ns == planned_at_ns
+    return _read(ledger, _occurrences().where(is_its_own).order_by(occurrences.c.id), unreadable)
 
 
-def of_ids(ledger: Ledger, ids: Sequence[OccurrenceId], *, unreadable: Callable[[int], object] | None = None) -> list[Occurrence]:
-    """These, in any order; those that are not there are left out. `unreadable` as for `unfinished`."""
+def of_ids(ledger: Ledger, ids: Sequence[OccurrenceId], *, unreadable: Unreadable | None = None) -> list[Occurrence]:
+    """Return these occurrences, in any order, except those that do not exist."""
     return [one for is_one in are(ids) for one in _read(ledger, _occurrences().where(is_one), unreadable)]
 
 
-def unfinished(ledger: Ledger, *, unreadable: Callable[[int], object] | None = None) -> list[Occurrence]:
-    """
-    All that have no outcome.
-
-    Args:
-        unreadable: Told the number of each row that makes no sense and is left out; without it such a row raises.
-    """
+def unfinished(ledger: Ledger, *, unreadable: Unreadable | None = None) -> list[Occurrence]:
+    """Return all occurrences without an outcome, the oldest first."""
     # Sorted by the bare id, SQLite would walk through the whole table, and not through the index of these rows.
     return _read(ledger, _occurrences().where(OPEN).order_by(occurrences.c.id + 0), unreadable)
 
 
-def last_of_each(ledger: Ledger, jobs: Sequence[str]) -> dict[str, Occurrence]:
-    """The newest occurrence of each of these jobs, where there is one: one look into an index a job."""
+def last_of_each(ledger: Ledger, jobs: Sequence[str], *, unreadable: Unreadable | None = None) -> dict[str, Occurrence]:
+    """Return the newest occurrence of each of these jobs that has one. It costs one look into an index per job."""
     found: dict[str, Occurrence] = {}
     for start in range(0, len(jobs), 500):
         names = [(job,) for job in jobs[start : start + 500]]
@@ -116,7 +116,8 @@ def last_of_each(ledger: Ledger, jobs: Sequence[str]) -> dict[str, Occurrence]:
             .limit(1)
         )
         ids = sa.select(newest.scalar_subquery()).select_from(wanted)
-        found |= {one.id.job: one for one in _read(ledger, _occurrences().where(occurrences.c.id.in_(ids)))}
+        newest_ones = _read(ledger, _occurrences().where(occurrences.c.id.in_(ids)), unreadable)
+        found |= {one.id.job: one for one in newest_ones}
     return found
 
 
@@ -137,12 +138,17 @@ def last_batch(ledger: Ledger) -> int | None:
         return connection.execute(query).scalar()
 
 
-def attempts_of(ledger: Ledger, identity: OccurrenceId) -> list[Attempt]:
-    """The attempts of an occurrence, first to last."""
+def attempts_of(ledger: Ledger, identity: OccurrenceId, *, unreadable: Unreadable | None = None) -> list[Attempt]:
+    """Return the attempts of an occurrence, first to last."""
     (is_it,) = are([identity])
     query = sa.select(attempts).join(occurrences).where(is_it).order_by(attempts.c.attempt)
     with ledger.read() as connection:
-        return [_attempt(row) for row in connection.execute(query).mappings()]
+        rows = connection.execute(query).mappings().all()
+    found = []
+    for row in rows:
+        with left_out_if_unreadable(row["occurrence"], unreadable):
+            found.append(_attempt(row))
+    return found
 
 
 def config_text(ledger: Ledger, version: str) -> str | None:
@@ -157,34 +163,33 @@ def _occurrences() -> sa.Select[Any]:
     return query.select_from(occurrences.outerjoin(releases, occurrences.c.release == releases.c.number))
 
 
-def _read(ledger: Ledger, query: sa.Select[Any], unreadable: Callable[[int], object] | None = None) -> list[Occurrence]:
+def _read(ledger: Ledger, query: sa.Select[Any], unreadable: Unreadable | None) -> list[Occurrence]:
     return _read_rows(ledger, query, unreadable)[1]
 
 
 def _read_rows(
-    ledger: Ledger, query: sa.Select[Any], unreadable: Callable[[int], object] | None = None
+    ledger: Ledger, query: sa.Select[Any], unreadable: Unreadable | None
 ) -> tuple[Sequence[RowMapping], list[Occurrence]]:
     with ledger.read() as connection:
         rows = connection.execute(query).mappings().all()
-        links = chains.of(connection, [row["id"] for row in rows])
+        links = chains.rows_of(connection, [row["id"] for row in rows])
     found = []
     for row in rows:
-        try:
-            found.append(_occurrence(row, links.get(row["id"], ())))
-        except ValueError:
-            if unreadable is None:
-                raise
-            unreadable(row["id"])
+        with left_out_if_unreadable(row["id"], unreadable):
+            found.append(_occurrence(row, [chains.link_run(link) for link in links.get(row["id"], ())]))
     return rows, found
 
 
 def _occurrence(row: RowMapping, chain: Sequence[LinkRun]) -> Occurrence:
+    params = json.loads(row["params"])
+    if not isinstance(params, dict):
+        raise ValueError("params are not a map")
     return Occurrence(
         id=OccurrenceId(job=row["job"], fire_time_ns=row["fire_time_ns"], run=row["run"]),
         planned_at_ns=row["planned_at_ns"],
         origin=Origin(row["origin"]),
         state=State.RUNNING if row["is_running"] else State(row["state"]),
-        params=json.loads(row["params"]),
+        params=params,
         retry_of=row["retry_of"],
         count=row["count"],
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,

@@ -1,7 +1,8 @@
 """Between rows and values: the statements that claims and outcomes share."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,10 @@ OPEN = occurrences.c.outcome.is_(None)
 _IS = sa.and_(*(column == sa.bindparam(f"key_{column.name}") for column in KEY))
 
 
+#: Gets the row number of each occurrence that is left out because it makes no sense. Without it, such a row raises ValueError.
+Unreadable = Callable[[int], object]
+
+
 def storable(text: str | None) -> str | None:
     """Text that every database takes: PostgreSQL stores no NUL, and none stores half of a surrogate pair."""
     return text and text.replace("\0", r"\x00").encode(errors="backslashreplace").decode()
@@ -35,6 +40,17 @@ def are(ids: Sequence[OccurrenceId]) -> Iterator[sa.ColumnElement[bool]]:
     """Conditions that are met by these rows and no others, each short enough for one statement."""
     for start in range(0, len(ids), CHUNK):
         yield sa.tuple_(*KEY).in_([(one.job, one.fire_time_ns, one.run) for one in ids[start : start + CHUNK]])
+
+
+@contextmanager
+def left_out_if_unreadable(number: int, unreadable: Unreadable | None) -> Iterator[None]:
+    """Read an occurrence, by its row number, within this block: anybody may write a row, and the others are read all the same."""
+    try:
+        yield
+    except (ValueError, TypeError, RecursionError) as error:
+        if unreadable is None:
+            raise ValueError(f"row {number} of occurrences makes no sense") from error
+        unreadable(number)
 
 
 def identities(rows: Iterable[Sequence[Any]]) -> set[OccurrenceId]:

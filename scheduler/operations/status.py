@@ -11,6 +11,7 @@ from scheduler.ledger import history, instances, runs
 from scheduler.ledger.engine import Ledger
 from scheduler.ledger.instances import Instance
 from scheduler.ledger.lock import is_held
+from scheduler.ledger.rows import Unreadable
 from scheduler.model.definitions import Definitions
 from scheduler.model.occurrence import Occurrence
 from scheduler.operations.next_times import next_of
@@ -77,21 +78,24 @@ def daemon_of(ledger: Ledger, now_ns: int) -> Instance | None:
     return latest if latest and latest.kind == "daemon" and latest.is_fresh(now_ns) and is_held(ledger) else None
 
 
-def status(ledger: Ledger, load: Callable[[], Definitions | None], *, now_ns: int) -> Status:
+def status(
+    ledger: Ledger, load: Callable[[], Definitions | None], *, now_ns: int, unreadable: Unreadable | None = None
+) -> Status:
     """
-    How it stands.
+    Return the state of the daemon and of what it runs.
 
     Args:
         ledger: Open.
         load: Loads the jobs file, if a daemon runs; None if it is not valid.
         now_ns: Wall clock.
+        unreadable: As in `ledger.rows`.
     """
     stopping = _stopping(ledger, now_ns)
     alive = stopping or daemon_of(ledger, now_ns)
     daemon = alive or instances.latest(ledger, kind="daemon")
     definitions = load() if alive else None
     recent = history.count_outcomes(ledger, since_ns=now_ns - _DAY_NS)
-    unfinished = history.unfinished(ledger)
+    unfinished = history.unfinished(ledger, unreadable=unreadable)
     overdue = _overdue(unfinished, definitions, now_ns) if alive else []
     return Status(
         daemon=daemon,

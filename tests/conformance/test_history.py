@@ -1,12 +1,14 @@
 """What people read: the newest first, only what they ask for, and each as it was written."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from scheduler.instants import MS, SECOND
-from scheduler.ledger import history, outcomes, upkeep
+from scheduler.ledger import chains, history, outcomes, upkeep
 from scheduler.ledger.engine import Ledger, open_ledger
 from scheduler.model.occurrence import Occurrence, OccurrenceId
 from scheduler.outcome import Origin, Outcome, State
@@ -156,3 +158,52 @@ def test_the_text_of_a_configuration_is_kept_once_and_as_it_was(ledger: Ledger) 
         upkeep.keep_config(ledger, "0123456789ab", text, now_ns=T)
     assert history.config_text(ledger, "0123456789ab") == '{"jobs":"ä"}'
     assert history.config_text(ledger, "nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("statement", "value"),
+    [
+        ("UPDATE occurrences SET origin = :value WHERE job = 'odd'", "prophecy"),
+        ("UPDATE occurrences SET state = :value WHERE job = 'odd'", "asleep"),
+        ("UPDATE occurrences SET outcome = :value WHERE job = 'odd'", "lucky"),
+        ("UPDATE occurrences SET params = :value WHERE job = 'odd'", "[1, 2]"),
+        ("UPDATE occurrences SET params = :value WHERE job = 'odd'", "[" * 100_000),
+        (
+            "INSERT INTO links (occurrence, position, link, state) SELECT id, 0, '', :value FROM occurrences WHERE job = 'odd'",
+            "lost",
+        ),
+    ],
+    ids=["origin", "state", "outcome", "params", "deep params", "link"],
+)
+def test_a_row_that_this_version_does_not_understand_is_left_out_and_counted_nowhere(
+    ledger: Ledger, statement: str, value: str
+) -> None:
+    claim(ledger, [a_due(a_job(name), fire_time_ns=T, planned_at_ns=T) for name in ("even", "odd")])
+    with ledger.write() as connection:
+        connection.execute(sa.text(statement), {"value": value})
+        row = connection.execute(sa.text("SELECT id FROM occurrences WHERE job = 'odd'")).scalar_one()
+    reads: list[Callable[[Callable[[int], object]], Iterable[Occurrence]]] = [
+        lambda left_out: history.find(ledger, unreadable=left_out),
+        lambda left_out: [one for page in history.find_pages(ledger, page_size=1, unreadable=left_out) for one in page],
+        lambda left_out: history.of_batch(ledger, T, unreadable=left_out),
+        lambda left_out: history.last_of_each(ledger, ["even", "odd"], unreadable=left_out).values(),
+        lambda left_out: history.of_ids(ledger, [one.id for one in dues_of("even", "odd")], unreadable=left_out),
+    ]
+    for read in reads:
+        left_out: list[int] = []
+        assert [one.id.job for one in read(left_out.append)] == ["even"]
+        assert left_out == [row]
+    with pytest.raises(ValueError, match=f"row {row} of occurrences makes no sense"):
+        history.find(ledger)
+
+
+def test_a_chain_with_a_link_that_this_version_does_not_understand_costs_itself_alone(ledger: Ledger) -> None:
+    claim(ledger, [a_due(a_job(name), fire_time_ns=T, planned_at_ns=T) for name in ("even", "odd")])
+    with ledger.write() as connection:
+        connection.execute(sa.text("INSERT INTO chains SELECT id, :failure, '' FROM occurrences"), {"failure": False})
+        links = "INSERT INTO links (occurrence, position, link, state) SELECT id, 0, '', :state FROM occurrences WHERE job = :job"
+        for job, state in (("even", "waiting"), ("odd", "lost")):
+            connection.execute(sa.text(links), {"job": job, "state": state})
+    left_out: list[int] = []
+    assert [one.id.job for one in chains.find(ledger, unreadable=left_out.append)] == ["even"]
+    assert len(left_out) == 1

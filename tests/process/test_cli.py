@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -495,3 +496,18 @@ def test_history_needs_no_jobs_file(folder: Path) -> None:
     run(folder, "run-now", "pay")
     (folder / "jobs.yaml").unlink()
     assert [one["job"] for one in _json(folder, "history", "pay")] == ["pay"]
+
+
+def test_rows_that_this_version_does_not_understand_are_left_out_with_a_warning_and_change_no_exit_status(folder: Path) -> None:
+    run(folder, "run-now", "pay", "pack")
+    commands = ("status", "history", "history --json", "jobs", "jobs --json", "skew", "logs pay")
+    before = {command: run(folder, *command.split()).returncode for command in commands}
+    with sqlite3.connect(folder / "ledger" / "ledger.db") as ledger:
+        ledger.execute("UPDATE occurrences SET origin = 'prophecy', outcome = NULL WHERE job = 'pack'")
+    for command, status in before.items():
+        said = run(folder, *command.split())
+        assert said.returncode == status, command
+        assert "Traceback" not in said.stderr
+        assert ("warning: " in said.stderr) is (command != "logs pay"), command
+    assert run(folder, "logs", "pack").returncode == 4
+    assert [one["job"] for one in _json(folder, "history")] == ["pay"]

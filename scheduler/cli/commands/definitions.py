@@ -154,7 +154,7 @@ def _last(invocation: Invocation, names: Sequence[str]) -> dict[str, Occurrence]
         return {}
     from scheduler.ledger import history
 
-    return history.last_of_each(ledger, names)
+    return history.last_of_each(ledger, names, unreadable=invocation.output.left_out)
 
 
 def _job_json(definitions: Definitions, name: str, coming_ns: int | None, last: Occurrence | None) -> dict[str, object]:

@@ -31,7 +31,7 @@ def status(invocation: Invocation) -> int:
     except NoLedger as error:
         hint = "tminus daemon starts one" if error.message.startswith("no ledger at ") else error.hint
         raise DaemonNeeded(f"no daemon on this ledger: {error.message}", hint=hint) from None
-    found = look(ledger, partial(_definitions, invocation), now_ns=now_ns)
+    found = look(ledger, partial(_definitions, invocation), now_ns=now_ns, unreadable=output.left_out)
     if output.as_json:
         output.json(found.as_json())
     else:

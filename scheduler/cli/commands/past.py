@@ -43,10 +43,11 @@ def history(invocation: Invocation, jobs: Sequence[str], since: str | None, outc
     output, ledger = invocation.output, invocation.open_ledger()
     pages = past.find_pages(
         ledger,
-        jobs=_names(invocation, jobs, past.last_of_each(ledger, jobs)),
+        jobs=_names(invocation, jobs, past.last_of_each(ledger, jobs, unreadable=output.left_out)),
         since_ns=invocation.time(since, is_past=True) if since else None,
         outcome=Outcome(outcome) if outcome else None,
         limit=limit,
+        unreadable=output.left_out,
     )
     if output.as_json:
         output.json_items(one.as_json() for page in pages for one in page)
@@ -70,8 +71,8 @@ def logs(invocation: Invocation, occurrence: str) -> int:
     tminus logs crm_sync
     """
     output, ledger = invocation.output, invocation.open_ledger()
-    found = _meant(ledger, occurrence)
-    attempts = past.attempts_of(ledger, found[0].id)
+    found = _meant(invocation, ledger, occurrence)
+    attempts = past.attempts_of(ledger, found[0].id, unreadable=output.left_out)
     if output.as_json:
         last = attempts[-1] if attempts else None
         text = ((last.output or last.body) if last else b"").decode(errors="replace")
@@ -99,7 +100,7 @@ def skew(invocation: Invocation, batch: str | None, file: Path | None) -> int:
     tminus skew 11:30 --svg batch.svg
     """
     planned_at_ns = invocation.time(batch, is_past=True) if batch else None
-    found, occurrences = skew_of(invocation.open_ledger(), planned_at_ns)
+    found, occurrences = skew_of(invocation.open_ledger(), planned_at_ns, unreadable=invocation.output.left_out)
     if file is not None:
         from scheduler.operations.picture import svg
 
@@ -146,16 +147,17 @@ def _names(invocation: Invocation, words: Sequence[str], known: Mapping[str, Occ
     return [*gone, *(select(rest, definitions).names if rest else ())]
 
 
-def _meant(ledger: Ledger, word: str) -> Sequence[Occurrence]:
+def _meant(invocation: Invocation, ledger: Ledger, word: str) -> Sequence[Occurrence]:
+    left_out = invocation.output.left_out
     if "@" not in word:
-        if last := past.find(ledger, jobs=[word], limit=1):
+        if last := past.find(ledger, jobs=[word], limit=1, unreadable=left_out):
             return last
         raise NotFound(f"no occurrence of {word}", hint="tminus history; tminus jobs")
     try:
         identity = OccurrenceId.parse(word)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    if found := past.of_ids(ledger, [identity]):
+    if found := past.of_ids(ledger, [identity], unreadable=left_out):
         return found
     raise NotFound(f"no occurrence {word}", hint=f"tminus history {identity.job}")
 
