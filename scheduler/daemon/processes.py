@@ -221,7 +221,12 @@ def how(status: int | None) -> str:
     """By its exit status."""
     if status is None:
         return "it does not die"
-    return f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:  # a real-time signal
+        return f"signal {-status}"
 
 
 def _kill_of_session(pid: int, session: int) -> None:

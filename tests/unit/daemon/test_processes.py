@@ -4,7 +4,7 @@ import resource
 import subprocess
 
 from scheduler.clock import SystemClock
-from scheduler.daemon.processes import ExecutorProcess
+from scheduler.daemon.processes import ExecutorProcess, how
 
 
 def test_the_end_of_a_process_is_noticed_though_no_descriptor_is_left() -> None:
@@ -17,3 +17,7 @@ def test_the_end_of_a_process_is_noticed_though_no_descriptor_is_left() -> None:
         assert process.wait() == -9
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_each_end_of_a_process_has_words() -> None:
+    assert [how(status) for status in (0, 3, -9, -40)] == ["exit status 0", "exit status 3", "SIGKILL", "signal 40"]
