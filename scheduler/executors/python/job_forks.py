@@ -47,6 +47,26 @@ def keep_from_forks(descriptors: Sequence[int], board: Board | None = None) -> N
     os.register_at_fork(after_in_child=forget)
 
 
+def outlive(*signals: signal.Signals) -> None:
+    """From now on, these signals do not end this process. What it forks or starts takes them as it would without us."""
+    before = {}
+    for number in signals:
+        # Not SIG_IGN: that outlives an exec, and a job could not end a process that it has started.
+        before[number] = signal.signal(number, _stay) or signal.SIG_DFL
+        signal.siginterrupt(number, False)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            if signal.getsignal(number) is _stay:
+                signal.signal(number, handler)
+
+    os.register_at_fork(after_in_child=restore)
+
+
+def _stay(_number: int, _frame: object) -> None:
+    """Nothing is to be done."""
+
+
 def end_with_forks(status: int) -> NoReturn:
     """End this process, and what its jobs have forked, if it leads a process group."""
     if os.getpgrp() == os.getpid():

@@ -16,7 +16,7 @@ from scheduler.executors.python import loading, output, pipe, wire
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.executor import Executor
 from scheduler.executors.python.forks import ForkServer
-from scheduler.executors.python.job_forks import end_with_forks, keep_from_forks, private_pipes
+from scheduler.executors.python.job_forks import end_with_forks, keep_from_forks, outlive, private_pipes
 from scheduler.executors.python.limits import raise_descriptor_limit, restore_descriptor_limit
 from scheduler.executors.python.registry import code_jobs
 from scheduler.instants import SECOND
@@ -32,8 +32,7 @@ _SWITCH_S = 0.0005
 
 def serve(board: Board, app_name: str | None = None) -> None:
     """Import the application once, then serve until the daemon closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon decides when this ends
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    outlive(signal.SIGINT, signal.SIGTERM)  # the daemon decides when this ends
     commands, reports_to = private_pipes()
     keep_from_forks((commands.fileno(), reports_to.fileno()), board)
     output.capture()
@@ -64,7 +63,7 @@ def serve(board: Board, app_name: str | None = None) -> None:
 
 def serve_forks(board: Board, app_name: str | None = None) -> None:
     """Import the application once, then fork until the daemon closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    outlive(signal.SIGINT)
     commands, reports_to = private_pipes()
     keep_from_forks((commands.fileno(), reports_to.fileno()))
     # What a child prints goes to a pipe of its own by its descriptors: what a C library prints, too.
