@@ -10,6 +10,8 @@ import socket
 
 from scheduler.instants import SECOND
 
+#: A manager that reads nothing for so long does not listen.
+_LISTENS_S = 1.0
 #: Longer than any step of the start that waits.
 _EXTENSION_NS = 60 * SECOND
 
@@ -22,6 +24,7 @@ def notify(*lines: str) -> None:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+        to.settimeout(_LISTENS_S)
         to.sendto("\n".join(lines).encode(), address)
 
 

@@ -1,5 +1,6 @@
 """What systemd hears: ready when it is, a sign of life while all is well, reloading, stopping."""
 
+import contextlib
 import signal
 import socket
 from collections.abc import Iterator
@@ -29,6 +30,13 @@ class Manager:
             lines = self._socket.recv(4096).decode().splitlines()
             if word in lines:
                 return dict(line.split("=", 1) for line in lines)
+
+    def fill(self) -> None:
+        """Have so much in it that nobody can send more."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to, contextlib.suppress(BlockingIOError):
+            to.setblocking(False)
+            while True:
+                to.sendto(b"X=1", self.path)
 
     def close(self) -> None:
         """Listen no more."""
@@ -75,6 +83,17 @@ def test_a_manager_that_is_not_there_is_no_error(tmp_path: Path, target: TargetS
     environment = {"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "1000000"}
     with daemon(tmp_path, jobs_file(job("idle", target.url, "manual")), env=environment) as running:
         assert running.stop() == 0
+
+
+def test_a_manager_that_reads_nothing_keeps_the_daemon_from_neither_its_work_nor_its_end(
+    tmp_path: Path, manager: Manager, target: TargetServer
+) -> None:
+    manager.fill()
+    environment = {"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "1000000"}
+    with daemon(tmp_path, jobs_file(job("tick", target.url, "every: 1s")), env=environment) as running:
+        running.reload(jobs_file(job("tock", target.url, "every: 1s")))
+        running.wait_for(job="tock", outcome="succeeded")
+        running.assert_all_is_well(target, every_s=1)
 
 
 def test_a_database_that_is_away_is_waited_for_before_it_is_ready(tmp_path: Path, manager: Manager, target: TargetServer) -> None:
