@@ -70,7 +70,8 @@ class Lane(Party):
         self._arming: Arming | None = None
         self._bundles: list[Bundle] = []
         self._open: dict[pycurl.Curl, tuple[Bundle, Transfer]] = {}
-        self._waiting: deque[Request] = deque()
+        self._waiting = deque(requests[at_once:])
+        self._withdrawing = threading.Lock()
         self._first_bytes = FirstBytes(around.clock)
         self._out_ns = 0
         self._latest_ns = min(request.latest_ns for request in requests)
@@ -87,7 +88,6 @@ class Lane(Party):
     def arm(self, deadline_ns: int) -> None:
         around = self._around
         self._loop = Loop(around.clock)
-        self._waiting.extend(self.requests[self._at_once :])
         self._bundles = list(bundles(self._make_transfers(deadline_ns)))
         for bundle in self._bundles:
             self._loop.adopt(bundle.multi)
@@ -103,32 +103,32 @@ class Lane(Party):
         self.armed, self.armed_at_ns = len(self._standing), arming.armed_at_ns
         for bundle in self._bundles:
             for transfer in bundle.transfers:
-                if not self._results.is_settled(transfer.request):
-                    with self._guard(bundle, transfer):
+                with self._withdrawing, self._guard(bundle, transfer):
+                    if not self._results.is_settled(transfer.request):
                         self._hold(bundle, transfer)
         if self._realtime and not priority.raise_priority(priority.LANES):
             priority.raise_priority(priority.HOLDING)  # only the lowest is allowed: then nobody else takes it
 
     def withdraw(self, indexes: set[int]) -> None:
-        """Take these out, unreported. Called while the lane is at the barrier, by the thread that will permit the release."""
-        self._results.withdraw(indexes)
-        self._waiting = deque(request for request in self._waiting if request.index not in indexes)
-        for bundle, transfer in list(self._open.values()):
-            if transfer.request.index in indexes:
-                with self._guard(bundle, transfer):
-                    self._close(transfer)
+        """Take these out, unreported. Called before the release is permitted, on any thread: the lane may still be arming."""
+        with self._withdrawing:
+            self._results.withdraw(indexes)
+            self._waiting = deque(request for request in self._waiting if request.index not in indexes)
+            for bundle, transfer in list(self._open.values()):
+                if transfer.request.index in indexes:
+                    with self._guard(bundle, transfer):
+                        self._close(transfer)
 
     def last_look(self) -> None:
         if self._arming is None:
             return
         self._arming.look_again()
-        if not any(bundle.given_up for bundle in self._bundles):
-            return
         youngest_ns = self._around.clock.monotonic_ns() - _UNSEEN_NS
-        for bundle, transfer in list(self._open.values()):
-            if bundle.given_up.get(transfer.origin, 0) > youngest_ns:
-                with self._guard(bundle, transfer):
-                    transfer.start_afresh()
+        for bundle in self._bundles:
+            for transfer in bundle.transfers if bundle.given_up else ():
+                if transfer.curl in self._open and bundle.given_up.get(transfer.origin, 0) > youngest_ns:
+                    with self._guard(bundle, transfer):
+                        transfer.start_afresh()
 
     def go(self, released_at_ns: int) -> None:
         if released_at_ns > self._latest_ns:

@@ -19,7 +19,7 @@ _MOST_ERRORS = 3
 
 class Results:
     """
-    Belongs to the thread of its lane; while the lane waits at the barrier, to the thread that permits the release.
+    Belongs to the thread of its lane; only `withdraw` may be called from another one.
 
     Args:
         shard: The lane's.
