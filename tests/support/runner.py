@@ -16,6 +16,7 @@ from scheduler.executors.python.board import Board
 from scheduler.executors.python.wire import (
     Arm,
     Armed,
+    Ask,
     Ended,
     Finished,
     Hello,
@@ -107,6 +108,12 @@ class RunnerProcess:
         armed = next(report for report in self._reports if not isinstance(report, Left | Spent))
         assert isinstance(armed, Armed)
         return armed
+
+    def wait_until_asked(self) -> Ask:
+        """The next report: a job asks for something."""
+        ask = next(self._reports)
+        assert isinstance(ask, Ask)
+        return ask
 
     def results(self) -> dict[int, Finished]:
         """What the shard reports until it has ended, or its runner has."""

@@ -182,7 +182,7 @@ class ForkServer:
         """Take what is there; False at its end."""
         try:
             chunk = os.read(descriptor, 1 << 16)
-        except BlockingIOError:
+        except (BlockingIOError, ConnectionResetError):  # reset: it has ended without having read an answer
             return False
         if descriptor == child.printed:
             child.output.write(chunk)

@@ -1,15 +1,19 @@
 """Isolated jobs whose process dies, hangs or cannot be started before T: each costs itself, and says so."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from scheduler.executors.python.wire import Release
+from scheduler.executors.python.wire import Answered, Release
+from tests.support.daemon import eventually
 from tests.support.runner import a_call, runner
 
 _SHOP = """
 import os, resource, signal, threading, time
 from flask import Flask, url_for
+from scheduler.flask import Scheduler
 
 app = Flask("shop")
 folder = os.path.dirname(__file__)
@@ -29,6 +33,16 @@ def well(n):
 
 def crashes():
     os.kill(os.getpid(), signal.SIGSEGV)
+
+def asks_and_stops():
+    write = os.write
+    def write_and_stop(descriptor, data):
+        written = write(descriptor, data)
+        if b'"ask"' in bytes(data):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return written
+    os.write = write_and_stop
+    return Scheduler(app, app="shop").state.get("anything")
 
 def forks(file):
     pid = os.fork()
@@ -111,3 +125,21 @@ def test_what_a_job_forks_has_nothing_of_ours_open(tmp_path: Path) -> None:
     with runner(tmp_path, _SHOP, isolates=True) as process:
         assert process.run(a_call("shop:forks", str(tmp_path / "open")))[0].cause is None
         assert [name for name in (tmp_path / "open").read_text().split() if name.startswith(("socket:", "pipe:"))] == []
+
+
+def test_a_process_that_dies_with_an_answer_unread_costs_itself_alone(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        number = process.arm([a_call("shop:asks_and_stops")])
+        process.wait_until_armed()
+        process.send(Release(shard=number, withdrawn=[]))
+        ask = process.wait_until_asked()
+        eventually(lambda: state_of(ask.pid) == "T", what="it has stopped itself")
+        process.send(Answered(pid=ask.pid, number=ask.number))
+        assert process.run(a_call("shop:well", 1))[0].body == b"1"  # so the answer has been passed on
+        os.kill(ask.pid, signal.SIGKILL)
+        assert process.results()[0].detail == "its process was killed by SIGKILL before it had said how it went"
+        assert process.run(a_call("shop:well", 2))[0].body == b"2"
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
