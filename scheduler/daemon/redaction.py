@@ -126,19 +126,28 @@ def _masked(data: bytes, forms: Iterable[bytes]) -> bytes:
 
 def _without_beginning(data: bytes, forms: Iterable[bytes]) -> bytes:
     """The bytes without the beginning of a secret at their end."""
+    lowered = data.lower()
     for form in forms:
-        for length in range(min(len(form), len(data)), _SHORTEST - 1, -1):
-            if data.endswith(form[:length]):
-                return data[:-length] + _STARS
+        first = form[:_SHORTEST]
+        at = lowered.find(first, max(len(lowered) - len(form), 0))
+        while at >= 0:
+            if form.startswith(lowered[at:]):
+                return data[:at] + _STARS
+            at = lowered.find(first, at + 1)
     return data
 
 
 def _without_end(data: bytes, forms: Iterable[bytes]) -> bytes:
     """The bytes without the end of a secret at their beginning."""
+    lowered = data.lower()
     for form in forms:
-        for length in range(min(len(form), len(data)), _SHORTEST - 1, -1):
-            if data.startswith(form[-length:]):
-                return _STARS + data[length:]
+        last = form[-_SHORTEST:]
+        at = lowered.rfind(last, 0, len(form))
+        while at >= 0:
+            end = at + len(last)
+            if form.endswith(lowered[:end]):
+                return _STARS + data[end:]
+            at = lowered.rfind(last, 0, end - 1)
     return data
 
 

@@ -47,17 +47,29 @@ def test_it_is_found_in_base64_whatever_stands_before_it(before: str) -> None:
         assert len(text) <= 20
 
 
-def test_of_what_is_cut_no_beginning_of_a_secret_is_left() -> None:
-    redaction, body = Redaction(["a-long-secret"]), b"x" * 10 + b"a-long-secret" + b"y" * 100
+@pytest.mark.parametrize("secret", [b"a-long-secret", b"A-Long-SECRET"])
+def test_of_what_is_cut_no_beginning_of_a_secret_is_left(secret: bytes) -> None:
+    redaction, body = Redaction([secret.decode()]), b"x" * 10 + secret + b"y" * 100
     for keep in range(10, 30):
-        assert b"a-lo" not in redaction.beginning(body, keep=keep, size=len(body))
-        assert b"a-lo" not in redaction.beginning(body[:keep], keep=keep, size=len(body))
+        assert secret[:4] not in redaction.beginning(body, keep=keep, size=len(body))
+        assert secret[:4] not in redaction.beginning(body[:keep], keep=keep, size=len(body))
+    cut = "… (cut, 200 bytes)"
+    assert redaction.text(f"head {secret[:9].decode()}{cut}") == f"head ***{cut}"
 
 
-def test_of_an_output_whose_middle_is_left_out_no_end_of_a_secret_is_left() -> None:
+@pytest.mark.parametrize("secret", [b"a-long-secret", b"A-Long-SECRET"])
+def test_of_an_output_whose_middle_is_left_out_no_end_of_a_secret_is_left(secret: bytes) -> None:
     left_out = "\n… 7 bytes are left out …\n".encode()
-    output = Redaction(["a-long-secret"]).output(b"head a-long-se" + left_out + b"-secret tail")
+    output = Redaction([secret.decode()]).output(b"head " + secret[:9] + left_out + secret[6:] + b" tail")
     assert output == b"head ***" + left_out + b"*** tail"
+
+
+def test_a_long_secret_costs_no_more_where_a_text_is_cut() -> None:
+    secret = "".join(chr(33 + at * 11 % 90) for at in range(64 << 10))
+    redaction, whole = Redaction([secret]), b"no secret " * 7000
+    cut = whole + "\n… 7 bytes are left out …\n".encode() + whole
+    searched = min(timeit.repeat(lambda: redaction.output(whole), number=1, repeat=3))
+    assert min(timeit.repeat(lambda: redaction.output(cut), number=1, repeat=3)) < 100 * searched
 
 
 def test_it_costs_no_more_than_some_searches() -> None:
