@@ -111,6 +111,13 @@ def quoted(value: object) -> str:
     return repr(shorten(value))
 
 
+def printable(text: str, *, keep: str = "") -> str:
+    """Return a text with its control and formatting characters escaped, except those to keep: it cannot command a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in keep else repr(sign)[1:-1] for sign in text)
+
+
 def is_utf8(text: str) -> bool:
     """Whether a text can be encoded: an argument or a variable that is not UTF-8 holds lone surrogates."""
     return text.isascii() or not any("\ud800" <= sign <= "\udfff" for sign in text)

@@ -2,28 +2,33 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from scheduler.errors import TminusError
+from scheduler.errors import TminusError, printable
 
-#: Shape, word and colour for each outcome: none of them stands alone.
+#: ECMA-48, "select graphic rendition".
+_DIM, _RED, _YELLOW, _BLUE, _CYAN = "2", "31", "33", "34", "36"
+#: Shape, letter and colour for each outcome and state: none of them stands alone.
 _MARKS = {
-    "succeeded": ("●", "ok", "blue"),
-    "failed": ("✕", "x", "red"),
-    "timed_out": ("⧖", "t", "red"),
-    "missed": ("∅", "0", "red"),
-    "unknown": ("?", "?", "yellow"),
-    "skipped": ("–", "-", "dim"),
-    "cancelled": ("⊘", "/", "dim"),
-    "passed_over": ("–", "-", "dim"),
-    "running": ("▶", ">", "cyan"),
-    "claimed": ("◐", "c", "dim"),
-    "queued": ("○", "q", "dim"),
-    "waiting": ("○", "w", "dim"),
+    "succeeded": ("●", "ok", _BLUE),
+    "failed": ("✕", "x", _RED),
+    "timed_out": ("⧖", "t", _RED),
+    "missed": ("∅", "0", _RED),
+    "unknown": ("?", "?", _YELLOW),
+    "skipped": ("–", "-", _DIM),
+    "cancelled": ("⊘", "/", _DIM),
+    "passed_over": ("–", "-", _DIM),
+    "running": ("▶", ">", _CYAN),
+    "claimed": ("◐", "c", _DIM),
+    "queued": ("○", "q", _DIM),
+    "waiting": ("○", "w", _DIM),
 }
+#: A text in one of the colours and weights that are used here, up to its reset.
+_STYLED = re.compile("(\x1b\\[(?:1;)?(?:[12]|3[1-7])m)([^\x1b]*)(\x1b\\[0m)")
 
 
 class Output:
@@ -60,11 +65,8 @@ class Output:
         print("[]" if before == "[" else "\n]")
 
     def line(self, text: str = "") -> None:
-        """A line of data."""
-        if self.color and self.is_terminal:
-            self._console().print(text, highlight=False)
-        else:
-            print(self._plain(text))
+        """A line of data, or several."""
+        print(self._plain(_harmless(text, keep="\n\t")))
 
     def say(self, text: str) -> None:
         """A message, to stderr."""
@@ -73,7 +75,8 @@ class Output:
 
     def message(self, text: str, end: str = "\n") -> None:
         """A message, to stderr, even if the command is to be quiet."""
-        print(text if _is_unicode(sys.stderr) else _ascii(text), end=end, file=sys.stderr, flush=not end)
+        text = _harmless(text, keep="\n\t")
+        print(text if _is_unicode(sys.stderr) else _ascii(text), end=end, file=sys.stderr, flush=True)
 
     def left_out(self, row: int) -> None:
         """Warn, once, that occurrences are left out because this version does not understand their rows."""
@@ -94,7 +97,7 @@ class Output:
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
         """
-        A table: aligned on a terminal; else a header and tab-separated lines, nothing cut.
+        A table: aligned on a terminal; otherwise a header and one tab-separated line per row, nothing cut.
 
         Args:
             columns: Names; those in `right` are aligned to the right.
@@ -103,17 +106,19 @@ class Output:
         """
         if not self.is_terminal:
             for row in (columns, *rows):
-                print("\t".join(self._plain(cell).replace("\t", " ") for cell in row))
+                print("\t".join(self._plain(_harmless(cell.replace("\t", " "))) for cell in row))
             return
-        from rich.table import Table  # only where it is drawn: it takes its time to import
+        from rich.console import Console  # only where it is drawn: it takes its time to import
+        from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="bold" if self.color else "")
         for name in columns[:-1]:
             table.add_column(name, justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis")
         table.add_column(columns[-1], justify="right" if columns[-1] in right else "left", overflow="fold", ratio=1)
         for row in rows:
-            table.add_row(*row)
-        self._console().print(table)
+            table.add_row(*(Text.from_ansi(_harmless(cell.replace("\t", " "))) for cell in row))
+        Console(no_color=not self.color).print(table)
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Callable[[int], None]]:
@@ -130,16 +135,11 @@ class Output:
             yield lambda done: bar.update(task, completed=done)
 
     def mark(self, state: str) -> str:
-        """Sign and word for an outcome or a state."""
+        """Return the sign and the word of an outcome or a state, in its colour on a terminal."""
         sign, letter, color = _MARKS.get(state, ("", "", ""))
         word = state.replace("_", " ")
         text = f"{sign if self.is_unicode else letter} {word}".strip()
-        return f"[{color}]{text}[/]" if self.color and self.is_terminal and color else text
-
-    def _console(self) -> Any:
-        from rich.console import Console
-
-        return Console(no_color=not self.color, highlight=False, soft_wrap=not self.is_terminal)
+        return f"\x1b[{color}m{text}\x1b[0m" if self.color and self.is_terminal and color else text
 
     def _plain(self, text: str) -> str:
         return text if self.is_unicode else _ascii(text)
@@ -161,6 +161,18 @@ def duration(duration_ns: int | None) -> str:
             value = duration_ns / size
             return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
     return ""
+
+
+def _harmless(text: str, *, keep: str = "") -> str:
+    """Return a text that changes nothing on a terminal but the colour of its own parts, whoever has written it."""
+    if text.isprintable():
+        return text
+    parts, end = list[str](), 0
+    for styled in _STYLED.finditer(text):
+        begin, inner, reset = styled.groups()
+        parts += [printable(text[end : styled.start()], keep=keep), begin, printable(inner, keep=keep), reset]
+        end = styled.end()
+    return "".join([*parts, printable(text[end:], keep=keep)])
 
 
 def _is_unicode(stream: TextIO) -> bool:

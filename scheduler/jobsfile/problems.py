@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from scheduler.errors import shorten
+from scheduler.errors import printable, shorten
 
 #: Characters of a source line that are shown; a longer one is cut around the place.
 _WIDEST = 120
@@ -63,8 +63,8 @@ class Problem:
 
     def __post_init__(self) -> None:
         # What a file says is quoted in both; neither may reach a terminal as more than text.
-        object.__setattr__(self, "message", _escaped(shorten(self.message, _LONGEST_MESSAGE)))
-        object.__setattr__(self, "hint", _escaped(shorten(self.hint, _LONGEST_MESSAGE)))
+        object.__setattr__(self, "message", printable(shorten(self.message, _LONGEST_MESSAGE)))
+        object.__setattr__(self, "hint", printable(shorten(self.hint, _LONGEST_MESSAGE)))
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}: {self.message}"
@@ -81,7 +81,7 @@ def render(problem: Problem) -> list[tuple[Role, str]]:
         (Role(problem.severity), str(problem.severity)),
         (Role.MESSAGE, f": {problem.message}\n"),
         (Role.GUTTER, f"{gutter}--> "),
-        (Role.PLACE, f"{_escaped(problem.path)}:{problem.line}:{problem.column}\n"),
+        (Role.PLACE, f"{printable(problem.path)}:{problem.line}:{problem.column}\n"),
     ]
     if problem.source:
         shown, before, marked = _window(problem)
@@ -104,7 +104,7 @@ def _window(problem: Problem) -> tuple[str, int, int]:
     """The part of the source line that is shown, and, in columns of a terminal, what comes before the caret and its width."""
     column = problem.column - problem.source_column
     first = max(0, min(column - _WIDEST // 3, len(problem.source) - _WIDEST))
-    shown = _printable(problem.source[first : first + _WIDEST])
+    shown = _in_signs(problem.source[first : first + _WIDEST])
     lead = "…" if first or problem.source_column > 1 else ""
     caret = min(column - first, len(shown))
     marked = shown[caret : caret + max(problem.length, 1)]
@@ -112,11 +112,7 @@ def _window(problem: Problem) -> tuple[str, int, int]:
     return f"{lead}{shown}{tail}", len(lead) + _columns(shown[:caret]), max(_columns(marked), 1)
 
 
-def _escaped(text: str) -> str:
-    return text if text.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
-
-
-def _printable(text: str) -> str:
+def _in_signs(text: str) -> str:
     """Tabs shown as one arrow, control and formatting characters as one sign: no file can write to the terminal."""
     return "".join("→" if sign == "\t" else sign if sign.isprintable() else "\ufffd" for sign in text)
 

@@ -84,13 +84,13 @@ def _count_down(invocation: Invocation, planned_at_ns: int) -> None:
     said = None
     while (left_ns := planned_at_ns - invocation.clock.wall_ns()) > 0:
         if live:
-            invocation.output.message(f"\rT−{left_ns / SECOND:4.1f} s ", end="")
+            invocation.output.message(f"T−{left_ns / SECOND:4.1f} s ", end="\r")
         elif (seconds := -(-left_ns // SECOND)) != said:
             said = seconds
             invocation.output.say(f"T-{seconds} s")
         never.wait(min(0.1, left_ns / SECOND))
     if live:
-        invocation.output.message("\rT         ")
+        invocation.output.message("T         ")
 
 
 def _show(invocation: Invocation, skew: Skew, occurrences: list[Occurrence], one_by_one: list[int]) -> None:

@@ -209,7 +209,7 @@ def _print_attempt(output: Output, attempt: Attempt) -> None:
     if attempt.reason:
         output.line(f"  {attempt.reason}")
     for header in attempt.headers:
-        output.line(f"  {_printable(header)}")
+        output.line(f"  {header}")
     for text in filter(None, (attempt.output, attempt.body)):
         _print_text(output, text)
     if not attempt.body and attempt.body_size:
@@ -219,7 +219,7 @@ def _print_attempt(output: Output, attempt: Attempt) -> None:
 def _print_link(output: Output, link: LinkRun) -> None:
     output.line(f"then {link.link}: {output.mark(link.state.value)}")
     if link.error:
-        output.line(f"  {_printable(link.error)}")
+        output.line(f"  {link.error}")
     if link.output:
         _print_text(output, link.output)
 
@@ -227,12 +227,7 @@ def _print_link(output: Output, link: LinkRun) -> None:
 def _print_text(output: Output, text: bytes) -> None:
     output.line()
     for line in text.decode(errors="replace").splitlines():
-        output.line(f"  {_printable(line)}")
-
-
-def _printable(text: str) -> str:
-    """What a server sends must not command the terminal."""
-    return "".join(sign if sign.isprintable() or sign == "\t" else repr(sign)[1:-1] for sign in text)
+        output.line(f"  {line}")
 
 
 def _attempt_json(attempt: Attempt) -> dict[str, object]:
