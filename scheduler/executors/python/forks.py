@@ -66,10 +66,7 @@ class ForkServer:
                 if key.data is None:
                     if not (chunk := os.read(commands.fileno(), 1 << 16)):
                         return
-                    buffer += chunk
-                    *lines, rest = buffer.split(b"\n")
-                    buffer = bytearray(rest)
-                    for command in wire.read_commands(map(bytes, lines)):
+                    for command in wire.read_commands(_lines(buffer, chunk)):
                         self.obey(command)
                 else:
                     self._hear(*key.data)
@@ -187,11 +184,8 @@ class ForkServer:
         if descriptor == child.printed:
             child.output.write(chunk)
         else:
-            child.said += chunk
-            *lines, rest = child.said.split(b"\n")
-            child.said = bytearray(rest)
             try:
-                for line in lines:
+                for line in _lines(child.said, chunk):
                     self._take(child, json.loads(line))
                 is_ours = len(child.said) < _LONGEST_LINE
             except Exception:  # noqa: BLE001  the job has found the descriptor, and written to it
@@ -272,3 +266,13 @@ class ForkServer:
         """Kill what runs, with all that it has started."""
         for child in self._children():
             child.kill(signal.SIGKILL)
+
+
+def _lines(begun: bytearray, chunk: bytes) -> Sequence[bytes]:
+    """Add a chunk to a line that has begun; return the lines that are complete, and leave the rest in `begun`."""
+    begun += chunk
+    if b"\n" not in chunk:
+        return ()  # to look through a long line again with each chunk of it takes seconds
+    *lines, rest = bytes(begun).split(b"\n")
+    begun[:] = rest
+    return lines
