@@ -6,15 +6,17 @@ import platform
 import resource
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from scheduler import __version__
-from scheduler.errors import LedgerError, NoLedger, TminusError
+from scheduler.errors import NoLedger, TminusError
 from scheduler.executors.http import descriptors
 from scheduler.executors.http.proof import priming_works
 from scheduler.executors.http.versions import libcurl
@@ -49,7 +51,7 @@ def examine(open_ledger: Callable[[], Ledger]) -> list[Finding]:
     Args:
         open_ledger: Opens the ledger without making one.
     """
-    return [_versions(), _priming(), _realtime(), _connections(), _clock(), _zones(), _authorities(), *_ledger(open_ledger)]
+    return [_versions(), _priming(), _realtime(), _connections(), _clock(), _zones(), _authorities(), _ledger(open_ledger)]
 
 
 def _versions() -> Finding:
@@ -134,27 +136,27 @@ def _authorities() -> Finding:
     return Finding("certificates", "ok", f"certificate authorities in {file}")
 
 
-def _ledger(open_ledger: Callable[[], Ledger]) -> Iterator[Finding]:
+def _ledger(open_ledger: Callable[[], Ledger]) -> Finding:
     try:
-        ledger = open_ledger()
-    except LedgerError as error:
-        level: Literal["warn", "fail"] = "warn" if isinstance(error, NoLedger) else "fail"
-        yield Finding("ledger", level, error.message, error.hint)
-        return
+        with closing(open_ledger()) as ledger:
+            return _postgresql(ledger) if ledger.path is None else _sqlite(ledger, ledger.path)
     except TminusError as error:
-        yield Finding("ledger", "fail", error.message, error.hint)
-        return
+        return Finding("ledger", "warn" if isinstance(error, NoLedger) else "fail", error.message, error.hint)
+
+
+def _postgresql(ledger: Ledger) -> Finding:
     with ledger.read() as connection:
-        if ledger.path is None:
-            version = connection.execute(sa.text("SHOW server_version")).scalar_one()
-            yield Finding("ledger", "ok", f"{ledger.url!r}, PostgreSQL {version}")
-            return
+        version = connection.execute(sa.text("SHOW server_version")).scalar_one()
+    return Finding("ledger", "ok", f"{ledger.url!r}, PostgreSQL {version}")
+
+
+def _sqlite(ledger: Ledger, path: Path) -> Finding:
+    with ledger.read() as connection:
         version = connection.exec_driver_sql("SELECT sqlite_version()").scalar_one()
         sound = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
     if sound != "ok":
-        yield Finding("ledger", "fail", f"{ledger.path} is damaged: {sound}", "restore it from a backup")
-    elif tuple(int(part) for part in version.split(".")) < _SOUND_SQLITE:
-        yield Finding("ledger", "warn", f"SQLite {version} has the WAL-reset bug", "install the pysqlite3 wheel of the lock")
-    else:
-        mode = os.stat(ledger.path).st_mode & 0o777
-        yield Finding("ledger", "ok", f"{ledger.path}, mode {mode:04o}, sound, SQLite {version}")
+        return Finding("ledger", "fail", f"{path} is damaged: {' '.join(sound.split())}", "restore it from a backup")
+    if tuple(int(part) for part in version.split(".")) < _SOUND_SQLITE:
+        return Finding("ledger", "warn", f"SQLite {version} has the WAL-reset bug", "install the pysqlite3 wheel of the lock")
+    mode = os.stat(path).st_mode & 0o777
+    return Finding("ledger", "ok", f"{path}, mode {mode:04o}, sound, SQLite {version}")

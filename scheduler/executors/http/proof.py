@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pycurl
 
@@ -34,6 +34,8 @@ def priming_works() -> bool:
         reused = curl.getinfo(pycurl.NUM_CONNECTS) == 0
         curl.close()
         multi.close()
+        with suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)  # ends the accept
         return primed == ENDED_WELL and sent == 0 and reused
 
 

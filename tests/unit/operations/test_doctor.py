@@ -1,0 +1,16 @@
+"""What `doctor` finds."""
+
+from pathlib import Path
+
+from scheduler.ledger.engine import open_ledger
+from scheduler.operations.doctor import examine
+
+
+def test_a_ledger_that_breaks_while_it_is_examined_is_a_finding_beside_the_others(tmp_path: Path) -> None:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger.close()
+    (tmp_path / "ledger.db").rename(tmp_path / "elsewhere.db")
+    found = {one.check: one for one in examine(lambda: ledger)}
+    assert "clock" in found
+    assert found["ledger"].status == "fail"
+    assert "was removed or replaced" in found["ledger"].message
