@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from scheduler.cli.commands.past import print_skew
+from scheduler.cli.commands.past import print_skew, write_picture
 from scheduler.cli.demo import ANSWER_AFTER_S, FLASK_JOBS, HTTP_JOBS, Demo
 from scheduler.cli.invocation import Invocation
 from scheduler.cli.main import Command
@@ -55,13 +55,13 @@ def demo(invocation: Invocation, file: Path | None, serve: bool) -> int:
             for offset_ns in running.one_by_one():
                 one_by_one.append(offset_ns)
                 advance(len(one_by_one))
-    if file is not None:
-        file.write_text(svg(skew, occurrences, zone=invocation.zone, compared=one_by_one, compared_as="one after another"))
-        output.say(f"wrote {file}")
     if output.as_json:
         output.json({"batch": skew.as_json(), "one_by_one_ms": [milliseconds(offset_ns) for offset_ns in one_by_one]})
     else:
         _show(invocation, skew, occurrences, one_by_one)
+    if file is not None:
+        picture = svg(skew, occurrences, zone=invocation.zone, compared=one_by_one, compared_as="one after another")
+        write_picture(invocation, file, picture)
     return 0 if all(one.outcome is Outcome.SUCCEEDED for one in occurrences) else 1
 
 

@@ -104,8 +104,7 @@ def skew(invocation: Invocation, batch: str | None, file: Path | None) -> int:
     if file is not None:
         from scheduler.operations.picture import svg
 
-        _write(file, svg(found, occurrences, zone=invocation.zone))
-        invocation.output.say(f"wrote {file}")
+        write_picture(invocation, file, svg(found, occurrences, zone=invocation.zone))
     if invocation.output.as_json:
         invocation.output.json(found.as_json())
     else:
@@ -130,6 +129,20 @@ def print_skew(invocation: Invocation, found: Skew, occurrences: Sequence[Occurr
         output.line("  ".join(f"{name} {offset(value)}" for name, value in figures.items()) + f"  spread {spread}")
         for line in draw(found, occurrences, unicode=output.is_unicode):
             output.line(line)
+
+
+def write_picture(invocation: Invocation, file: Path, picture: str) -> None:
+    """
+    Write a picture, and say so.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    try:
+        file.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}") from None
+    invocation.output.say(f"wrote {file}")
 
 
 def _names(invocation: Invocation, words: Sequence[str], known: Mapping[str, Occurrence]) -> Sequence[str]:
@@ -249,10 +262,3 @@ def _attempt_json(attempt: Attempt) -> dict[str, object]:
 def _link_json(link: LinkRun) -> dict[str, object]:
     times = {"started_at": timestamp(link.started_at_ns), "finished_at": timestamp(link.finished_at_ns)}
     return {**link.as_json(), **times, "output": link.output.decode(errors="replace")}
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text)
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from None
