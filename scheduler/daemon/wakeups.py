@@ -67,8 +67,9 @@ class WakeUps:
         self._thread = threading.Thread(target=self._run, name="planner wake-ups", daemon=True)
 
     def start(self) -> None:
-        """Begin; returns when all jobs are known."""
-        self._thread.start()
+        """Begin; returns when all jobs are known. Waits for a thread if there is none now: without it no job would start."""
+        while not self._has_begun():
+            self._ending.wait(_PAUSE_S)
         self._started.wait()
 
     def end(self) -> None:
@@ -80,8 +81,9 @@ class WakeUps:
             self._thread.join(0.01)
 
     def wake(self) -> None:
-        """Look again what is due: the wall clock was set."""
-        self._scheduler.wakeup()
+        """Look again what is due: the wall clock was set. What has not begun yet looks by itself when it begins."""
+        if self._scheduler.running:
+            self._scheduler.wakeup()
 
     def is_well(self) -> bool:
         """Whether the thread is alive and its loop has not broken."""
@@ -91,6 +93,14 @@ class WakeUps:
     def first_ns(self) -> int | None:
         """No fire time before this one is left to be passed on; None if that is not known."""
         return self._first_ns
+
+    def _has_begun(self) -> bool:
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            log.error("there is no thread for the planner, trying again", error=str(error))
+            return False
+        return True
 
     def _run(self) -> None:
         while not self._ending.is_set():

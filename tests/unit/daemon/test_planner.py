@@ -2,6 +2,7 @@
 
 import dataclasses
 import queue
+import threading
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -16,6 +17,7 @@ from scheduler.model.definitions import DaemonSettings, Definitions
 from scheduler.model.job import Cron, Every
 from scheduler.outcome import Origin, Outcome
 from tests.support.daemon import eventually
+from tests.support.threads import no_thread
 from tests.support.values import a_due, a_job
 
 Launched = queue.SimpleQueue[tuple[int, int, Sequence[Due]]]
@@ -182,6 +184,47 @@ def test_a_loop_that_breaks_starts_again_and_is_not_well_meanwhile() -> None:
     try:
         eventually(lambda: not wake_ups.is_well(), what="it is not well")
         eventually(wake_ups.is_well, what="it is well again")
+        assert woken.get(timeout=30) == "tick"
+    finally:
+        wake_ups.end()
+
+
+def a_wake_up(woken: queue.SimpleQueue[str]) -> WakeUps:
+    """The wake-ups of one job that is due each second."""
+    start_ns = CLOCK.wall_ns()
+    return WakeUps(
+        {"tick": (Every(SECOND),)},
+        collected=lambda _: start_ns,
+        due=lambda name, _: woken.put(name),
+        pass_is_over=lambda: None,
+    )
+
+
+def test_a_clock_that_is_set_before_the_wake_ups_have_begun_ends_no_thread() -> None:
+    woken: queue.SimpleQueue[str] = queue.SimpleQueue()
+    wake_ups = a_wake_up(woken)
+    wake_ups.wake()
+    wake_ups.start()
+    try:
+        wake_ups.wake()
+        assert woken.get(timeout=30) == "tick"
+    finally:
+        wake_ups.end()
+        wake_ups.wake()
+
+
+def test_wake_ups_for_which_there_is_no_thread_begin_when_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: queue.SimpleQueue[str] = queue.SimpleQueue()
+    wake_ups, start, refusals = a_wake_up(woken), threading.Thread.start, iter([True, True])
+
+    def sometimes(thread: threading.Thread) -> None:
+        if next(refusals, False):
+            no_thread(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", sometimes)
+    wake_ups.start()
+    try:
         assert woken.get(timeout=30) == "tick"
     finally:
         wake_ups.end()
