@@ -109,18 +109,19 @@ class Agenda:
             What was due by now under a schedule that ends, and does not run.
         """
         kept = {name for name in after if self._has_schedule(name, definitions)}
-        ended = self.collected.keys() - kept
-        decided = [one for name in ended for one in self.collect(name, until_ns=now_ns, now_ns=now_ns)]
+        decided = [one for name in self.collected.keys() - kept for one in self.collect(name, until_ns=now_ns, now_ns=now_ns)]
         waiting, self.waiting = self.waiting, defaultdict(list)
         for planned_at_ns, dues in waiting.items():
             for due in dues:
                 name = due.id.job
-                if due.origin is not Origin.SCHEDULE or due.is_written or (name in ended and due.id.fire_time_ns <= now_ns):
+                if due.origin is not Origin.SCHEDULE or due.is_written:
                     self.waiting[planned_at_ns].append(due)
                 elif name in kept:
                     job = definitions.jobs[name]
                     renewed = replace(due, job=job, config_version=definitions.version, params=job.params)
                     self.waiting[planned_at_ns].append(renewed)
+                elif due.id.fire_time_ns <= now_ns:  # also by a schedule that has ended before
+                    self.waiting[planned_at_ns].append(due)
                 else:
                     self._undecided.discard([due.id])
         self.definitions = definitions

@@ -1,0 +1,27 @@
+"""The agenda: what is due is collected once, and stays undecided until its row is durable, whatever is reloaded meanwhile."""
+
+import pytest
+
+from scheduler.daemon.agenda import Agenda
+from scheduler.daemon.undecided import Undecided
+from scheduler.instants import SECOND
+from scheduler.model.job import Every
+from tests.support.scheduling import definitions_of
+from tests.support.values import a_job
+
+T = 1_800_000_000 * SECOND
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+def test_what_was_due_when_its_schedule_ended_outlives_a_further_reload(is_back: bool) -> None:
+    undecided = Undecided()
+    agenda = Agenda(definitions_of(a_job("tick", schedule=(Every(SECOND),))), {"tick": T}, undecided=undecided)
+    agenda.collect("tick", until_ns=T + 10 * SECOND, now_ns=T)
+
+    now_ns = T + 2 * SECOND
+    agenda.replan(definitions_of(), {}, now_ns=now_ns)
+    back = [a_job("tick", schedule=(Every(7 * SECOND),))] if is_back else []
+    agenda.replan(definitions_of(*back), {job.name: now_ns for job in back}, now_ns=now_ns)
+
+    assert sorted(agenda.waiting) == [T + SECOND, T + 2 * SECOND]
+    assert undecided.first() == T + SECOND
