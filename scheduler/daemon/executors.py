@@ -101,7 +101,10 @@ class Executors:
         """Use these from now on. Those in use that are not among them end once they have nothing left to do."""
         with self._lock:
             self._apps, self._folder = definitions.apps, definitions.folder
-            before, self._runners = self._runners, runners
+            before = self._runners
+            # One that has worn out since these were chosen has been replaced, and ends.
+            runners = {key: before.get(key, one) if one in self._retired else one for key, one in runners.items()}
+            self._runners = runners
             gone = [runner for key, runner in before.items() if runners.get(key) is not runner]
             self._retired = [*(runner for runner in self._retired if not runner.is_over), *gone]
         for runner in gone:
