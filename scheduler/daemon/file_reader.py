@@ -32,19 +32,19 @@ class FileReader:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._readings: dict[str, _Reading] = {}
+        self._readings: dict[tuple[str, int], _Reading] = {}  #: by path and limit
 
     def for_batch(self) -> Read:
         """Return a function that reads like `read_file`, each file once, within what one batch may wait."""
         until_ns = self._clock.monotonic_ns() + _TOGETHER_NS
-        known: dict[str, Future[FileContent]] = {}
+        known: dict[tuple[str, int], Future[FileContent]] = {}
 
         def read(path: str, *, limit: int) -> FileContent:
-            if path not in known:
-                known[path] = self._start(path, limit)
+            if (path, limit) not in known:
+                known[path, limit] = self._start(path, limit)
             wait_ns = max(until_ns - self._clock.monotonic_ns(), _EACH_NS)
             try:
-                return known[path].result(wait_ns / SECOND)
+                return known[path, limit].result(wait_ns / SECOND)
             except NotInTime:
                 raise CannotRead(HANGS) from None
 
@@ -53,7 +53,7 @@ class FileReader:
     def _start(self, path: str, limit: int) -> "Future[FileContent]":
         now_ns = self._clock.monotonic_ns()
         with self._lock:
-            reading = self._readings.get(path)
+            reading = self._readings.get((path, limit))
             if reading is not None and now_ns - reading.began_ns > _TOGETHER_NS:
                 raise CannotRead(HANGS)
             if reading is None and len(self._readings) >= _MOST:
@@ -61,7 +61,7 @@ class FileReader:
             if reading is None:
                 reading = _Reading(now_ns)
                 threading.Thread(target=self._read, args=(path, limit, reading), name="read-file", daemon=True).start()
-                self._readings[path] = reading
+                self._readings[path, limit] = reading
         return reading.content
 
     def _read(self, path: str, limit: int, reading: _Reading) -> None:
@@ -71,7 +71,7 @@ class FileReader:
         except BaseException as error:  # noqa: BLE001  whoever waits raises it
             failure = error
         with self._lock:
-            del self._readings[path]
+            del self._readings[path, limit]
         if content is not None:
             reading.content.set_result(content)
         else:

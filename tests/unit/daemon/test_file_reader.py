@@ -35,6 +35,14 @@ def test_what_is_no_regular_file_or_too_large_is_refused_with_words(tmp_path: Pa
         read(str(tmp_path / "large"), limit=1024)
 
 
+def test_a_file_that_is_too_large_for_one_job_is_read_for_another(tmp_path: Path) -> None:
+    read = FileReader(SystemClock()).for_batch()
+    (tmp_path / "large").write_bytes(b"x" * 2000)
+    with pytest.raises(CannotRead, match="too large"):
+        read(str(tmp_path / "large"), limit=1024)
+    assert len(read(str(tmp_path / "large"), limit=4096).data) == 2000
+
+
 def test_a_file_system_that_hangs_costs_its_files_alone_and_is_waited_for_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
