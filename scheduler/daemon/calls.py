@@ -196,7 +196,8 @@ class Calls:
                 if together.calls:
                     self._arm(together)
             case Unsendable(works=works):
-                self._came += [Came(owner=together.back(index).owner, failed=why) for index, why in works.items()]
+                for index in works.keys() & together.calls.keys():
+                    self._came.append(Came(owner=together.back(index).owner, failed=works[index]))
                 if together.calls:
                     self._arm(together)
             case Broken(why=why):

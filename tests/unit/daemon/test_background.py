@@ -1,20 +1,24 @@
-"""Background runs around a ledger that fails: what is not certain is put in order before anything else begins."""
+"""Background runs around a ledger that fails, and calls that cannot be sent: each costs itself alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scheduler.clock import SystemClock
 from scheduler.daemon.background import Background
-from scheduler.daemon.call import Call
+from scheduler.daemon.call import Call, Came
 from scheduler.daemon.calls import Calls
 from scheduler.daemon.executors import Executors
 from scheduler.daemon.handovers import Handovers
 from scheduler.daemon.lent_locks import LentLocks
 from scheduler.daemon.recorder import Recorder
+from scheduler.daemon.render import Renderer
 from scheduler.daemon.station import Station
 from scheduler.errors import LedgerError
+from scheduler.executors.python import wire as python_wire
 from scheduler.executors.python.wire import Answered, Ask
 from scheduler.instants import SECOND
 from scheduler.ledger import background, named_locks, runs
@@ -22,10 +26,11 @@ from scheduler.ledger.background import Run
 from scheduler.ledger.engine import Ledger, open_ledger
 from scheduler.model.background import Work
 from scheduler.model.definitions import App, Definitions
-from scheduler.model.job import RunnerKey
+from scheduler.model.job import CallTarget, RunnerKey
 from scheduler.release.gate import Gate
 from tests.support.daemon import eventually
 from tests.support.ledgers import an_instance
+from tests.support.values import a_due, a_job
 
 
 @pytest.fixture
@@ -85,6 +90,36 @@ def test_work_that_makes_no_sense_is_refused_and_the_next_is_written_down(statio
     eventually(lambda: len(answers) == 2, what="both are answered")
     assert answers[0].kind == "TypeError"
     assert runs.standing(station.ledger, answers[1].value[0])
+    station.ledger.close()
+
+
+def test_a_call_that_is_cancelled_and_cannot_be_sent_holds_up_no_other(station: Station, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("from flask import Flask\napp = Flask('shop')\ndef look():\n    return 7\n")
+    app, key = App(name="shop", app="shop:app", directory=str(tmp_path)), RunnerKey("shop")
+    runners = station.executors.fresh([app], str(tmp_path))
+    station.executors.adopt(station.definitions, runners)
+    assert station.executors.have_spoken(runners, 30)
+    due = a_due(a_job(target=CallTarget(ref="shop:look", app="shop")), fire_time_ns=station.clock.wall_ns())
+
+    def call(owner: int, **broken: Any) -> Call:
+        def work(renderer: Renderer, index: int) -> python_wire.Work:
+            return replace(renderer.handed_over(due, index, ref="shop:look"), **broken)
+
+        return Call(owner=owner, due=due, work=work, secrets=lambda _: frozenset())
+
+    calls, came = Calls(station, wake=lambda: None), dict[int, Came]()
+    calls.begin(key, [call(1, job=object()), call(2)])
+    calls.stop(1)
+
+    def all_came() -> bool:
+        came.update({one.owner: one for one in calls.came()})
+        return len(came) == 2
+
+    eventually(all_came, what="both have ended")
+    station.executors.stop()
+    assert came[1].cannot
+    assert came[2].finished
+    assert came[2].finished.body == b"7"
     station.ledger.close()
 
 
