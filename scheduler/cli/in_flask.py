@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from scheduler.cli.main import INTERRUPTED, Commands, common_options
-from scheduler.cli.streams import open_standard_streams
+from scheduler.cli.streams import close_output, open_standard_streams
 from scheduler.clock import SystemClock
 
 
@@ -18,11 +18,15 @@ class _Group(Commands):
         return super().make_context(*arguments, **more, obj=SystemClock().wall_ns())
 
     def invoke(self, context: click.Context) -> Any:
+        status = 0
         try:
-            return super().invoke(context)
+            super().invoke(context)
+        except click.exceptions.Exit as done:
+            status = done.exit_code
         except (click.Abort, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
-            context.exit(INTERRUPTED)
+            status = INTERRUPTED
+        context.exit(close_output(status))
 
 
 scheduler = _Group(

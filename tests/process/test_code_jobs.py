@@ -306,9 +306,23 @@ def test_what_the_ledger_knows_of_the_code_does_not_keep_a_file_from_starting(tm
     ],
 )
 def test_flask_has_the_same_commands(tmp_path: Path, arguments: list[str], status: int, said: str) -> None:
-    command = [str(Path(sys.executable).with_name("flask")), "--app", "shop", "scheduler", *arguments]
-    environment = os.environ | {"TMINUS_CONFIG": "jobs.yaml", "TMINUS_LEDGER": f"sqlite:///{tmp_path}/ledger/ledger.db"}
-    done = subprocess.run(command, cwd=a_shop(tmp_path), env=environment, capture_output=True, text=True, check=False)
+    done = flask_scheduler(tmp_path, *arguments, stdout=subprocess.PIPE)
     assert done.returncode == status, done.stderr
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["jobs"], ["next", "--help"]])
+def test_flask_tells_of_a_full_disk_as_the_commands_do(tmp_path: Path, arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = flask_scheduler(tmp_path, *arguments, stdout=full.fileno())
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "error: cannot write what was found: No space left on device" in done.stderr
+
+
+def flask_scheduler(folder: Path, *arguments: str, stdout: int) -> "subprocess.CompletedProcess[str]":
+    command = [str(Path(sys.executable).with_name("flask")), "--app", "shop", "scheduler", *arguments]
+    environment = os.environ | {"TMINUS_CONFIG": "jobs.yaml", "TMINUS_LEDGER": f"sqlite:///{folder}/ledger/ledger.db"}
+    return subprocess.run(
+        command, cwd=a_shop(folder), env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
