@@ -229,3 +229,22 @@ def _open_together(urls: list[str]) -> None:
             assert {opener.hears() for opener in openers} <= {"opened", "opened, and found it locked"}
         with opened(url) as ledger:
             assert schema_of(ledger) == SCHEMA
+
+
+def test_a_migration_in_postgresql_may_take_longer_than_other_statements() -> None:
+    slow = """
+        CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1.2); RETURN NEW; END';
+        CREATE TRIGGER slowly BEFORE UPDATE ON schedules FOR EACH STATEMENT EXECUTE FUNCTION slowly()
+    """
+    with a_schema_of_its_own() as url:
+        make_older(url, "0005")
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(slow)
+        engine.dispose()
+        impatient = sa.make_url(url)
+        options = f"{impatient.query['options']} -c statement_timeout=1s"
+        with opened(full_url(impatient.set(query={"options": options}))) as ledger:
+            assert schema_of(ledger) == SCHEMA
+            with ledger.read() as connection:
+                assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "1s"
