@@ -1,4 +1,4 @@
-"""Until when the first byte of each answer must have come."""
+"""`timeout.first_byte`: when the first byte of each answer has to be there."""
 
 import heapq
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from scheduler.instants import MS
 
 
 class FirstBytes:
-    """Belongs to the thread of its lane."""
+    """The limits of one lane; belongs to its thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -20,12 +20,16 @@ class FirstBytes:
         if limit_ms := transfer.request.first_byte_ms:
             heapq.heappush(self._due, (self._clock.monotonic_ns() + limit_ms * MS, transfer.request.index, transfer))
 
-    def overdue(self) -> Iterator[tuple[Transfer, int]]:
-        """The transfers whose time is over, answered or not, each with how long it has lasted."""
-        now = self._clock.monotonic_ns()
-        while self._due and self._due[0][0] <= now:
+    def overdue(self, now_ns: int) -> Iterator[tuple[Transfer, int]]:
+        """
+        The transfers whose time is over, answered or not, each with how long it has lasted.
+
+        Args:
+            now_ns: A moment, monotonic clock, after which all that had come was read: the process may have been stopped before.
+        """
+        while self._due and self._due[0][0] <= now_ns:
             due, _, transfer = heapq.heappop(self._due)
-            yield transfer, now - due + transfer.request.first_byte_ms * MS
+            yield transfer, now_ns - due + transfer.request.first_byte_ms * MS
 
     def wait_ns(self, most_ns: int) -> int:
         """How long nothing is overdue, at most that long."""

@@ -76,9 +76,6 @@ class Lane(Party):
         self._out_ns = 0
         self._latest_ns = min(request.latest_ns for request in requests)
 
-    def __repr__(self) -> str:
-        return f"<Lane {self.name} [{self.armed} of {len(self.requests)} armed, {len(self._open)} open]>"
-
     @property
     def connections(self) -> int:
         """How many connections it has, or may open at once from now on."""
@@ -154,7 +151,6 @@ class Lane(Party):
                     with self._guard(bundle, transfer):
                         transfer.note_departure(bundle.began_ns, ended_ns)
                         self._first_bytes.expect(transfer)
-        self._start_waiting(self._bundles[0])
         # First hear all answers, which says when each request left, then look at them.
         for bundle in self._bundles:
             self._loop.resume(bundle.multi)
@@ -163,13 +159,15 @@ class Lane(Party):
         for bundle, transfer in list(self._open.values()):
             with self._guard(bundle, transfer):
                 transfer.part_after()
+        self._start_waiting(self._bundles[0])  # nothing may be open: all that was has ended, broken or been withdrawn
         while self._open:
             self._bury([bundle for bundle in self._bundles if not bundle.open])
             for bundle in self._bundles:
                 self._take_in(bundle.close_idle())
-            self._end_overdue()
+            now_ns = self._around.clock.monotonic_ns()
             turn = list(self._loop.turn(0 if self._results.waiting else self._first_bytes.wait_ns(_LONGEST_TURN_NS)))
             self._take_in(turn)
+            self._end_overdue(now_ns)
             if not turn or self._results.waiting >= _ENOUGH:
                 self._results.flush()
         self._bury_all()
@@ -264,8 +262,8 @@ class Lane(Party):
                 self._close(transfer)
             self._start_waiting(bundle)
 
-    def _end_overdue(self) -> None:
-        for transfer, lasted_ns in self._first_bytes.overdue():
+    def _end_overdue(self, now_ns: int) -> None:
+        for transfer, lasted_ns in self._first_bytes.overdue(now_ns):
             if transfer.curl in self._open:
                 bundle, _ = self._open[transfer.curl]
                 with self._guard(bundle, transfer):

@@ -15,6 +15,7 @@ from scheduler.instants import MS, SECOND
 from scheduler.outcome import Cause
 from tests.support.executor import PATIENCE_S, a_request
 from tests.support.faults import fault_in, recording
+from tests.support.lanes import Lanes
 from tests.support.target import TargetServer
 
 #: The lanes' own process does not turn warnings into errors; PycURL has no other call for it.
@@ -264,3 +265,13 @@ def test_a_request_that_cannot_be_made_says_by_what_it_broke_and_nothing_of_what
         shard = run("armed", target)
     assert shard.finished[7].detail == "an error in tminus ended this request: InjectedFault"
     assert [error.index for error in shard.errors] == [7]
+
+
+def test_those_that_wait_start_though_all_that_hold_a_connection_break(target: TargetServer) -> None:
+    lanes = Lanes()
+    lanes.arm(1, f"{target.url}/delay/500?", 6, max_connections=2)
+    lanes.until(1, Armed)
+    with fault_in("scheduler.executors.http.transfer:Transfer.part_after", lambda arguments: index_of(arguments[0]) in (0, 1)):
+        lanes.executor.obey(wire.Release(shard=1, withdrawn=[]))
+        found = lanes.until(1, Ended)
+    assert {index: one.status for index, one in found.items()} == {0: 0, 1: 0, 2: 200, 3: 200, 4: 200, 5: 200}

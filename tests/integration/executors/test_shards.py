@@ -143,3 +143,17 @@ def test_answers_that_come_together_are_reported_together(executor: ExecutorProc
         shard.finished += report.finished
         reports += 1
     assert reports <= 20
+
+
+def test_an_answer_that_comes_in_time_while_the_executor_is_stopped_is_not_called_late(
+    executor: ExecutorProcess, target: TargetServer
+) -> None:
+    shard = executor.arm([a_request(f"{target.url}/delay/500", first_byte_ms=1_000)])
+    executor.wait_armed(shard)
+    executor.release(shard)
+    target.wait_for(1)
+    os.kill(executor.pid, signal.SIGSTOP)
+    with urllib.request.urlopen(f"{target.url}/delay/1500", timeout=PATIENCE_S) as last:  # noqa: S310  loopback
+        assert last.status == 200
+    os.kill(executor.pid, signal.SIGCONT)
+    assert (executor.collect(shard)[0].status, shard[0].cause) == (200, None)
