@@ -173,6 +173,8 @@ class Executor:
         if command.t_ns > self._clock.wall_ns():  # what is not on time anyway need not hold up others that get ready
             self.gate.shut_around(number, command.t_ns)
         shard.without_thread = shard.run.start()
+        if len(shard.without_thread) == len(jobs):  # a job may have left threads behind that take all there are
+            self._wear_out()
 
     def _note_progress(self, shard: int, index: int, part: float, text: str) -> None:
         # Not a report each: a job that says it in every turn of a loop would bury all other reports.

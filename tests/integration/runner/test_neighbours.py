@@ -133,13 +133,15 @@ def limited(thread):
 threading.Thread.start = limited
 """
     with runner(tmp_path, code) as process:
-        for others in (0, 3):
+        for others in (3, 0):
+            assert not process.is_spent
             none = replace(a_call("shop:well", 0), occurrence="no_thread@2026-11-20T11:30:00Z")
             done = process.run(none, *(a_call("shop:well", n, index=n) for n in range(1, 1 + others)))
             assert (done[0].cause, done[0].detail, done[0].started_ns) == ("resource", "no thread could be started for it", 0)
             assert [done[n].body for n in range(1, 1 + others)] == [str(n).encode() for n in range(1, 1 + others)]
             assert process.ended
             assert process.ended.released
+        assert process.is_spent, "in a runner that has no thread for any job, none may ever run again"
 
 
 def test_the_board_names_an_import_that_outlasts_the_time_to_arm_until_it_has_ended(tmp_path: Path) -> None:
