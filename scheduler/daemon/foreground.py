@@ -71,6 +71,7 @@ class Foreground:
         for number in _STOPS:
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGHUP, lambda _number, _frame: self._reload())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {*_STOPS, signal.SIGHUP})  # whoever has started this may have blocked them
         ended = aside(serve, name="daemon")
         while not is_done(ended, _WAIT_S):
             if self._asked_ns is None:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 
 _KILLS = """
 import sys, threading
@@ -39,4 +40,25 @@ def test_a_further_signal_while_all_are_killed_does_not_keep_the_daemon_from_end
             process.stdin.flush()
             assert process.wait(30) == -signal.SIGTERM
         finally:
+            process.kill()
+
+
+def test_a_signal_that_was_blocked_when_the_daemon_was_started_is_heard() -> None:
+    command = [sys.executable, "-c", _KILLS]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    deaf = threading.Timer(60, process.kill)
+    deaf.start()
+    with process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline().strip() == "ready"
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.readline().strip() == "stopping"
+        finally:
+            deaf.cancel()
+            deaf.join()
             process.kill()
