@@ -71,7 +71,7 @@ def recover(
         goes_on: Called now and then: it takes long, and it does not hang.
     """
     again = _call_again(ledger, now_ns=now_ns)
-    unfinished = [one for one in history.unfinished(ledger, unreadable=unreadable) if one.origin is not Origin.BACKGROUND]
+    unfinished = history.unfinished(ledger, background=False, unreadable=unreadable)
     unknown = _lost(ledger, definitions, [one for one in unfinished if one.state is State.RUNNING], now_ns=now_ns)
     left, claimed = _Left(), defaultdict[str, list[Due]](list)
     for occurrence in unfinished:

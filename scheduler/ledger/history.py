@@ -97,10 +97,25 @@ def of_ids(ledger: Ledger, ids: Sequence[OccurrenceId], *, unreadable: Unreadabl
     return [one for is_one in are(ids) for one in _read(ledger, _occurrences().where(is_one), unreadable)]
 
 
-def unfinished(ledger: Ledger, *, unreadable: Unreadable | None = None) -> list[Occurrence]:
-    """Return all occurrences without an outcome, the oldest first."""
+def unfinished(
+    ledger: Ledger, *, queued: bool = True, background: bool = True, unreadable: Unreadable | None = None
+) -> list[Occurrence]:
+    """
+    Return the occurrences without an outcome, the oldest first.
+
+    Args:
+        ledger: The open ledger.
+        queued: Whether with those that are queued, of which there may be very many.
+        background: Whether with background runs, of which there may be very many.
+        unreadable: See `rows.Unreadable`.
+    """
+    wanted: list[sa.ColumnElement[bool]] = [OPEN]
+    if not queued:
+        wanted.append(occurrences.c.state != State.QUEUED.value)
+    if not background:
+        wanted.append(occurrences.c.origin != Origin.BACKGROUND.value)
     # Sorted by the bare id, SQLite would walk through the whole table, and not through the index of these rows.
-    return _read(ledger, _occurrences().where(OPEN).order_by(occurrences.c.id + 0), unreadable)
+    return _read(ledger, _occurrences().where(*wanted).order_by(occurrences.c.id + 0), unreadable)
 
 
 def last_of_each(ledger: Ledger, jobs: Sequence[str], *, unreadable: Unreadable | None = None) -> dict[str, Occurrence]:

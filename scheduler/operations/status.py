@@ -95,7 +95,7 @@ def status(
     daemon = alive or instances.latest(ledger, kind="daemon")
     definitions = load() if alive else None
     recent = history.count_outcomes(ledger, since_ns=now_ns - _DAY_NS)
-    unfinished = history.unfinished(ledger, unreadable=unreadable)
+    unfinished = history.unfinished(ledger, queued=False, unreadable=unreadable)
     overdue = _overdue(unfinished, definitions, now_ns) if alive else []
     return Status(
         daemon=daemon,
@@ -135,9 +135,9 @@ def _overdue(unfinished: Iterable[Occurrence], definitions: Definitions | None, 
 
 
 def _ends_ns(one: Occurrence, definitions: Definitions | None) -> int:
-    """When an occurrence has ended at the latest; a queued one, and one without time-out, may wait forever."""
+    """Return when an occurrence has ended at the latest; one without time-out may run forever."""
     job = definitions.jobs.get(one.id.job) if definitions else None
-    if one.state is State.QUEUED or (job and not job.timeouts.total_ns):
+    if job and not job.timeouts.total_ns:
         return LATEST_NS
     allowed_ns = job.misfire_grace_ns + job.timeouts.total_ns + job.timeouts.kill_after_ns if job else _DAY_NS
     return one.planned_at_ns + allowed_ns + _SLACK_NS

@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from scheduler.instants import MS, SECOND
-from scheduler.ledger import chains, history, outcomes, upkeep
+from scheduler.ledger import chains, claims, history, outcomes, runs, upkeep
 from scheduler.ledger.engine import Ledger, open_ledger
+from scheduler.model.background import Work
 from scheduler.model.occurrence import Occurrence, OccurrenceId
 from scheduler.outcome import Origin, Outcome, State
 from tests.support.ledgers import T, claim, dues_of, let_go, run_batch
@@ -134,7 +135,19 @@ def test_running_is_what_was_let_go_and_has_not_ended(ledger: Ledger) -> None:
     assert {one.id.job: one.state for one in history.unfinished(ledger)} == {"claimed": State.CLAIMED, "running": State.RUNNING}
 
 
-def test_what_is_unfinished_is_found_by_its_index(tmp_path: Path) -> None:
+def test_what_is_queued_and_what_runs_in_the_background_may_be_left_out_of_what_is_unfinished(ledger: Ledger) -> None:
+    claim(ledger, dues_of("claimed", fire_time_ns=T + MS))
+    let_go(ledger, "running")
+    with ledger.write() as connection:
+        claims.queue(connection, dues_of("queued"))
+    runs.submit(ledger, Work(app="shop", ref="shop:look"), now_ns=T)
+    assert names(history.unfinished(ledger)) == ["claimed", "running", "queued", "shop.look"]
+    assert names(history.unfinished(ledger, queued=False)) == ["claimed", "running"]
+    assert names(history.unfinished(ledger, background=False)) == ["claimed", "running", "queued"]
+
+
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_what_is_unfinished_is_found_by_its_index(tmp_path: Path, all_of_them: bool) -> None:
     ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")  # PostgreSQL plans by the number of rows
     statements: list[tuple[str, Any]] = []
 
@@ -144,7 +157,7 @@ def test_what_is_unfinished_is_found_by_its_index(tmp_path: Path) -> None:
     with ledger.read() as connection:
         engine = connection.engine
     sa.event.listen(engine, "before_cursor_execute", remember)
-    history.unfinished(ledger)
+    history.unfinished(ledger, queued=all_of_them, background=all_of_them)
     sa.event.remove(engine, "before_cursor_execute", remember)
     statement, parameters = next(one for one in statements if "occurrences" in one[0])  # not BEGIN
     with ledger.read() as connection:
