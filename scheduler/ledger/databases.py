@@ -39,6 +39,10 @@ def parse_url(url: str) -> URL:
         raise UsageError(f"a ledger cannot lie in {backend}", hint="sqlite or postgresql+psycopg")
     if driver not in ("", _DRIVERS[backend]):
         raise UsageError(f"a ledger in {backend} is not reached by {driver}", hint=_SUCH_AS)
+    if "@" in (parsed.host or ""):  # the rest of the password, which would be shown as the host
+        raise UsageError(
+            "the ledger's URL has more than one @ before its host", hint="in a password, write @ as %40 and % as %25"
+        )
     if backend == "sqlite":
         _check_sqlite(parsed)
     elif {"password", "sslpassword"} & parsed.query.keys():

@@ -48,6 +48,7 @@ def test_a_url_is_shown_as_written_but_for_its_password(url: str, shown: str) ->
         ("sqlite:///file:ledger.db?uri=true", "a ledger in SQLite is named by its path alone"),
         ("sqlite:////srv/ledger.db?timeout=5", "a ledger in SQLite is named by its path alone"),
         ("sqlite:////srv/led\0ger.db", "a ledger in SQLite is named by its path alone"),
+        ("postgresql://me:top@geheim@host/name", "the ledger's URL has more than one @ before its host"),
         ("postgresql://host/name?password=geheim", "the ledger's URL has a password among its options, where it would be shown"),
         (
             "postgresql://host/name?sslpassword=geheim",
