@@ -115,6 +115,11 @@ class RunnerProcess:
         assert isinstance(ask, Ask)
         return ask
 
+    def wait_until_spent(self) -> None:
+        """The next report: it leaves what comes to a fresh one."""
+        assert isinstance(next(self._reports), Spent)
+        self.is_spent = True
+
     def results(self) -> dict[int, Finished]:
         """What the shard reports until it has ended, or its runner has."""
         found: dict[int, Finished] = {}

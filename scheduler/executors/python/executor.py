@@ -53,8 +53,8 @@ class Executor:
     Args:
         app: None for functions that need none.
         report: Takes reports, from any thread.
-        spent: Called once, when nothing is left but threads that do not stop though they were told to: this process
-            is to be replaced.
+        spent: Called when nothing is left but threads that do not stop though they were told to: this process is to end after
+            what is reported already. It may be called more than once.
     """
 
     def __init__(

@@ -37,12 +37,12 @@ def serve(board: Board, app_name: str | None = None) -> None:
     keep_from_forks((commands.fileno(), reports_to.fileno()), board)
     output.capture()
     name = os.environ["TMINUS_APP"]  # before the application is imported, which may do with its environment what it likes
-    reports: queue.SimpleQueue[wire.Report] = queue.SimpleQueue()
+    reports: queue.SimpleQueue[wire.Report | None] = queue.SimpleQueue()
     asking = pipe.current = pipe.Pipe()
     app = imported(app_name, reports_to)
     asking.open(reports.put)
     clock = SystemClock()
-    executor = Executor(app, board=board, clock=clock, report=reports.put, spent=lambda: os._exit(0))
+    executor = Executor(app, board=board, clock=clock, report=reports.put, spent=lambda: reports.put(None))
     threading.Thread(target=_write, args=(reports, reports_to, executor, clock), name="reports", daemon=True).start()
     sys.setswitchinterval(_SWITCH_S)
     gc.collect()
@@ -111,13 +111,15 @@ def imported(app_name: str | None, reports_to: BinaryIO) -> "Flask | None":
         os._exit(1)
 
 
-def _write(reports: "queue.SimpleQueue[wire.Report]", to: BinaryIO, executor: Executor, clock: Clock) -> None:
+def _write(reports: "queue.SimpleQueue[wire.Report | None]", to: BinaryIO, executor: Executor, clock: Clock) -> None:
+    """Write the reports; end the process at a None."""
     deadline_ns = 0
     try:
         while True:
             # One deadline for all that have piled up: behind them waits what the daemon takes for a sign of life.
             deadline_ns = 0 if reports.empty() else deadline_ns
-            report = reports.get()
+            if (report := reports.get()) is None:
+                os._exit(0)
             deadline_ns = deadline_ns or clock.wall_ns() + SECOND
             if isinstance(report, wire.Results):
                 # First all in, then report: JSON takes the GIL from those that are about to enter.

@@ -1,11 +1,14 @@
 """Jobs in threads whose contexts, errors or results are odd: each costs itself, and its neighbours start on time."""
 
+import os
+import subprocess
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from scheduler.executors.python.wire import Release
 from scheduler.instants import SECOND
-from tests.support.runner import a_call, a_view, runner
+from tests.support.runner import a_call, a_view, runner, stopped
 
 _SHOP = """
 import os, threading
@@ -214,3 +217,26 @@ def stays():
         for _ in range(2):
             done = process.run(a_call("shop:stays", total_ns=SECOND // 10), a_call("shop:well", 1, index=1))
             assert (done[0].cause, done[1].body) == ("timeout", b"1")
+
+
+def test_a_runner_with_a_thread_that_does_not_stop_writes_its_last_report_before_it_ends(tmp_path: Path) -> None:
+    code = f"""{_SHOP}
+def stays():
+    there.wait()
+def says_much(when):
+    with open(when) as told:
+        told.read()
+    return "x" * (1 << 17)
+"""
+    os.mkfifo(tmp_path / "when")
+    with runner(tmp_path, code) as process:
+        assert process.run(a_call("shop:stays", total_ns=SECOND // 10))[0].cause == "timeout"
+        number = process.arm([a_call("shop:says_much", str(tmp_path / "when"))])
+        process.wait_until_armed()
+        process.send(Release(shard=number, withdrawn=[]))
+        process.wait_until_spent()
+        (tmp_path / "when").write_text("now")
+        with suppress(subprocess.TimeoutExpired):
+            process.process.wait(1)  # it does not, as long as its report does not fit into the pipe
+        assert len(process.results()[0].body) == 1 << 16
+        assert stopped(process.process) == 0
