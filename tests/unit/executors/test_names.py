@@ -54,10 +54,18 @@ class NameServer:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.answers = threading.Event()
+        self._changed = threading.Condition()
         self._real = socket.getaddrinfo
 
+    def wait_for(self, number: int) -> None:
+        """Wait until so many names were asked for."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.asked) >= number, timeout=60)
+
     def __call__(self, host: str, *_rest: object, **_more: object) -> object:
-        self.asked.append(host)
+        with self._changed:
+            self.asked.append(host)
+            self._changed.notify_all()
         if host.startswith("hangs"):
             self.answers.wait(60)
         return self._real("localhost", 80)
@@ -72,8 +80,11 @@ def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
 
 
 @pytest.fixture
-def resolver(clock: FakeClock) -> Resolver:
-    return Resolver(clock)
+def resolver(clock: FakeClock, name_server: NameServer) -> Iterator[Resolver]:
+    made = Resolver(clock)
+    yield made
+    name_server.answers.set()
+    _settled(made, clock, [question.future for question in list(made._open.values())])  # its threads must not ask the next server
 
 
 def _settled(resolver: Resolver, clock: FakeClock, futures: Iterable["Future[list[str]]"]) -> None:
@@ -117,11 +128,11 @@ def test_names_that_hang_hold_no_other_up_even_if_they_are_more_than_the_threads
 
 def test_what_nobody_waits_for_any_more_is_never_asked(resolver: Resolver, name_server: NameServer, clock: FakeClock) -> None:
     hanging = [resolver.look_up(f"hangs-{index}", until_ns=LONG_NS) for index in range(THREADS)]
+    name_server.wait_for(THREADS)
     dropped = [resolver.look_up(f"late-{index}", until_ns=2 * SECOND) for index in range(20)]
     kept = [resolver.look_up("late-7", until_ns=LONG_NS)]
     clock.pass_by(3 * SECOND)
-    resolver.go_on()
-    assert kept[0].result(20)
+    _settled(resolver, clock, kept)
     assert [isinstance(future.exception(20), OSError) for future in dropped] == [index != 7 for index in range(20)]
     assert not any(future.done() for future in hanging)
     assert [host for host in name_server.asked if host.startswith("late")] == ["late-7"]
