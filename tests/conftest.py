@@ -2,6 +2,7 @@
 
 import compileall
 import os
+import signal
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -15,7 +16,12 @@ from tests.support.target import TargetServer
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile our modules once, not in each process that a test starts. What tests write is not kept compiled: it changes quickly."""
+    """
+    Compile our modules once, not in each process that a test starts. What tests write is not kept compiled: it changes quickly.
+
+    A shell starts a background command with SIGINT ignored, and each process that a test starts would inherit that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(Path(__file__).parent.parent / "scheduler", quiet=1)
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
