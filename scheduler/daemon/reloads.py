@@ -27,6 +27,8 @@ _LOOK_S = 0.1
 _CODE_NS = 5 * SECOND
 #: A runner that replaces one that works is waited for; an application that is not imported by then never will be.
 _IMPORT_NS = 60 * SECOND
+#: A reload that the ledger did not take is made again after this.
+_AGAIN_NS = 10 * SECOND
 _LONGEST_REASON = 500
 
 
@@ -51,6 +53,7 @@ class Reloads:
         self._executors = service.station.executors
         self._is_broken = False
         self._rejected: Sequence[CodeJob] | None = None  #: said by runners, and not valid
+        self._again_ns: int | None = None  #: when the last reload is made again; monotonic clock
 
     def reload(self, *, is_asked_for: bool) -> None:
         """
@@ -63,17 +66,24 @@ class Reloads:
             Stopping: the process is to stop.
         """
         systemd.reloading(self._clock.monotonic_ns())
-        self._guarded(lambda: self._reload(is_asked_for=is_asked_for))
+        self._again_ns = None
+        if not self._guarded(lambda: self._reload(is_asked_for=is_asked_for)):
+            self._again_ns = self._clock.monotonic_ns() + _AGAIN_NS
         systemd.notify("READY=1", f"STATUS={self._service.status()}")
 
     def hear(self) -> None:
         """
         Take what the runners have said since of the jobs in their applications' code, if that is something new.
 
+        If the ledger did not take the last reload, make that again.
+
         Raises:
             Stopping: the process is to stop.
         """
-        self._guarded(self._hear)
+        if self._again_ns is None:
+            self._guarded(self._hear)
+        elif self._clock.monotonic_ns() >= self._again_ns:
+            self.reload(is_asked_for=True)  # a part of it may be in force
 
     def await_code(self, runners: Runners) -> None:
         """
@@ -91,19 +101,26 @@ class Reloads:
             if self._is_stopping():
                 raise Stopping
 
-    def _guarded(self, change: Callable[[], None]) -> None:
-        """Whatever comes of a change, what is in force stays in force unless all of the new is."""
+    def _guarded(self, change: Callable[[], None]) -> bool:
+        """
+        Make a change; whatever comes of it, what is in force stays in force unless all of the new is.
+
+        Returns:
+            Whether the ledger works.
+        """
         try:
             change()
         except Stopping:
             raise
         except LedgerError as error:
-            log.error("the ledger does not work, the old jobs file stays in force", error=error.message)
+            log.error("the ledger does not work, the old jobs file stays in force, trying again", error=error.message)
+            return False
         except Exception as error:
             self._reject(
                 f"the reload failed, the old configuration is in force: {type(error).__name__}: {error}"[:_LONGEST_REASON]
             )
             log.exception("the reload failed, the old jobs file stays in force")
+        return True
 
     def _reload(self, *, is_asked_for: bool) -> None:
         """Take the jobs file and the applications' code as they are now; a bad one keeps the old ones running, and says why."""

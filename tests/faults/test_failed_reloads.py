@@ -21,6 +21,26 @@ if "daemon" in sys.orig_argv:
         return read(self, *args)
     load.JobsFile.load = breaks
 """
+_LEDGER_BREAKS = """
+import os, sys
+if "daemon" in sys.orig_argv:
+    from scheduler.errors import LedgerError
+    from scheduler.ledger import schedules
+    adopt = schedules.adopt
+    def breaks(*args, **given):
+        if os.path.exists({path!r}):
+            os.remove({path!r})
+            raise LedgerError("it is locked")
+        return adopt(*args, **given)
+    schedules.adopt = breaks
+"""
+
+
+def _patched(folder: Path, code: str) -> dict[str, str]:
+    """The environment of a daemon that runs this code first."""
+    (folder / "patch").mkdir()
+    (folder / "patch" / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": os.pathsep.join([os.getcwd(), str(folder / "patch")])}
 
 
 def _jobs(*names: str) -> str:
@@ -50,10 +70,7 @@ def _fails(running: DaemonProcess, problem: str) -> None:
 def test_a_reload_that_fails_keeps_the_old_configuration_and_runners(tmp_path: Path) -> None:
     shop, bug = tmp_path / "shop.py", tmp_path / "bug"
     shop.write_text(_SHOP)
-    (tmp_path / "patch").mkdir()
-    (tmp_path / "patch" / "sitecustomize.py").write_text(_BREAKS.format(path=str(bug)))
-    path = os.pathsep.join([os.getcwd(), str(tmp_path / "patch")])
-    with daemon(tmp_path, _jobs("first"), env={"PYTHONPATH": path}) as running:
+    with daemon(tmp_path, _jobs("first"), env=_patched(tmp_path, _BREAKS.format(path=str(bug)))) as running:
         assert running.process
         before = _runner(running)
         running.write(_jobs("first", "second"))
@@ -80,4 +97,17 @@ def test_a_reload_that_fails_keeps_the_old_configuration_and_runners(tmp_path: P
 
         running.reload(_jobs("first", "second"))
         assert _runner(running) != before
+        assert running.stop() == 0
+
+
+def test_a_reload_that_the_ledger_did_not_take_is_made_again_once_it_does(tmp_path: Path) -> None:
+    bug = tmp_path / "bug"
+    (tmp_path / "shop.py").write_text(_SHOP)
+    with daemon(tmp_path, _jobs("first"), env=_patched(tmp_path, _LEDGER_BREAKS.format(path=str(bug)))) as running:
+        bug.touch()
+        running.write(_jobs("first", "second"))
+        running.signal(signal.SIGHUP)
+        running.wait_until_said("reloaded")
+        assert not bug.exists()
+        assert running.tminus("run-now", "second").returncode == 0
         assert running.stop() == 0
