@@ -181,10 +181,10 @@ class Daemon:
         self._service = service
         reloads = Reloads(service, self._file, is_stopping=lambda: self._stopping, reloaded=partial(self._watch_files, service))
         fresh = service.station.executors.fresh(self._file.apps.values(), self._file.folder)
+        self._watch_files(service)  # the start may take long, and the file may change meanwhile
         service.start(fresh)
         pulse = Pulse(service, lock, lost=lambda: self._wakes.put(_Wake.LOST))
         pulse.start()
-        self._watch_files(service)
         with contextlib.suppress(Stopping):
             reloads.await_code(fresh)
             reloads.hear()

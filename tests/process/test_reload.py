@@ -1,5 +1,6 @@
 """The jobs file is read again: on SIGHUP, or when it changes; all of it or nothing, and no batch is lost or doubled."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -172,3 +173,27 @@ def test_a_change_of_an_included_file_takes_effect(tmp_path: Path, target: Targe
         included.write_text(f"jobs:\n{job('more', f'{target.url}/ok', 'every: 1s')}")
         running.wait_for(job="more", outcome="succeeded")
         running.assert_all_is_well(target, every_s=1)
+
+
+_LATER = """
+import os, sys
+if "daemon" in sys.orig_argv:
+    from scheduler.daemon.service import Service
+    start = Service.start
+    def changes(self, fresh):
+        start(self, fresh)
+        os.rename({new!r}, {old!r})
+    Service.start = changes
+"""
+
+
+def test_a_change_during_the_start_is_noticed(tmp_path: Path) -> None:
+    watched = "lead: 2s, reload: watch"
+    (tmp_path / "new").write_text(jobs_file(job("other", "http://127.0.0.1:1/", "manual"), daemon=watched))
+    (tmp_path / "sitecustomize.py").write_text(_LATER.format(new=str(tmp_path / "new"), old=str(tmp_path / "jobs.yaml")))
+    path = os.pathsep.join([os.getcwd(), str(tmp_path)])
+    with daemon(
+        tmp_path, jobs_file(job("idle", "http://127.0.0.1:1/", "manual"), daemon=watched), env={"PYTHONPATH": path}
+    ) as running:
+        running.wait_until_said("reloaded")
+        assert [one["job"] for one in running.json("jobs")] == ["other"]
