@@ -8,6 +8,9 @@ from scheduler.jobsfile.document import Document, Excerpt, Spot
 from scheduler.jobsfile.reader import Path
 from scheduler.model.code import CodeJob
 
+#: What `as_said` makes of a job.
+_PARTS = {"name": str, "app": str, "file": str, "line": int, "keys": dict}
+
 
 class CodeDocument(Document):
     """
@@ -35,14 +38,25 @@ class CodeDocument(Document):
 
 def code_in(text: str) -> tuple[CodeJob, ...]:
     """
-    What the code defined in an earlier version.
+    Return the jobs that code defined in an earlier version. Those that make no sense are left out: anybody may write a row.
 
     Args:
-        text: `Definitions.text` of that version.
+        text: `Definitions.text` of that version, from the ledger.
     """
-    return tuple(CodeJob(**said, is_said=False) for said in json.loads(text).get("code", ()))
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return ()
+    jobs = said.get("code") if isinstance(said, dict) else None
+    return tuple(CodeJob(**job, is_said=False) for job in jobs if _is_job(job)) if isinstance(jobs, list) else ()
 
 
 def as_said(job: CodeJob) -> dict[str, Any]:
-    """For `Definitions.text`."""
+    """Convert a job for `Definitions.text`."""
     return {name: value for name, value in asdict(job).items() if name not in ("error", "is_said")}
+
+
+def _is_job(said: Any) -> bool:
+    return (
+        isinstance(said, dict) and said.keys() == _PARTS.keys() and all(isinstance(said[name], _PARTS[name]) for name in _PARTS)
+    )

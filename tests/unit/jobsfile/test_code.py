@@ -1,8 +1,11 @@
 """Jobs that code defines, beside those of the file: one language, one version, each with its place."""
 
+import json
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from scheduler.jobsfile.code import code_in
 from scheduler.jobsfile.load import JobsFile, Loaded
@@ -126,3 +129,18 @@ def test_what_an_application_says_takes_the_place_of_what_it_said_before() -> No
     known = [code_job("old"), code_job("kept", app="crm")]
     assert [job.name for job in updated(known, {"shop": [code_job("b"), code_job("a")]})] == ["kept", "b", "a"]
     assert [job.name for job in updated(known, {"shop": []})] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no JSON", "[]", "5", "[" * 100_000, '{"code": 5}', '{"code": {"a": 1}}', '{"code": [5, [], {}, {"name": "pay"}]}'],
+    ids=["empty", "text", "list", "number", "deep", "code is a number", "code is a map", "jobs without their parts"],
+)
+def test_a_version_in_the_ledger_that_makes_no_sense_defines_no_jobs(text: str) -> None:
+    assert code_in(text) == ()
+
+
+@pytest.mark.parametrize("odd", [{"colour": "red"}, {"name": 5}, {"line": "one"}, {"keys": "every: 1s"}, {"app": None}])
+def test_a_job_in_the_ledger_that_makes_no_sense_costs_itself_alone(odd: dict[str, object]) -> None:
+    even = {"name": "pay", "app": "shop", "file": "shop.py", "line": 1, "keys": {}}
+    assert [job.name for job in code_in(json.dumps({"code": [{**even, "name": "odd"} | odd, even]}))] == ["pay"]
