@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench soak lock clean
+.PHONY: setup demo check test lint bench soak lock clean
 
 setup:
 	@$(PYTHON) tools/bootstrap.py
@@ -13,6 +13,9 @@ demo:
 
 test: setup
 	@$(BIN)/pytest
+
+check: lint
+	@$(BIN)/pytest tests/unit tests/test_architecture.py tests/test_docs.py
 
 lint: setup
 	$(BIN)/ruff check .
