@@ -49,6 +49,7 @@ class Output:
         self.verbose = verbose
         plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
         self.color = color and not plain
+        self._has_color = self.color and self.is_terminal
         self.is_unicode = _is_unicode(sys.stdout)
         self._has_left_out = False
 
@@ -66,7 +67,12 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """A line of data, or several."""
-        print(self._plain(_harmless(text, keep="\n\t")))
+        print(self._plain(_harmless(text, styled=self._has_color, keep="\n\t")))
+
+    @property
+    def has_color_in_messages(self) -> bool:
+        """Whether stderr shows colour."""
+        return self.color and sys.stderr.isatty()
 
     def say(self, text: str) -> None:
         """A message, to stderr."""
@@ -75,7 +81,7 @@ class Output:
 
     def message(self, text: str, end: str = "\n") -> None:
         """A message, to stderr, even if the command is to be quiet."""
-        text = _harmless(text, keep="\n\t")
+        text = _harmless(text, styled=self.has_color_in_messages, keep="\n\t")
         print(text if _is_unicode(sys.stderr) else _ascii(text), end=end, file=sys.stderr, flush=True)
 
     def left_out(self, row: int) -> None:
@@ -106,7 +112,7 @@ class Output:
         """
         if not self.is_terminal:
             for row in (columns, *rows):
-                print("\t".join(self._plain(_harmless(cell.replace("\t", " "))) for cell in row))
+                print("\t".join(self._plain(_harmless(cell.replace("\t", " "), styled=False)) for cell in row))
             return
         from rich.console import Console  # only where it is drawn: it takes its time to import
         from rich.table import Table
@@ -117,7 +123,8 @@ class Output:
             table.add_column(name, justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis")
         table.add_column(columns[-1], justify="right" if columns[-1] in right else "left", overflow="fold", ratio=1)
         for row in rows:
-            table.add_row(*(Text.from_ansi(_harmless(cell.replace("\t", " "))) for cell in row))
+            cells = (_harmless(cell.replace("\t", " "), styled=self._has_color) for cell in row)
+            table.add_row(*map(Text.from_ansi, cells))
         Console(no_color=not self.color).print(table)
 
     @contextmanager
@@ -139,7 +146,7 @@ class Output:
         sign, letter, color = _MARKS.get(state, ("", "", ""))
         word = state.replace("_", " ")
         text = f"{sign if self.is_unicode else letter} {word}".strip()
-        return f"\x1b[{color}m{text}\x1b[0m" if self.color and self.is_terminal and color else text
+        return f"\x1b[{color}m{text}\x1b[0m" if self._has_color and color else text
 
     def _plain(self, text: str) -> str:
         return text if self.is_unicode else _ascii(text)
@@ -163,10 +170,10 @@ def duration(duration_ns: int | None) -> str:
     return ""
 
 
-def _harmless(text: str, *, keep: str = "") -> str:
-    """Return a text that changes nothing on a terminal but the colour of its own parts, whoever has written it."""
-    if text.isprintable():
-        return text
+def _harmless(text: str, *, styled: bool, keep: str = "") -> str:
+    """Return a text that changes nothing on a terminal, if `styled` except the colour of its own parts, whoever has written it."""
+    if text.isprintable() or not styled:
+        return printable(text, keep=keep)
     parts, end = list[str](), 0
     for styled in _STYLED.finditer(text):
         begin, inner, reset = styled.groups()

@@ -1,6 +1,5 @@
 """Problems of a jobs file on the screen: each with its place, the line itself, a caret and a hint."""
 
-import sys
 from collections.abc import Sequence
 
 from scheduler.cli.output import Output
@@ -19,9 +18,8 @@ _STYLES = {
 
 def print_problems(output: Output, problems: Sequence[Problem]) -> None:
     """To stderr, in the order of their places."""
-    colored = output.color and sys.stderr.isatty()
     for problem in problems:
-        text = "".join(_colored(part, role) if colored else part for role, part in render(problem))
+        text = "".join(_colored(part, role) if output.has_color_in_messages else part for role, part in render(problem))
         output.message(text)
 
 

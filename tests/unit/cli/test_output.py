@@ -75,8 +75,18 @@ def test_only_outcomes_have_colour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cell_in_a_pipe_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    output().table(("JOB", "REASON"), [("pay", "one\ntwo\x1b[31m")])
-    assert capsys.readouterr().out == "JOB\tREASON\npay\tone\\ntwo\\x1b[31m\n"
+    output().table(("JOB", "REASON"), [("pay", "one\ntwo")])
+    assert capsys.readouterr().out == "JOB\tREASON\npay\tone\\ntwo\n"
+
+
+def test_nothing_in_a_pipe_has_colour(capsys: pytest.CaptureFixture[str]) -> None:
+    red = "\x1b[31mred\x1b[0m"
+    printed = output()
+    printed.line(red)
+    printed.message(red)
+    printed.table(("A",), [(red,)])
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
 
 
 def test_a_table_in_a_pipe_has_a_header_and_tabs_and_nothing_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
