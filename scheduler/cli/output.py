@@ -171,7 +171,7 @@ def duration(duration_ns: int | None) -> str:
 
 
 def _harmless(text: str, *, styled: bool, keep: str = "") -> str:
-    """Return a text that changes nothing on a terminal, if `styled` except the colour of its own parts, whoever has written it."""
+    """Return a text that cannot command a terminal, whoever has written it; if `styled`, parts of it may have a colour."""
     if text.isprintable() or not styled:
         return printable(text, keep=keep)
     parts, end = list[str](), 0
