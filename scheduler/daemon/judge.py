@@ -53,7 +53,7 @@ def not_sent(due: Due, message: str, *, now_ns: int, cause: Cause = Cause.DEFINI
     return Ended(id=due.id, outcome=Outcome.FAILED, reason=reason, finished_at_ns=now_ns, chain=due.chain(failure))
 
 
-def lost(due: Due, why: str, *, executor: str | None, now_ns: int, started_ns: int = 0, cause: Cause = Cause.EXECUTOR) -> Ended:
+def lost(due: Due, why: str, *, executor: str | None, now_ns: int, started_ns: int = 0) -> Ended:
     """
     An occurrence that was let go, and whose executor can no longer say what became of it.
 

@@ -1,4 +1,4 @@
-"""Our trigger on APScheduler's interface: the fire times of a schedule, each a constant lead earlier."""
+"""Our trigger for APScheduler: the fire times of a schedule, each a constant lead earlier."""
 
 from datetime import datetime
 
@@ -17,15 +17,17 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no 
     Yields run times: fire times minus the lead, as aware datetimes in UTC. No jitter, not to be pickled.
 
     A run time is cut to its microsecond. Crons and intervals have no shorter parts (the shortest interval is 1 ms), `at`
-    may have: `fire_time_ns` gives the exact fire time back, and of several within one microsecond APScheduler sees the first.
+    may have. APScheduler sees one run time for all fire times within a microsecond.
 
     Args:
         schedule: The job's.
-        lead_ns: How long before its fire time a job is handed over: one constant for all triggers of a scheduler, whole
+        lead_ns: How long before its fire time a job is due in APScheduler: one constant for all triggers of a scheduler, whole
             microseconds, not negative.
         after_ns: The planner has decided all up to here: the first fire time that is yielded comes after it.
+
     Raises:
-        ValueError: the lead is negative or no whole number of microseconds.
+        ValueError: the lead is negative, or not a whole number of microseconds.
+
     Thread-safety:
         Safe: nothing changes.
     """
@@ -41,33 +43,20 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no 
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
         """
-        The first run time after the previous one; None where there is none.
+        Return the first run time after the previous one; None if there is none.
 
-        After a stop of the machine or a step of the clock, hours of fire times may lie behind `now`. APScheduler would make
-        a list of them all; this jumps over them, and the planner sees by the stale run time that is left where they began.
+        After a stop of the machine or a step of the clock, hours of fire times may be past. APScheduler would make a list of
+        them all. The trigger yields the first of them and leaves out the others: the planner finds those by itself.
 
         Source:
             apscheduler.triggers.base.BaseTrigger.get_next_fire_time, which calls run times fire times.
         """
         start_ns = self._after_ns
         if previous_fire_time is not None:
-            # The previous fire time may lie behind its run time by the rest that was cut.
+            # A fire time may be up to one tick after its run time plus the lead.
             start_ns = max(to_ns(previous_fire_time) + self._lead_ns + TICK_NS - 1, to_ns(now))
         fire_time_ns = after(self._schedule, start_ns)
         return None if fire_time_ns is None else to_datetime(fire_time_ns - self._lead_ns)
-
-    def fire_time_ns(self, run_time: datetime) -> int:
-        """
-        The exact fire time that one of this trigger's run times stands for.
-
-        Raises:
-            ValueError: it is no run time of this trigger.
-        """
-        start_ns = to_ns(run_time) + self._lead_ns
-        fire_time_ns = after(self._schedule, start_ns - 1)
-        if fire_time_ns is None or fire_time_ns >= start_ns + TICK_NS:
-            raise ValueError(f"{run_time.isoformat()} is no run time of {self!r}")
-        return fire_time_ns
 
     def __repr__(self) -> str:
         return f"<ScheduleTrigger {self._schedule} lead={self._lead_ns}ns after={self._after_ns}>"
