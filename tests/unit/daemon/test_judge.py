@@ -138,3 +138,24 @@ def test_a_long_answer_succeeds_and_does_not_flow_down_the_chain(
         assert not isinstance(value, Failure)
     else:
         assert value == Failure(outcome="failed", kind="too_large", message=flows)
+
+
+@pytest.mark.parametrize(
+    ("charset", "text"),
+    [
+        ("latin-1", "ä b\x80"),
+        ("zlib_codec", "\ufffd b\ufffd"),
+        ("rot13", "\ufffd b\ufffd"),
+        ("hex", "\ufffd b\ufffd"),
+        ("idna", "\ufffd b\ufffd"),
+    ],
+)
+def test_an_answer_is_read_by_its_charset_unless_that_names_no_encoding_of_text(charset: str, text: str) -> None:
+    said: dict[str, Any] = {"index": 0, "started_ns": AT + 5, "finished_ns": AT + 9, "duration_ns": 4, "armed": True}
+    headers = ["HTTP/1.1 200 OK", f"Content-Type: text/html; charset={charset}"]
+    finished = Finished(**said, status=200, headers=headers, body=b"\xe4 b\x80")
+    due = a_due(a_job(target=HTTP, then=(Link(callback=Function(ref="m:f"), errback=None),)), fire_time_ns=AT)
+    found = judge.judge(due, finished, executor="here", history=History(), redaction=Redaction())
+    assert found.chain
+    assert isinstance(found.chain.value, Answer)
+    assert found.chain.value.text == text
