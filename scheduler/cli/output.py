@@ -175,10 +175,10 @@ def _harmless(text: str, *, styled: bool, keep: str = "") -> str:
     if text.isprintable() or not styled:
         return printable(text, keep=keep)
     parts, end = list[str](), 0
-    for styled in _STYLED.finditer(text):
-        begin, inner, reset = styled.groups()
-        parts += [printable(text[end : styled.start()], keep=keep), begin, printable(inner, keep=keep), reset]
-        end = styled.end()
+    for found in _STYLED.finditer(text):
+        begin, inner, reset = found.groups()
+        parts += [printable(text[end : found.start()], keep=keep), begin, printable(inner, keep=keep), reset]
+        end = found.end()
     return "".join([*parts, printable(text[end:], keep=keep)])
 
 
