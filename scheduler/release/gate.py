@@ -34,7 +34,7 @@ class Gate:
         """Wait until no shard but `own` is about to be released; False where the deadline (wall clock) comes first."""
         with self._changed:
             while (now := self._clock.wall_ns()) < deadline_ns:
-                shut = [t for token, t in self._held.items() if token is not own and t - BEFORE_NS <= now < t + LONGEST_NS]
+                shut = [t for token, t in self._held.items() if token != own and t - BEFORE_NS <= now < t + LONGEST_NS]
                 if not shut:
                     return True
                 self._changed.wait(min(deadline_ns - now, min(shut) + LONGEST_NS - now) / SECOND)

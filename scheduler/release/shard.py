@@ -81,9 +81,11 @@ class ShardRun:
 
     def stand_in(self) -> None:
         """
-        Have a thread wait at the barrier for each party that is not there. The party follows when it comes. If no thread can be
-        started now, call this again.
+        Have a thread wait at the barrier for each party that is not there. The party follows when it comes. If `start` has not
+        returned, or no thread can be started now, call this again.
         """
+        if not self._is_started.is_set():
+            return  # a party may still turn out to have no thread, and then the barrier does not count it
         with self._lock, contextlib.suppress(RuntimeError):
             for party in self.parties:
                 if party not in self._present and party not in self._stood_in_for:

@@ -34,6 +34,12 @@ def test_it_is_open_to_the_shard_that_shuts_it() -> None:
     assert gate.wait_open(own="mine", deadline_ns=NOW + 1)
 
 
+def test_a_shard_is_known_by_its_number() -> None:
+    gate = Gate(FakeClock(NOW))
+    gate.shut_around(int("1000"), NOW)
+    assert gate.wait_open(own=int("1000"), deadline_ns=NOW + 1)
+
+
 def test_it_opens_when_the_last_shard_is_out() -> None:
     gate = Gate(FakeClock(NOW))
     came_through = threading.Event()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from scheduler.instants import SECOND
-from scheduler.release.party import Party
+from scheduler.release.party import Party, Rendezvous
 from scheduler.release.shard import ShardRun
 from tests.support.fake_clock import FakeClock
 
@@ -161,6 +161,22 @@ def test_a_bug_in_what_is_told_breaks_no_barrier() -> None:
     told.run._arming._then = broken
     assert told.through() == ["out", "ended"]
     assert sorted(party.been[2] for party in parties)[1].startswith("go at 0")
+
+
+def test_nobody_stands_in_for_a_party_before_it_is_known_who_has_a_thread() -> None:
+    class Threadless(Walker):
+        def start(self, shard: Rendezvous, deadline_ns: int) -> None:
+            told.run.stand_in()
+            self.been += [thread.name for thread in threading.enumerate() if thread.name == "instead of threadless"]
+            raise RuntimeError("can't start new thread")
+
+    threadless, well = Threadless("threadless"), Walker("well")
+    told = Told([threadless, well])
+    told.run.hold.permit()
+    assert told.run.start() == [threadless]
+    told.run.join()
+    told.run.done()
+    assert (threadless.been, well.been[-1], told.words) == (["last_look"], "drain", ["armed", "out", "ended"])
 
 
 def test_a_hundred_parties_each_go_once() -> None:
