@@ -124,6 +124,8 @@ class Arming:
         found = transfer.find_primed()
         if found is not None:
             key, connection = found
+            if closed := self._standing.get(key):  # by libcurl, unseen: its port is used again, and maybe its descriptor
+                closed.detach()
             self._standing[key] = connection
             self._idle_at[connection.fileno()] = (key, self.armed_at_ns, bundle, transfer)
             events = select.EPOLLRDHUP | (select.EPOLLIN if transfer.idle_bytes_matter else 0)

@@ -117,8 +117,8 @@ class Resolver:
         while question := self._take():
             try:
                 found = socket.getaddrinfo(question.host, None, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError) as error:
-                self._close(question).set_exception(OSError(str(error)))
+            except Exception as error:  # noqa: BLE001  a name that is none, or no memory: the thread goes on
+                self._close(question).set_exception(OSError(f"{type(error).__name__}: {error}"))
             else:
                 self._close(question).set_result(list(dict.fromkeys(str(address[4][0]) for address in found)))
 

@@ -45,21 +45,21 @@ def unmake_primer(curl: pycurl.Curl) -> None:
 
 def find(descriptors: Iterable[int], key: ConnectionKey) -> socket.socket | None:
     """
-    The descriptor of a connection, wrapped for its methods; never duplicated, for descriptors are scarce.
+    Find the descriptor of a connection, and wrap it for its methods. It is never duplicated, because descriptors are scarce.
 
     Args:
         descriptors: From SOCKOPTFUNCTION: all that libcurl opened for the transfer; IPv4 and IPv6 may race.
         key: From PREREQFUNCTION.
 
     Returns:
-        A socket that whoever is done with it has to `detach`: libcurl owns the descriptor and closes it.
+        A socket that has to be detached after use: libcurl owns the descriptor and closes it. None if the connection is gone.
     """
     for descriptor in descriptors:
         try:
             found = socket.socket(fileno=descriptor)
-        except OSError:  # the loser of the race is closed already
+        except OSError:  # the loser of the race is closed already, and its number may be that of a file
             continue
-        if found.getsockname()[1] == key[2]:
+        if found.getsockname()[1:2] == (key[2],):  # or of a socket of another kind, whose name is a text
             return found
         found.detach()
     return None

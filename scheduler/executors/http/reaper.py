@@ -3,6 +3,7 @@
 import gc
 import queue
 import threading
+import traceback
 from collections.abc import Iterable
 
 import pycurl
@@ -36,7 +37,10 @@ class Reaper:
             handles = self._dead.get()
             for handle in handles or ():
                 self._wait_for_quiet()
-                handle.close()
+                try:
+                    handle.close()
+                except Exception:  # noqa: BLE001  this one stays open; without this thread all would
+                    traceback.print_exc()
             if handles is None:
                 self._wait_for_quiet()
                 gc.collect()

@@ -79,7 +79,6 @@ class Transfer:
         self._standing = standing
         self._wall_ns = clock.wall_ns
         self._tls = request.url[:6].lower() == "https:"
-        self._descriptors: list[int] = []
         self._connection: ConnectionKey | None = None
         self._answer = Answer(request, clock)
         self._heard, self._is_hushed = 0, False
@@ -118,6 +117,7 @@ class Transfer:
         if pins:
             self.curl.setopt(pycurl.RESOLVE, pins)
         make_primer(self.curl)
+        self._descriptors: list[int] = []
         self.curl.setopt(pycurl.SOCKOPTFUNCTION, self._callbacks.guard(self._note_descriptor, failed=_NO_SOCKET))
         self.curl.setopt(pycurl.PREREQFUNCTION, self._callbacks.guard(self._connected, failed=pycurl.PREREQFUNC_ABORT))
 

@@ -1,13 +1,22 @@
 """Arming without a connection to make: it ends by the wall clock, wherever that is set meanwhile."""
 
+import os
+import socket
 from contextlib import nullcontext
+from typing import cast
+from unittest.mock import Mock
 
 from scheduler.executors.http.arming import Arming
+from scheduler.executors.http.bundle import Bundle
 from scheduler.executors.http.loop import Loop
 from scheduler.executors.http.names import Resolver
+from scheduler.executors.http.primer import ENDED_WELL, ConnectionKey, Standing
+from scheduler.executors.http.transfer import Transfer
 from scheduler.instants import SECOND
 from scheduler.release.gate import Gate
 from tests.support.fake_clock import FakeClock
+
+KEY = ("192.0.2.1", 443, 50_000)
 
 
 class LeapingClock(FakeClock):
@@ -29,5 +38,37 @@ def test_a_step_beyond_the_deadline_ends_it() -> None:
     loop = Loop(clock)
     arming = Arming([], loop=loop, standing={}, resolver=Resolver(clock), clock=clock, guard=lambda *_: nullcontext())
     arming.run(deadline_ns=clock.wall_ns() + 1800 * SECOND, gate=Gate(clock), own=1)
+    arming.close()
+    loop.close()
+
+
+class Primed:
+    """A transfer whose primer has opened this connection."""
+
+    origin = ("shop.example.com", 443)
+    curl = None
+    idle_bytes_matter = False
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def unprime(self) -> None:
+        """It needs nothing."""
+
+    def find_primed(self) -> tuple[ConnectionKey, socket.socket]:
+        return KEY, self._connection
+
+
+def test_a_descriptor_of_a_connection_that_libcurl_has_closed_is_not_closed_again() -> None:
+    clock = FakeClock()
+    loop, standing = Loop(clock), Standing()
+    arming = Arming([], loop=loop, standing=standing, resolver=Resolver(clock), clock=clock, guard=lambda *_: nullcontext())
+    old, new = socket.socketpair()
+    with new:
+        number = old.detach()
+        arming._settle(cast(Bundle, Mock()), cast(Transfer, Primed(socket.socket(fileno=number))), ENDED_WELL)
+        arming._settle(cast(Bundle, Mock()), cast(Transfer, Primed(new)), ENDED_WELL)
+        os.close(number)  # it is still open: it may be that of another connection by now
+        assert standing == {KEY: new}
     arming.close()
     loop.close()

@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.clock import SystemClock
 from scheduler.executors.http import names
-from scheduler.executors.http.names import THREADS, Resolver, is_literal, origin_of, pin
+from scheduler.executors.http.names import MOST_THREADS, THREADS, Resolver, is_literal, origin_of, pin
 from scheduler.instants import MS, SECOND
 from tests.support.fake_clock import FakeClock
 from tests.support.threads import no_thread
@@ -68,6 +68,8 @@ class NameServer:
             self._changed.notify_all()
         if host.startswith("hangs"):
             self.answers.wait(60)
+        if host.startswith("breaks"):
+            raise MemoryError
         return self._real("localhost", 80)
 
 
@@ -156,3 +158,11 @@ def test_a_name_for_which_there_is_no_thread_is_looked_up_once_there_is_one(
         asked = [resolver.look_up(f"quick-{index}", until_ns=LONG_NS) for index in range(THREADS + 1)]
     _settled(resolver, clock, asked)
     assert len(name_server.asked) == THREADS + 1
+
+
+def test_an_error_in_a_look_up_costs_that_name_only(resolver: Resolver, name_server: NameServer, clock: FakeClock) -> None:
+    broken = [resolver.look_up(f"breaks-{index}", until_ns=LONG_NS) for index in range(MOST_THREADS)]
+    _settled(resolver, clock, [*broken, resolver.look_up("quick", until_ns=LONG_NS)])
+    assert {type(future.exception(0)) for future in broken} == {OSError}
+    with pytest.raises(OSError, match="MemoryError"):
+        resolver.look_up("breaks-0", until_ns=LONG_NS).result(20)

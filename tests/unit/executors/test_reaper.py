@@ -1,0 +1,36 @@
+"""The reaper closes what lanes are done with, whatever one of the handles does."""
+
+import threading
+from typing import cast
+
+import pycurl
+import pytest
+
+from scheduler.clock import SystemClock
+from scheduler.executors.http.reaper import Handle, Reaper
+from scheduler.release.gate import Gate
+
+
+class Breaks:
+    """A handle that cannot be closed."""
+
+    def close(self) -> None:
+        raise pycurl.error("it is in use")
+
+
+class Closes:
+    """A handle."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_a_handle_that_cannot_be_closed_leaves_no_other_open(capfd: pytest.CaptureFixture[str]) -> None:
+    clock, well = SystemClock(), Closes()
+    reaper = Reaper(gate=Gate(clock), clock=clock)
+    reaper.bury([cast(Handle, Breaks()), cast(Handle, well)])
+    assert well.closed.wait(20)
+    assert "it is in use" in capfd.readouterr().err
