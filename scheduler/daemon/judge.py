@@ -171,6 +171,6 @@ def _decoded(body: bytes, headers: Sequence[str]) -> str:
 
 def _in_pieces(body: bytes, charset: str) -> str:
     """Decode it; what is no text takes long, and other threads want the GIL meanwhile."""
-    b"".decode(charset)  # which raises if it is another codec of Python's, such as `zlib_codec`
+    "".encode(charset)  # which raises if it is another codec of Python's, such as `zlib_codec`
     pieces = (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
     return "".join(codecs.iterdecode(pieces, charset, errors="replace"))
