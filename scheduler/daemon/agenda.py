@@ -43,18 +43,18 @@ class Agenda:
         self._undecided = undecided
 
     def add(self, due: Due) -> None:
-        """Have an occurrence wait for its T."""
+        """Let an occurrence wait for its T."""
         if due.origin is Origin.SCHEDULE and not due.is_written:
             self._undecided.add([due.id])
         self.waiting[due.planned_at_ns].append(due)
 
     def collect(self, name: str, *, until_ns: int, now_ns: int) -> Sequence[Decided]:
         """
-        Collect the fire times of a job up to and including `until_ns`. If that breaks, the next one fails, so that the others can
-        be collected.
+        Collect the fire times of a job up to and including `until_ns`. If that raises, the next fire time ends as `failed`, so
+        that the others can be collected.
 
         Returns:
-            Those that do not run.
+            The fire times that do not run.
         """
         try:
             return self._collect(name, until_ns=until_ns, now_ns=now_ns)
@@ -136,6 +136,6 @@ class Agenda:
         return before == now or canonical.to_text(before) == canonical.to_text(now)
 
     def take(self, planned_at_ns: int) -> list[Due]:
-        """Remove what waits for this T and return it, each occurrence once; what the ledger has already stands."""
+        """Remove and return the due occurrences of this T, each once: if there are two, the one that has a row."""
         dues = self.waiting.pop(planned_at_ns)
         return list({due.id: due for due in sorted(dues, key=lambda due: due.is_written)}.values())

@@ -33,16 +33,16 @@ Result = TypeVar("Result")
 _LEDGER_RETRY_S = 0.2
 #: Between two looks at whether the process is to end.
 _SLICE_NS = 100 * MS
-#: After T, until the recorder may write again where no answer has come yet.
+#: This long after T the recorder may write again, though no response has come yet.
 _OUT_NS = 200 * MS
 
 
 class Countdown:
     """
-    Runs the dues of one T.
+    Runs the due occurrences of one T.
 
     Args:
-        station: Of this process.
+        station: What all countdowns of this process share.
         planned_at_ns: T, wall clock, nanoseconds since the Unix epoch.
         dues: Not empty.
         ended: Called once, on the countdown's thread, when all is over.
@@ -118,7 +118,7 @@ class Countdown:
             flight.withdraw()
 
     def _claim(self) -> Release | None:
-        """Nothing is released that is not written down."""
+        """Claim the batch, because nothing is released that has no row. Return None if nothing could be claimed."""
         try:
             release = self._insist(lambda: self._claim_all(self._dues))
         except Exception:
@@ -137,7 +137,7 @@ class Countdown:
         return claim(self._station, dues, planned_at_ns=self.planned_at_ns, token=self._token)
 
     def _render(self, release: Release) -> None:
-        """Templates and secrets are put in; a job that breaks here fails, the others go on."""
+        """Put in templates and secrets; a job that raises here fails, and the others go on."""
         renderer = self._station.renderer()
         for index, due in enumerate(due for due in self._dues if due.id in release.claimed):
             with self._endings.guard("rendering", due):
@@ -168,7 +168,7 @@ class Countdown:
         return [due for flight in self._all_flights for due in flight.outstanding.values()]
 
     def _hold(self) -> bool:
-        """Arm, again where an executor dies, and wait for the commit; False where the process is to end before."""
+        """Arm all parts, again if an executor dies, and wait for the commit. Return False if there is nothing to commit."""
         parts = self._dispatching
         parts.plan_commit()
         self._preparation.start(parts.commit_at_ns)
@@ -178,7 +178,7 @@ class Countdown:
             self._see_to_preparation()
             now_ns = self._clock.wall_ns()
             armed = [flight for flight in parts.flights if flight.is_armed and flight.outstanding]
-            # Whoever is not ready by then follows as soon as it is: nobody waits for another executor.
+            # A part whose executor is not ready by then follows later: no part waits for another one's executor.
             if (armed and now_ns >= parts.commit_at_ns) or now_ns > self._last_start_ns:
                 return True
             for flight in parts.flights:
@@ -198,7 +198,7 @@ class Countdown:
         return all(flight.is_armed for flight in self._all_flights if flight.outstanding)
 
     def _see_to_preparation(self) -> None:
-        """What Python has prepared is armed, together where it is in time; nobody else waits for a slow one."""
+        """Arm the requests that Python has prepared: together if all are ready in time, and without the slow ones otherwise."""
         self._preparation.look()
         if self._events.empty() and (flight := self._preparation.take()):
             self._dispatching.flights.append(flight)
@@ -206,7 +206,7 @@ class Countdown:
             self.claim_and_arm_ns = self._dispatching.armed_from_ns - self._began_ns  # the next lead leaves time for it
 
     def _commit(self, release: Release) -> bool:
-        """Here, and not before, it is decided who starts; False where nobody does."""
+        """Decide, here and not before, which occurrences start. Return False if none does."""
         if self._clock.wall_ns() > self._last_start_ns:
             self._send_home(TOO_LATE)
             return False
@@ -231,7 +231,7 @@ class Countdown:
         return bool(self._outstanding)
 
     def _write_commit(self, release: Release, decided: Sequence[Decided]) -> frozenset[OccurrenceId] | None:
-        """Who may start; None where it could not be written in time."""
+        """Return the occurrences that may start; None if the commit could not be written in time."""
 
         def commit(withdrawn: Sequence[Decided]) -> frozenset[OccurrenceId]:
             return claims.commit(self._station.ledger, release, withdrawn=withdrawn, now_ns=self._clock.wall_ns())
@@ -246,7 +246,7 @@ class Countdown:
             return self._insist(lambda: commit(()))
 
     def _drain(self) -> None:
-        """Take in what comes back, until all have an outcome."""
+        """Handle the reports of the executors until all occurrences have an outcome."""
         while self._outstanding:
             if self._clock.wall_ns() > self.planned_at_ns + _OUT_NS:
                 self._station.gate.release(self)
@@ -261,7 +261,7 @@ class Countdown:
                     self._dispatching.hear(flight, event, heard_monotonic_ns=heard_monotonic_ns)
 
     def _send_home(self, why: str) -> None:
-        """Nobody starts: `missed`, or left to the next start where this process is to end."""
+        """Start nothing: all are `missed`, or left to the next start if this process is to end."""
         self._preparation.look()
         for flight in self._all_flights:
             flight.withdraw()
@@ -269,7 +269,7 @@ class Countdown:
                 self._endings.late(flight, why)
 
     def _next_event(self, until_ns: int | None = None) -> tuple[Flight, ShardEvent, int] | None:
-        """What an executor says next, and when it said it; None then, or after a while, for a look at the clock."""
+        """Return the next event of an executor, and when it came; None at that instant, or after a while without an event."""
         untils = (until_ns, self._preparation.take_at_ns)
         wait_ns = min([_SLICE_NS, *(until - self._clock.wall_ns() for until in untils if until is not None)])
         try:
@@ -286,7 +286,7 @@ class Countdown:
         return flight, event, heard_monotonic_ns
 
     def _insist(self, action: Callable[[], Result]) -> Result | None:
-        """Do it on the ledger, again while there is time; None where it did not work until then."""
+        """Return the result of the action on the ledger, which is retried while there is time; None if it never succeeds."""
         while True:
             try:
                 return action()

@@ -23,17 +23,17 @@ log = structlog.get_logger()
 Result = TypeVar("Result")
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
-#: After the shutdown grace: what has not ended by then hangs.
+#: This long after the shutdown grace, a thread that has not ended hangs.
 _HANGS_NS = 4 * SECOND + 400 * MS
 #: Never without a timeout: a signal that is delivered to another thread does not end a wait.
 _WAIT_S = 0.5
 _LOOK_S = 0.05
-#: For the last log line: its reader may be what hangs.
+#: Time limit for the last log lines, whose reader may hang.
 _SAY_S = 0.1
 
 
 class Stopping(Exception):
-    """The process is to stop; what was to be done is not worth waiting for any more."""
+    """The process is to stop, so that the caller does not get its result."""
 
 
 class Foreground:
@@ -67,7 +67,7 @@ class Foreground:
         self._asked_ns: int | None = None
 
     def run(self, serve: Callable[[], int]) -> int:
-        """Run this on a thread of its own; returns what it returns, or raises what it raises."""
+        """Run this on a thread of its own; return its result, or raise its exception."""
         for number in _STOPS:
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGHUP, lambda _number, _frame: self._reload())
@@ -107,10 +107,10 @@ class Foreground:
 
 def wait_unless(is_stopping: Callable[[], bool], future: "Future[Result]") -> Result:
     """
-    Return what comes of this, or raise it.
+    Return the result of the future, or raise its exception.
 
     Raises:
-        Stopping: the process is to stop before.
+        Stopping: the process is to stop before there is a result.
     """
     while not is_done(future, _LOOK_S):
         if is_stopping():

@@ -1,4 +1,4 @@
-"""The high-water mark: the one writer of what a later start need not look at again. It never runs ahead of the ledger."""
+"""The high-water mark: a later start need not look at the fire times before it. It never runs ahead of the ledger."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -64,7 +64,7 @@ class HighWater:
             self._unclear = None
 
     def _restore(self) -> None:
-        """An adoption that raised may have been durable all the same: then the ledger has schedules that nobody plans."""
+        """Undo an adoption that raised: it may be durable all the same, with schedules that are not planned."""
         if self._unclear is not None:
             before, since_ns = self._unclear
             schedules.adopt(self._ledger, wanted(before), now_ns=since_ns)

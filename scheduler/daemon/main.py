@@ -36,11 +36,12 @@ _Found = TypeVar("_Found")
 _WAIT_S = 1.0
 #: Between two tries for the ledger's lock.
 _LOCK_S = 0.2
-#: What is waited for is said this often.
+#: A wait for the database is logged this often.
 _SAY_NS = 60 * SECOND
-#: For what is left to do after the last outcomes are written.
+#: Time limit for each step that follows the last outcomes.
 _LAST_S = 0.5
-#: Who writes gives the GIL back with each statement, and gets it again after this: web workers wait for the end of it.
+#: A thread that writes to the ledger releases the GIL with each statement; a busy thread gives it back after this long.
+#: Web workers wait for the end of the transaction.
 _SWITCH_S = 0.0005
 
 
@@ -49,20 +50,20 @@ class Locked(TminusError):
 
 
 class _Wake(Enum):
-    RELOAD = auto()  #: asked for
+    RELOAD = auto()  #: a reload was requested
     CHANGED = auto()  #: a file has changed
-    HEARD = auto()  #: a runner has said which jobs its application's code defines
+    HEARD = auto()  #: a runner has reported which jobs its application's code defines
     LOST = auto()  #: another process runs jobs on the ledger now
     STOP = auto()
 
 
 class Daemon:
     """
-    Runs until SIGTERM or SIGINT; SIGHUP reads the jobs file again. Its methods but `run` belong to a thread that `run` starts.
+    Runs until SIGTERM or SIGINT; SIGHUP reloads the jobs file. All methods except `run` belong to a thread that `run` starts.
 
     Args:
         file: The jobs file.
-        definitions: What it says, with what is known of the jobs in its applications' code.
+        definitions: Those of the file, with the known jobs of its applications' code.
         open_ledger: Opens the ledger.
         since_ns: When this process started, wall clock.
     """
@@ -125,7 +126,7 @@ class Daemon:
         return self._service.station.definitions if self._service else self._definitions
 
     def _patiently(self, action: Callable[[], _Found]) -> _Found:
-        """Do it; wait for the ledger's database, which may start after this daemon."""
+        """Return the result of the action; wait for the ledger's database, which may start after this daemon."""
         said_ns = None
         while True:
             try:
@@ -138,7 +139,7 @@ class Daemon:
                 self._wait("waiting for the database of the ledger", _WAIT_S)
 
     def _wait(self, why: str, timeout_s: float) -> None:
-        """Wait before anything has begun. The jobs file may change meanwhile, so it is looked at again afterwards."""
+        """Wait during the start. The jobs file may change meanwhile, so it is read again afterwards."""
         systemd.starting(why)
         threading.Event().wait(timeout_s)
         if self._wakes.empty() and self._definitions.daemon.reload is Reload.WATCH:
@@ -218,7 +219,7 @@ class Daemon:
             self._files.stop()
 
     def _next_wakes(self, timeout_s: float) -> set[_Wake]:
-        """Return all that has come, each once: a hundred requests to reload are one, and none of them delays a stop."""
+        """Wait for a wake-up; return all that are queued. A hundred requests to reload become one, and none delays a stop."""
         wakes: set[_Wake] = set()
         # Never without a timeout: a signal that comes just before the wait, or to another thread, does not end the wait.
         with contextlib.suppress(queue.Empty):

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 _LOOK_S = 0.25
 #: After a batch that could not begin.
 _AGAIN_S = 0.05
-#: A pass of the wake-ups that has not said that it is over by then is over.
+#: A pass of the wake-ups that takes longer than this no longer holds back its batches.
 _PASS_NS = 2 * SECOND
 
 
@@ -34,7 +34,7 @@ class Planner:
 
     Args:
         launch: Takes a closed batch: its T and its due occurrences.
-        decided: Takes what ends unstarted.
+        decided: Takes occurrences that end unstarted.
         undecided: Holds what is due until its row is durable.
     """
 
@@ -97,17 +97,17 @@ class Planner:
             self._changed.notify_all()
 
     def learn(self, *, jobs: int, claim_and_arm_ns: int) -> None:
-        """A batch has been measured."""
+        """Learn the lead from what claiming and arming a batch took."""
         with self._changed:
             self._lead.learn(jobs=jobs, claim_and_arm_ns=claim_and_arm_ns)
 
     def lead_ns(self, jobs: int) -> int:
-        """The lead that so many jobs need."""
+        """Return the lead for this many jobs."""
         with self._changed:
             return self._lead.for_batch(jobs)
 
     def wake(self) -> None:
-        """The wall clock was set: look what is due by it."""
+        """Look again what is due: the wall clock was set."""
         if self._wake_ups is not None:
             self._wake_ups.wake()
 
@@ -136,7 +136,7 @@ class Planner:
             self._wake_ups.end()
 
     def _collect(self, name: str, until_ns: int) -> None:
-        """A job is due; on the thread of the wake-ups."""
+        """Collect the fire times of a job; on the thread of the wake-ups."""
         agenda, now_ns = self._started, self._clock.wall_ns()
         with self._changed:
             decided = agenda.collect(name, until_ns=max(until_ns, now_ns + LONGEST_NS), now_ns=now_ns)
@@ -147,7 +147,7 @@ class Planner:
             self._decided(one)
 
     def _end_pass(self) -> None:
-        """All that is due now is collected."""
+        """Let batches be closed again: all that is due now is collected."""
         with self._changed:
             self._touched.clear()
             self._changed.notify_all()
@@ -183,7 +183,7 @@ class Planner:
                     self._insist_on_launch(planned_at_ns, dues)
 
     def _insist_on_launch(self, planned_at_ns: int, dues: Sequence[Due]) -> None:
-        """A batch needs a thread, and there may be none now: the others are launched, and then this one again."""
+        """Launch a batch. If there is no thread for it now, the others are launched first, and then this one again."""
         try:
             self._launch(planned_at_ns, dues)
         except Exception:

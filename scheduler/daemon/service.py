@@ -45,7 +45,7 @@ class Service:
 
     Args:
         since_ns: When this process started, wall clock.
-        heard: Called when a runner has said which jobs its application's code defines.
+        heard: Called when a runner has reported which jobs its application's code defines.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Service:
         return [*([self.rejected] if self.rejected else []), *self.station.executors.problems(), *logs.problems()]
 
     def is_well(self) -> bool:
-        """Whether T will be met: batches are closed, and the executor takes them."""
+        """Whether batches start on time: they are closed, and the HTTP executor takes them."""
         has_executor = self.station.executors.is_well()
         return self._stopping or (has_executor and self._planner.is_well())
 
@@ -175,13 +175,13 @@ class Service:
 
     def stop(self, *, at_once: bool = False) -> bool:
         """
-        End in good order: no new batch; what is near its T or runs already may finish within the shutdown grace.
+        Stop in order: no batch is begun, and what is near its T or running may finish within the shutdown grace.
 
         Args:
             at_once: Give nothing time to finish: another process runs jobs on the ledger now.
 
         Returns:
-            False where an outcome could not be written.
+            False if an outcome could not be written.
         """
         self._stopping = True
         clock, grace_ns = self.station.clock, 0 if at_once else self.station.definitions.daemon.shutdown_grace_ns
@@ -214,7 +214,7 @@ class Service:
         return well
 
     def _running(self) -> int:
-        """Of both kinds: what was due, and what was handed over."""
+        """Return how many occurrences and background runs are running."""
         return len(self.station.running) + self._background.running
 
     def launch(self, planned_at_ns: int, dues: Sequence[Due]) -> None:

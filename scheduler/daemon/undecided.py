@@ -19,13 +19,13 @@ class Undecided:
         self._by_fire_time: defaultdict[int, set[OccurrenceId]] = defaultdict(set)
 
     def add(self, ids: Iterable[OccurrenceId]) -> None:
-        """These have no row yet."""
+        """Add occurrences that have no row yet."""
         with self._lock:
             for identity in ids:
                 self._by_fire_time[identity.fire_time_ns].add(identity)
 
     def discard(self, ids: Iterable[OccurrenceId]) -> None:
-        """These have a durable row, or are not due any more."""
+        """Remove occurrences that have a durable row, or are no longer due."""
         with self._lock:
             for identity in ids:
                 waiting = self._by_fire_time[identity.fire_time_ns]
@@ -34,6 +34,6 @@ class Undecided:
                     del self._by_fire_time[identity.fire_time_ns]
 
     def first(self) -> int | None:
-        """Return the earliest fire time of them; None if there is none."""
+        """Return the earliest fire time; None if there is no occurrence."""
         with self._lock:
             return min(self._by_fire_time, default=None)

@@ -73,7 +73,7 @@ class WakeUps:
         self._started.wait()
 
     def end(self) -> None:
-        """Wake nobody any more."""
+        """End; returns when the thread has ended."""
         self._ending.set()
         while self._thread.is_alive():
             with contextlib.suppress(SchedulerNotRunningError):
@@ -148,7 +148,7 @@ _NEVER_NS = 2**63 - 1
 
 
 class _Trigger(ScheduleTrigger):
-    """A trigger that costs nobody but its job a moment if it fails."""
+    """A trigger that, if it raises, delays its own job alone."""
 
     __slots__ = ("_name", "_unsure")
 
@@ -169,7 +169,7 @@ class _Trigger(ScheduleTrigger):
 
 
 class _Store(MemoryJobStore):  # type: ignore[misc]  # APScheduler has no types
-    """A pass of APScheduler begins with the due jobs, and ends with the next run time of all."""
+    """A job store that notices passes: each begins with the due jobs and ends with the next run time of all."""
 
     def __init__(self, begin_pass: Callable[[datetime], None], look_at: Callable[[datetime | None], None]) -> None:
         super().__init__()
