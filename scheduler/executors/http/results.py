@@ -11,7 +11,7 @@ from scheduler.executors.http.transfer import Transfer
 from scheduler.executors.http.verdict import Verdict
 from scheduler.executors.http.wire import Finished, Request
 
-#: Of bodies, in one report.
+#: Of bodies and headers, in one report.
 _MOST_BYTES = 4 << 20
 #: Tracebacks that one lane reports; what follows is most likely the same.
 _MOST_ERRORS = 3
@@ -103,7 +103,7 @@ class Results:
         some, size = list[Finished](), 0
         for one in self._finished:
             some.append(one)
-            size += len(one.body)
+            size += len(one.body) + sum(map(len, one.headers))
             if size > _MOST_BYTES or one is self._finished[-1]:
                 self._report(wire.Results(shard=self._shard, finished=some))
                 some, size = [], 0
