@@ -1,4 +1,4 @@
-"""How a kind of executor is started and spoken to: the lanes in msgpack, the runner of an application in JSON lines."""
+"""How each kind of executor is started, and its messages: the lanes get msgpack, the runner of an application JSON lines."""
 
 import os
 import subprocess
@@ -27,21 +27,21 @@ from scheduler.model.definitions import App, DaemonSettings, Priority
 log = structlog.get_logger()
 
 _PACKAGE = Path(scheduler.__file__).resolve().parent
-#: What the lanes need of our environment; secrets are not among it.
+#: The variables of the daemon's environment that the lanes need; none is a secret.
 _FOR_LANES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "SYSTEMROOT")
 
-#: Without a real-time priority Python jobs are let go this long after T, where requests want the cores then.
+#: Without a real-time priority, Python jobs start this long after T if the batch has requests, which need the cores at T.
 _REQUESTS_FIRST_NS = 3 * MS // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
     """
-    Of a shard; wall clock.
+    The instants of a shard, wall clock.
 
     Attributes:
-        deadline_ns: Armed or not, all stand at the barrier by then.
-        give_up_ns: Without a release by then, all go home.
+        deadline_ns: Armed or not, all wait at the barrier by then.
+        give_up_ns: Without a release by then, none starts.
         beside_requests: There are HTTP requests in the batch.
         one_by_one: Python jobs are prepared in turn.
     """
@@ -54,7 +54,7 @@ class Times:
 
 
 class Channel(Protocol):
-    """To an executor of one kind."""
+    """The way to an executor of one kind."""
 
     name: str  #: for people, and in the ledger
 
@@ -78,7 +78,7 @@ class Channel(Protocol):
         """Return which works of a command cannot be encoded, and why; if each of them can be, all, for this reason."""
 
     def read(self, stream: BinaryIO) -> Iterator[Any]:
-        """Reports until it ends."""
+        """Yield reports until the stream ends."""
 
     def arm(
         self,
@@ -90,25 +90,25 @@ class Channel(Protocol):
         realtime: bool,
         beside: Sequence[Any] = (),
     ) -> Any:
-        """The command that gets a shard ready, beside those of shards that have not ended."""
+        """Return the command that arms a shard; `beside` are those of the shards that have not ended."""
 
     def release(self, shard: int, withdrawn: Sequence[int]) -> Any:
-        """The command that lets it go."""
+        """Return the command that lets a shard start at T."""
 
     def withdraw(self, shard: int) -> Any:
-        """The command that sends it home."""
+        """Return the command that keeps a shard from starting."""
 
     def entered(self, arm: Any) -> Mapping[int, int] | None:
-        """Which works of a shard have begun, and when; None where nobody can tell."""
+        """Return when works of a shard have begun, by their index; None if that is unknown."""
 
     def preparing(self, arm: Any) -> Sequence[int]:
-        """Which works of a shard were being prepared when their process died, as far as anybody can tell."""
+        """Return which works of a shard were being prepared when their process died, as far as that is known."""
 
     def busy(self, arm: Any) -> int:
-        """In how many works of a shard code of a user's was running when their process died."""
+        """Return in how many works of a shard a user's code was running when their process died."""
 
     def close(self) -> None:
-        """No other process will be started."""
+        """Free what its processes share; no further one is started."""
 
 
 class Lanes:
@@ -166,7 +166,7 @@ class Lanes:
         return http_wire.Withdraw(shard=shard)
 
     def entered(self, arm: http_wire.Arm) -> None:
-        """Lanes leave no trace."""
+        """Return None: lanes leave no trace."""
 
     def preparing(self, arm: http_wire.Arm) -> Sequence[int]:
         return ()
@@ -175,7 +175,7 @@ class Lanes:
         return 0
 
     def close(self) -> None:
-        """Nothing is shared with them."""
+        """Do nothing: lanes share nothing."""
 
 
 class Runner:
@@ -183,11 +183,11 @@ class Runner:
     The runner of one application, or of functions that need none.
 
     Args:
-        app: None for those.
-        folder: That of the jobs file: where modules are found last.
-        isolates: A process for each job, not a thread.
+        app: The application; None for functions that need none.
+        folder: The folder of the jobs file, where modules are looked for last.
+        isolates: Whether each job has a process, and not a thread.
         board: Shared with all runners of this application, one after another.
-        heard: Called when one has said which jobs the application's code defines, which are in `code` then.
+        heard: Called when a runner has reported which jobs the application's code defines; `code` has them then.
     """
 
     encode = staticmethod(python_wire.encode)
@@ -204,7 +204,7 @@ class Runner:
     ) -> None:
         self.name = f"python-{app.name if app else 'call'}{'-isolated' if isolates else ''}@{host}"
         self.board = board
-        self.code: Sequence[CodeJob] | None = None  #: None until one has said it
+        self.code: Sequence[CodeJob] | None = None  #: None until a runner has reported it
         self._heard = heard
         self._app = app
         self._folder = folder
@@ -280,7 +280,7 @@ class Runner:
 def _started(
     command: Sequence[str], environment: Mapping[str, str], *, name: str, passed: Sequence[int] = ()
 ) -> "subprocess.Popen[bytes]":
-    """Start the process of an executor: in /, for with vfork(2) this whole process would wait for a folder that hangs."""
+    """Start the process of an executor, in /: because of vfork(2) this whole process would wait for a folder that hangs."""
     with stderr_of_executor(name) as stderr:
         return subprocess.Popen(
             command,

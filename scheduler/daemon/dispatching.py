@@ -1,4 +1,4 @@
-"""The parts of a batch: one per executor, each armed, released, and seen to its end by itself."""
+"""The parts of a batch: each goes to one executor, and is armed, released and ended by itself."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from scheduler.policies.lead import commit_before
 
 #: What a lane does between the end of arming and the barrier.
 _ARM_MARGIN_NS = 50 * MS
-#: What was being prepared when a runner died is prepared within this, though T may have passed: it starts when all of it is.
+#: Jobs that were being prepared when a runner died have this long to be prepared again, even after T. They start together.
 _APART_NS = 10 * SECOND
 TOO_LATE = "let go later than its misfire_grace_time"
 
@@ -36,7 +36,7 @@ class Dispatching:
         planned_at_ns: T, wall clock.
         dues: All of the batch.
         last_start_ns: The end of the longest grace.
-        tell: Told, on other threads, what becomes of the shards.
+        tell: Called on other threads with what happens to the shards.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Dispatching:
         self.commit_at_ns = self._commit_by(self._clock.wall_ns())
 
     def arm(self, flight: Flight) -> None:
-        """Hand a part to its executor."""
+        """Send a part to its executor."""
         if not flight.outstanding:
             return
         now_ns = self._clock.wall_ns()
@@ -113,7 +113,7 @@ class Dispatching:
             flight.release(ends_in_ns=max(self._last_start_ns - wall_ns, 0) + self._longest_ns)
 
     def hear_before_commit(self, flight: Flight, event: ShardEvent) -> None:
-        """Take in what an executor says of a part that has no permit."""
+        """Handle an event of a part that is not committed yet."""
         match event:
             case http_wire.Armed() | python_wire.Armed():
                 flight.is_armed = True
@@ -132,10 +132,10 @@ class Dispatching:
 
     def hear(self, flight: Flight, event: ShardEvent, *, heard_monotonic_ns: int) -> None:
         """
-        Take in what an executor says once the commit is durable.
+        Handle an event of a part once the commit is durable.
 
         Args:
-            heard_monotonic_ns: When it was said, monotonic clock.
+            heard_monotonic_ns: When the event came, monotonic clock.
         """
         match event:
             case http_wire.Results() | python_wire.Results():
@@ -153,10 +153,10 @@ class Dispatching:
                 self._endings.lost(flight, "the executor has not said how it went")
 
     def look(self) -> None:
-        """See to parts that are not released yet, though the commit is durable, and to executors that hang."""
+        """End what is too late in parts that are committed and not released, and replace executors that hang."""
         for flight in self.flights:
             with self.guard(flight, "draining"):
-                if not flight.is_released:  # its executor has not come up until now
+                if not flight.is_released:  # its executor is not ready yet
                     self._endings.too_late(flight, TOO_LATE)
                 if flight.outstanding:
                     flight.replace_if_it_hangs()
@@ -165,7 +165,7 @@ class Dispatching:
                 flight.end_if_apart()
 
     def abandon(self) -> None:
-        """Wait for nothing more."""
+        """Wait no longer: what may have started is `unknown`, the rest is `missed`."""
         for flight in self.flights:
             if flight.is_released:
                 self._endings.lost(flight, "tminus was stopped before an answer came (shutdown_grace)")
@@ -181,7 +181,7 @@ class Dispatching:
             self._break_off(flight, step, error)
 
     def _break_off(self, flight: Flight, step: str, error: Exception) -> None:
-        may_be_sent = flight.is_released and flight in self.flights  # to prepare a request sends nothing
+        may_be_sent = flight.is_released and flight in self.flights  # what is only prepared sends nothing
         dues, flight.outstanding = list(flight.outstanding.values()), {}
         for due in dues:
             self._endings.break_off(step, due, error, may_be_sent=may_be_sent, executor=flight.supervisor.name)
@@ -189,8 +189,8 @@ class Dispatching:
             flight.withdraw()
 
     def _go_on_after(self, flight: Flight, lost: Lost, heard_monotonic_ns: int) -> None:
-        """An executor died: what it cannot have started goes to the fresh one, what it may have started is unknown."""
-        # Nothing starts before T. That T has been stays true though the wall clock is set back.
+        """Go on after an executor died: what it may have started is `unknown`, and the rest goes to the next executor."""
+        # Nothing starts before T. If the wall clock was set back, the monotonic clock still tells that T has passed.
         is_past_t = lost.at_ns >= self._planned_at_ns or heard_monotonic_ns >= self._t_monotonic_ns or flight.has_begun
         if flight.is_released and (is_past_t or lost.entered):
             why = f"the executor process died after the release ({lost.how})"
@@ -203,9 +203,9 @@ class Dispatching:
 
     def _set_apart(self, flight: Flight, lost: Lost) -> None:
         """
-        Give a process of its own to what was being prepared when a runner died: the others are on time in the next one.
+        Give the jobs that were being prepared when a runner died a runner of their own, so that the others are on time.
 
-        What is being prepared when that dies, too, has ended both.
+        A job that is being prepared when that one dies, too, has ended both.
         """
         doubted = [index for index in lost.preparing if index in flight.outstanding]
         if flight.is_apart:

@@ -27,11 +27,11 @@ Runners = Mapping[RunnerKey, Supervisor]
 
 class Executors:
     """
-    Thread-safe. Those of an earlier version of the definitions end once they have nothing left to do.
+    Thread-safe. Runners of earlier definitions end once they have nothing left to do.
 
     Args:
-        handovers: Takes what jobs hand over and share.
-        heard: Called when a runner has said which jobs its application's code defines.
+        handovers: Takes the requests of jobs.
+        heard: Called when a runner has reported which jobs its application's code defines.
     """
 
     def __init__(self, clock: Clock, *, handovers: Handovers, heard: Callable[[], None] = lambda: None) -> None:
@@ -42,7 +42,7 @@ class Executors:
         self._lanes = Supervisor(Lanes(self._host), clock=clock)
         self._lock = threading.Lock()
         self._runners: Runners = {}
-        self._retired: list[Supervisor] = []  #: and those that are for one call alone
+        self._retired: list[Supervisor] = []  #: also runners for a single use
         self._apps: Mapping[str, App] = {}
         self._folder = ""
 
@@ -51,7 +51,7 @@ class Executors:
         Start what these jobs need. Runners import their applications meanwhile.
 
         Args:
-            fresh: Those that have been started already.
+            fresh: Runners that have been started already.
 
         Raises:
             TminusError: the lanes do not start.
@@ -63,21 +63,20 @@ class Executors:
 
     def fresh(self, apps: Iterable[App], folder: str) -> Runners:
         """
-        Start runners for these applications, each imported anew. They are in use once they are in `adopt`; until then `discard`
-        ends them.
+        Start runners that import these applications anew. `adopt` puts them into use; until then `discard` ends them.
 
         Raises:
-            OSError: one of them cannot be started, such as for want of descriptors; none of them runs then.
+            OSError: one of them cannot be started, for example because there is no descriptor; none of them runs then.
         """
         return self._all_of({}, {RunnerKey(app.name): app for app in apps}, folder)
 
     def complete(self, definitions: Definitions, having: Runners | None, jobs: Iterable[Job] | None = None) -> Runners:
         """
-        Start what these definitions need besides, and nothing is replaced yet: as for `fresh`.
+        Return all runners that these definitions need; start those that are missing. Nothing is put into use yet.
 
         Args:
-            having: Started before; None: those in use.
-            jobs: Those that are to run; None: all.
+            having: Runners that have been started; None for those in use.
+            jobs: The jobs that are to run; None for all.
 
         Raises:
             OSError: as for `fresh`; what was started before runs on.
@@ -88,7 +87,7 @@ class Executors:
         return self._all_of(having, {key: definitions.apps[key.app] if key.app else None for key in keys}, definitions.folder)
 
     def discard(self, runners: Runners) -> None:
-        """End those of these that are not in use; nobody has given them anything to do."""
+        """End these runners, except those in use. They have nothing to do."""
         with self._lock:
             unused = [runner for key, runner in runners.items() if self._runners.get(key) is not runner]
             unused = [runner for runner in unused if runner not in self._retired]
@@ -98,7 +97,7 @@ class Executors:
             runner.stop()
 
     def adopt(self, definitions: Definitions, runners: Runners) -> None:
-        """Use these from now on. Those in use that are not among them end once they have nothing left to do."""
+        """Use these runners from now on. The others end once they have nothing left to do."""
         with self._lock:
             self._apps, self._folder = definitions.apps, definitions.folder
             before = self._runners
@@ -111,7 +110,7 @@ class Executors:
             runner.retire()
 
     def why_not(self, runners: Runners) -> str:
-        """Return why these cannot replace those in use: one does not work, and there is none in use that does not either."""
+        """Return why these cannot replace those in use: one does not work, and its predecessor does. Empty if they can."""
         with self._lock:
             before = self._runners
         for key, runner in runners.items():
@@ -123,7 +122,7 @@ class Executors:
         return ""
 
     def replace_working(self, runners: Runners) -> bool:
-        """Whether one of these has not said whether it works, and is to replace one that does."""
+        """Whether one of these has not reported yet, and is to replace one that works."""
         with self._lock:
             before = self._runners
         return any(
@@ -132,7 +131,7 @@ class Executors:
         )
 
     def code(self, runners: Runners | None = None) -> dict[str, Sequence[CodeJob]]:
-        """What these runners, or those in use, have said of the jobs in their application's code; by application."""
+        """Return the jobs that these runners, or those in use, have reported from their application's code; by application."""
         with self._lock:
             runners = self._runners if runners is None else runners
         channels = {key.app: runner.channel for key, runner in runners.items() if key.isolate is Isolate.THREAD}
@@ -143,7 +142,7 @@ class Executors:
         }
 
     def have_spoken(self, runners: Runners, timeout_s: float) -> bool:
-        """Whether each of them has said by then what it has to say, or that its application does not work."""
+        """Wait at most this long; return whether each has reported its jobs, or that its application does not work."""
         until_ns = self._clock.monotonic_ns() + round(timeout_s * SECOND)
         return all(runner.known.wait(max(until_ns - self._clock.monotonic_ns(), 0) / SECOND) for runner in runners.values())
 
@@ -159,7 +158,7 @@ class Executors:
 
     def alone(self, key: RunnerKey) -> Supervisor:
         """
-        A fresh runner of an application, beside the one in use; to be retired by the caller.
+        Start a runner of an application beside the one in use; the caller retires it.
 
         Raises:
             CannotRender: the application is in the jobs file no more.
@@ -187,7 +186,7 @@ class Executors:
         return runner
 
     def _renew(self, key: RunnerKey, app: App | None, folder: str, spent: Supervisor) -> None:
-        """Have a fresh runner take what comes; the spent one ends with its last job."""
+        """Put a fresh runner into use; the spent one ends with its last job."""
         with self._lock:
             is_in_use = self._runners.get(key) is spent
         if not is_in_use:
@@ -207,19 +206,19 @@ class Executors:
 
     def of(self, target: Target) -> Supervisor:
         """
-        Who runs that.
+        Return the executor for a target.
 
         Raises:
-            CannotRender: nobody does any more.
+            CannotRender: there is none any more.
         """
         return self._lanes if isinstance(target, HttpTarget) else self.runner(runner_of(target))
 
     def runner(self, key: RunnerKey) -> Supervisor:
         """
-        The runner of an application.
+        Return the runner of an application.
 
         Raises:
-            CannotRender: no job needs it any more.
+            CannotRender: there is none any more.
         """
         with self._lock:
             runner = self._runners.get(key)
@@ -228,17 +227,17 @@ class Executors:
         return runner
 
     def problems(self) -> list[str]:
-        """The applications in use that do not work, each with the reason."""
+        """Return the applications in use that do not work, each with the reason."""
         with self._lock:
             runners = list(self._runners.items())
         return list(dict.fromkeys(f"the application {key.app} does not work: {one.broken}" for key, one in runners if one.broken))
 
     def is_well(self) -> bool:
-        """Whether the lanes are there. An application that does not import, or hangs, is its jobs' trouble alone."""
+        """Whether the lanes work. An application that does not import, or hangs, affects its own jobs alone."""
         with self._lock:
             runners = [*self._runners.values(), *self._retired]
         for runner in runners:
-            runner.is_well()  # who writes to it, and waits, hears that it is replaced
+            runner.is_well()  # this replaces one that hangs
         return self._lanes.is_well()
 
     def kill(self) -> None:
@@ -259,5 +258,5 @@ class Executors:
 
 
 def _place_of(key: RunnerKey) -> str:
-    """Where a runner comes from, for people."""
+    """Return where in the jobs file a runner comes from, for people."""
     return f"apps.{key.app}" if key.app else "functions without an application"

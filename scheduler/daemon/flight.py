@@ -1,4 +1,4 @@
-"""A flight: a part of a batch that one executor gets. Armed, again where the executor dies; let go; seen to its end."""
+"""A flight: a part of a batch that is sent to one executor, and sent again if that dies."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,9 +15,9 @@ from scheduler.instants import SECOND
 from scheduler.model.batch import Due
 from scheduler.model.definitions import DaemonSettings
 
-#: An executor that has not armed, or not reported, this long after it must have hangs.
+#: An executor hangs if it has not armed, or not reported, this long after it should have.
 HANGS_NS = 2 * SECOND
-#: Of what works carry, in one command. To encode more keeps the GIL from the daemon, to decode it from the executor.
+#: Bytes that the works of one command may carry: to encode more holds the GIL of the daemon, to decode it that of the executor.
 MOST_BYTES = 4 << 20
 
 
@@ -26,9 +26,9 @@ class Flight:
     Belongs to the thread of its countdown.
 
     Args:
-        executor: Who is to run it now: a reload brings another one.
-        tell: Told, on other threads, what becomes of its shards.
-        is_apart: In a process of its own, where one after another is prepared: they may have ended another one.
+        executor: Returns the executor that is in use now; a reload changes it.
+        tell: Called on other threads with what happens to its shards.
+        is_apart: It has a runner of its own and is prepared job by job, because one of its jobs may have ended a runner.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Flight:
 
     def add(self, index: int, due: Due, work: Any, redaction: Redaction, *, printed: bytes = b"") -> None:
         """
-        One more, before it is armed.
+        Add an occurrence, before the flight is armed.
 
         Args:
             printed: What its `prepare` printed and logged.
@@ -67,13 +67,13 @@ class Flight:
         self.works[index], self.redactions[index], self.printed[index], self.outstanding[index] = work, redaction, printed, due
 
     def move(self, indices: Sequence[int], to: "Flight") -> None:
-        """Give these to another part."""
+        """Move these occurrences to another flight."""
         for index in indices:
             due = self.outstanding.pop(index)
             to.add(index, due, self.works[index], self.redactions[index], printed=self.printed[index])
 
     def arm(self, times: Times, settings: DaemonSettings) -> None:
-        """Hand what is outstanding to the executor."""
+        """Send what is outstanding to the executor."""
         times = replace(times, one_by_one=self.is_apart)
         self.is_armed = self.is_released = False
         self.supervisor = self._executor()
@@ -89,7 +89,7 @@ class Flight:
 
     def release(self, *, ends_in_ns: int) -> None:
         """
-        The commit is durable: let it go at T, but for what is outstanding no more.
+        Let it start at T, except what is no longer outstanding: the commit is durable.
 
         Args:
             ends_in_ns: By then all must have been reported.
@@ -113,25 +113,25 @@ class Flight:
             self.supervisor.write(python_wire.Stop(shard=self._shard.number, index=index))
 
     def withdraw(self) -> None:
-        """Send it home; nothing more is heard of it."""
+        """Tell the executor not to start it; later events of its shard are ignored."""
         shard, self._shard = self._shard, None
         if shard is not None and not self.supervisor.forget(shard):
             self.supervisor.write(self.supervisor.channel.withdraw(shard.number))
 
     def end_if_apart(self, *, at_once: bool = False) -> None:
-        """Let a process of its own end, once nothing is outstanding or at once."""
+        """End a runner of its own, at once or if nothing is outstanding."""
         if self.is_apart and (at_once or not self.outstanding):
             self.supervisor.retire()
 
     def replace_if_it_hangs(self) -> None:
-        """Have an executor replaced that does not say what it must."""
+        """Have the executor replaced if it has not reported in time."""
         now_ns = self._clock.monotonic_ns()
         if self._shard is not None and now_ns >= self._hangs_at_ns:
             self.supervisor.replace(self._shard)
             self._hangs_at_ns = now_ns + HANGS_NS
 
     def is_of(self, shard: Shard) -> bool:
-        """Whether a shard is the one that it has now, and not one that was lost."""
+        """Whether this is its present shard, and not one that was lost."""
         return shard is self._shard
 
 
@@ -142,7 +142,7 @@ def joined(
     clock: Clock,
     tell: Callable[[Flight, Shard, ShardEvent], None],
 ) -> Flight:
-    """Of these the one for that executor, which is made where there is none yet that can carry more; as for `Flight`."""
+    """Return the flight for this executor that can carry more; create one if there is none. Arguments as for `Flight`."""
     name = executor().name
     flight = next((flight for flight in flights if flight.supervisor.name == name and flight.size < MOST_BYTES), None)
     if flight is None:
@@ -151,12 +151,12 @@ def joined(
 
 
 def size_of(work: http_wire.Request | python_wire.Work) -> int:
-    """How many bytes a work carries."""
+    """Return how many bytes a work carries."""
     if isinstance(work, http_wire.Request):
         return len(work.body or b"")
     return len(work.arguments) + len(work.given or "") + len(work.request.body)
 
 
 def is_of_runner(flight: Flight) -> bool:
-    """Whether these are Python jobs: requests are served before them."""
+    """Whether it is of Python jobs; HTTP requests come first."""
     return isinstance(flight.supervisor.channel, Runner)

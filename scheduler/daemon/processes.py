@@ -18,19 +18,19 @@ from typing import BinaryIO
 
 from scheduler.clock import Clock
 
-#: Commands that may wait for a process that does not read. More cost that process.
+#: Commands that may wait for a process that does not read. If there are more, it is killed.
 _MOST_WAITING = 1000
-#: A process that closes its pipe ends by itself within this, or is killed.
+#: A process that has closed its pipe and does not end by itself within this is killed.
 _END_MS = 2_000
 _DIES_MS = 5_000
 
 
 class ExecutorProcess:
     """
-    A process that was started with pipes for stdin and stdout, as the leader of a session. Thread-safe.
+    A process with pipes for stdin and stdout, the leader of a session. Thread-safe.
 
     Args:
-        process: Just started; from now on it belongs to this object.
+        process: A process that was just started; from now on it belongs to this object.
         name: For the name of the thread that writes.
 
     Raises:
@@ -47,7 +47,7 @@ class ExecutorProcess:
         self._lock = threading.Lock()
         self._is_reaped = False
         self._commands = _Commands()
-        self._unwritten_since_ns = 0  #: monotonic clock; 0 while there is nothing that it should have read
+        self._unwritten_since_ns = 0  #: monotonic clock; 0 while the process has read everything
         self._writer = threading.Thread(target=self._write_all, name=f"writer {name}", daemon=True)
         try:
             self._end = os.pidfd_open(process.pid)
@@ -57,7 +57,7 @@ class ExecutorProcess:
             process.wait()
             _close(process)
             raise OSError(f"it cannot be watched: {error}") from error
-        for pipe in (process.stdin, process.stdout):  # our ends; the process has its own
+        for pipe in (process.stdin, process.stdout):  # our ends; those of the process stay as they are
             os.set_blocking(pipe.fileno(), False)
         self.reports: BinaryIO = io.BufferedReader(_Reports(process.stdout.fileno(), self._end), 1 << 16)
 
@@ -66,7 +66,7 @@ class ExecutorProcess:
         Have this written; returns at once.
 
         Args:
-            first: Before all that waits and is not `first`.
+            first: Whether it goes before all waiting commands that are not `first`.
 
         Returns:
             False if the process has ended, or is killed now because it has not read for too long.
@@ -82,26 +82,26 @@ class ExecutorProcess:
         self._commands.finish()
 
     def stuck_ns(self) -> int:
-        """How long the process has read nothing though there was something to read, or has not ended though it should."""
+        """Return how long the process has not read what was there to read, or has not ended though it should."""
         since_ns = self._unwritten_since_ns
         return self._clock.monotonic_ns() - since_ns if since_ns else 0
 
     def kill(self) -> None:
         """Kill it, with what its jobs have forked into its process group; returns at once."""
         with self._lock:
-            if not self._is_reaped:  # until then the number is nobody else's
+            if not self._is_reaped:  # until then no other process can have its number
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     signal.pidfd_send_signal(self._end, signal.SIGKILL)
                     os.killpg(self.pid, signal.SIGKILL)
 
     def end_session(self) -> None:
         """
-        Kill it and all processes of its session: also those in a process group of their own.
+        Kill it and all processes of its session, also those in a process group of their own.
 
         A process that has called setsid() is not among them.
         """
         self.kill()
-        # Without a descriptor for this they live on; whoever waits for the process hears of its end all the same.
+        # If there is no descriptor for this, they live on. The end of the process itself is noticed all the same.
         with contextlib.suppress(OSError), self._lock, os.scandir("/proc") as entries:
             for pid in (int(entry.name) for entry in entries if entry.name.isdecimal()):
                 if not self._is_reaped and pid != self.pid and _session_of(pid) == self.pid:
@@ -109,7 +109,7 @@ class ExecutorProcess:
 
     def wait(self) -> int | None:
         """
-        Wait for its end after the last report, and end what its jobs have forked.
+        Wait for its end, after its last report, and end what its jobs have forked.
 
         Returns:
             Its exit status; None if it does not die, because the kernel holds it.
@@ -161,7 +161,7 @@ class _Commands:
         self.is_full = False
 
     def put(self, frame: bytes, *, first: bool) -> bool:
-        """Add one; False if nobody will write it."""
+        """Add a frame; return False if it will not be written."""
         with self._changed:
             self.is_full = self.is_full or len(self._first) + len(self._others) >= _MOST_WAITING
             if self.is_closed or self._is_finished or self.is_full:
@@ -193,7 +193,7 @@ class _Commands:
 
 
 class _Reports(io.RawIOBase):
-    """What a process writes: until it closes the pipe, or, once it has ended, until the pipe is empty."""
+    """The output of a process, until it closes the pipe. If the process has ended, until the pipe is empty."""
 
     def __init__(self, pipe: int, end: int) -> None:
         self._pipe = pipe
@@ -254,7 +254,7 @@ def _has_ended(end: int, timeout_ms: int) -> bool:
 
 
 def _ready(pipe: int, event: int, end: int) -> set[int]:
-    """Wait until this can be done with the pipe, or the process has ended; which of the two."""
+    """Wait until the pipe is ready, or the process has ended; return the descriptors for which that is so."""
     poll = select.poll()
     poll.register(pipe, event)
     poll.register(end, select.POLLIN)

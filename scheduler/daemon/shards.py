@@ -1,4 +1,4 @@
-"""A shard as the daemon has it, and what may become of it beside what its executor reports."""
+"""A shard as the daemon has it, and what may happen to it besides the reports of its executor."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Lost:
     """
-    The executor died while it had the shard; what it has not reported it never will.
+    The executor died while it had the shard, so that no further report comes.
 
     Attributes:
         at_ns: When that was noticed, wall clock.
         how: For people.
-        entered: Works that had begun, with the instants; None where nobody can tell.
+        entered: When works had begun, by their index; None if that is unknown.
         preparing: Works that were being prepared.
-        busy: In how many works of the process, of all its shards, code of a user's was running.
+        busy: In how many works of the process, of all its shards, a user's code was running.
     """
 
     at_ns: int
@@ -27,7 +27,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The executor cannot work, and has not got the shard."""
+    """The executor does not work, and did not get the shard."""
 
     why: str
 
@@ -38,7 +38,7 @@ class Unsendable:
     The shard was not sent, because some of its works cannot be encoded. The others can be armed again without them.
 
     Attributes:
-        works: Why, by the index of the work.
+        works: The reasons, by the index of the work.
     """
 
     works: Mapping[int, str]
@@ -50,10 +50,10 @@ ShardEvent = Any
 
 class Shard:
     """
-    The daemon's end of a shard. What is said of it goes to `tell`, in order, on the supervisor's thread.
+    A shard. What happens to it goes to `tell`, in order, on the supervisor's thread.
 
     Attributes:
-        answer_by_ns: The executor has said something of it by then, or it hangs. Monotonic.
+        answer_by_ns: If the executor has reported nothing of it by then, it hangs. Monotonic.
     """
 
     def __init__(self, number: int, command: Any, tell: Callable[["Shard", ShardEvent], None], *, answer_by_ns: int = 0) -> None:
@@ -65,7 +65,7 @@ class Shard:
         self._tell = tell
 
     def tell(self, event: ShardEvent) -> None:
-        """This has happened to it."""
+        """Report what has happened to it."""
         self._tell(self, event)
 
 

@@ -7,12 +7,12 @@ from scheduler.executors.python.wire import Arm, Work
 
 
 def size(works: Sequence[Work]) -> int:
-    """How many slots of the board they take."""
+    """Return how many slots of the board these works take."""
     return max(work.index for work in works) + 1
 
 
 def free(first: int, count: int, beside: Sequence[Arm]) -> int:
-    """The first of so many slots from there on that none of these has: the board goes round, and one may run for days."""
+    """Return the first of this many free slots from there on. The board goes round, and a shard may hold its slots for days."""
     for _ in beside:
         before = first
         for arm in beside:

@@ -1,4 +1,4 @@
-"""The supervisor: starts an executor process, hands it shards, replaces it when it dies or hangs."""
+"""The supervisor: starts an executor process, sends it shards, replaces it when it dies or hangs."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ _READY_S = 20
 _IMPORT_NS = 60 * SECOND
 #: A process that reads nothing for this long, though there are commands for it, hangs.
 _HANGS_NS = 5 * SECOND
-#: After a death this soon after its start, the next one waits a little.
+#: If a process dies this soon after its start, the next one waits a little.
 _TOO_SOON_NS = 2 * SECOND
 _ENDED = "its executor was ended, and no other one follows"
 
@@ -37,10 +37,10 @@ class Supervisor:
 
     Args:
         channel: To its process.
-        asked: Takes what jobs ask for, with the process of their runner, and where the answer goes; hears when that has ended.
+        asked: Takes the requests of jobs, the process of their runner, and what sends the response; also told of its end.
 
     Attributes:
-        spent: Called if a fresh runner is to take what comes; on the thread that reads its reports.
+        spent: Called on the thread that reads the reports if a fresh runner is to take all further jobs.
     """
 
     def __init__(self, channel: Channel, *, clock: Clock, asked: Asked = lambda _runner, _ask, _answer: None) -> None:
@@ -58,7 +58,7 @@ class Supervisor:
         self._broken = ""
         self._died = ""  #: how, before it was ready
         self._ready, self._wanted, self._stopping = threading.Event(), threading.Event(), threading.Event()
-        self.known = threading.Event()  #: it has said that it works, or why not, or has died before
+        self.known = threading.Event()  #: it has reported that it works, or why not, or has died before
         self._retiring = False
         self._reader: threading.Thread | None = None
 
@@ -76,7 +76,7 @@ class Supervisor:
             raise TminusError(f"the executor {self.name} does not start", hint=self.broken or "look at what it says above")
 
     def kill(self) -> None:
-        """End the executor and the processes that its jobs have forked; there will be no other one. Returns at once."""
+        """End the executor and the processes that its jobs have forked; no other one follows. Returns at once."""
         self._stopping.set()
         self._wanted.set()
         if (process := self._process) is not None:
@@ -95,11 +95,11 @@ class Supervisor:
 
     @property
     def broken(self) -> str:
-        """Why it does not work, such as an application that cannot be imported; empty if it works, or that is not known."""
+        """Why it does not work, such as an application that cannot be imported; empty if it works, or if that is unknown."""
         return self._broken or self._died
 
     def retire(self) -> None:
-        """End the executor once it has no shard; there will be no other one. Returns at once."""
+        """End the executor once it has no shard; no other one follows. Returns at once."""
         with self._lock:
             self._retiring = True
         self._end_if_over()
@@ -108,11 +108,11 @@ class Supervisor:
         self, command_of: Callable[[int, Sequence[Any]], Any], tell: Callable[[Shard, ShardEvent], None], *, answer_by_ns: int
     ) -> Shard:
         """
-        Hand over a shard, as soon as the executor is ready for it.
+        Send a shard as soon as the executor is ready for it.
 
         Args:
             command_of: The command to arm it, by the shard's number, beside those of the shards that have not ended.
-            tell: Told what becomes of it.
+            tell: Called with what happens to the shard.
             answer_by_ns: An executor that has not reported the shard as armed or ended by then hangs. Monotonic.
         """
         with self._lock:
@@ -129,7 +129,7 @@ class Supervisor:
         return shard
 
     def forget(self, shard: Shard) -> bool:
-        """Hand it over no more; False where it has been."""
+        """Do not send it any more; return False if it was sent."""
         with self._lock:
             is_forgotten = not shard.is_sent and self._shards.pop(shard.number, None) is not None
         self._end_if_over()
@@ -140,7 +140,7 @@ class Supervisor:
         Have a command written, to that process only if one is named; returns at once.
 
         Returns:
-            False if the executor is gone, of which its shards hear, or if the command cannot be encoded, which is logged.
+            False if the executor is gone, which its shards are told, or if the command cannot be encoded, which is logged.
         """
         try:
             frame = self.channel.encode(command)
@@ -152,7 +152,7 @@ class Supervisor:
     def is_well(self) -> bool:
         """Whether the executor is there and takes its commands; one that hangs is killed, and so replaced."""
         process, now_ns = self._process, self._clock.monotonic_ns()
-        with self._lock:  # it may be that no job of a shard waits for an answer any more
+        with self._lock:  # also for shards whose jobs wait for nothing any more
             owes = any(shard.is_sent and not shard.is_answered and now_ns > shard.answer_by_ns for shard in self._shards.values())
         if process is not None and (owes or process.stuck_ns() > _HANGS_NS):
             self._kill()
@@ -201,7 +201,7 @@ class Supervisor:
                 self._is_broken(f"it cannot be started: {getattr(error, 'strerror', None) or error}")
             else:
                 self._process = process
-                if self._stopping.is_set():  # `kill` may have looked for the process a moment before it was there
+                if self._stopping.is_set():  # `kill` came a moment before the process was there
                     process.end_session()
                 self._hear_all(process)
             if self._broken and not self._stopping.is_set():
@@ -215,7 +215,7 @@ class Supervisor:
         try:
             for report in self.channel.read(process.reports):
                 self._hear(process, report)
-        except Exception:  # what it says makes no sense any more, or cannot be taken: without this thread there is no other one
+        except Exception:  # its reports make no sense; this thread must go on, because it starts the next one
             log.exception("executor cannot be understood, replacing it", executor=self.name, pid=process.pid)
             process.kill()
         status = process.wait()
@@ -290,7 +290,7 @@ class Supervisor:
         self._end_if_over()
 
     def _end_if_over(self) -> None:
-        """Let a retired one end by itself once it has no shard, whatever became of the last one; nothing follows."""
+        """Let a retired executor end by itself once it has no shard; no other one follows."""
         with self._lock:
             if not self._retiring or self._shards:
                 return

@@ -1,4 +1,4 @@
-"""Jobs that have their outcome while their thread still runs: they count for `overlap` until that has ended."""
+"""Jobs that have their outcome while their thread still runs: they count for `overlap` until the thread has ended."""
 
 import threading
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from scheduler.executors.python.wire import Left, Results
 
 
 class WrittenOff:
-    """Of one runner. Thread-safe: told by its supervisor what it reports, asked by countdowns."""
+    """The jobs of one runner. Thread-safe: its supervisor passes on reports, countdowns ask."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._then: dict[tuple[int, int], Callable[[], None]] = {}  #: by shard and index
 
     def hear(self, report: object) -> None:
-        """The runner reports something, and nobody else has heard of it yet."""
+        """Take a report of the runner, before anyone else does."""
         match report:
             case Results(shard=shard, finished=finished):
                 with self._lock:
@@ -25,7 +25,7 @@ class WrittenOff:
                 then()
 
     def when_left(self, shard: int, index: int, then: Callable[[], None]) -> None:
-        """Call this once the thread of a job has ended; at once if it has."""
+        """Call this once the thread of a job has ended; at once if it has ended already."""
         with self._lock:
             if is_there := (shard, index) in self._then:
                 self._then[shard, index] = then
@@ -33,7 +33,7 @@ class WrittenOff:
             then()
 
     def all_left(self) -> None:
-        """The process of the runner has ended."""
+        """Call all: the process of the runner has ended."""
         with self._lock:
             all_of_them, self._then = list(self._then.values()), {}
         for then in all_of_them:
