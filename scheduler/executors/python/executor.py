@@ -250,10 +250,10 @@ class Executor:
             jobs = [(shard, job) for shard in self._shards.values() for job in shard.jobs.values()]
         for shard, job in jobs:
             is_waiting = shard.run.hold.released_at_ns is not None and not job.has_begun
-            if job.work.index in shard.owed and is_waiting and self._clock.wall_ns() > job.work.latest_ns:
+            is_late = job.work.index in shard.owed and is_waiting and self._clock.wall_ns() > job.work.latest_ns
+            if is_late and job.write_off_late():
                 with self._lock:
                     self._told[job] = now_ns, shard.number  # it may never come back
-                job.too_late()
             if job.work.index in shard.owed and job.ends_at_ns is not None and now_ns > job.ends_at_ns:
                 with self._lock:
                     self._told[job] = now_ns, shard.number

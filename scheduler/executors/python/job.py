@@ -162,13 +162,14 @@ class Job(Party):
         words = f"not done after {self.work.total_ns / SECOND:g} s (timeout.total); a thread cannot be stopped, it was told"
         self._finish(cause=Cause.TIMEOUT, detail=words, still_runs=True)
 
-    def too_late(self) -> None:
-        """Its import has taken longer than its grace: write it off, unless it has begun at this moment."""
+    def write_off_late(self) -> bool:
+        """Write it off, because its import has taken longer than its grace; return False if it has begun at this moment."""
         with self._beginning:
             if self._began_ns:
-                return
+                return False
             self._is_written_off = True
         self._finish(late=True)
+        return True
 
     def _run_it(self) -> None:
         error: BaseException | None = None

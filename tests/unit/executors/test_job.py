@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.job import Job
 from scheduler.executors.python.loading import Loader
@@ -14,13 +16,53 @@ from tests.support.runner import a_call
 
 T = 1_700_000_010 * SECOND
 
-entered = threading.Event()
+entered, ends = threading.Event(), threading.Event()
 
 
 def enters() -> str:
     """The function of the job."""
     entered.set()
     return "done"
+
+
+def goes_on() -> None:
+    """The function of a job that goes on until it is told to end."""
+    entered.set()
+    ends.wait(20)
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_job_is_written_off_as_late_unless_it_has_begun(*, has_begun: bool) -> None:
+    clock, all_out, board = FakeClock(T - SECOND), Latch(), Board.make()
+    clock.pass_by(SECOND)
+    all_out.open()
+    reports: list[Finished] = []
+    job = Job(
+        a_call(f"{__name__}:goes_on", latest_ns=T),
+        None,
+        slot=0,
+        board=board,
+        clock=clock,
+        gate=Gate(clock),
+        loader=Loader(),
+        shard=1,
+        all_out=all_out,
+        report=reports.append,
+    )
+    entered.clear()
+    ends.clear()
+    job.go(T)
+    thread = threading.Thread(target=job.drain)
+    if has_begun:
+        thread.start()
+        assert entered.wait(20)
+    clock.pass_by(1)
+    assert job.write_off_late() is not has_begun
+    assert [one.late for one in reports] == ([] if has_begun else [True])
+    ends.set()
+    if has_begun:
+        thread.join()
+    board.close()
 
 
 def test_what_comes_after_a_function_waits_until_all_of_its_shard_are_out_and_does_not_count() -> None:
