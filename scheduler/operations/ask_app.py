@@ -58,7 +58,9 @@ def ask(app: App | None, questions: Sequence[Mapping[str, Any]], folder: str) ->
             check=False,
         )
     except OSError as error:
-        return Answer(wrong=f"{app.python if app else 'python'} does not start: {error.strerror}")
+        return Answer(wrong=f"{command_of(app)[0]} does not start: {error.strerror}")
+    except ValueError as error:
+        return Answer(wrong=str(error), hint="such a line of env_file can be in no environment")
     except subprocess.TimeoutExpired:
         return Answer(wrong=f"{app.app if app else 'python'} is not imported after {_PATIENCE_S} s")
     try:

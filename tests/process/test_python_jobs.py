@@ -252,6 +252,19 @@ def test_validate_asks_the_application(tmp_path: Path, job: dict[str, Any], said
     assert said in done.stderr
 
 
+@pytest.mark.parametrize("line", ["SECRET=hidden\0", "=hidden"])
+def test_validate_names_the_line_of_an_environment_that_cannot_be(tmp_path: Path, line: str) -> None:
+    (a_shop(tmp_path) / "shop.env").write_text(f"# all of it\n{line}\n")
+    apps = {"x": {"app": "shop:app", "env_file": "shop.env"}}
+    (tmp_path / "jobs.yaml").write_text(
+        json.dumps({"version": 1, "apps": apps, "jobs": {"x": {"schedule": "manual", "flask": {"app": "x", "url": "/"}}}})
+    )
+    done = tminus("validate", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"{tmp_path}/shop.env:2 is no line of NAME=value" in done.stderr
+    assert "hidden" not in done.stderr
+
+
 def test_validate_names_the_line_of_the_application_that_breaks_its_import(tmp_path: Path) -> None:
     (a_shop(tmp_path, "from flask import Flask\n\napp = Flask(nme='x')\n") / "jobs.yaml").write_text(
         jobs_file({"x": {"schedule": "manual", "flask": {"app": "shop", "url": "/"}}})

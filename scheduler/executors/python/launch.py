@@ -45,6 +45,7 @@ def environment_of(app: App | None, folder: str) -> dict[str, str]:
 
     Raises:
         OSError: its file cannot be read.
+        ValueError: a line of it cannot be a variable.
     """
     environment = {name: value for name, value in os.environ.items() if _is_passed_on(name, app)}
     own = _lines_of(app.env_file) if app and app.env_file else {}
@@ -68,9 +69,12 @@ def _is_passed_on(name: str, app: App | None) -> bool:
 def _lines_of(file: str) -> dict[str, str]:
     """`NAME=value` lines; empty lines and those that begin with # are none, quotes around a value are taken away."""
     found: dict[str, str] = {}
-    for line in Path(file).read_text().splitlines():
+    # Bytes of any encoding, as in an environment.
+    for number, line in enumerate(os.fsdecode(Path(file).read_bytes()).split("\n"), 1):
         name, equals, value = line.strip().removeprefix("export ").partition("=")
+        name, value = name.strip(), value.strip()
         if equals and not name.startswith("#"):
-            value = value.strip()
-            found[name.strip()] = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+            if not name or "\0" in line:
+                raise ValueError(f"{file}:{number} is no line of NAME=value")
+            found[name] = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
     return found

@@ -60,3 +60,10 @@ def test_a_relative_search_path_is_relative_to_the_folder_of_the_application(tmp
     app = App(name="shop", app="shop:app", directory="/srv/shop", env_file=str(tmp_path / "shop.env"))
     _, *found = environment_of(app, "/etc")["PYTHONPATH"].split(os.pathsep)
     assert found == ["/srv/shop", "/srv/shop/lib", "/opt/more", "/etc"]
+
+
+def test_a_value_may_be_of_any_bytes_and_is_not_cut_by_what_ends_a_line_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "shop.env").write_bytes(b"LATIN=\xe4\r\nWIDE=a\xc2\x85b\xe2\x80\xa8c\n")
+    found = environment_of(App(name="shop", app="shop:app", directory="/", env_file=str(tmp_path / "shop.env")), "/")
+    assert os.fsencode(found["LATIN"]) == b"\xe4"
+    assert found["WIDE"] == "a\x85b\u2028c"
