@@ -80,7 +80,7 @@ def in_our_words(url: URL) -> Iterator[None]:
         if path is not None:
             raise files.explain(path, said) from error
         raise _postgresql_error(url, said, is_cut=error.connection_invalidated) from error
-    except OverflowError as error:
+    except (OverflowError, UnicodeEncodeError) as error:  # a number of more than 64 bits, half of a surrogate pair
         raise Refused(f"the ledger {path or repr(url)} does not take it: {error}") from error
     except sa.exc.TimeoutError as error:
         raise LedgerError(f"the ledger {url!r} is busy: no connection to it became free", hint="see `tminus doctor`") from error

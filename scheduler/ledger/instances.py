@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from scheduler import __version__
 from scheduler.instants import SECOND
 from scheduler.ledger.engine import Ledger
+from scheduler.ledger.rows import storable
 from scheduler.ledger.tables import instances
 
 BEAT_NS = 5 * SECOND
@@ -103,8 +104,8 @@ def configured(ledger: Ledger, identity: str, *, version: str) -> None:
 
 
 def report(ledger: Ledger, identity: str, *, problems: Sequence[str]) -> None:
-    """What is wrong with its configuration: a jobs file that it does not take, applications that do not import."""
-    _set(ledger, identity, config_error="\n".join(problems) or None)
+    """Write what is wrong with its configuration: a jobs file that it does not take, applications that do not import."""
+    _set(ledger, identity, config_error=storable("\n".join(problems)) or None)
 
 
 def stopped(ledger: Ledger, identity: str, now_ns: int) -> None:

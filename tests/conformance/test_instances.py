@@ -96,6 +96,12 @@ def test_a_configuration_that_was_refused_keeps_the_version_in_force(ledger: Led
     assert (latest(ledger).config_version, latest(ledger).config_error) == ("ba9876543210", None)
 
 
+def test_a_problem_is_stored_whatever_characters_an_application_has_put_into_it(ledger: Ledger) -> None:
+    identity = register(ledger)
+    instances.report(ledger, identity, problems=["no module 'caf\udce9'", "a\0b"])
+    assert latest(ledger).config_error == "no module 'caf\\udce9'\na\\x00b"
+
+
 def test_the_latest_is_who_started_last_though_the_clock_was_set_back_meanwhile(ledger: Ledger) -> None:
     instances.stopped(ledger, register(ledger), T)
     identity = register(ledger, now_ns=T - 3600 * SECOND)

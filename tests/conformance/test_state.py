@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scheduler.errors import LedgerError, LockTimeout, UsageError
+from scheduler.errors import LedgerError, LockTimeout, Refused, UsageError
 from scheduler.instants import MS, SECOND
 from scheduler.ledger import state
 from scheduler.ledger.engine import Ledger
@@ -52,6 +52,13 @@ def test_what_was_set_is_there_for_the_next_process(ledger: Ledger) -> None:
     state.put(ledger, "shop", "open", "true")
     with opened(full_url(ledger.url)) as another:
         assert state.get(another, "shop", "open") == "true"
+
+
+def test_a_text_that_no_database_takes_is_refused_as_an_error_of_the_ledger(ledger: Ledger) -> None:
+    with pytest.raises(Refused, match="does not take it"):
+        state.put(ledger, "caf\udce9", "open", "true")
+    with pytest.raises(Refused, match="does not take it"):
+        state.get(ledger, "caf\udce9", "open")
 
 
 def test_what_is_set_to_none_is_there_no_more(ledger: Ledger) -> None:
