@@ -27,7 +27,6 @@ class Party(ABC):
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.broken: BaseException | None = None
         self._thread: threading.Thread | None = None
 
     @abstractmethod
@@ -76,7 +75,6 @@ class Party(ABC):
             else:
                 self.go_home()
         except BaseException as error:  # noqa: BLE001  the outermost frame: what it owes is reported, not lost
-            self.broken = error
             self.give_up(error)
         finally:
             shard.done()

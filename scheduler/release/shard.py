@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 
 from scheduler.clock import Clock
@@ -139,8 +140,9 @@ class ShardRun:
         for party in self.parties:
             try:
                 party.last_look()
-            except Exception as error:  # noqa: BLE001  the Barrier's action: what it raises would break the Barrier for all
-                party.broken = error
+            except Exception:  # noqa: BLE001  the Barrier's action: what it raises would break the Barrier for all
+                with contextlib.suppress(Exception):
+                    traceback.print_exc()
 
 
 class Last:
