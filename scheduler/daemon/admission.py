@@ -1,4 +1,4 @@
-"""Admission: who of a batch does not start after all, decided right before the commit."""
+"""Admission: which occurrences of a batch do not start, decided right before the commit."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def claim(station: Station, dues: Sequence[Due], *, planned_at_ns: int, token: s
     Claim a batch. From then on each of its occurrences has a row: this process's, or another's.
 
     Raises:
-        LedgerError: it could not be written, or nobody can say; the same token finds out.
+        LedgerError: it was not written, or that is unknown; a call with the same token finds out.
     """
     release = claims.claim(station.ledger, dues, planned_at_ns=planned_at_ns, instance=station.instance, token=token)
     station.recorder.undecided.discard(due.id for due in dues)

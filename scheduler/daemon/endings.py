@@ -1,4 +1,4 @@
-"""How the occurrences of one batch end: each is handed to the recorder once, and a line tells how the batch went."""
+"""The outcomes of one batch: each goes to the recorder once, and a log line sums up the batch."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,8 +22,7 @@ from scheduler.outcome import Cause, Outcome
 
 log = structlog.get_logger()
 
-
-#: Of one batch, in the log.
+#: Failures of one batch that are logged by name.
 _MOST_WARNINGS = 20
 
 
@@ -33,8 +32,8 @@ class Endings:
 
     Args:
         planned_at_ns: T, wall clock.
-        dues: All of the batch. Each gets exactly one outcome here, unless another process owns it.
-        history: What is kept of answers.
+        dues: The due occurrences of the batch. Each gets exactly one outcome here, unless another process owns it.
+        history: What is kept of responses.
     """
 
     def __init__(self, station: Station, *, planned_at_ns: int, dues: Sequence[Due], history: History) -> None:
@@ -47,11 +46,11 @@ class Endings:
         self._warnings_left = _MOST_WARNINGS
 
     def is_open(self, due: Due) -> bool:
-        """Whether an occurrence is ours and has no outcome yet."""
+        """Whether this process owns an occurrence and it has no outcome yet."""
         return due.id in self._open
 
     def keep(self, ours: Collection[OccurrenceId]) -> None:
-        """Leave all others to the processes that own them."""
+        """Keep these occurrences; the others belong to other processes."""
         for identity in self._open.keys() - set(ours):
             del self._open[identity]
 
@@ -64,7 +63,7 @@ class Endings:
             step: For people, such as `rendering`.
             due: The job's occurrence.
             may_be_sent: Whether its request may have left, or its function may have been entered.
-            executor: Which executor has it.
+            executor: The name of its executor.
         """
         try:
             yield
@@ -85,23 +84,23 @@ class Endings:
         log.error("a job broke, the others go on", occurrence=str(due.id), step=step, exc_info=error)
 
     def break_off_all(self, step: str, error: Exception, *, released: Collection[OccurrenceId]) -> None:
-        """Give all occurrences that have no outcome one. Only those that were released may have been sent."""
+        """Give each occurrence without an outcome one. Only those that were released may have been sent."""
         for identity, due in list(self._open.items()):
             self.break_off(step, due, error, may_be_sent=identity in released)
 
     def withdrawn(self, decided: Iterable[Decided]) -> None:
-        """The commit has written these."""
+        """Count these as ended: the commit has written them."""
         for one in decided:
             if self._open.pop(one.id, None):
                 self._outcomes[one.outcome] += 1
 
     def not_committed(self, decided: Iterable[Decided]) -> None:
-        """These were decided not to start, and the commit has not written them."""
+        """Write these decisions, which the commit has not written."""
         for one in decided:
             self._put(one)
 
     def finished(self, flight: Flight, reports: Iterable[judge.Finished]) -> None:
-        """An executor reports."""
+        """Evaluate the reports of an executor."""
         for one in reports:
             due = flight.outstanding.pop(one.index, None)
             if due is not None:
@@ -121,46 +120,46 @@ class Endings:
             self._put(ended)
 
     def not_sent(self, due: Due, why: str, *, cause: Cause = Cause.DEFINITION) -> None:
-        """It could not be made into something to do."""
+        """End an occurrence as `failed`, because there is nothing that could be sent."""
         with self.guard("evaluation", due):
             self._put(judge.not_sent(due, why, now_ns=self._station.clock.wall_ns(), cause=cause))
 
     def unsendable(self, flight: Flight, works: Mapping[int, str]) -> Lost:
-        """These works cannot be encoded, for these reasons. The others were not sent: as if their executor was lost before T."""
+        """End works that cannot be encoded. Return an event for the others: they were not sent, as if their executor had died."""
         for index, why in works.items():
             if due := flight.outstanding.pop(index, None):
                 self.not_sent(due, why)
         return Lost(0, "it was not sent", {})
 
     def broken(self, flight: Flight, why: str, *, cause: Cause = Cause.DEFINITION) -> None:
-        """The executor of all these cannot work."""
+        """End all of a flight as `failed`: its executor does not work."""
         for due in _taken(flight):
             self.not_sent(due, why, cause=cause)
 
     def too_late(self, flight: Flight, why: str) -> None:
-        """Of these, those whose grace is over have not started."""
+        """End those of a flight as `missed` whose grace is over."""
         now_ns = self._station.clock.wall_ns()
         over = [i for i, due in flight.outstanding.items() if now_ns > self._planned_at_ns + due.job.misfire_grace_ns]
         self.missed([flight.outstanding.pop(index) for index in over], why)
 
     def late(self, flight: Flight, why: str) -> None:
-        """None of these has started."""
+        """End all of a flight as `missed`: none has started."""
         self.missed(_taken(flight), why)
 
     def missed(self, dues: Sequence[Due], why: str) -> None:
-        """They have not started."""
+        """End these as `missed`: they have not started."""
         for due in dues:
             with self.guard("evaluation", due):
                 self._put(due.ends(Outcome.MISSED, why))
 
     def lost(self, flight: Flight, why: str, entered: Mapping[int, int] | None = None) -> None:
         """
-        Nobody can say what became of these.
+        End those of a flight as `unknown` that had begun.
 
         Args:
-            flight: Of it those that had begun, or all.
-            why: For people.
-            entered: When they had begun, wall clock; None where that is not known, so that all may have.
+            flight: The flight whose executor died.
+            why: The reason, for people.
+            entered: When they had begun, by their index, wall clock; None if that is unknown: then all may have begun.
         """
         now_ns = self._station.clock.wall_ns()
         begun = dict.fromkeys(flight.outstanding, 0) if entered is None else entered
@@ -185,10 +184,10 @@ class Endings:
 
     def _put(self, item: Ended | Decided, *, counts_on: bool = False) -> None:
         """
-        Hand over an outcome; a second one for the same occurrence changes nothing.
+        Put an outcome to the recorder; a second one for the same occurrence changes nothing.
 
         Args:
-            counts_on: Its thread still runs, so that it still counts for `overlap`.
+            counts_on: Whether its thread still runs, so that it still counts for `overlap`.
         """
         if item.id in self._open:
             if not counts_on:
@@ -199,7 +198,7 @@ class Endings:
             self._warn(str(item.id), item.outcome, item.reason)
 
     def _warn(self, occurrence: str, outcome: Outcome, reason: str | None) -> None:
-        """By name, but not ten thousand times: the ledger has them all."""
+        """Log a failure by name, up to a limit: the ledger has all of them."""
         if outcome is not Outcome.SUCCEEDED and self._warnings_left:
             self._warnings_left -= 1
             log.warning(outcome.value, occurrence=occurrence, reason=reason)

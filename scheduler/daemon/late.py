@@ -1,4 +1,4 @@
-"""Late: what becomes of fire times that have passed without a row: which one runs now, and why the others do not."""
+"""Late fire times, which have passed without a row: which one runs now, and how the others end."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Late:
 
 
 def scheduled(job: Job, fire_time_ns: int, *, version: str) -> Due:
-    """An occurrence of a job by its schedule."""
+    """Return the due occurrence of a job at a fire time of its schedule."""
     return Due(
         id=OccurrenceId(job=job.name, fire_time_ns=fire_time_ns),
         job=job,
@@ -53,10 +53,10 @@ def settle_late(
     Decide all fire times of a job after `after_ns`, up to and including `now_ns`, that have no row.
 
     Args:
-        job: By the definition in force.
+        job: The definition in force.
         after_ns: All fire times up to here are decided.
         now_ns: Wall clock.
-        version: Of the definition.
+        version: The version of that definition.
         covered: The first and the last instant that each row after `after_ns` stands for.
         claimed_ns: The latest fire time that an earlier process has claimed and that may still run late.
     """
@@ -72,14 +72,14 @@ def settle_late(
 
 
 def coalesced(due: Due, *, into: int, count: int = 1, until_ns: int | None = None) -> Decided:
-    """Skipped, because a later fire time of the same job runs. The arguments as for `missed`."""
+    """Return the outcome `skipped`, because a later fire time of the job runs. Arguments as for `missed`."""
     reason = f"coalesced into {OccurrenceId(job=due.job.name, fire_time_ns=into)}"
     return due.ends(Outcome.SKIPPED, reason, count=count, covers_until_ns=until_ns if count > 1 else None)
 
 
 def missed(due: Due, count: int = 1, *, until_ns: int | None = None) -> Decided:
     """
-    Later than its grace.
+    Return the outcome `missed`, because the fire times are later than the grace.
 
     Args:
         due: The first of the fire times.

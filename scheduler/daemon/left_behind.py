@@ -1,8 +1,8 @@
 """
 Occurrences that an earlier process has left open in the ledger: they run by the configuration in force.
 
-A row says which job is to start, when, and with which params. What that job does is never read from the ledger, for whoever can
-write to the ledger would choose it.
+A row says which job is to start, when, and with which params. What that job does is never read from the ledger, because anyone
+who can write to the ledger could choose it.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def due_by(definitions: Definitions, occurrence: Occurrence) -> Due | None:
 
 def dues_of(ledger: Ledger, definitions: Definitions, ids: Sequence[OccurrenceId]) -> dict[OccurrenceId, Due]:
     """
-    Return these occurrences, of any kind, each with what it runs; those of which that is not known are left out.
+    Return these occurrences, of any kind, each with what it runs; leave out those for which that is unknown.
 
     Raises:
         LedgerError: the ledger cannot be read.

@@ -1,7 +1,7 @@
 """
-Preparation: the part of a batch whose requests Python may change, in the runners of its applications, before they are armed.
+Preparation: requests of a batch that Python may change, in the runners of their applications, before they are armed.
 
-It comes before the commit, and nothing leaves this machine because of it: what a dying runner takes with it is done again.
+It comes before the commit and sends nothing. If a runner dies, what it was preparing is prepared again.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,12 +27,12 @@ _NOT_IN_TIME = "its prepare was not done within its misfire_grace_time"
 
 class Preparation:
     """
-    Belongs to the thread of its countdown. Each of its dues is in one flight: with a runner, then waiting for the lanes.
+    Belongs to the thread of its countdown. Each of its occurrences is in one flight: with a runner, then waiting for the lanes.
 
     Args:
         planned_at_ns: T, wall clock.
         last_start_ns: The end of the longest grace.
-        tell: Told, on other threads, what becomes of its shards.
+        tell: Called on other threads with what happens to its shards.
     """
 
     def __init__(
@@ -59,20 +59,20 @@ class Preparation:
 
     @property
     def flights(self) -> list[Flight]:
-        """All that are not handed to the lanes yet."""
+        """All flights that the lanes do not have yet."""
         return [*self._running, *self._made]
 
     @property
     def take_at_ns(self) -> int | None:
-        """When to take what is made by then, though there is more to come; None where nothing is."""
+        """When to take what is prepared by then, though more is to come; None if nothing is prepared."""
         return self._take_at_ns if self._made else None
 
     def takes(self, due: Due, work: Request | wire.Work, redaction: Redaction) -> bool:
         """
-        Whether it has a `prepare`; then it is here from now on.
+        Take an occurrence that has a `prepare`; return whether it has one.
 
         Raises:
-            CannotRender: nobody runs its application any more.
+            CannotRender: no runner has its application any more.
         """
         match due.job.target, work:
             case HttpTarget(prepare=str(ref), app=app), Request():
@@ -84,14 +84,14 @@ class Preparation:
         return False
 
     def start(self, commit_at_ns: int) -> None:
-        """Have them prepared; with all others they are armed if that takes no longer than half of the time until the commit."""
+        """Have them prepared. If that takes at most half of the time until the commit, they are armed together."""
         now_ns = self._clock.wall_ns()
         self._take_at_ns = now_ns + (commit_at_ns - now_ns) // 2
         for flight in list(self._running):
             self._arm(flight)
 
     def hear(self, flight: Flight, event: ShardEvent) -> bool:
-        """Take in what a runner says; False where it is not about what is prepared."""
+        """Handle an event of a flight that is being prepared; return False if it is not of such a flight."""
         if flight not in self._running:
             return False
         match event:
@@ -112,7 +112,7 @@ class Preparation:
         return True
 
     def take(self) -> Flight | None:
-        """Those for the lanes that are made: once they are all there, else in ever smaller steps until T, and then at once."""
+        """Return a flight for the lanes: once all are prepared, otherwise in ever smaller steps until T, and then at once."""
         now_ns = self._clock.wall_ns()
         if not self._made or (now_ns < self._take_at_ns and any(flight.outstanding for flight in self._running)):
             return None
@@ -121,7 +121,7 @@ class Preparation:
         return flight if flight.outstanding else None
 
     def look(self) -> None:
-        """See to those whose grace is over, and to runners that hang."""
+        """End what is too late, and replace runners that hang."""
         for flight in self.flights:
             self._endings.too_late(flight, _NOT_IN_TIME)
         for flight in self._running:
@@ -133,15 +133,15 @@ class Preparation:
         self._running = [flight for flight in self._running if flight.outstanding]
 
     def abandon(self) -> None:
-        """Wait no longer: nothing was sent."""
+        """Wait no longer: all are `missed`, because nothing was sent."""
         for flight in self.flights:
             self._endings.late(flight, "tminus was stopped before its prepare was done (shutdown_grace)")
 
     def _arm(self, flight: Flight) -> None:
-        """T is now, and there is nothing to arm: each is loaded on its own thread, and waits for no other one's import."""
+        """Send a flight to its runner. T is now: each is loaded on its own thread, and waits for no import of another one."""
         now_ns = self._clock.wall_ns()
         left_ns = max(self._last_start_ns - now_ns, 0)
-        # Where one may end the process, each has its turn.
+        # If one of them may end the process, they are prepared in turn.
         deadline_ns = now_ns + left_ns // 2 if flight.is_apart else now_ns
         times = Times(t_ns=now_ns, deadline_ns=deadline_ns, give_up_ns=now_ns + left_ns + HANGS_NS)
         if not flight.outstanding:
@@ -156,7 +156,7 @@ class Preparation:
             flight.outstanding = {}
 
     def _again(self, flight: Flight, lost: Lost) -> None:
-        """A runner died: once is nobody's fault, and nothing was sent."""
+        """Prepare again after a runner died. What was in its `prepare` when two runners died is refused."""
         begun = [index for index in lost.entered or () if index in flight.outstanding]
         twice = [index for index in begun if index in self._died]
         self._died.update(begun)
@@ -167,7 +167,7 @@ class Preparation:
             self._arm(flight)
 
     def _load_apart(self, flight: Flight, loading: Sequence[int], lost: Lost) -> None:
-        """One of these ended the runner while its module was imported, or its contexts were pushed: in turn it shows which."""
+        """Load these in a runner of their own, one after another: one of them has ended a runner while it was loaded."""
         target = flight.outstanding[loading[0]].job.target
         why = f"its runner died while its prepare was loaded ({lost.how})"
         if flight.is_apart or not isinstance(target, HttpTarget):

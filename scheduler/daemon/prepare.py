@@ -1,4 +1,4 @@
-"""A request on its way through `prepare`: as a call for the runner, and back as a request that is checked like a rendered one."""
+"""A request that goes through `prepare`: to a call for the runner, and back to a request, checked like a rendered one."""
 
 import json
 from urllib.parse import urlsplit
@@ -17,13 +17,13 @@ from scheduler.jobsfile.http_syntax import HEADER_NAME, HEADER_VALUE, WITHOUT_BO
 from scheduler.model.batch import Due
 from scheduler.outcome import Cause
 
-#: Of a request's body, and of what comes back, as JSON.
+#: Limits in bytes: for the body of a request, and for what comes back as JSON.
 _MOST_BODY, _MOST = 4 << 20, 6 << 20
 
 
 def call_of(ref: str, due: Due, request: Request, *, now_ns: int, keep_output: int) -> Work:
     """
-    The call of `prepare` with this request, in a request context like it.
+    Return the call of `prepare` with this request, in a request context like it.
 
     Raises:
         CannotRender: its body is too long.
@@ -51,7 +51,7 @@ def call_of(ref: str, due: Due, request: Request, *, now_ns: int, keep_output: i
 
 def changed(ref: str, request: Request, given_back: bytes, redaction: Redaction) -> Request:
     """
-    The request as `prepare` has changed it.
+    Return the request as `prepare` has changed it.
 
     Raises:
         CannotRender: it may not be sent.
@@ -63,7 +63,7 @@ def changed(ref: str, request: Request, given_back: bytes, redaction: Redaction)
             request, url=url_of(made["url"], {}), headers=_lines(made["headers"]), body=_body(request.method, made["body"])
         )
     except Wrong as error:
-        # What is wrong with a text may quote it: not where a secret is in it.
+        # An error may quote the text, which must not be shown if a secret is in it.
         words = str(error) if redaction.text(text) == text else "there is a secret in it, so no more is said"
         raise CannotRender(f"prepare {ref} made what may not be sent: {words}", hint=error.faults[0].hint) from None
     except ValueError:  # halves of characters, a host that is no name
@@ -71,7 +71,7 @@ def changed(ref: str, request: Request, given_back: bytes, redaction: Redaction)
 
 
 def why(ref: str, finished: Finished) -> str:
-    """Why nothing came back, in words."""
+    """Return why nothing came back, for people."""
     if finished.cause == Cause.TOO_LARGE:
         return f"prepare {ref} made a request that is longer than {_MOST >> 20} MiB on its way back"
     return f"prepare {ref} raised {finished.detail}" if finished.traceback else f"prepare: {finished.detail}"

@@ -1,4 +1,4 @@
-"""The pulse: a beat and what is wrong in the ledger, a sign of life for systemd while all is well, and old history let go."""
+"""The pulse: heartbeat and problems to the ledger, a sign of life to systemd while all is well, removal of old history."""
 
 import threading
 from collections.abc import Callable
@@ -26,9 +26,9 @@ class Pulse:
     One thread.
 
     Args:
-        service: Whose pulse this is.
-        lock: Of its ledger, which each beat checks.
-        lost: Called once if another process has taken it.
+        service: The service whose state is reported.
+        lock: The lock of its ledger; each heartbeat checks it.
+        lost: Called once if another process has taken the lock.
     """
 
     def __init__(self, service: Service, lock: Lock, *, lost: Callable[[], None]) -> None:
@@ -63,7 +63,7 @@ class Pulse:
             now = self._clock.monotonic_ns()
             station = self._service.station
             try:
-                is_well = self._service.is_well()  # asked with and without systemd: who asks replaces an executor that hangs
+                is_well = self._service.is_well()  # also without systemd: this replaces an executor that hangs
                 if watchdog_ns is not None and now >= next_watchdog and is_well:
                     systemd.notify("WATCHDOG=1", f"STATUS={self._service.status()}")
                     next_watchdog = now + watchdog_ns

@@ -20,10 +20,10 @@ from scheduler.release.gate import Gate
 
 log = structlog.get_logger()
 
-#: A group is what has come together within this, and no more than so many.
+#: A group is what comes within this time, and at most this many.
 _GATHER_S = 0.02
 _MOST = 25
-#: Between two groups of which the first was full: who hands work over waits for the ledger, too.
+#: Between two groups if the first was full: web workers that submit work wait for the ledger, too.
 _REST_S = 0.003
 _RETRY_S = 0.5
 WITHOUT_DETAILS = "the ledger did not take the details, see the log"
@@ -33,14 +33,14 @@ _END_S = 0.5
 
 class Recorder:
     """
-    Thread-safe. What is put here is kept until the ledger has it.
+    Thread-safe. Outcomes are kept here until the ledger has them.
 
     Args:
-        gate: Shut around each T: nothing is written then.
+        gate: Shut around each T, when nothing is written.
 
     Attributes:
-        followed: Told, on the recorder's thread, of the runs whose chains have begun.
-        undecided: What is due and has no row yet; what is put here unstarted is there until it is written.
+        followed: Called on the recorder's thread with the runs whose chains have begun.
+        undecided: Due occurrences without a row; also what is put here unstarted, until it is written.
     """
 
     def __init__(self, ledger: Ledger, *, gate: Gate, clock: Clock) -> None:
@@ -64,13 +64,13 @@ class Recorder:
         self._items.put(item)
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that was put before is written; False where that takes too long."""
+        """Wait until all that was put before is written; return False if that takes too long."""
         written = threading.Event()
         self._items.put(written)
         return written.wait(timeout_s)
 
     def stop(self, timeout_s: float) -> bool:
-        """Write what is left, then end; False where something could not be written in that time."""
+        """Write what is left, then end; return False if something could not be written in that time."""
         well = self.flush(timeout_s)
         self._ending.set()
         self._items.put(threading.Event())
@@ -105,7 +105,7 @@ class Recorder:
         return group, waiting
 
     def _insist(self, group: Sequence[Ended | Decided]) -> bool:
-        """Write a group, again until it is written; False if this process is to end before."""
+        """Write a group, again until it is written; return False if this process is to end before."""
         while True:
             try:
                 self._write(group)
@@ -121,7 +121,7 @@ class Recorder:
                 return True
 
     def _insist_on_each(self, group: Sequence[Ended | Decided], error: Exception) -> bool:
-        """To try again does not help: an occurrence that cannot be written costs its own details, and no other occurrence."""
+        """Write each outcome by itself, because the group cannot be written; one that is refused goes without its details."""
         if len(group) > 1:
             return all(self._insist([item]) for item in group)
         (item,) = group
@@ -143,7 +143,7 @@ class Recorder:
 
 
 def _without_details(item: Ended | Decided) -> Ended | Decided:
-    """The same outcome without the texts that the ledger may have refused."""
+    """Return the same outcome without the texts that the ledger may have refused."""
     failure = Failure(outcome=Outcome.FAILED, kind=Cause.RESULT, message=WITHOUT_DETAILS)
     chain = item.chain and replace(item.chain, value=failure)
     if isinstance(item, Decided):

@@ -1,4 +1,4 @@
-"""After a start, before anything new is planned: claims, releases and arrears to outcomes, and to dues that run late."""
+"""Recovery: after a start, what an earlier process left open gets its outcome, or runs on time or late."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,7 @@ _NOT_SCHEDULED = "the job was suspended, or has no schedule any more"
 class Recovered:
     """
     Attributes:
-        dues: What runs: on time where its T is still to come, else late.
+        dues: Due occurrences that run: on time if T is still to come, otherwise late.
         after: For each scheduled job, the instant up to which all its fire times are decided.
     """
 
@@ -60,15 +60,15 @@ def recover(
     """
     Decide all that an earlier process has left undecided. Nothing else may run on this ledger meanwhile.
 
-    It may be ended at any moment: the next start finds what is still undecided, and nothing that is decided changes. A job, or a
-    row, that breaks here costs itself alone.
+    It may be ended at any moment: the next start finds what is still undecided, and nothing that is decided changes. A job or a
+    row that raises here affects itself alone.
 
     Args:
         ledger: Locked by this process.
-        definitions: Those in force.
-        since_ns: When this process started: a job that is new owes its instants from then on.
+        definitions: The definitions in force.
+        since_ns: When this process started: the fire times of a new job count from then on.
         now_ns: Wall clock.
-        goes_on: Called now and then: it takes long, and it does not hang.
+        goes_on: Called now and then, as a sign that it does not hang.
     """
     again = _call_again(ledger, now_ns=now_ns)
     unfinished = history.unfinished(ledger, background=False, unreadable=unreadable)
@@ -101,7 +101,7 @@ def wanted(definitions: Definitions) -> dict[str, str]:
 
 @contextmanager
 def _guard(one: Occurrence | Run) -> Iterator[None]:
-    """Run a step that handles one row: if it breaks, the row stays as it is until the next start."""
+    """Run a step that handles one row: if it raises, the row stays as it is until the next start."""
     try:
         yield
     except LedgerError:
@@ -114,7 +114,7 @@ def _guard(one: Occurrence | Run) -> Iterator[None]:
 def _sort(
     occurrence: Occurrence, definitions: Definitions, left: _Left, claimed: defaultdict[str, list[Due]], *, now_ns: int
 ) -> None:
-    """Decide about an occurrence that is queued, or claimed and not released: it was not sent."""
+    """Decide an occurrence that is queued, or claimed and not released: it was not sent."""
     due = due_by(definitions, occurrence)
     if due is None:
         left.decided.append(_cancelled(occurrence, _DELETED))
@@ -194,7 +194,7 @@ def _close(account: Account, until_ns: int, definitions: Definitions) -> Iterato
 
 
 def _call_again(ledger: Ledger, *, now_ns: int) -> int:
-    """Background runs that were called and have no outcome: once more, unless that was the last time, or cancelled. How many."""
+    """Queue interrupted background runs again, unless they are cancelled or that was the last call; return how many."""
     lost, cancelled = background.lost(ledger), requests.to_cancel(ledger)
     again = [run for run in lost if run.attempt < MOST_CALLS and run.number not in cancelled]
     background.again(ledger, {run.number: judge.unknown_attempt(run.attempt, KILLED, now_ns=now_ns) for run in again})
@@ -215,7 +215,7 @@ def _ended(ledger: Ledger, run: Run, *, is_cancelled: bool, now_ns: int) -> Ende
 
 
 def _lost(ledger: Ledger, definitions: Definitions, released: Sequence[Occurrence], *, now_ns: int) -> int:
-    """What was let go and has no outcome is unknown; what follows it hears of that. How many."""
+    """End what was released and has no outcome as `unknown`, and begin its chains; return how many there were."""
     for occurrence in released:
         with _guard(occurrence):
             due = due_by(definitions, occurrence)
@@ -237,7 +237,7 @@ def _cancelled(occurrence: Occurrence, why: str) -> Decided:
 
 
 def _write(ledger: Ledger, decided: Sequence[Decided], *, now_ns: int) -> None:
-    """Write decisions in one transaction; if the ledger does not take one of them, it costs itself alone."""
+    """Write decisions in one transaction, without those that the ledger does not take."""
     try:
         outcomes.decide(ledger, decided, now_ns=now_ns)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What is let go and has no outcome yet, job by job: overlap is decided by it."""
+"""Occurrences that are committed and have no outcome, by job: the overlap policy counts these."""
 
 import threading
 from collections import defaultdict
@@ -35,7 +35,7 @@ class Running:
             return others[0]
 
     def end(self, identity: OccurrenceId) -> None:
-        """It has its outcome, or was not let go after all."""
+        """Count an occurrence no longer: it has its outcome, or does not start."""
         with self._lock:
             running = self._by_job[identity.job]
             running.pop(identity, None)
