@@ -103,8 +103,11 @@ class AdvisoryLock:
             raise self._lost()
         if not connection.execute(_CHECK, {"token": token}).scalar_one():
             with self._mutex:
-                if self._token == token:  # no other thread has taken it again meanwhile
+                if self._token == token:
                     self._take_again()
+                elif not self._token:
+                    raise self._lost()
+                # Otherwise another thread has taken it again meanwhile.
 
     def release(self) -> None:
         self._token = 0

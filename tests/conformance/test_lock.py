@@ -228,6 +228,25 @@ def test_whoever_has_lost_the_lock_to_another_process_writes_nothing_more(postgr
     lock.release()
 
 
+def test_of_two_threads_that_notice_the_loss_together_neither_writes(postgresql: Ledger) -> None:
+    lock, both = lock_of(postgresql), threading.Barrier(2)
+    assert lock.acquire()
+    postgresql.guard = lock.check
+
+    def wait_for_the_other(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "writes AS MATERIALIZED" in statement:
+            both.wait(60)
+
+    end_session(postgresql)
+    with another_process(hold_lock, full_url(postgresql.url)) as other, ThreadPoolExecutor(2) as pool:
+        assert other.hears() is True
+        sa.event.listen(postgresql._reader, "after_cursor_execute", wait_for_the_other)
+        writes = [pool.submit(an_instance, postgresql) for _ in range(2)]
+        assert [type(write.exception(60)) for write in writes] == [LedgerLost, LedgerLost]
+    assert instances.latest(postgresql) is None
+    lock.release()
+
+
 def test_the_next_holder_waits_for_what_the_last_one_writes(postgresql: Ledger) -> None:
     lock, next_one = lock_of(postgresql), lock_of(postgresql)
     assert lock.acquire()
