@@ -19,6 +19,8 @@ from scheduler.release.gate import Gate
 
 #: Connections begun between two looks at the gate and the loop.
 _STEP = 25
+#: Transfers looked at for that: of many, the names may not be known yet.
+_MOST_LOOKED_AT = 500
 _TURN_NS = 20 * MS
 #: A primer that failed is tried again after this, as long as there is time.
 _RETRY_NS = 250 * MS
@@ -92,12 +94,14 @@ class Arming:
         self._idle.close()
 
     def _begin_some(self) -> None:
-        now = self._clock.monotonic_ns()
-        for _ in range(min(_STEP, len(self._waiting))):
+        now, most = self._clock.monotonic_ns(), len(self._busy) + _STEP
+        for _ in range(min(_MOST_LOOKED_AT, len(self._waiting))):
             due, bundle, transfer = self._waiting.popleft()
             with self._guard(bundle, transfer):
                 if due > now or not self._begin(bundle, transfer):
                     self._waiting.append((due, bundle, transfer))
+            if len(self._busy) == most:
+                return
 
     def _begin(self, bundle: Bundle, transfer: Transfer) -> bool:
         """Start a primer; False as long as its host is not resolved."""

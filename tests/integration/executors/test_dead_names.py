@@ -41,3 +41,12 @@ def test_a_dead_name_keeps_no_other_request_from_being_armed(own_names: list[str
         assert (second[0].cause, second[0].armed) == (None, True)
         executor.release(first)
         assert {(finished.cause, finished.unknown) for finished in executor.collect(first).finished} == {(Cause.DNS, False)}
+
+
+def test_many_requests_to_a_dead_name_keep_one_behind_them_from_nothing(own_names: list[str], target: TargetServer) -> None:
+    dead = [a_request(f"http://dead.example:{port}/", port) for port in range(1, 3001)]
+    with ExecutorProcess(wrapper=own_names) as executor:
+        shard = executor.arm([*dead, a_request(f"http://healthy.example:{target.port}/")], lanes=1)
+        assert executor.wait_armed(shard).armed == 1
+        executor.withdraw(shard)
+        executor.collect(shard)
