@@ -15,6 +15,9 @@ from scheduler.ledger.lock import Lock
 log = structlog.get_logger()
 
 _LOOK_S = 0.5
+#: So many looks in a row at a planner that does not plan: it hangs, or has died, and does not only begin anew.
+_MOST_LOOKS = 20
+_PLANS_NOTHING = "nothing is started any more: the planner hangs; start the daemon again"
 _PRUNE_NS = 600 * SECOND
 #: Old history is deleted this long between two looks, in pieces, with a rest after each.
 _PRUNING_NS = SECOND // 2
@@ -59,6 +62,7 @@ class Pulse:
         next_beat, next_watchdog, next_prune = now, now, now + _PRUNE_NS
         losses, is_lost, is_announced = 0, False, False
         reported: list[str] = []
+        unplanned = 0
         while not self._stopping.wait(_LOOK_S):
             now = self._clock.monotonic_ns()
             station = self._service.station
@@ -70,7 +74,10 @@ class Pulse:
                 if now >= next_beat:
                     self._service.beat()
                     next_beat = now + instances.BEAT_NS
-                if (problems := self._service.problems) != reported:
+                unplanned = 0 if self._service.plans else unplanned + 1
+                if unplanned == _MOST_LOOKS:
+                    log.error(_PLANS_NOTHING)
+                if (problems := self._service.problems + [_PLANS_NOTHING] * (unplanned >= _MOST_LOOKS)) != reported:
                     instances.report(station.ledger, station.instance, problems=problems)
                     reported = problems
                 if self._announces.is_set() and not is_announced:

@@ -158,7 +158,12 @@ class Service:
     def is_well(self) -> bool:
         """Whether batches start on time: they are closed, and the HTTP executor takes them."""
         has_executor = self.station.executors.is_well()
-        return self._stopping or (has_executor and self._planner.is_well())
+        return self._stopping or (has_executor and self.plans)
+
+    @property
+    def plans(self) -> bool:
+        """Whether batches are closed, or are to be no more."""
+        return self._stopping or self._planner.is_well()
 
     @property
     def is_idle(self) -> bool:

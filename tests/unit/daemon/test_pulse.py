@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from scheduler.clock import SystemClock
+from scheduler.daemon import pulse
 from scheduler.daemon.pulse import Pulse
 from scheduler.instants import SECOND
-from scheduler.ledger import upkeep
+from scheduler.ledger import instances, upkeep
 from scheduler.model.definitions import History
 
 
@@ -23,15 +24,32 @@ def test_a_look_that_breaks_does_not_end_the_heartbeat() -> None:
         return True
 
     service: Any = SimpleNamespace(
-        station=SimpleNamespace(clock=SystemClock()), is_well=is_well, beat=lambda: beats.put(None), problems=[]
+        station=SimpleNamespace(clock=SystemClock()), is_well=is_well, beat=lambda: beats.put(None), problems=[], plans=True
     )
     lock: Any = SimpleNamespace(losses=0)
-    pulse = Pulse(service, lock, lost=lambda: None)
-    pulse.start()
+    beating = Pulse(service, lock, lost=lambda: None)
+    beating.start()
     try:
         beats.get(timeout=30)
     finally:
-        pulse.stop(60)
+        beating.stop(60)
+
+
+def test_a_planner_that_hangs_is_a_problem_until_it_plans_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+    monkeypatch.setattr(pulse, "_LOOK_S", 0.001)
+    monkeypatch.setattr(instances, "report", lambda *_, problems: reported.put(problems))
+    station = SimpleNamespace(clock=SystemClock(), ledger=None, instance="")
+    service: Any = SimpleNamespace(station=station, is_well=lambda: True, beat=lambda: None, problems=["another"], plans=False)
+    beating = Pulse(service, SimpleNamespace(losses=0), lost=lambda: None)
+    beating.start()
+    try:
+        assert reported.get(timeout=30) == ["another"]
+        assert reported.get(timeout=30)[1].startswith("nothing is started any more")
+        service.plans = True
+        assert reported.get(timeout=30) == ["another"]
+    finally:
+        beating.stop(60)
 
 
 def test_to_delete_old_history_does_not_keep_the_heartbeat_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
