@@ -1,4 +1,4 @@
-"""What a runner that has asked for something is told."""
+"""Responses to the requests of jobs."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -10,24 +10,24 @@ from scheduler.executors.python.wire import Answered, Ask
 
 log = structlog.get_logger()
 
-#: Sends an answer to the runner that asked, and to no other one that has taken its place.
+#: Sends a response to the runner that asked, but not to a runner that has taken its place.
 Answer = Callable[[Answered], object]
 
 
 def answered(ask: Ask, do: Callable[[], Any]) -> Answered:
-    """Do it; what came of it."""
+    """Do what is asked for; return the response."""
     try:
         return Answered(pid=ask.pid, number=ask.number, value=do())
     except TminusError as error:
         return Answered(pid=ask.pid, number=ask.number, value=error.message, kind=type(error).__name__, hint=error.hint)
-    except Exception as error:  # the next one is answered, too
+    except Exception as error:  # the next request gets its response, too
         log.exception("what a job asked for broke", what=ask.what)
         return Answered(pid=ask.pid, number=ask.number, value=f"a bug in tminus: {error!r}", kind=type(error).__name__)
 
 
 def no_thread(error: RuntimeError) -> NoReturn:
     """
-    Say that it was not done, for the machine gives no thread for it.
+    Raise that nothing was done, because the machine has no thread for it.
 
     Raises:
         LedgerError: always.

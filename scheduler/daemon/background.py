@@ -1,8 +1,8 @@
 """
-Background work: what applications hand over, called in their runners as it comes, at least once.
+Background runs: functions that applications submit, called in their runners as they come, at least once.
 
-One thread. What is about to be called is written down first; of what was called and has no outcome nobody can say how far it
-came, and it is called again.
+One thread. A call is written to the ledger before it is made. If a function was called and has no outcome, its result is unknown,
+and it is called again.
 """
 
 import queue
@@ -34,16 +34,16 @@ log = structlog.get_logger()
 
 #: Deaths of its process that count against a run; after that many it is not called again.
 _MOST_DEATHS = 3
-#: Calls of a run of which no end is known, whoever is to blame: a run must not take the whole machine down for ever.
+#: Calls of a run with an unknown result, whatever the cause: a run must not bring down the machine for ever.
 MOST_CALLS = 10
 _LOOK_S = 0.05
-#: What comes within this is one transaction: the web workers want the ledger, too.
+#: Runs that come within this start in one transaction: web workers use the ledger, too.
 _GATHER_S = 0.02
-#: Even where nothing seems to have changed: an application may have become ready.
+#: A look at the ledger even if nothing seems to have changed: an application may have become ready.
 _LOOK_AGAIN_NS = 2 * SECOND
-#: An application that cannot take its runs is left in peace for so long: each try imports it.
+#: Rest for an application that cannot take its runs, because each try imports it.
 _REST_NS = 5 * SECOND
-#: When nothing has run for so long, what runs were given goes from the ledger's log, too.
+#: If nothing has run for this long, the inputs of runs are removed from the ledger's log, too.
 _QUIET_NS = 2 * SECOND
 _RETRY_S = 0.5
 #: For its thread to end: it may wait for a locked ledger.
@@ -74,7 +74,7 @@ class Background:
 
     def start(self) -> None:
         """
-        Take up what an earlier process has left, then what comes.
+        Start with what an earlier process has left.
 
         Raises:
             LedgerError: the ledger does not work.
@@ -84,7 +84,7 @@ class Background:
 
     def know_apps(self) -> None:
         """
-        Say in the ledger whose work is done here.
+        Write down which applications have their work done here.
 
         Raises:
             LedgerError: the ledger does not work.
@@ -94,26 +94,26 @@ class Background:
         self.look()
 
     def look(self) -> None:
-        """The ledger has changed."""
+        """Look at the ledger soon: it has changed."""
         self._changed.set()
         self._wake.set()
 
     def cancel(self, number: int) -> None:
-        """Tell a run to stop, by its row number; one that waits, be it again, does not begin."""
+        """Cancel the run with this row number. If it is queued, even for another call, it never starts; otherwise it has to stop."""
         self._to_cancel.put(number)
         self._wake.set()
 
     @property
     def running(self) -> int:
-        """How many have been called and have no outcome yet."""
+        """The number of runs that were called and have no outcome yet."""
         return len(self._running)
 
     def leave(self) -> None:
-        """Begin nothing more: the next start does."""
+        """Start no further run: the next process does."""
         self._stopping.set()
 
     def stop(self, timeout_s: float) -> None:
-        """Leave, and wait for what was called, at most that long."""
+        """Leave, and wait at most this long for what was called."""
         self.leave()
         self._wake.set()
         self._thread.join(timeout_s)
@@ -121,7 +121,7 @@ class Background:
         self._thread.join(_END_S)
 
     def _apps(self) -> Sequence[App]:
-        """Those with a name under `apps:`."""
+        """Return the applications with a name under `apps:`."""
         return [app for app in self._station.definitions.apps.values() if app.is_named]
 
     def _run(self) -> None:
@@ -140,7 +140,7 @@ class Background:
                 self._abandoned.wait(_RETRY_S)
 
     def _let_go_of_what_is_lost(self) -> None:
-        """A bug has lost these between the ledger and their runner: the next start calls them again."""
+        """Forget runs that a bug has lost between the ledger and their runner: the next start calls them again."""
         for number in self._running.keys() - self._calls.owners() - {one.owner for one in self._came}:
             del self._running[number]
 
@@ -247,7 +247,7 @@ class Background:
     def _take(self, came: Came) -> None:
         run, is_cancelled = self._running[came.owner], came.owner in self._cancelled
         if came.cannot and not is_cancelled:
-            # Its application does not work at the moment. What was accepted waits until it does.
+            # Its application does not work at the moment. The run waits until it does.
             background.put_back(self._station.ledger, [run.number])
             self._rest(run.work.app, came.cannot)
         elif came.doubted and not is_cancelled:
@@ -285,7 +285,7 @@ class Background:
 
 
 def without_options(run: Run) -> Run:
-    """The run as nothing but a function: nothing in it can break any more."""
+    """Return the run with nothing but its function, so that nothing in it can raise any more."""
     return replace(run, work=Work(app=run.work.app, ref=run.work.ref))
 
 

@@ -1,4 +1,4 @@
-"""A function that is called for no T, and how its call has ended."""
+"""A function that is called without a T, and how the call has ended."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ class Call:
     A function to call.
 
     Attributes:
-        owner: The row number of the run that it is, or belongs to; one call each at a time.
+        owner: The row number of its run; each run has one call at a time.
         due: The run.
-        work: Makes it, by its index; a CannotRender is its end.
-        secrets: What no text for people may hold of it; as `work`.
+        work: Returns the work for this index; a `CannotRender` is the end of the call.
+        secrets: Returns the values that no text for people may show; raises as `work`.
     """
 
     owner: int
@@ -30,15 +30,15 @@ class Call:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Came:
     """
-    How a call has ended: it has finished, it could not be made, or it is lost.
+    The end of a call: it has finished, it could not be made, or it is lost.
 
     Attributes:
         cannot: Why it was not called: its application does not work at the moment.
         failed: Why it was not called, and never can be.
-        lost: Why nobody can say how far it came.
-        doubted: Why it was not called: its process died, or nothing came, while it was prepared.
-        is_alone: Nothing else ran in the process that has died.
-        started_ns: When a lost one was entered, wall clock; 0 where that is not known.
+        lost: Why its result is unknown.
+        doubted: Why it was not called: its process died, or did not report in time, while it was prepared.
+        is_alone: Whether nothing else ran in the process that has died.
+        started_ns: When a lost call was entered, wall clock; 0 if that is unknown.
     """
 
     owner: int

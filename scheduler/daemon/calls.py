@@ -24,17 +24,17 @@ log = structlog.get_logger()
 
 #: Functions that a runner calls at once; the rest wait their turn.
 MOST = 64
-#: Of what was called before this process.
+#: The reason for the unknown result of a call that an earlier process has made.
 KILLED = "tminus was killed while it ran; how far it came is not known"
-#: A function whose import takes longer is called without that it was prepared.
+#: A function whose import takes longer is called without having been prepared.
 _ARM_NS = 2 * SECOND
-#: A function that is not entered within this never will be: its module does not import, or its application dies, or hangs.
+#: If a function is not entered within this, its module does not import, or its application dies or hangs: it is given up.
 _ENTERED_NS = 60 * SECOND
 
 
 @dataclass(slots=True, eq=False)
 class _Together:
-    """Calls that were sent to one runner together, which gets ready for them by then (monotonic clock)."""
+    """Calls that are sent to one runner together; it must be ready for them by `ready_by_ns` (monotonic clock)."""
 
     key: RunnerKey
     ready_by_ns: int
@@ -46,7 +46,7 @@ class _Together:
     told: set[int] = field(default_factory=set)  #: to stop, by their index
 
     def back(self, index: int) -> Call:
-        """A call has ended."""
+        """Remove a call that has ended, and return it."""
         self.flight.outstanding.pop(index, None)
         return self.calls.pop(index)
 
@@ -73,12 +73,12 @@ class Calls:
         return len(self.owners())
 
     def owners(self) -> set[int]:
-        """Whose calls these are."""
+        """Return the owners of all calls."""
         called = (call.owner for together in self._running for call in together.calls.values())
         return {*called, *(one.owner for one in self._came)}
 
     def running(self) -> Counter[RunnerKey]:
-        """How many each runner has."""
+        """Return how many calls each runner has."""
         return sum((Counter({one.key: len(one.calls)}) for one in self._running), Counter())
 
     def begin(self, key: RunnerKey, calls: Sequence[Call], executor: Supervisor | None = None) -> None:
@@ -122,7 +122,7 @@ class Calls:
         return left
 
     def stop(self, owner: int) -> None:
-        """Tell it to stop, where it runs; one that has not been let go is not called."""
+        """Tell the call of this owner to stop; if it was not released, it is never made."""
         for together in self._running:
             together.told |= {index for index, call in together.calls.items() if call.owner == owner}
             if together.flight.is_released:
@@ -132,12 +132,12 @@ class Calls:
                 self._leave_out_told(together)
 
     def progress(self) -> dict[int, tuple[float, str]]:
-        """How far calls have come since this was asked last, by their owners."""
+        """Return the progress that was reported since the last time, by owner."""
         progress, self._progress = self._progress, {}
         return progress
 
     def came(self) -> list[Came]:
-        """What has ended since this was asked last."""
+        """Return the calls that have ended since the last time."""
         while not self._events.empty():
             together, shard, event = self._events.get()
             if together.flight.is_of(shard):
@@ -154,7 +154,7 @@ class Calls:
         return came
 
     def _give_up(self, together: _Together, why: str) -> None:
-        """None of these is called any more; those that may have been are lost."""
+        """Give up calls: none is made any more, and those that may have been made are lost."""
         is_released = together.flight.is_released
         together.flight.withdraw()
         for index in list(together.calls):
@@ -202,7 +202,7 @@ class Calls:
                     self._arm(together)
             case Broken(why=why):
                 self._give_up(together, why)
-            case Ended(released=False) if together.calls:  # sent home: the permit came too late
+            case Ended(released=False) if together.calls:  # not started, because the permit came too late
                 together.ready_by_ns = self._ready_by_ns()
                 self._arm(together)
             case Ended():
@@ -210,7 +210,7 @@ class Calls:
                     self._lost(together, index, "the executor has not said how it went")
 
     def _after_death(self, together: _Together, lost: Lost) -> None:
-        """What was entered has ended; the others are called in the next process, unless they may have ended this one."""
+        """Settle what was entered when a process died, and what may have ended it. The others go to the next process."""
         is_alone = lost.busy <= 1
         for index, started_ns in dict(lost.entered or {}).items():
             if index in together.calls:
@@ -219,7 +219,7 @@ class Calls:
         for index in [index for index in lost.preparing if index in together.calls]:
             if self._doubts:
                 self._came.append(Came(owner=together.back(index).owner, doubted=why, is_alone=is_alone))
-            elif is_alone and index in together.doubted:  # once it may have been somebody else's doing
+            elif is_alone and index in together.doubted:  # the first time another call may have been the cause
                 self._came.append(Came(owner=together.back(index).owner, failed=why))
         together.doubted.update(lost.preparing)
 
@@ -251,7 +251,7 @@ class Calls:
 
 
 def _make(call: Call, index: int, together: _Together, renderer: Renderer) -> int:
-    """Make the work of a call; return how many bytes it carries."""
+    """Add the work of a call; return how many bytes it carries."""
     work, redaction = call.work(renderer, index), Redaction(call.secrets(renderer))
     size = size_of(work)
     together.flight.outstanding[index], together.flight.works[index] = call.due, work

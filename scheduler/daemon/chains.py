@@ -1,9 +1,9 @@
 """
 What follows a run: link by link, each durable before the next, each at most once.
 
-One thread. Whatever has happened since its last pass is written in one transaction: what has come back, which links are
-passed over, which jobs are started, which functions are about to be called. Only then are they called. So a link that
-stands as running after a crash may have run, and one that waits has not.
+One thread. Each pass writes in one transaction what has happened since the last one: which functions have returned, which links
+are passed over, which jobs are started, which functions are about to be called. Only then are they called. So after a crash a
+link that is `running` may have run, and one that waits has not.
 """
 
 import queue
@@ -37,7 +37,7 @@ class Chains:
 
     Args:
         launch: Takes the occurrences that chains start; they are in the ledger.
-        lead_ns: The lead that so many jobs need.
+        lead_ns: Returns the lead for this many jobs.
     """
 
     def __init__(self, station: Station, *, launch: Callable[[Sequence[Due]], None], lead_ns: Callable[[int], int]) -> None:
@@ -47,7 +47,7 @@ class Chains:
         self._wake = threading.Event()
         self._calls = Calls(station, wake=self._wake.set)
         self._open: dict[int, ActiveChain] = {}
-        self._closed: dict[int, ActiveChain] = {}  #: their end is noted, and not written yet
+        self._closed: dict[int, ActiveChain] = {}  #: their end is not written yet
         self._ready: list[ActiveChain] = []
         self._waiting: defaultdict[RunnerKey, deque[ActiveChain]] = defaultdict(deque)
         self._steps = Steps(station, launch=launch, lead_ns=lead_ns)
@@ -58,34 +58,34 @@ class Chains:
         self._thread = threading.Thread(target=self._run, name="chains", daemon=True)
 
     def start(self) -> None:
-        """Start following."""
+        """Start the thread."""
         self._thread.start()
 
     def resume(self) -> None:
-        """Go on with all that an earlier process has left open."""
+        """Go on with all chains that an earlier process has left open."""
         self._begin(None)
 
     def follow(self, dues: Sequence[Due]) -> None:
-        """The chains of these runs have begun: that is durable."""
+        """Follow these runs, whose chains have begun; that is durable."""
         if dues:
             self._begin(dues)
 
     def wait_until_idle(self) -> None:
-        """Wait until all that has begun has ended."""
+        """Wait until all chains have ended."""
         while not self.is_idle:
             self._idle.wait(_LOOK_S)
 
     @property
     def is_idle(self) -> bool:
-        """Whether all that has begun has ended."""
+        """Whether all chains have ended."""
         return self._idle.is_set() and self._begun.empty()
 
     def leave(self) -> None:
-        """Begin nothing more: the next start goes on."""
+        """Call nothing more: the next process goes on."""
         self._stopping.set()
 
     def stop(self, timeout_s: float) -> None:
-        """Leave, and wait for what was called, at most that long."""
+        """Leave, and wait at most this long for what was called."""
         self.leave()
         self._wake.set()
         self._thread.join(timeout_s)
@@ -149,7 +149,7 @@ class Chains:
             self._wake.set()
 
     def _let_go(self, gone: Collection[int]) -> None:
-        """Go no further with these: the next start does."""
+        """Drop these chains: the next start goes on with them."""
         if gone:
             self._steps.drop(gone)
             self._forget(gone)
@@ -161,7 +161,7 @@ class Chains:
             self._waiting[key] = deque(chain for chain in waiting if chain.number not in gone)
 
     def _nowhere(self) -> set[int]:
-        """Those that neither wait nor are called: a bug has lost them."""
+        """Return chains that neither wait nor are called: a bug has lost them."""
         waiting = (chain.number for some in (self._ready, *self._waiting.values()) for chain in some)
         return self._open.keys() - set(waiting) - self._calls.owners()
 
@@ -194,7 +194,7 @@ class Chains:
             self._ready.append(chain)
 
     def _take(self, ended: Returned) -> None:
-        """A function has ended, as far as it came; what it gave flows on."""
+        """Note the end of a function; its result or failure flows on."""
         chain, value = self._open[ended.chain], ended.value
         error = None
         if isinstance(value, Failure) and ended.state is not LinkState.SUCCEEDED:
@@ -205,7 +205,7 @@ class Chains:
         self._ready.append(chain)
 
     def _advance(self) -> dict[RunnerKey, list[ActiveChain]]:
-        """Each chain up to the next function that it calls; those that call one, by where."""
+        """Advance each chain to the next function that it calls; return the chains that call one, by runner."""
         if self._stopping.is_set():
             return {}
         ready, self._ready = self._ready, []
@@ -225,7 +225,7 @@ class Chains:
         return called
 
     def _next_function(self, chain: ActiveChain) -> Function | None:
-        """Pass links over, start jobs, up to a function; None where the chain has ended."""
+        """Pass links over and start jobs; return the next function, or None if the chain has ended."""
         while chain.position < len(chain.due.job.then):
             match chain.handler:
                 case Function() as function:
@@ -257,7 +257,7 @@ class Chains:
         value: Value | None = None,
         starts: Due | None = None,
     ) -> None:
-        """Note what has become of the next link; where it has ended, the one after it is next."""
+        """Note the state of the next link; if that has ended, the link after it is next."""
         step = Step(
             occurrence=chain.number,
             position=chain.position,

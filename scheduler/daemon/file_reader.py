@@ -1,4 +1,4 @@
-"""Files that jobs name, read on threads of their own: a file system that hangs costs the jobs that need it, and no batch."""
+"""Files that jobs name, read on threads of their own: a file system that hangs affects only the jobs that need it."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The file watch: tells when the jobs file, or one that it includes, has changed."""
+"""The file watch: notices when the jobs file, or a file that it includes, has changed."""
 
 import contextlib
 import threading
@@ -44,7 +44,7 @@ class FileWatch:
             log.warning("the file system of the jobs file does not answer; what was watched before is watched")
             return
         if self._thread is not None and self._thread.is_alive() and files == self._files:
-            return  # to look away for a moment would miss a change
+            return  # a new watch would miss a change in between
         self.stop()
         self._files, self._stop = files, threading.Event()
         thread = threading.Thread(target=self._watch, args=(files, self._stop), name="file-watch", daemon=True)
@@ -56,7 +56,7 @@ class FileWatch:
             self._thread = thread
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_HANGS_S)
@@ -86,19 +86,19 @@ class FileWatch:
                         break
             except FileNotFoundError:  # a folder has gone, and its successor is not there yet
                 stop.wait(_LOOK_MS / 1000)
-            except (OSError, RuntimeError) as error:  # a RuntimeError where the system has no watch left to give
+            except (OSError, RuntimeError) as error:  # a RuntimeError if the system has no watch left
                 log.warning(_NOT_WATCHED, error=str(error))
                 return
             watched = _identities(folders)
 
 
 def _places(paths: Iterable[str]) -> set[str]:
-    """Return where these files are by their names, and where their links lead."""
+    """Return the paths of these files, and the paths that their links lead to."""
     return {str(place) for path in paths for place in (Path(path).absolute(), Path(path).resolve())}
 
 
 def _identities(folders: Iterable[str]) -> set[tuple[int, int]]:
-    """Return which folders these are: another one may get the name of a folder that is watched, or a link may lead elsewhere."""
+    """Return the identities of folders, because another folder may get the same name, or a link may lead elsewhere."""
     found = set()
     for folder in folders:
         with contextlib.suppress(OSError):

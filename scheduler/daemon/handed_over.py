@@ -1,4 +1,4 @@
-"""A background run as the daemon's other words: a due, a work for its runner, an ending."""
+"""A background run in the daemon's other terms: a due occurrence, the work of its runner, its outcome."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _NEVER_NS = LATEST_NS // 4
 
 
 def due_of(run: Run) -> Due:
-    """What is run."""
+    """Convert a background run to a due occurrence."""
     return Due(
         id=run.occurrence,
         job=_job_of(run),
@@ -38,7 +38,7 @@ def due_of(run: Run) -> Due:
 
 
 def _job_of(run: Run) -> Job:
-    """A job that nobody has written down: its function, and the policies that are built in for background runs."""
+    """Return the job of a run, which no file defines: its function, and the built-in policies of background runs."""
     total_ns = run.work.options.get("timeout_ns", _NEVER_NS)
     if type(total_ns) is not int or not 0 < total_ns <= _NEVER_NS:
         raise ValueError(f"a timeout of {total_ns!r} ns")
@@ -64,7 +64,7 @@ def _job_of(run: Run) -> Job:
 
 
 def work_of(run: Run, due: Due, renderer: Renderer, index: int) -> Work:
-    """What its runner gets. Nothing in it is a template: it is what somebody's code has handed over."""
+    """Return the work of its runner. Nothing in it is a template, because an application's code has submitted it."""
     given, copy = run.work.given, run.work.given.get("request")
     request = RequestContext(**copy | {"body": copy["body"].encode()}) if copy else RequestContext()
     arguments = payload.dumps([given.get("args", []), given.get("kwargs", {})])
@@ -76,11 +76,11 @@ def work_of(run: Run, due: Due, renderer: Renderer, index: int) -> Work:
 
 def ended(run: Run, came: Came, earlier: Sequence[Attempt], *, now_ns: int, is_cancelled: bool, history: History) -> Ended:
     """
-    How it ended, with all its attempts.
+    Return how a run ended, with all its attempts.
 
     Args:
-        earlier: Attempts of which nobody can say how far they came.
-        is_cancelled: It was told to stop; whatever came of that, it is not called again.
+        earlier: Earlier attempts, with unknown results.
+        is_cancelled: Whether it was told to stop. Then it is not called again, whatever happened.
     """
     due = due_of(run)
     outcome, kind, detail = _verdict(came, is_cancelled=is_cancelled)

@@ -1,4 +1,4 @@
-"""What jobs hand over and share, written down on a thread of its own: a locked ledger holds up no report of their runners."""
+"""The requests of jobs to the daemon (submit, state), done on a thread of its own: a locked ledger must not delay reports."""
 
 import queue
 import threading
@@ -15,7 +15,7 @@ from scheduler.model.background import Work
 
 
 class Handovers:
-    """Thread-safe. Its thread begins with the first question, and ends with the process."""
+    """Thread-safe. Its thread starts with the first request, and ends with the process."""
 
     def __init__(self, ledger: Ledger, *, clock: Clock) -> None:
         self._ledger = ledger
@@ -27,10 +27,10 @@ class Handovers:
 
     def put(self, runner: int, said: Ask | Gone, answer: Answer) -> None:
         """
-        Have it done, and answered; returns at once.
+        Have a request done, and its response sent; returns at once.
 
         Args:
-            runner: The process that says so, for itself or for one that it has forked.
+            runner: The process that asks, for itself or for a process that it has forked.
         """
         match said:
             case Gone():

@@ -1,4 +1,4 @@
-"""The inbox: request rows to work. Whoever asks writes a row; nobody needs a port of ours."""
+"""The inbox: takes request rows. A process that asks for something writes a row, so that the daemon needs no port."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from scheduler.ledger.requests import Request
 
 log = structlog.get_logger()
 
-#: Does what a request asks for on that connection, and says what came of it.
+#: Does what a request asks for on that connection, and returns the response.
 Answer = Callable[[Connection, Request], Mapping[str, Any]]
 
 
@@ -24,7 +24,7 @@ class Inbox:
     One thread that takes request rows.
 
     Args:
-        answer: Called in the transaction in which the request is taken; a `TminusError` becomes the answer.
+        answer: Called in the transaction in which the request is taken; a `TminusError` becomes the response.
         taken: Called after that transaction, with the request.
         changed: Called when the ledger may have changed.
     """
@@ -44,15 +44,15 @@ class Inbox:
         self._taken = taken
         self._changed = changed
         self._stopping = threading.Event()
-        self._unclear: list[Request] = []  #: whose commit raised, and may be durable
+        self._unclear: list[Request] = []  #: requests whose commit raised, and may be durable
         self._thread = threading.Thread(target=self._watch, name="inbox", daemon=True)
 
     def start(self) -> None:
-        """Start looking."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Take nothing more; what is asked for from now on waits for the next start. A locked ledger is waited for this long."""
+        """Take no further request: those wait for the next start. Wait at most this long, for the ledger may be locked."""
         self._stopping.set()
         self._thread.join(timeout_s)
 
@@ -98,7 +98,7 @@ class Inbox:
         self._act_on(request, said)
 
     def _read_back(self) -> None:
-        """A request whose commit raised was taken if its row says so."""
+        """Act on requests whose commit raised, if their rows say that they were taken."""
         while self._unclear:
             request = self._unclear[0]
             try:

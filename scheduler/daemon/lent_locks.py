@@ -1,4 +1,4 @@
-"""Locks that this process holds for jobs, whose runners have no ledger: a thread for each, from its wait to its return."""
+"""Locks that this process holds for jobs, whose runners have no ledger: one thread per lock, from its wait to its release."""
 
 import threading
 from dataclasses import dataclass, field
@@ -11,29 +11,29 @@ from scheduler.executors.python.wire import Ask
 from scheduler.ledger import named_locks
 from scheduler.ledger.engine import Ledger
 
-#: Locks that jobs hold or wait for at a time: each has a thread.
+#: Locks that jobs hold or wait for at a time; each has a thread.
 _MOST = 200
 
 
 @dataclass(slots=True, eq=False)
 class _Lent:
-    """A lock, or the wait for it, until it is wanted no more: given back with these words, or its holder has ended."""
+    """A lock, or the wait for it, until it is given back (`back` is the request) or its holder has ended."""
 
     is_over: threading.Event = field(default_factory=threading.Event)
     back: tuple[Ask, Answer] | None = None
 
 
 class LentLocks:
-    """Thread-safe. What is asked returns at once."""
+    """Thread-safe. All methods return at once."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._lock = threading.Lock()
-        self._lent: dict[tuple[int, int, int], _Lent] = {}  #: by runner, process, and number of the question
+        self._lent: dict[tuple[int, int, int], _Lent] = {}  #: by runner, process, and number of the request
         self._threads = 0
 
     def take(self, runner: int, ask: Ask, answer: Answer) -> None:
-        """Take a lock for a process of that runner; the answer comes when it has it, or does not get it."""
+        """Take a lock for a process of that runner; the response is sent when the process has the lock, or does not get it."""
         key = runner, ask.pid, ask.number
         with self._lock:
             is_full = self._threads >= _MOST
@@ -54,7 +54,7 @@ class LentLocks:
             answer(answered(ask, partial(no_thread, error)))
 
     def give_back(self, runner: int, ask: Ask, answer: Answer) -> None:
-        """A process gives its lock back, or no longer wants it; it is answered when that is done."""
+        """Release the lock of a process, or end its wait; the response is sent when that is done."""
         with self._lock:
             lent = self._lent.get((runner, ask.pid, ask.given["lock"]))
         if lent is None:
@@ -64,10 +64,10 @@ class LentLocks:
             lent.is_over.set()
 
     def gone(self, runner: int, pid: int) -> None:
-        """That process has ended; where it is the runner itself all that it has forked count as ended."""
+        """Release all locks of a process that has ended; if it is the runner, also those of all that it has forked."""
         with self._lock:
             ended = [key for key in self._lent if key[0] == runner and pid in (runner, key[1])]
-            for key in ended:  # another process may have these numbers next, while this one's wait goes on
+            for key in ended:  # another process may get these numbers while the wait goes on
                 self._lent.pop(key).is_over.set()
 
     def _lend(self, key: tuple[int, int, int], lent: _Lent, ask: Ask, answer: Answer) -> None:
@@ -95,7 +95,7 @@ class LentLocks:
 
 def _too_many() -> NoReturn:
     """
-    Say that the lock was not taken.
+    Raise that the lock was not taken.
 
     Raises:
         LockTimeout: always.

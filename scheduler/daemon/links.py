@@ -1,4 +1,4 @@
-"""Links of chains as calls: what they are given, and what flows on from them."""
+"""Links of chains as calls: their input, and what flows on from them."""
 
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from scheduler.model.job import Job
 from scheduler.model.occurrence import OccurrenceId
 from scheduler.outcome import Cause, LinkState, Origin, Outcome
 
-#: Of failures; a function may say others.
+#: The outcomes and causes of failures; a function may use others.
 _WORDS = {*Outcome, *Cause}
 
 
@@ -49,12 +49,12 @@ class ActiveChain:
 
 def call_of(chain: int, due: Due, function: Function, value: Value) -> Call:
     """
-    The call of a link's function.
+    Return the call of a link's function.
 
     Args:
-        chain: Whose link it is; its row number.
-        due: The run that it follows.
-        value: What it gets.
+        chain: The row number of the run that it follows.
+        due: That run.
+        value: The input of the function.
     """
     return Call(
         owner=chain,
@@ -65,7 +65,7 @@ def call_of(chain: int, due: Due, function: Function, value: Value) -> Call:
 
 
 def due_of(job: Job, *, accepted_ns: int, version: str) -> Due:
-    """The occurrence of a job that a link starts; its T is set once it is written."""
+    """Return the due occurrence of a job that a link starts; its T is set when its row is written."""
     return Due(
         id=OccurrenceId(job=job.name, fire_time_ns=accepted_ns),
         job=job,
@@ -78,7 +78,7 @@ def due_of(job: Job, *, accepted_ns: int, version: str) -> Due:
 
 
 def returned(came: Came, function: str) -> Returned:
-    """What came of it flows on, without the secrets that went out: it is stored."""
+    """Return how a link has ended, without the secrets that went out: what flows on is stored."""
     if came.finished is not None:
         return _finished(came.owner, came.finished, came.redaction, function)
     if came.lost:

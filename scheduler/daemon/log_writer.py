@@ -1,4 +1,4 @@
-"""Writes log lines on a thread of its own: a reader that stops, or a disk that is full, costs lines and never a job's time."""
+"""Writes log lines on a thread of its own: if nothing reads them, or the disk is full, lines are lost and no job is delayed."""
 
 import os
 import select
@@ -14,7 +14,7 @@ from scheduler.clock import SystemClock
 #: An event.
 Item = MutableMapping[str, Any]
 
-#: Items that wait at most; later ones are dropped and counted.
+#: At most this many items wait; later ones are dropped and counted.
 _MOST = 5_000
 
 
@@ -73,7 +73,7 @@ class LogWriter:
     def _write(self, item: Item) -> None:
         try:
             text = self._render(item)
-        except Exception as error:  # noqa: BLE001  a value whose repr breaks costs its line
+        except Exception as error:  # noqa: BLE001  a value whose repr raises loses its line
             text = f"a log line cannot be rendered ({type(error).__name__})"
         with suppress(OSError, ValueError):  # the reader has gone, the disk is full, the stream is closed
             if self._descriptor is not None:

@@ -24,7 +24,7 @@ _JOURNAL = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<3>", "cr
 #: Without local variables: secrets are among them.
 _TRACEBACK = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 
-#: Of a field: a line break would begin a line of its own, and an escape sequence would change the terminal.
+#: Control characters in a field: a line break would begin a new line, and an escape sequence would change the terminal.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LAST_LINES_S = 1.0
 #: `status` shows this long that lines were dropped.
@@ -34,7 +34,7 @@ _writer: LogWriter | None = None
 
 
 def set_up(*, verbose: bool = False, quiet: bool = False, color: bool = True) -> None:
-    """Once a process, before anything is logged. `TMINUS_LOG=json` asks for JSON."""
+    """Set up the log, once per process, before anything is logged. `TMINUS_LOG=json` selects JSON."""
     global _writer
     as_json, to_journal = os.environ.get("TMINUS_LOG") == "json", "JOURNAL_STREAM" in os.environ
     if as_json:
@@ -63,7 +63,7 @@ def flush() -> None:
 
 
 def problems() -> list[str]:
-    """What is wrong with the log, for `status`."""
+    """Return what is wrong with the log, for `status`."""
     if _writer is not None and _writer.has_dropped(_DAY_NS):
         return ["log lines were dropped in the last 24 h: nobody read the log"]
     return []
@@ -87,7 +87,7 @@ def _descriptor() -> int | None:
 
 
 def _enqueue(_logger: object, _name: str, event: EventDict) -> EventDict:
-    """The rest, above all a traceback, is rendered on the writer's thread."""
+    """Pass an event to the writer's thread, which renders it: a traceback takes long."""
     match event.pop("exc_info", None):
         case BaseException() as error:
             event["exc_info"] = (type(error), error, error.__traceback__)
@@ -101,7 +101,7 @@ def _enqueue(_logger: object, _name: str, event: EventDict) -> EventDict:
 
 
 class _Records(logging.Handler):
-    """What libraries log."""
+    """Takes the log records of libraries."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if _writer is not None:
@@ -110,7 +110,7 @@ class _Records(logging.Handler):
 
 
 def escaped(value: object) -> object:
-    """A field of a line: a text in which control characters are written as escapes."""
+    """Return a field of a line; in a text, control characters become escapes."""
     return _CONTROL.sub(lambda sign: repr(sign[0])[1:-1], value) if isinstance(value, str) else value
 
 
@@ -142,7 +142,7 @@ class _Console:
 
 
 def _trace(event: EventDict) -> list[str]:
-    """The traceback, line by line; the sign before each tells it from a line of the log, whatever the message holds."""
+    """Return the lines of the traceback. The sign before each tells it from a line of the log, whatever the message contains."""
     found: tuple[type, BaseException, TracebackType | None] | None = event.pop("exc_info", None)
     if found is None or found[1] is None:
         return []

@@ -1,4 +1,4 @@
-"""Reloads: what the jobs file and the applications' code say now comes into force as a whole, or not at all."""
+"""Reloads: the jobs file and the applications' code, as they are now, come into force as a whole or not at all."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -22,8 +22,8 @@ log = structlog.get_logger()
 _Result = TypeVar("_Result")
 
 _LOOK_S = 0.1
-#: Ready means that `run-now` knows the jobs in the code, too; it waits as long itself for its request to be taken. An import that
-#: takes longer makes nobody wait: its jobs come when it is done.
+#: The daemon is ready once `run-now` knows the jobs in the code, too; `run-now` waits as long for its request to be taken.
+#: The jobs of an import that takes longer come when it is done.
 _CODE_NS = 5 * SECOND
 #: A runner that replaces one that works is waited for; an application that is not imported by then never will be.
 _IMPORT_NS = 60 * SECOND
@@ -38,7 +38,7 @@ class Reloads:
 
     Args:
         file: The jobs file that is in force.
-        is_stopping: Whether the process is to stop; then nothing is waited for, and `Stopping` is raised.
+        is_stopping: Returns whether the process is to stop. Then every wait ends, and `Stopping` is raised.
         reloaded: Called when other definitions are in force.
     """
 
@@ -52,7 +52,7 @@ class Reloads:
         self._clock = service.station.clock
         self._executors = service.station.executors
         self._is_broken = False
-        self._rejected: Sequence[CodeJob] | None = None  #: said by runners, and not valid
+        self._rejected: Sequence[CodeJob] | None = None  #: reported by runners, and not valid
         self._again_ns: int | None = None  #: when the last reload is made again; monotonic clock
 
     def reload(self, *, is_asked_for: bool) -> None:
@@ -60,7 +60,7 @@ class Reloads:
         Take the jobs file and the applications' code as they are now.
 
         Args:
-            is_asked_for: Also if the file has not changed.
+            is_asked_for: Whether to do so even if the file has not changed.
 
         Raises:
             Stopping: the process is to stop.
@@ -73,7 +73,7 @@ class Reloads:
 
     def hear(self) -> None:
         """
-        Take what the runners have said since of the jobs in their applications' code, if that is something new.
+        Take the jobs that runners have reported from their applications' code since the last time, if they have changed.
 
         If the ledger did not take the last reload, make that again.
 
@@ -87,9 +87,9 @@ class Reloads:
 
     def await_code(self, runners: Runners) -> None:
         """
-        Wait for what these runners say. Meanwhile all jobs that are known run.
+        Wait for the reports of these runners; meanwhile all known jobs run.
 
-        What has not been said after a while is heard later, but a runner that is to replace one that works is waited for.
+        The wait ends after a while, except for a runner that is to replace one that works.
 
         Raises:
             Stopping: the process is to stop.
@@ -123,7 +123,7 @@ class Reloads:
         return True
 
     def _reload(self, *, is_asked_for: bool) -> None:
-        """Take the jobs file and the applications' code as they are now; a bad one keeps the old ones running, and says why."""
+        """Take the jobs file and the applications' code as they are now; if they are not valid, log why and keep the old ones."""
         file = self._unless_stopping(lambda: JobsFile(self._file.path))
         before, executors = self._service.station.definitions, self._executors
         loaded = self._load(file, before.code)
@@ -147,11 +147,11 @@ class Reloads:
         return self._unless_stopping(lambda: file.load(code))
 
     def _unless_stopping(self, do: Callable[[], _Result]) -> _Result:
-        """Do what may take long, or hang with the file system: a signal to stop does not wait for that."""
+        """Do what may take long, or hang with the file system, without delaying a stop."""
         return wait_unless(self._is_stopping, aside(do, name="loader"))
 
     def _hear(self) -> None:
-        """Take what the runners have said since of the jobs in their applications' code, where that is something new."""
+        """Take the reported jobs if they have changed."""
         known = self._service.station.definitions.code
         code = updated(known, self._executors.code())
         file_is_broken = self._is_broken and self._rejected is None  # then nothing new comes into force, and status says why

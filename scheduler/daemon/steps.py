@@ -19,22 +19,22 @@ log = structlog.get_logger()
 
 Found = TypeVar("Found")
 
-#: A transaction: a batch that is to be written does not wait long for it.
+#: Steps in one transaction: a batch must not wait long for it.
 _MOST = 200
 _RETRY_S = 0.5
 
 
 class Abandoned(Exception):
-    """This process is to end, and the ledger has not worked since."""
+    """This process is to end, and the ledger does not work."""
 
 
 class Steps:
     """
-    Belongs to the thread of the chains, but for `abandon`.
+    Belongs to the thread of the chains, except `abandoned`, which any thread may set.
 
     Args:
         launch: Takes the occurrences that chains start; they are in the ledger.
-        lead_ns: The lead that so many jobs need.
+        lead_ns: Returns the lead for this many jobs.
     """
 
     def __init__(self, station: Station, *, launch: Callable[[Sequence[Due]], None], lead_ns: Callable[[int], int]) -> None:
@@ -51,21 +51,21 @@ class Steps:
         return not (self._noted or self._ended)
 
     def note(self, step: Step) -> None:
-        """This has become of a link."""
+        """Note the state of a link."""
         self._noted.append(step)
 
     def end(self, chain: int) -> None:
-        """It has no further link."""
+        """Note that a chain has no further link."""
         self._ended.append(chain)
 
     def fail(self, chain: int, states: Sequence[LinkState], why: str) -> None:
         """
-        Note that no link that is open will end well; what had ended stays as it is.
+        Note that all open links have failed; links that had ended stay as they are.
 
         Args:
-            chain: Whose links they are.
-            states: Of its links: one that is `running` was called, and becomes `unknown`.
-            why: For people.
+            chain: The row number of its run.
+            states: The states of its links. One that is `running` was called, and becomes `unknown`.
+            why: The reason, for people.
         """
         now_ns = self._station.clock.wall_ns()
         for position, state in enumerate(states):
@@ -85,7 +85,7 @@ class Steps:
         Write what was noted, and launch what is started by it.
 
         Returns:
-            Chains that cannot be written: each costs itself alone.
+            The chains that cannot be written; all others are.
 
         Raises:
             Abandoned: it could not be written.
@@ -105,10 +105,10 @@ class Steps:
 
     def insist(self, action: Callable[[], Found]) -> Found:
         """
-        Do it on the ledger, again until it works.
+        Return the result of the action on the ledger, which is retried until it succeeds.
 
         Raises:
-            Abandoned: that is to end before.
+            Abandoned: this process is to end before.
         """
         while True:
             try:
@@ -125,7 +125,7 @@ class Steps:
         self._station.gate.wait_open(own=None, deadline_ns=clock.wall_ns() + SECOND)
 
         def advance() -> list[Due]:
-            # What is started has its T once that is written, however long it takes.
+            # A job that is started gets its T when its row is written, however long that takes.
             t_ns = clock.wall_ns() + self._lead_ns(sum(step.starts is not None for step in steps))
             timed = [replace(step, starts=step.starts and replace(step.starts, planned_at_ns=t_ns)) for step in steps]
             return chains.advance(self._station.ledger, timed, ended=ended)

@@ -1,6 +1,6 @@
 """
-Runners for background runs whose process has died: each is called in a process of its own, so that the next death names its
-cause, and costs nobody else anything.
+Runners for background runs whose process has died: each run is called in a process of its own, so that the next death shows its
+cause and affects no other run.
 """
 
 from collections.abc import Container
@@ -9,7 +9,7 @@ from scheduler.daemon.executors import Executors
 from scheduler.daemon.supervisor import Supervisor
 from scheduler.model.job import RunnerKey
 
-#: Of one application at once: more than one, for a suspect may hang; few, for each imports the application.
+#: Runners of one application at a time: more than one, because a suspect may hang; few, because each imports the application.
 _MOST = 4
 
 
@@ -21,12 +21,12 @@ class Suspects:
         self._runners: dict[int, tuple[str, Supervisor]] = {}  #: by the row number of the run
 
     def room(self, app: str) -> int:
-        """How many more of an application may be called now."""
+        """Return how many more runs of an application may be called now."""
         return _MOST - sum(name == app for name, _ in self._runners.values())
 
     def runner(self, app: str, number: int) -> Supervisor:
         """
-        A fresh runner for this run.
+        Start a runner for this run.
 
         Raises:
             CannotRender: its application is in the jobs file no more.
@@ -37,6 +37,6 @@ class Suspects:
         return runner
 
     def release_all_but(self, running: Container[int]) -> None:
-        """End the runners whose run has ended."""
+        """End the runners of all other runs."""
         for number in [number for number in self._runners if number not in running]:
             self._runners.pop(number)[1].retire()
