@@ -172,7 +172,11 @@ def encode(message: Command | Report) -> bytes:
 
 
 def encode_results(results: Results) -> bytes:
-    """Return the frame of results; if one of them cannot be encoded, the others cross the pipe and that one is `unknown`."""
+    """
+    Return the frame of results.
+
+    If one of them cannot be encoded, the others cross the pipe. That one is `unknown` if its request left, otherwise failed.
+    """
     try:
         return encode(results)
     except Exception:  # noqa: BLE001  whatever it is: one result has it
@@ -192,7 +196,7 @@ def _encodable(finished: Finished) -> Finished:
             armed=finished.armed,
             cause="executor",
             detail=detail,
-            unknown=True,
+            unknown=finished.unknown or finished.started_ns > 0,
         )
     return finished
 

@@ -154,5 +154,5 @@ def _without_contents(finished: wire.Finished) -> wire.Finished:
         armed=finished.armed,
         cause=Cause.EXECUTOR,
         detail="its report cannot be sent",
-        unknown=True,
+        unknown=finished.unknown or finished.started_ns > 0,
     )

@@ -119,9 +119,10 @@ def test_a_redirect_changes_where_and_how_and_nothing_else(request: Request, url
     assert redirected.redirected(request.url, request.method) == request
 
 
-def test_a_result_that_cannot_be_encoded_is_unknown_and_the_others_cross() -> None:
+@pytest.mark.parametrize("started_ns", [0, 1])
+def test_a_result_that_cannot_be_encoded_is_unknown_if_it_was_sent_and_the_others_cross(started_ns: int) -> None:
     finished = [
-        Finished(index=index, started_ns=1, finished_ns=3, duration_ns=2, armed=True, detail="\udcff" if index == 1 else "")
+        Finished(index=index, started_ns=started_ns, finished_ns=3, duration_ns=2, armed=True, detail="\udcff" * (index == 1))
         for index in range(3)
     ]
     stream = io.BytesIO()
@@ -130,4 +131,5 @@ def test_a_result_that_cannot_be_encoded_is_unknown_and_the_others_cross() -> No
     (report,) = wire.read_reports(stream)
     assert isinstance(report, wire.Results)
     assert (report.finished[0], report.finished[2]) == (finished[0], finished[2])
-    assert (report.finished[1].index, report.finished[1].unknown, report.finished[1].cause) == (1, True, "executor")
+    one = report.finished[1]
+    assert (one.index, one.unknown, one.cause) == (1, bool(started_ns), "executor")
