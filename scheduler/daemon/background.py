@@ -99,7 +99,7 @@ class Background:
         self._wake.set()
 
     def cancel(self, number: int) -> None:
-        """Cancel the run with this row number. If it is queued, even for another call, it never starts; otherwise it has to stop."""
+        """Cancel the run with this row number: a queued one never starts, even for another call; a running one has to stop."""
         self._to_cancel.put(number)
         self._wake.set()
 

@@ -1,4 +1,4 @@
-"""The clock watch: wall against monotonic time. APScheduler sleeps on the one for a difference of the other."""
+"""The clock watch compares wall and monotonic time: APScheduler sleeps on the monotonic clock for a wall-clock difference."""
 
 import threading
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from scheduler.instants import MS, SECOND
 log = structlog.get_logger()
 
 _LOOK_S = 0.25
-#: NTP slews by less than this between two looks; what is more is a step, or a sleep of the machine.
+#: NTP slews by less than this between two looks; more is a step, or a sleep of the machine.
 _STEP_NS = 200 * MS
 _WORTH_A_LINE_NS = 2 * SECOND
 
@@ -31,11 +31,11 @@ class ClockWatch:
         self._thread = threading.Thread(target=self._watch, name="clock-watch", daemon=True)
 
     def start(self) -> None:
-        """Start looking."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """End the thread."""
         self._stopping.set()
         self._thread.join()
 

@@ -1,4 +1,4 @@
-"""The judge: what an executor reports of an attempt, against what the job expects."""
+"""Evaluation: the report of an attempt is compared with what the job expects."""
 
 import codecs
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ Finished = http_wire.Finished | python_wire.Finished
 
 def judge(due: Due, finished: Finished, *, executor: str, history: History, redaction: Redaction, printed: bytes = b"") -> Ended:
     """
-    How an occurrence ended, with its one attempt; what is kept of the answer holds none of the secrets that went out.
+    Return how an occurrence ended, with its one attempt. What is kept of the response contains no secret that was sent.
 
     Args:
-        printed: By its `prepare`.
+        printed: What its `prepare` printed.
     """
     outcome, kind, detail = _verdict(due.job, finished)
     detail = redaction.text(detail)
@@ -47,7 +47,7 @@ def judge(due: Due, finished: Finished, *, executor: str, history: History, reda
 
 
 def not_sent(due: Due, message: str, *, now_ns: int, cause: Cause = Cause.DEFINITION) -> Ended:
-    """An occurrence whose definition could not be made into something to do, or whose application does not work."""
+    """Return the outcome of an occurrence that could not be rendered, or whose application does not work."""
     reason = f"{cause}, not sent: {message}"
     failure = Failure(outcome=Outcome.FAILED, kind=cause, message=message)
     return Ended(id=due.id, outcome=Outcome.FAILED, reason=reason, finished_at_ns=now_ns, chain=due.chain(failure))
@@ -55,10 +55,10 @@ def not_sent(due: Due, message: str, *, now_ns: int, cause: Cause = Cause.DEFINI
 
 def lost(due: Due, why: str, *, executor: str | None, now_ns: int, started_ns: int = 0) -> Ended:
     """
-    An occurrence that was let go, and whose executor can no longer say what became of it.
+    Return the outcome of an occurrence that was released and whose result is unknown.
 
     Args:
-        started_ns: When it started, wall clock; 0 where that is not known.
+        started_ns: When it started, wall clock; 0 if that is unknown.
     """
     open_ = "whether the request arrived" if isinstance(due.job.target, HttpTarget) else "how far it came"
     message = f"{why}; {open_} is not known"
@@ -86,11 +86,11 @@ def attempt_of(
     printed: bytes = b"",
 ) -> Attempt:
     """
-    An attempt as it is kept: without the secrets that went out.
+    Return an attempt as it is stored: without the secrets that were sent.
 
     Args:
-        keep_body: Bytes of the answer.
-        printed: By the `prepare` of an HTTP request.
+        keep_body: How many bytes of the response are stored.
+        printed: What the `prepare` of an HTTP request printed.
     """
     return Attempt(
         attempt=number,
@@ -109,7 +109,7 @@ def attempt_of(
 
 
 def unknown_attempt(number: int, reason: str, *, now_ns: int, started_ns: int = 0, armed: bool = False) -> Attempt:
-    """One of which nobody can say how far it came, nor, where `started_ns` is 0, whether it started."""
+    """Return an attempt with an unknown result. If `started_ns` is 0, the start is unknown, too."""
     return Attempt(
         attempt=number,
         started_at_ns=started_ns or None,
@@ -122,12 +122,12 @@ def unknown_attempt(number: int, reason: str, *, now_ns: int, started_ns: int = 
 
 
 def outcome_of(cause: str | None) -> Outcome:
-    """How what did not come to its end has ended, by its cause."""
+    """Return the outcome of an attempt that was not completed, by its cause."""
     return Outcome.TIMED_OUT if cause == Cause.TIMEOUT else Outcome.FAILED
 
 
 def _verdict(job: Job, finished: Finished) -> tuple[Outcome, str, str]:
-    """The outcome, the cause in a word, and a sentence on it; both empty where all is well."""
+    """Return the outcome, its cause, and a sentence on it; cause and sentence are empty after a success."""
     if finished.late:
         return Outcome.MISSED, Outcome.MISSED, "let go later than its misfire_grace_time"
     if finished.cause is not None:
@@ -142,7 +142,7 @@ def _verdict(job: Job, finished: Finished) -> tuple[Outcome, str, str]:
 
 
 def _flowing(job: Job, finished: Finished, redaction: Redaction, outcome: Outcome, kind: str, detail: str) -> Value:
-    """What flows into the chain. It is stored until that ends, so it holds none of the secrets that went out either."""
+    """Return what flows into the chain. It is stored until the chain ends, so it contains no secret that was sent."""
     if outcome is not Outcome.SUCCEEDED:
         frames = finished.traceback if isinstance(finished, python_wire.Finished) else ""
         return Failure(outcome=outcome, kind=kind, message=detail, traceback=redaction.text(frames) or None)
@@ -160,7 +160,7 @@ def _flowing(job: Job, finished: Finished, redaction: Redaction, outcome: Outcom
 
 
 def _decoded(body: bytes, headers: Sequence[str]) -> str:
-    """By the charset that the answer names; RFC 9110, section 8.3.2. By UTF-8 if it names none that decodes any bytes."""
+    """Decode a response by the charset that it names (RFC 9110, section 8.3.2), or by UTF-8 if it names none that works."""
     message = Message()
     message["Content-Type"] = next((line[13:] for line in headers if line.lower().startswith("content-type:")), "")
     try:
@@ -170,7 +170,7 @@ def _decoded(body: bytes, headers: Sequence[str]) -> str:
 
 
 def _in_pieces(body: bytes, charset: str) -> str:
-    """Decode it; what is no text takes long, and other threads want the GIL meanwhile."""
+    """Decode in pieces: what is no text takes long, and other threads need the GIL meanwhile."""
     "".encode(charset)  # which raises if it is another codec of Python's, such as `zlib_codec`
     pieces = (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
     return "".join(codecs.iterdecode(pieces, charset, errors="replace"))

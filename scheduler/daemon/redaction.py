@@ -1,4 +1,4 @@
-"""Redaction: a secret that went out may come back, in an answer that echoes it or a reason that quotes it."""
+"""Redaction: a secret that was sent may come back, in a response that echoes it or a reason that quotes it."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-#: A shorter one would be found everywhere, and hides nothing that could not be guessed.
+#: A shorter secret would be found everywhere, and is easy to guess anyway.
 _SHORTEST = 4
 _STARS = b"***"
 #: Written by a runner between the two halves of an output that is too long.
@@ -19,13 +19,13 @@ _CUT = "… (cut, ".encode()
 
 class Redaction:
     """
-    Puts stars in the place of secrets: as they are, and as URLs, JSON and base64 have them.
+    Puts stars in the place of secrets: as they are, and as URLs, JSON and base64 write them. ASCII letters match in any case.
 
-    It searches for each form by itself: to compile a pattern of a long secret takes longer than to search a long answer.
-    It searches bytes: to change the case of a long text that is not ASCII takes seconds. ASCII letters of any case are found.
+    It searches for each form by itself: compiling a pattern of a long secret takes longer than searching a long response.
+    It searches bytes, because changing the case of a long text that is not ASCII takes seconds.
 
     Args:
-        secrets: Their values. `repr` shows none.
+        secrets: The values of the secrets. `repr` shows none.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -35,7 +35,7 @@ class Redaction:
         return "<Redaction>"
 
     def text(self, text: str) -> str:
-        """The text without them."""
+        """Return the text without secrets."""
         if not self._secrets:
             return text
         data = self.data(text.encode(errors="surrogatepass"))
@@ -45,17 +45,17 @@ class Redaction:
         return data.decode(errors="surrogatepass")
 
     def data(self, data: bytes) -> bytes:
-        """The bytes without them."""
+        """Return the bytes without secrets."""
         return _masked(data, self._forms) if data and self._secrets else data
 
     def beginning(self, data: bytes, *, keep: int, size: int) -> bytes:
         """
-        The beginning of some bytes, without secrets and without the beginning of one that the cut would leave.
+        Return the beginning of some bytes, without secrets, and without the beginning of a secret at the cut.
 
         Args:
-            data: As many as there are.
-            keep: How many are kept at most.
-            size: How many there were.
+            data: The bytes, as far as they are known.
+            keep: How many bytes are kept at most.
+            size: How many bytes there were.
         """
         if not self._secrets:
             return data[:keep]
@@ -64,7 +64,7 @@ class Redaction:
         return (_without_beginning(some, self._forms) if size > taken else some)[:keep]
 
     def output(self, data: bytes) -> bytes:
-        """Output of a job without them; of a long one its runner has left out the middle, and may have cut a secret."""
+        """Return the output of a job without secrets. If its runner has left out the middle, it may have cut a secret there."""
         head, mark, tail = [*_LEFT_OUT.split(data, maxsplit=1), b"", b""][:3]
         if not mark:
             return self.data(data)
@@ -73,10 +73,10 @@ class Redaction:
 
     def json_text(self, text: str) -> str:
         """
-        A text of JSON without them.
+        Return a JSON text without secrets.
 
         Raises:
-            ValueError: it is more than can be searched.
+            ValueError: it is nested too deeply to be searched.
         """
         if not self._secrets:
             return text
@@ -86,7 +86,7 @@ class Redaction:
             raise ValueError("it is nested too deeply to be searched for secrets") from None
 
     def json(self, value: Any) -> Any:
-        """A value of JSON without them, in keys and numbers too."""
+        """Return a JSON value without secrets, also in keys and numbers."""
         if not self._secrets:
             return value
         match value:
@@ -103,7 +103,7 @@ class Redaction:
 
     @cached_property
     def _forms(self) -> list[bytes]:
-        """The longest first: of secrets that begin alike it goes whole."""
+        """The forms of the secrets, the longest first, so that of two with the same beginning the longer one is found whole."""
         forms = {form.encode(errors="surrogatepass").lower() for secret in self._secrets for form in _forms(secret)}
         return sorted(forms, key=len, reverse=True)
 
@@ -125,7 +125,7 @@ def _masked(data: bytes, forms: Iterable[bytes]) -> bytes:
 
 
 def _without_beginning(data: bytes, forms: Iterable[bytes]) -> bytes:
-    """The bytes without the beginning of a secret at their end."""
+    """Return the bytes without the beginning of a secret at their end."""
     lowered = data.lower()
     for form in forms:
         first = form[:_SHORTEST]
@@ -138,7 +138,7 @@ def _without_beginning(data: bytes, forms: Iterable[bytes]) -> bytes:
 
 
 def _without_end(data: bytes, forms: Iterable[bytes]) -> bytes:
-    """The bytes without the end of a secret at their beginning."""
+    """Return the bytes without the end of a secret at their beginning."""
     lowered = data.lower()
     for form in forms:
         last = form[-_SHORTEST:]
@@ -172,9 +172,9 @@ def _in_json(secret: str) -> Iterator[str]:
 
 def _in_base64(data: bytes) -> Iterator[str]:
     """
-    The part that does not depend on what stands before and after: a secret is often behind a name and a colon.
+    Yield the part that does not depend on the text around the secret, which often follows a name and a colon.
 
-    Of a short one that is too little: it would be found everywhere.
+    For a short secret that part is too short: it would be found everywhere.
     """
     if len(data) < 2 * _SHORTEST:
         return

@@ -33,12 +33,12 @@ from scheduler.templates import as_text
 log = structlog.get_logger()
 
 _MAY_NOT_BE_SENT = "it renders to something that may not be sent"
-#: Puts in what `{{ … }}` and `${…}` stand for.
+#: Returns a value with `{{ … }}` and `${…}` replaced.
 _PutIn = Callable[[Any], Any]
 
 
 class CannotRender(TminusError):
-    """A job that cannot be made into a request; the message never holds a secret."""
+    """A job cannot be rendered; the message never contains a secret."""
 
 
 class Renderer:
@@ -47,7 +47,7 @@ class Renderer:
 
     Args:
         references: What `${…}` stands for.
-        keep_body: How many bytes of an answer are kept.
+        keep_body: How many bytes of a response are kept.
         read: Reads a file, as `read_file` does.
         is_said: Whether an application of this process has said that its code defines a job.
     """
@@ -68,10 +68,10 @@ class Renderer:
 
     def render(self, due: Due, index: int) -> Request | Work:
         """
-        What its executor is to do.
+        Return what the executor is to do.
 
         Raises:
-            CannotRender: a template fails, a secret is not there, a rendered value may not be sent.
+            CannotRender: a template fails, a secret is missing, or a rendered value may not be sent.
         """
         with _in_our_words(due):
             match due.job.target:
@@ -84,10 +84,10 @@ class Renderer:
 
     def link(self, due: Due, function: Function, value: Value, index: int) -> Work:
         """
-        The call of a function that follows a run, with the run's request around it.
+        Return the call of a function that follows a run, in the request context of the run.
 
         Args:
-            value: What it gets.
+            value: The input of the function.
 
         Raises:
             CannotRender: as `render`.
@@ -106,16 +106,16 @@ class Renderer:
                 request=self._around(due, put_in) if function.app else RequestContext(),
                 max_body=MOST_BYTES,
             )
-            return replace(work, latest_ns=LATEST_NS, keep_body=MOST_BYTES)  # it has no grace, and what it gives flows on
+            return replace(work, latest_ns=LATEST_NS, keep_body=MOST_BYTES)  # it has no grace, and its result flows on
 
     def handed_over(self, due: Due, index: int, **given: Any) -> Work:
-        """Work as somebody's code has handed it over: nothing is put in."""
+        """Return work that an application's code has submitted: nothing is put in."""
         work = self._work(due, index, max_body=MAX_BODY, **given)
         return replace(work, latest_ns=LATEST_NS, keep_body=MAX_BODY)
 
     def secrets(self, due: Due) -> frozenset[str]:
         """
-        What `${…}` stands for in this job: no text for people may hold it.
+        Return the values of `${…}` in this job, which no text for people may contain.
 
         Raises:
             CannotRender: as `render`.
@@ -175,7 +175,7 @@ class Renderer:
         return self._work(due, index, ref=target.ref, arguments=arguments, request=context, max_body=MAX_BODY)
 
     def _around(self, due: Due, put_in: _PutIn) -> RequestContext:
-        """The request that is pushed for what follows a run: that of the run."""
+        """Return the request context of a function that follows a run: that of the run."""
         match due.job.target:
             case CallTarget(request=request):
                 return self._context(due, request, put_in, path=as_text(put_in(request.path)))
@@ -192,7 +192,7 @@ class Renderer:
         if path is not None and message.query:
             path += ("&" if "?" in path else "?") + query_text(put_in(message.query))
         elif message.query:
-            view["args"] = {**view["args"], **put_in(message.query)}  # what a rule does not know, Flask puts into the query
+            view["args"] = {**view["args"], **put_in(message.query)}  # Flask puts into the query what the URL rule does not take
         _as_json(view.get("args", {}), "flask: the args are")
         headers = [list(pair) for pair in _headers(due, message, put_in, content_type)]
         return RequestContext(method=message.method, path=path, headers=headers, body=body or b"", **view)
@@ -213,7 +213,7 @@ class Renderer:
         )
 
     def _kept(self, due: Due) -> int:
-        """How many bytes of an answer or a result are sent back."""
+        """Return how many bytes of a response or a result the executor reports."""
         return max(self._keep_body, MOST_BYTES) if due.job.then else self._keep_body
 
     def _for(self, due: Due) -> _PutIn:
@@ -224,16 +224,16 @@ class Renderer:
 @contextmanager
 def _in_our_words(due: Due) -> Iterator[None]:
     """
-    Whatever goes wrong while a job is rendered is a sentence that holds no secret.
+    Turn every exception during rendering into a sentence that contains no secret.
 
     Raises:
-        CannotRender: instead of all else.
+        CannotRender: in place of any other exception.
     """
     target = due.job.target
     try:
         yield
     except Wrong as error:
-        # What is wrong with a rendered text may quote it: not where a secret is in it.
+        # An error may quote the rendered text, which must not be shown if a secret is in it.
         words = _MAY_NOT_BE_SENT if _has_secrets(target) else str(error)
         raise CannotRender(f"{_kind(target)}: {words}", hint=error.faults[0].hint) from None
     except ValueError:  # halves of characters, a host that is no name
@@ -255,7 +255,7 @@ def _as_json(value: Any, subject: str) -> str:
 
 
 def _body(message: Message, put_in: _PutIn) -> tuple[bytes | None, str]:
-    """The body and its type."""
+    """Return the body and its content type."""
     if message.has_json:
         return json.dumps(put_in(message.json), ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
     if message.form is not None:
@@ -266,7 +266,7 @@ def _body(message: Message, put_in: _PutIn) -> tuple[bytes | None, str]:
 
 
 def _headers(due: Due, message: Message, put_in: _PutIn, content_type: str) -> list[tuple[str, str]]:
-    """All headers; a job's own win over ours."""
+    """Return all headers; those of the job replace ours."""
     headers = {
         "User-Agent": f"tminus/{__version__}",
         "X-Tminus-Job": due.job.name,
@@ -280,7 +280,9 @@ def _headers(due: Due, message: Message, put_in: _PutIn, content_type: str) -> l
     given = {name: HEADER_VALUE.parse(as_text(value)) for name, value in put_in(message.headers).items()}
     taken = {name.lower() for name in given}
     all_of_them = [*((name, value) for name, value in headers.items() if name.lower() not in taken), *given.items()]
-    "".join(value for _, value in all_of_them).encode()  # half a character would break the pipe for the whole batch
+    "".join(
+        value for _, value in all_of_them
+    ).encode()  # half a character cannot be encoded for the pipe, which would affect the whole batch
     return all_of_them
 
 
@@ -294,5 +296,5 @@ def _has_secrets(target: Target) -> bool:
 
 @cache
 def _authorities() -> str | None:
-    """Where this system keeps the certificates it trusts: the libcurl of PycURL's wheel looks in Red Hat's place only."""
+    """Return the file of certificates that this system trusts: the libcurl of PycURL's wheel only knows Red Hat's place."""
     return ssl.get_default_verify_paths().cafile

@@ -12,10 +12,10 @@ from scheduler.templates import as_text
 
 def url_of(rendered: Any, query: Mapping[str, Any]) -> str:
     """
-    A URL as libcurl takes it, checked as strictly as one without templates is when the file is read.
+    Return a URL as libcurl takes it, checked as strictly as a URL without templates when the file is read.
 
     Raises:
-        ValueError: it is none; `Wrong` where a sentence says why.
+        ValueError: it is not a URL; `Wrong` if there is a sentence for people.
     """
     text = as_text(rendered)
     check_rendered(text)
@@ -29,5 +29,5 @@ def url_of(rendered: Any, query: Mapping[str, Any]) -> str:
 
 
 def query_text(query: Mapping[str, Any]) -> str:
-    """The names and values of a query, or of a form, as they are sent."""
+    """Return the names and values of a query, or of a form, as they are sent."""
     return urlencode({name: as_text(value) for name, value in query.items()})

@@ -1,5 +1,5 @@
 """
-Tell systemd how it stands: ready, reloading, stopping, alive. Without systemd nothing happens.
+Reports to systemd: ready, reloading, stopping, alive. Without systemd nothing happens.
 
 Source: sd_notify(3), sd_watchdog_enabled(3).
 """
@@ -29,17 +29,17 @@ def notify(*lines: str) -> None:
 
 
 def reloading(monotonic_ns: int) -> None:
-    """A reload begins; `READY=1` ends it. systemd compares the time with its own clock of the same name."""
+    """Report that a reload begins; `READY=1` ends it. systemd compares the time with the same clock."""
     notify("RELOADING=1", f"MONOTONIC_USEC={monotonic_ns // 1000}")
 
 
 def starting(status: str) -> None:
-    """The start takes longer, for a reason that the program looks at: systemd's limit for it begins again."""
+    """Report that the start takes longer and why: systemd's time limit for it begins again."""
     notify(f"EXTEND_TIMEOUT_USEC={_EXTENSION_NS // 1000}", f"STATUS={status}")
 
 
 def watchdog_every_ns() -> int | None:
-    """How often systemd wants a sign of life, twice within its limit; None where it wants none."""
+    """Return how often to send a sign of life, twice within systemd's limit; None if systemd expects none."""
     limit, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
     if not limit.isdecimal() or (pid and pid != str(os.getpid())):
         return None
