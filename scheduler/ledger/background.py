@@ -1,4 +1,4 @@
-"""Background runs as the daemon takes them: what waits, what begins, what is lost, how far it has come, how it ends."""
+"""Background runs for the daemon: those that wait, their start, loss, progress and end."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,9 +26,9 @@ class Run:
     A background run as the ledger has it.
 
     Attributes:
-        work: Without its options and what it was given if the row cannot be read.
-        attempt: The number of the next one.
-        deaths: Of its process.
+        work: If the row cannot be read, without options and input.
+        attempt: The number of the next attempt.
+        deaths: The deaths of its process.
         unreadable: Why the row cannot be read; empty if it can.
     """
 
@@ -42,8 +42,8 @@ class Run:
 
 
 def pending(ledger: Ledger, app: str, *, now_ns: int, limit: int, suspects: bool = False) -> list[Run]:
-    """The work of an application that waits and is due, the oldest first; either suspects only, or none of them."""
-    # What was not put off is due whatever the clock of who handed it over says: another host's, or ours before it was set back.
+    """Return the runs of an application that wait and are due, the oldest first: either only suspects, or only the others."""
+    # A run without delay is due whatever the clock of its submitter said: another host's, or ours before it was set back.
     is_at_once = occurrences.c.planned_at_ns == occurrences.c.fire_time_ns
     is_due = sa.or_(occurrences.c.planned_at_ns <= now_ns, is_at_once)
     waits = sa.and_(occurrences.c.state == State.QUEUED.value, OPEN, runs.c.app == app)
@@ -56,7 +56,7 @@ def pending(ledger: Ledger, app: str, *, now_ns: int, limit: int, suspects: bool
 
 
 def next_due(ledger: Ledger, *, after_ns: int) -> int | None:
-    """When the next work is due that is not yet."""
+    """Return when the next run is due that is not due yet."""
     is_later = sa.and_(occurrences.c.state == State.QUEUED.value, OPEN, occurrences.c.planned_at_ns > after_ns)
     query = sa.select(sa.func.min(occurrences.c.planned_at_ns)).select_from(runs.join(occurrences)).where(is_later)
     with ledger.read() as connection:
@@ -65,10 +65,10 @@ def next_due(ledger: Ledger, *, after_ns: int) -> int | None:
 
 def start(ledger: Ledger, found: Sequence[Run], *, instance: str, now_ns: int) -> set[int]:
     """
-    Write that these are about to be called; from here on they may have been.
+    Write that the functions of these runs are about to be called. From here on they may have been called.
 
     Returns:
-        The numbers of those that still waited; the others were cancelled meanwhile.
+        The row numbers of the runs that still waited; the others were cancelled meanwhile.
     """
     numbers = [one.number for one in found]
     with ledger.write() as connection:
@@ -84,7 +84,7 @@ def start(ledger: Ledger, found: Sequence[Run], *, instance: str, now_ns: int) -
 
 
 def again(ledger: Ledger, lost: Mapping[int, Attempt]) -> None:
-    """These were called, and nobody can say how far they came: they wait for another attempt."""
+    """Queue runs again whose result is unknown, each with its lost attempt, by their row numbers."""
     with ledger.write() as connection:
         for number, attempt in lost.items():
             _again(connection, number, attempt)
@@ -92,10 +92,13 @@ def again(ledger: Ledger, lost: Mapping[int, Attempt]) -> None:
 
 def suspect(ledger: Ledger, run: Run, deaths: Deaths, attempt: Attempt | None) -> None:
     """
-    A run whose process has died waits to be called in a process of its own.
+    Queue a run again whose process has died, to be called in a process of its own.
 
     Args:
-        attempt: Of which nobody can say how far it came; None if the function was not entered.
+        ledger: The open ledger.
+        run: The run.
+        deaths: The deaths of its process so far.
+        attempt: The lost attempt; None if the function was not entered.
     """
     options = json.dumps({**run.work.options, _DEATHS: [deaths.alone, deaths.beside]})
     with ledger.write() as connection:
@@ -107,7 +110,7 @@ def suspect(ledger: Ledger, run: Run, deaths: Deaths, attempt: Attempt | None) -
 
 
 def lost(ledger: Ledger) -> list[Run]:
-    """After a start: what was called and has no outcome. Nothing else may run on this ledger meanwhile."""
+    """Return, after a start, the runs that were called and have no outcome. Nothing else may run on this ledger meanwhile."""
     is_lost = sa.and_(OPEN, occurrences.c.origin == Origin.BACKGROUND.value, releases.c.releasing_ns.is_not(None))
     tables = runs.join(occurrences).join(releases, occurrences.c.release == releases.c.number)
     with ledger.read() as connection:
@@ -117,14 +120,14 @@ def lost(ledger: Ledger) -> list[Run]:
 
 
 def put_back(ledger: Ledger, numbers: Sequence[int]) -> None:
-    """These could not be called: they wait, and no attempt was made."""
+    """Queue runs again that could not be called, by their row numbers. No attempt was made."""
     with ledger.write() as connection:
         for chunk in _chunks(numbers):
             connection.execute(occurrences.update().where(occurrences.c.id.in_(chunk), OPEN).values(_WAITS))
 
 
 def report(ledger: Ledger, progress: Mapping[int, tuple[float, str]]) -> None:
-    """How far runs have come, by their occurrences' row numbers: a part of 1, and words."""
+    """Write the progress of runs, by their row numbers: a fraction from 0 to 1, and a text."""
     with ledger.write() as connection:
         for number, (part, text) in progress.items():
             values = {"progress": part, "progress_text": storable(text)}
@@ -132,13 +135,13 @@ def report(ledger: Ledger, progress: Mapping[int, tuple[float, str]]) -> None:
 
 
 def end(connection: Connection, results: Mapping[int, str | None]) -> None:
-    """Runs that end, in the transaction of their outcomes, with their results as JSON; what they were given is let go."""
+    """End runs in the transaction of their outcomes, with their results as JSON, and delete their input."""
     for number, result in results.items():
         connection.execute(runs.update().where(runs.c.occurrence == number).values(given=None, result=result))
 
 
 def know_apps(ledger: Ledger, names: Iterable[str]) -> None:
-    """These, and no others, are the applications whose work is done."""
+    """Set the applications whose background runs this daemon takes."""
     with ledger.write() as connection:
         connection.execute(apps.delete())
         if rows := [{"name": name} for name in names]:
@@ -146,7 +149,7 @@ def know_apps(ledger: Ledger, names: Iterable[str]) -> None:
 
 
 def of_ids(ledger: Ledger, ids: Sequence[OccurrenceId]) -> dict[OccurrenceId, Run]:
-    """The background runs among these occurrences."""
+    """Return the background runs among these occurrences."""
     found: dict[OccurrenceId, Run] = {}
     with ledger.read() as connection:
         for is_one in are(ids):
@@ -170,12 +173,8 @@ def _run(row: RowMapping) -> Run:
     try:
         options, given = json.loads(row[runs.c.options]), json.loads(row[runs.c.given] or "{}")
         deaths = Deaths(*options.pop(_DEATHS, ()))
-    except (
-        ValueError,
-        RecursionError,
-        TypeError,
-        AttributeError,
-    ) as error:  # anybody may write a row; the others are read all the same
+    except (ValueError, RecursionError, TypeError, AttributeError) as error:
+        # Anybody may write a row. The others are read all the same.
         unreadable = f"what was handed over cannot be read: {error}"
     return Run(
         number=row[occurrences.c.id],

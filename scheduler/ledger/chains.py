@@ -1,4 +1,4 @@
-"""Chains: what follows a run. They begin in the transaction of its outcome, and each step is durable before what follows it."""
+"""Chains: what follows a run. They begin in the transaction of its outcome, and each step is durable before the next one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,10 +23,10 @@ class OpenChain:
     A chain that has not ended.
 
     Attributes:
-        occurrence: Its row number.
-        links: The texts of its links, first to last.
-        states: Of its links, first to last.
-        failure: Whether a failure flows into the next one.
+        occurrence: The row number of the occurrence.
+        links: The texts of the links, first to last.
+        states: The states of the links, first to last.
+        failure: Whether a failure flows into the next link.
     """
 
     occurrence: int
@@ -43,11 +43,11 @@ class OpenChain:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """
-    What is to be written of one link.
+    A change of one link.
 
     Attributes:
-        value: What flows from it; None: what flowed into it.
-        starts: The occurrence that it starts, by its definition; written in the same transaction, so once.
+        value: What flows from the link; None if it passes on what flowed into it.
+        starts: The occurrence that the link starts. It is written in the same transaction, so only once.
     """
 
     occurrence: int
@@ -61,7 +61,7 @@ class Step:
 
 
 def begin(connection: Connection, beginnings: Mapping[int, Beginning]) -> None:
-    """Write chains that begin, by the row numbers of their occurrences, in the caller's transaction."""
+    """Write new chains, by the row numbers of their occurrences, in the caller's transaction."""
     if not beginnings:
         return
     flows = [{"occurrence": number, **_flow(one.value)} for number, one in beginnings.items()]
@@ -126,7 +126,7 @@ def link_run(row: sa.Row[Any]) -> LinkRun:
 
 
 def values(ledger: Ledger, numbers: Sequence[int]) -> dict[int, str]:
-    """What flows into the next links of these chains, each as text for `value_of`."""
+    """Return what flows into the next link of each of these chains, as text for `value_of`."""
     found: dict[int, str] = {}
     with ledger.read() as connection:
         for start in range(0, len(numbers), CHUNK):
@@ -137,12 +137,12 @@ def values(ledger: Ledger, numbers: Sequence[int]) -> dict[int, str]:
 
 def advance(ledger: Ledger, steps: Iterable[Step], *, ended: Sequence[int]) -> list[Due]:
     """
-    Write what has become of links, in one transaction. A link that has ended stays as it is.
+    Write changes of links in one transaction. A link that has ended stays as it is.
 
     Args:
         ledger: The open ledger.
-        steps: In their order.
-        ended: Chains that have no further link: what flowed from the last one is let go.
+        steps: The changes, in their order.
+        ended: The row numbers of chains without a further link. What flowed from the last link is deleted.
 
     Returns:
         The occurrences that were started.
@@ -171,7 +171,7 @@ def _take(connection: Connection, step: Step) -> Due | None:
 
 
 def _texts(links: Sequence[Link]) -> tuple[str, ...]:
-    """Links as the ledger has them."""
+    """Convert links to the texts that the ledger stores."""
     return tuple(storable(str(link)) or "" for link in links)
 
 

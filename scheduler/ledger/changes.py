@@ -1,4 +1,4 @@
-"""To hear of changes: what others ask for or hand over is noticed soon, and waiting for it costs next to nothing."""
+"""Notice changes of the ledger soon, such as a new request or background run, at next to no cost."""
 
 import contextlib
 import threading
@@ -11,24 +11,24 @@ from scheduler.errors import LedgerError
 from scheduler.ledger.databases import in_our_words
 from scheduler.ledger.engine import Ledger
 
-#: SQLite is looked at this often: a look into shared memory.
+#: Time between two looks at SQLite, each a look into shared memory.
 _LOOK_S = 0.03
-#: PostgreSQL says it by itself; who waits is asked this often whether it is to stop.
+#: PostgreSQL notifies by itself. Time between two looks at whether the wait is to stop.
 _SLICE_S = 0.2
-#: Even where nothing is heard, the wait ends then: a pooler between us and the database may swallow what it says.
+#: The wait ends then even without a notice: a pooler in between may swallow it.
 _LONGEST_S = 2.0
 
-#: Of this ledger, for a database may have one in each schema.
+#: The channel of this ledger, because a database may have a ledger in each schema.
 _CHANNEL = "'tminus_' || md5(current_schema())"
 
-#: Waits for a change since the last time, until something is heard, or `stop`, or a while has gone by.
+#: Waits for a change since the last call, until `stop` is set or a while has gone by.
 #: Raises LedgerError: the ledger does not work.
 Wait = Callable[[threading.Event], None]
 
 
 def change_counter(connection: Connection) -> int | None:
     """
-    A number that moves when another connection has written, at the cost of a look into shared memory; None on PostgreSQL.
+    Return a number that changes when another connection has written; None on PostgreSQL. It costs a look into shared memory.
 
     Source: sqlite.org/pragma.html#pragma_data_version. Ask on one connection only, one outside of any transaction.
 
@@ -42,7 +42,7 @@ def change_counter(connection: Connection) -> int | None:
 
 
 def tell(connection: Connection) -> None:
-    """In the transaction of what others wait for: they hear of it when it is durable. Source: PostgreSQL's NOTIFY."""
+    """Notify the others of a change when this transaction is durable, by PostgreSQL's NOTIFY."""
     if connection.dialect.name == "postgresql":  # SQLite shows it in the counter
         connection.exec_driver_sql(f"SELECT pg_notify({_CHANNEL}, '')")
 
@@ -50,7 +50,7 @@ def tell(connection: Connection) -> None:
 @contextlib.contextmanager
 def heard(ledger: Ledger) -> Iterator[Wait]:
     """
-    Begin to listen. On a connection of its own, for one thread; every write counts on SQLite, what was told on PostgreSQL.
+    Begin to listen, on a connection of its own and for one thread. On SQLite every write counts, on PostgreSQL each notice.
 
     Raises:
         LedgerError: the ledger does not work.

@@ -26,13 +26,13 @@ def claim(ledger: Ledger, dues: Sequence[Due], *, planned_at_ns: int, instance: 
         dues: The due occurrences of the batch.
         planned_at_ns: T, wall clock.
         instance: This process.
-        token: Of this claim and no other. After a commit that raised, a second call with the same token returns what the first
-            call has claimed.
+        token: Identifies this claim. After a commit that raised, a second call with the same token returns what the first call
+            has claimed.
 
     Returns:
-        The release; of the dues it holds those that nobody else had claimed, released or ended before.
+        The release, with the occurrences that nobody else had claimed, released or ended before.
     """
-    # In one order everywhere: two that claim the same ones wait for each other, and never in a circle.
+    # Always in the same order, so that two processes that claim the same occurrences cannot deadlock.
     ordered = sorted(dues, key=lambda due: due.id)
     new, written = [due for due in ordered if not due.is_written], [due for due in ordered if due.is_written]
     with ledger.write() as connection:
@@ -53,11 +53,11 @@ def commit(ledger: Ledger, release: Release, *, withdrawn: Iterable[Decided], no
     Args:
         ledger: The open ledger.
         release: From `claim`.
-        withdrawn: Who is decided not to start, with the outcome.
+        withdrawn: The occurrences that do not start, each with its outcome.
         now_ns: Wall clock.
 
     Returns:
-        Who may start: still ours, and not withdrawn.
+        The occurrences that may start: still ours, and not withdrawn.
     """
     mine = sa.and_(occurrences.c.release == release.number, OPEN)
     with ledger.write() as connection:
@@ -68,13 +68,13 @@ def commit(ledger: Ledger, release: Release, *, withdrawn: Iterable[Decided], no
 
 def queue(connection: Connection, dues: Sequence[Due], *, request: str | None = None) -> bool:
     """
-    Write occurrences that are to be claimed when their T is near, in the caller's transaction.
+    Write occurrences that are claimed when their T is near, in the caller's transaction.
 
     Returns:
-        False where one of them is there already; nothing is written then.
+        False if one of them exists already; then nothing is written.
 
     Raises:
-        UsageError: a T that no ledger can hold.
+        UsageError: no ledger can store this T.
     """
     if any(due.planned_at_ns > LATEST_NS for due in dues):
         raise UsageError("T is too far away", hint="2262 is the last year that fits into 64 bits of nanoseconds")
@@ -86,7 +86,7 @@ def queue(connection: Connection, dues: Sequence[Due], *, request: str | None = 
 
 
 def renew(ledger: Ledger, ids: Sequence[OccurrenceId], *, version: str) -> None:
-    """Set the configuration version by which occurrences run that an earlier process left open."""
+    """Set the configuration version by which occurrences run that an earlier process has left open."""
     if not ids:
         return
     with ledger.write() as connection:

@@ -1,4 +1,4 @@
-"""The databases that a ledger may lie in: their URLs, their connections, and their errors in words."""
+"""The databases that a ledger may be in: their URLs, connections and errors."""
 
 import contextlib
 import socket
@@ -14,11 +14,11 @@ from scheduler.errors import LedgerAway, LedgerError, Refused, UsageError, Wrong
 from scheduler.instants import MS
 from scheduler.ledger import files
 
-#: How long a writer waits for another one.
+#: A writer waits this long for another one.
 _BUSY_MS = 10_000
-#: And how often it looks.
+#: Time between two tries.
 _LOOK_S = 0.001
-#: The one driver of each database.
+#: The driver of each database.
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 #: What PostgreSQL says when it starts, stops or is full. libpq gives no code with it.
 _NOT_NOW = ("starting up", "shutting down", "recovery", "too many", "connection slots", "not yet accepting")
@@ -28,11 +28,11 @@ _SUCH_AS = "sqlite:////var/lib/tminus/ledger.db, or postgresql+psycopg://user@ho
 def parse_url(url: str) -> URL:
     """
     Raises:
-        UsageError: the text is no SQLAlchemy URL, or one of a database that is not supported.
+        UsageError: the text is not an SQLAlchemy URL, or the database is not supported.
     """
     try:
         parsed = make_url(url)
-    except (sa.exc.ArgumentError, ValueError):  # whose texts may hold a part of the password
+    except (sa.exc.ArgumentError, ValueError):  # its text may hold a part of the password
         raise UsageError("the ledger's URL is not one", hint=_SUCH_AS) from None
     backend, _, driver = parsed.drivername.partition("+")
     if backend not in _DRIVERS:
@@ -53,7 +53,7 @@ def parse_url(url: str) -> URL:
 
 @contextlib.contextmanager
 def impatient(connection: Connection) -> Iterator[Any]:
-    """On SQLite: what would have to wait for another one fails at once. Yields the driver's own connection."""
+    """On SQLite, let statements fail at once that would wait for another connection. Yields the driver's own connection."""
     raw: Any = connection.connection.driver_connection
     raw.execute("PRAGMA busy_timeout=0")
     try:
@@ -65,7 +65,7 @@ def impatient(connection: Connection) -> Iterator[Any]:
 @contextlib.contextmanager
 def in_our_words(url: URL) -> Iterator[None]:
     """
-    Whatever the database of this URL may raise becomes a sentence.
+    Translate the errors of the database with this URL.
 
     Raises:
         LedgerError: instead of SQLAlchemy's errors; `Refused` if the database does not take the values.
@@ -97,10 +97,11 @@ def _postgresql_error(url: URL, said: str, *, is_cut: bool) -> LedgerError:
 
 def engine_of(url: URL, *, has_pool: bool = True) -> Engine:
     """
-    The connections to a database.
+    Return the connections to a database.
 
     Args:
-        has_pool: Whether a connection that is closed serves again. Only PostgreSQL can do without.
+        url: The URL of the database.
+        has_pool: Whether a connection that is closed is used again. Only PostgreSQL can do without.
     """
     if url.get_backend_name() == "postgresql":
         return _postgresql(url, sa.QueuePool if has_pool else sa.NullPool)
@@ -127,7 +128,7 @@ def engine_of(url: URL, *, has_pool: bool = True) -> Engine:
     def _begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         if options.get("isolation_level") != "AUTOCOMMIT":
-            # A reader that turns writer fails at once where another has written since; a writer from the start waits its turn.
+            # A reader that becomes a writer fails at once if another one has written since. A writer from the start waits.
             if options.get("tminus_writes"):
                 _begin_to_write(connection)
             else:
@@ -137,7 +138,7 @@ def engine_of(url: URL, *, has_pool: bool = True) -> Engine:
 
 
 def _begin_to_write(connection: Connection) -> None:
-    """SQLite's own waiter looks less and less often, each 100 ms in the end: who comes later overtakes it again and again."""
+    """Wait for this writer's turn. SQLite's own wait looks only every 100 ms in the end, so that later writers overtake it."""
     until_ns = SystemClock.monotonic_ns() + _BUSY_MS * MS
     with impatient(connection) as raw:
         while SystemClock.monotonic_ns() < until_ns:
@@ -175,7 +176,7 @@ def _first_line(error: sa.exc.DBAPIError) -> str:
 
 
 def _is_refusal(error: sa.exc.DBAPIError) -> bool:
-    """Whether the values are to blame: by SQLSTATE, data exceptions, violated constraints and exceeded limits."""
+    """Return whether the values are to blame: by SQLSTATE data exceptions, violated constraints and exceeded limits."""
     state = getattr(error.orig, "sqlstate", None) or ""
     return isinstance(error, sa.exc.DataError | sa.exc.IntegrityError) or state[:2] in ("22", "23", "54")
 

@@ -1,4 +1,4 @@
-"""A ledger: how it is opened and brought up to date, and its transactions."""
+"""A ledger: how it is opened and migrated, and its transactions."""
 
 import contextlib
 import importlib
@@ -15,7 +15,7 @@ from scheduler.ledger import files
 from scheduler.ledger.databases import engine_of, in_our_words, parse_url
 from scheduler.ledger.tables import SCHEMA
 
-#: How long a new file may be held by another one that opens it.
+#: Another process that opens the same new file may hold it this long.
 _BUSY_MS = 10_000
 
 
@@ -24,10 +24,10 @@ class Ledger:
     An open ledger. Thread-safe: each call takes a connection of its own.
 
     Attributes:
-        url: Where it lies; the password, if any, is masked in its text.
-        path: The file of a SQLite ledger, without symbolic links.
-        old_schema: What it is to be migrated from as soon as this process has its lock; None if it is up to date.
-        guard: Called at the beginning of each transaction that writes, by a process that runs jobs: it must still hold the lock.
+        url: The database; its text masks the password.
+        path: The file of a SQLite ledger, without symbolic links; None on PostgreSQL.
+        old_schema: The schema from which to migrate as soon as this process has the lock; None if the ledger is up to date.
+        guard: Called at the beginning of each transaction that writes. In a process that runs jobs it checks the lock.
     """
 
     def __init__(self, url: URL, engine: Engine, path: Path | None) -> None:
@@ -39,10 +39,10 @@ class Ledger:
         self._file = files.identity(self._named)
         self._reader = engine
         self._writer = engine.execution_options(tminus_writes=True)
-        # Whoever waits for a lock, or for news, takes no connection away from a transaction, and needs none that is free.
+        # A wait for a lock or a notice takes no connection from the pool, so it cannot hold up a transaction.
         self._own = engine if path is not None else engine_of(engine.url, has_pool=False)
         if path is not None:
-            # One that is kept for later would write into the other file once the ledger has been put back.
+            # A pooled connection to another file would write into that file once the ledger has been put back.
             sa.event.listen(engine, "connect", lambda *_: self._check_file())
 
     def __repr__(self) -> str:
@@ -51,17 +51,17 @@ class Ledger:
     @contextlib.contextmanager
     def write(self, *, is_durable: Callable[[Connection], bool] = lambda _: False) -> Iterator[Connection]:
         """
-        One transaction, durable when the block ends without an exception.
+        Run one transaction, which is durable when the block ends without an exception.
 
         Args:
-            is_durable: Whether another connection sees what this transaction wrote. A commit that raised may be durable all the
-                same: if it is, nothing is raised.
+            is_durable: Returns whether another connection sees what this transaction wrote. A commit that raised may be durable
+                nevertheless; if it is, nothing is raised.
 
         Raises:
-            LedgerError: it could not be begun or committed. Without `is_durable` it may be durable: read by key before deciding.
+            LedgerError: it could not be begun or committed. Without `is_durable` it may be durable: read by key to find out.
             LedgerLost: another process runs jobs on the ledger now.
         """
-        self._check_file()  # what is written into a file that nobody finds any more is not written down
+        self._check_file()  # what is written into a file without a name is lost
         is_done = False
         try:
             with in_our_words(self.url), self._writer.begin() as connection:
@@ -75,10 +75,10 @@ class Ledger:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """
-        One consistent view.
+        Run one transaction that reads, with one consistent view.
 
         Raises:
-            LedgerError: it cannot be read.
+            LedgerError: the ledger cannot be read.
         """
         with in_our_words(self.url), self._reader.begin() as connection:
             yield connection
@@ -94,12 +94,12 @@ class Ledger:
         return False
 
     def own_connection(self) -> Connection:
-        """A connection that the caller keeps and closes, outside of any transaction."""
+        """Return a connection in autocommit mode, which the caller keeps and closes."""
         with in_our_words(self.url):
             return self._own.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self._reader.dispose()
 
 
@@ -107,20 +107,20 @@ def open_ledger(
     url: str, *, group: str | None = None, create: bool = True, upgrade: bool = True, upgrade_later: bool = False
 ) -> Ledger:
     """
-    Open a ledger; make it if there is none, and migrate an older one.
+    Open a ledger. Create a missing one, and migrate an older one.
 
     Args:
         url: `sqlite:////path/to/ledger.db` or `postgresql+psycopg://user@host/name`.
-        group: Who else may open a SQLite ledger.
-        create: Whether to make one that is not there.
+        group: The group that may open a SQLite ledger, too.
+        create: Whether to create a missing one.
         upgrade: Whether to migrate an older one. An older daemon may still use it, and Alembic may be missing.
         upgrade_later: Whether the caller does that, with `bring_up_to_date`, as soon as it has the ledger's lock.
 
     Raises:
-        UsageError: the URL is none, or of a database that is not supported.
-        NoLedger: it is not there, and is not to be made.
-        OldLedger: it is older and is not to be migrated.
-        LedgerError: it cannot be opened, is not ours, or is newer than this program.
+        UsageError: this is not a URL, or the database is not supported.
+        NoLedger: the ledger is missing and is not to be created.
+        OldLedger: the ledger is older and is not to be migrated.
+        LedgerError: it cannot be opened, is not a tminus ledger, or is newer than this program.
     """
     parsed = parse_url(url)
     path, at = files.path_of(parsed), parsed
@@ -176,17 +176,17 @@ def bring_up_to_date(ledger: Ledger) -> None:
 
 
 def insert_or_skip(connection: Connection, table: sa.Table) -> Any:
-    """An INSERT that leaves a row alone that is already there."""
+    """Return an INSERT that does not change a row that exists."""
     return _dialect(connection).insert(table).on_conflict_do_nothing()
 
 
 def _dialect(connection: Connection) -> Any:
-    """SQLAlchemy's module of this database. That of the other one takes as long to import as a query takes."""
+    """Return SQLAlchemy's module of this database. To import the other one, too, would take as long as a query."""
     return importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
 
 
 def insert_or_update(connection: Connection, table: sa.Table, *, key: Sequence[str], changed: Sequence[str]) -> Any:
-    """An INSERT that sets these columns of a row with that key that is already there."""
+    """Return an INSERT that sets the columns `changed` of a row with that key if it exists."""
     statement = _dialect(connection).insert(table)
     return statement.on_conflict_do_update(index_elements=key, set_={name: statement.excluded[name] for name in changed})
 
@@ -209,10 +209,10 @@ def _migrate(ledger: Ledger) -> None:
 
 def _schema_of(ledger: Ledger) -> str | None:
     """
-    The schema that a ledger has; None if it has no tables yet.
+    Return the schema that a ledger has; None if it has no tables yet.
 
     Raises:
-        LedgerError: it is not ours, or newer than this program.
+        LedgerError: it is not a tminus ledger, or is newer than this program.
     """
     with ledger.read() as connection:
         present = set(sa.inspect(connection).get_table_names())
@@ -227,7 +227,7 @@ def _schema_of(ledger: Ledger) -> str | None:
 
 
 def _write_ahead(ledger: Ledger) -> None:
-    """Not before the file is known to be ours, for this changes it."""
+    """Turn write-ahead logging on. Call this only after the file is known to be a tminus ledger, because it modifies the file."""
     pause_ms = 50
     with in_our_words(ledger.url), ledger.own_connection() as connection:
         for left in reversed(range(max(_BUSY_MS // pause_ms, 1))):
@@ -235,7 +235,7 @@ def _write_ahead(ledger: Ledger) -> None:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
                 return
             except sa.exc.OperationalError as error:
-                # SQLite does not wait for another one that opens the same new file at this moment.
+                # SQLite does not wait for another process that opens the same new file at this moment.
                 if not left or "locked" not in str(error.orig):
                     raise
                 threading.Event().wait(pause_ms / 1000)
