@@ -1,4 +1,4 @@
-"""Work that an application hands over and does not wait for."""
+"""Background runs: functions that an application submits and does not wait for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from scheduler.outcome import Outcome, State
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """
-    What an application hands over. `repr` shows no argument and nothing of a request.
+    What an application submits. `repr` shows no argument and nothing of a request.
 
     Attributes:
-        app: Whose; a name under `apps`.
+        app: The application, a name under `apps`.
         ref: The function, `module:name`.
-        options: What the run is kept with: `timeout_ns`, `then` in the words of the jobs file.
-        given: `args`, `kwargs`, and `request` where there is a copy of one. All of it JSON.
-        planned_at_ns: Not before then; None for at once.
+        options: `timeout_ns`, and `then` as in the jobs file.
+        given: `args`, `kwargs`, and `request` if there is a copy of one. All of it is JSON.
+        planned_at_ns: The earliest start; None for at once.
     """
 
     app: str
@@ -31,7 +31,7 @@ class Work:
 @dataclass(frozen=True, slots=True)
 class Deaths:
     """
-    How often a run's process has died while the run was in it. Such a run is a suspect, and called in a process of its own.
+    How often a process has died while a run was in it. Such a run is a suspect, and is called in a process of its own.
 
     Attributes:
         alone: Deaths that count against the run.
@@ -43,11 +43,11 @@ class Deaths:
 
     @property
     def is_suspect(self) -> bool:
-        """Whether there was any."""
+        """Whether there was a death."""
         return self != Deaths()
 
     def one_more(self, *, is_alone: bool) -> "Deaths":
-        """After another one."""
+        """Return the number after one more death."""
         return Deaths(alone=self.alone + self.beside + 1) if is_alone else Deaths(self.alone, self.beside + 1)
 
 
@@ -55,8 +55,8 @@ class Deaths:
 class Accepted:
     """
     Attributes:
-        id: 128 random bits: who knows them may ask how it goes.
-        occurrence: What they stand for.
+        id: 128 random bits; whoever knows them may ask for the status.
+        occurrence: The occurrence of the run.
     """
 
     id: str
@@ -65,7 +65,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How a background run stands; `number` is that of its row."""
+    """The status of a background run; `number` is the number of its row."""
 
     id: str
     number: int

@@ -1,4 +1,4 @@
-"""A batch: all occurrences with the same T, on their way from due to decided."""
+"""A batch: all occurrences with the same T, from due to decided."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from scheduler.outcome import Origin, Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """One job at one fire time, to be claimed and run by the definition that it became due under."""
+    """A due occurrence, which is claimed and run by the definition under which it became due."""
 
     id: OccurrenceId
     job: Job
@@ -20,10 +20,10 @@ class Due:
     origin: Origin
     config_version: str
     params: Mapping[str, Any] = field(default_factory=dict)
-    is_written: bool = False  #: the ledger has it already: queued, or claimed before a restart
+    is_written: bool = False  #: whether the ledger has it already: queued, or claimed before a restart
 
     def ends(self, outcome: Outcome, reason: str, *, count: int = 1, covers_until_ns: int | None = None) -> "Decided":
-        """The same occurrence, ended without having been started. Being missed is a failure that its chain hears of."""
+        """Return this occurrence with an outcome, without a start. If it failed or was missed, its chain gets a failure."""
         failure = Failure(outcome=outcome, kind=outcome, message=reason)
         return Decided(
             id=self.id,
@@ -38,13 +38,13 @@ class Due:
         )
 
     def chain(self, value: Value) -> "Beginning | None":
-        """What follows when this flows from it; None where nothing does."""
+        """Return the beginning of its chain with this value; None if it has no chain."""
         return Beginning(due=self, value=value) if self.job.then else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """A chain as it begins: the run that it follows, and what flows into its first link."""
+    """The beginning of a chain: the run that it follows, and what flows into its first link."""
 
     due: Due
     value: Value
@@ -56,9 +56,9 @@ class Decided:
     An occurrence that ends without having been started: skipped, missed or cancelled, or failed because it could not be planned.
 
     Attributes:
-        count: How many fire times the row stands for; it is at the first of them.
-        covers_until_ns: The last of them, or an instant before the fire time that follows; None if the count is 1.
-        chain: What follows.
+        count: How many fire times the row stands for; `id` is the first of them.
+        covers_until_ns: The last of them, or an instant before the next fire time; None if the count is 1.
+        chain: The beginning of its chain.
     """
 
     id: OccurrenceId
@@ -75,11 +75,11 @@ class Decided:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """
-    How a claimed occurrence ended, with the attempts that were made, and what follows.
+    How a claimed occurrence ended, with its attempts, and the beginning of its chain.
 
     Attributes:
-        is_background: What it was given is let go.
-        result: Of a background run that has succeeded, as JSON.
+        is_background: Whether it is a background run, whose input is removed from the ledger then.
+        result: The result of a background run that has succeeded, as JSON.
     """
 
     id: OccurrenceId

@@ -1,4 +1,4 @@
-"""What follows a run: a chain in the manner of deferreds, down which a value flows, the run's result or its failure."""
+"""Chains: what follows a run, in the manner of deferreds. A value flows from link to link: a result or a failure."""
 
 import json
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from scheduler.outcome import Cause, LinkState, Outcome
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Function:
     """
-    A Python function that gets what flows.
+    A Python function that gets the value that flows.
 
     Args:
         ref: `module:name`.
         kwargs: Its arguments by name; texts may hold `{{ … }}` and `${…}`.
-        app: A name under `apps`; None where it is called outside of any application.
+        app: A name under `apps`; None if it is called outside any application.
     """
 
     ref: str
@@ -29,7 +29,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Starts a job, and hands on what it got."""
+    """Starts a job, and passes on its input."""
 
     job: str
 
@@ -39,14 +39,14 @@ class Start:
 
 Handler = Function | Start
 
-#: Of what flows, as JSON: for the JSON of a longer value all threads of the daemon would wait.
+#: Limit for a value that flows, as JSON: while a longer one is encoded, all threads of the daemon would wait.
 MOST_BYTES = 1 << 20
 _RESULT = '{"result": '
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One link of a chain: who takes a result, and who a failure."""
+    """One link of a chain: a handler for a result, and one for a failure."""
 
     callback: Handler | None = None
     errback: Handler | None = None
@@ -58,12 +58,12 @@ class Link:
         return ", ".join(f"{name} {handler}" for name, handler in names if handler)
 
     def taken_by(self, *, failure: bool) -> Handler | None:
-        """Who gets what flows; None where it is passed over."""
+        """Return the handler for this kind of value; None if the link is passed over."""
         return self.errback if failure else self.callback
 
     @property
     def handlers(self) -> tuple[Handler, ...]:
-        """Those that there are."""
+        """The handlers of this link, each once."""
         errback = self.errback if self.errback != self.callback else None
         return tuple(handler for handler in (self.callback, errback) if handler)
 
@@ -74,13 +74,13 @@ class Result:
     What a function returned.
 
     Args:
-        text: As JSON. It may be long, and deeper than a parser bears: here nobody reads it.
+        text: The result as JSON. It is never parsed here, because it may be nested too deeply for a parser.
     """
 
     text: str
 
     def as_text(self) -> str:
-        """As it is stored, and sent to a function."""
+        """Return the text that is stored, and sent to a function."""
         return f"{_RESULT}{self.text}}}"
 
 
@@ -90,7 +90,7 @@ class Answer:
     What a server or a view answered.
 
     Args:
-        headers: A line each.
+        headers: One line each.
     """
 
     status: int
@@ -98,8 +98,8 @@ class Answer:
     text: str
 
     def as_text(self) -> str:
-        """As it is stored, and sent to a function."""
-        # Not in ASCII: a long answer that is no text would be three times as long. Lone surrogates become JSON's escapes.
+        """Return the text that is stored, and sent to a function."""
+        # Not in ASCII: a long response that is not text would be three times as long. Lone surrogates become JSON's escapes.
         return json.dumps({"answer": asdict(self)}, ensure_ascii=False).encode(errors="backslashreplace").decode()
 
 
@@ -109,10 +109,10 @@ class Failure:
     Why a run, or a link, did not give a result.
 
     Args:
-        outcome: The run's; `failed` where a link raised.
-        kind: Its cause, in a word.
-        message: For people.
-        traceback: The user's own frames, where something was raised.
+        outcome: The outcome of the run; `failed` if a link raised.
+        kind: The cause, in a word.
+        message: The reason, for people.
+        traceback: The user's own frames, if something was raised.
     """
 
     outcome: str
@@ -121,7 +121,7 @@ class Failure:
     traceback: str | None = None
 
     def as_text(self) -> str:
-        """As it is stored, and sent to a function."""
+        """Return the text that is stored, and sent to a function."""
         return json.dumps({"failure": asdict(self)})
 
 
@@ -148,7 +148,7 @@ def too_long(what: str) -> Failure:
 
 
 def value_of(text: str) -> Value:
-    """The value that this text is of: `as_text`, or what a runner says that a function gave."""
+    """Return the value of a text, which `as_text` or a runner has written."""
     if text.startswith(_RESULT):
         return Result(text=text[len(_RESULT) : -1])
     ((kind, fields),) = json.loads(text).items()
@@ -157,7 +157,7 @@ def value_of(text: str) -> Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkRun:
-    """How a link went, or stands."""
+    """The status of a link."""
 
     link: str
     state: LinkState

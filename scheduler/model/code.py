@@ -1,4 +1,4 @@
-"""Jobs that the code of an application defines, as its runner says them: not merged and not judged yet."""
+"""Jobs that the code of an application defines, as its runner reports them: not merged and not checked yet."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -17,9 +17,9 @@ class CodeJob:
     Attributes:
         app: The application's name under `apps`.
         file: Relative to the application's directory where it lies below that.
-        keys: In the words of the jobs file.
+        keys: The keys of the job, as in the jobs file.
         error: Why it cannot be a job at all.
-        is_said: Whether the application has said so in this process; otherwise only the ledger says so.
+        is_said: Whether the application has reported it to this process; otherwise only the ledger has it.
     """
 
     name: str
@@ -32,12 +32,12 @@ class CodeJob:
 
 
 def said_by(app: "App", said: Iterable[Mapping[str, Any]]) -> list[CodeJob]:
-    """What the runner of an application says."""
+    """Return the jobs that the runner of an application reports."""
     return [CodeJob(**{**one, "app": app.name, "file": _relative(one["file"], app.directory)}) for one in said]
 
 
 def updated(known: Iterable[CodeJob], said: Mapping[str, Iterable[CodeJob]]) -> tuple[CodeJob, ...]:
-    """What was known, with all of those applications that have said something since; by application, whoever spoke first."""
+    """Return the known jobs, with those of applications that have reported since in place of their earlier ones."""
     jobs = [job for job in known if job.app not in said]
     jobs += [job for some in said.values() for job in some]
     return tuple(sorted(jobs, key=lambda job: job.app))

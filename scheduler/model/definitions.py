@@ -1,4 +1,4 @@
-"""All that a jobs file says, once it is known to be right."""
+"""The definitions of a valid jobs file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from scheduler.model.job import Job
 
 
 class Priority(StrEnum):
-    """How the lanes run around T."""
+    """The priority of the lanes around T."""
 
     AUTO = "auto"  #: with a real-time priority where that is allowed
     NORMAL = "normal"
@@ -24,7 +24,7 @@ class Reload(StrEnum):
 
 
 class KeepBody(StrEnum):
-    """Which answers are kept in the ledger."""
+    """Which responses are stored in the ledger."""
 
     ON_FAILURE = "on_failure"
     ALWAYS = "always"
@@ -33,11 +33,11 @@ class KeepBody(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What the ledger keeps, and how long."""
+    """What the ledger stores, and how long."""
 
     keep_ns: int = 90 * 86_400 * SECOND
     body: KeepBody = KeepBody.ON_FAILURE
-    max_body: int = 64 << 10  #: bytes of an answer that are kept
+    max_body: int = 64 << 10  #: bytes of a response that are stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +49,9 @@ class App:
         name: Under `apps`; or the text of an inline `app`.
         app: `module:name` or `module:factory()`.
         python: The interpreter of its environment; None for this one.
-        directory: Where it runs, and its modules are found first; absolute.
+        directory: Its working directory, where modules are looked for first; absolute.
         env_file: Lines of `NAME=value` for its environment; absolute.
-        env: Names of the daemon's environment that it has, besides a few that every process needs; None for all.
+        env: Names of the daemon's variables that it gets, besides a few that every process needs; None for all.
         background: Background runs at once.
     """
 
@@ -65,7 +65,7 @@ class App:
 
     @property
     def is_named(self) -> bool:
-        """Whether it stands under `apps`. Only then does its code define jobs: who would import it to hear of them?"""
+        """Whether it is under `apps`. Only then its code may define jobs: an inline one is imported only if a job needs it."""
         return ":" not in self.name
 
 
@@ -90,14 +90,14 @@ class Definitions:
 
     Args:
         paths: The files it was read from, the jobs file first.
-        folder: That of the jobs file, without links: where modules and secret files are found.
+        folder: The folder of the jobs file, without links: where modules and secret files are looked for.
         version: First 12 hex digits of the SHA-256 of `text`.
         text: The merged jobs as JSON, `${…}` unexpanded: what the ledger keeps of each version. Where there is `code`, with that.
-        ledger: An SQLAlchemy URL, where the file names one.
+        ledger: An SQLAlchemy URL, if the file names one.
         zone: The file's zone, an IANA name.
-        apps: By name; inline ones by their text.
+        apps: The applications by name; inline ones by their text.
         code: What the applications' code defines, not merged yet.
-        jobs: By name, in the file's order, then those of `code`.
+        jobs: The jobs by name, in the file's order, then those of `code`.
     """
 
     paths: tuple[str, ...]

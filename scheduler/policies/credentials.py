@@ -1,4 +1,4 @@
-"""Which names stand for a credential: of keys in a request that is copied, and of headers that follow a redirect."""
+"""Names of credentials: for keys of a request that is copied, and for headers of a request that is redirected."""
 
 _WORDS = (
     *("pass", "pwd", "secret", "token", "api_key", "api-key", "apikey", "auth"),

@@ -4,17 +4,17 @@ from dataclasses import dataclass, field
 
 from scheduler.instants import MS, SECOND
 
-#: Targets close idle connections, and two held ones can starve a small server: never longer.
+#: The longest lead: targets close idle connections, and two connections held open can block a small server.
 LONGEST_NS = 10 * SECOND
 SHORTEST_NS = 1 * SECOND
-#: Before T: the commit is durable by then, or the batch is not released on time.
+#: The commit must be durable this long before T, or the batch is not released on time.
 COMMIT_NS = 250 * MS
-#: What a connection is taken to cost until a batch has been measured: a TLS handshake over a long way.
+#: The assumed cost of a connection until a batch has been measured: a TLS handshake over a long distance.
 FIRST_GUESS_NS = 2 * MS
 
 
 def commit_before(left_ns: int) -> int:
-    """How long before T to commit, when that much is left: a near T is armed in the time left."""
+    """Return how long before T to commit if this much time is left: a near T is armed in the time left."""
     return min(COMMIT_NS, max(left_ns, 0) // 4)
 
 
@@ -24,7 +24,7 @@ class Lead:
     The lead, learned from what arming has cost. Not thread-safe: the planner owns it.
 
     Args:
-        fixed_ns: `daemon.lead` where it is given; nothing is learned then.
+        fixed_ns: `daemon.lead` if it is given; then nothing is learned.
     """
 
     fixed_ns: int | None = None
@@ -32,14 +32,14 @@ class Lead:
     _per_job_ns: float = field(default=float(FIRST_GUESS_NS), init=False)
 
     def for_batch(self, jobs: int) -> int:
-        """The lead for that many jobs at once, within SHORTEST_NS and LONGEST_NS."""
+        """Return the lead for this many jobs, at least SHORTEST_NS and at most LONGEST_NS."""
         if self.fixed_ns is not None:
             return self.fixed_ns
         wanted = 2 * (self._slowest_ns + self._per_job_ns * jobs) + COMMIT_NS
         return round(min(max(wanted, SHORTEST_NS), LONGEST_NS))
 
     def learn(self, *, jobs: int, claim_and_arm_ns: int) -> None:
-        """Take in what claiming and arming one batch took; small batches teach the fixed part, large ones the rest."""
+        """Learn from the time of claiming and arming a batch: small ones give the fixed part, large ones the part per job."""
         if jobs < 50:
             self._slowest_ns = max(float(claim_and_arm_ns), self._slowest_ns * 0.9)
         else:

@@ -12,10 +12,10 @@ class Overlap(StrEnum):
 
 def may_start(*, running: int, max_instances: int, policy: Overlap) -> bool:
     """
-    Decided at the commit, not before: what runs then is what counts.
+    Return whether an occurrence may start. Decided at the commit and not before, because only what runs then counts.
 
     Args:
-        running: Occurrences of the job that are let go and have no outcome.
+        running: Occurrences of the job that are committed and have no outcome.
         max_instances: The job's limit.
         policy: What happens at the limit.
     """

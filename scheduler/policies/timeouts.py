@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Timeouts:
     """Nanoseconds each."""
 
-    connect_ns: int  #: until the connection stands, where it was not primed
-    first_byte_ns: int  #: until the first byte of the answer; 0 for no limit
-    total_ns: int  #: until the last byte of the answer, or the end of the function
+    connect_ns: int  #: until the connection is open, if it was not primed
+    first_byte_ns: int  #: until the first byte of the response; 0 for no limit
+    total_ns: int  #: until the last byte of the response, or the end of the function
     kill_after_ns: int  #: from a timeout until the process of an isolated job is killed

@@ -1,4 +1,4 @@
-"""Arrears: fire times that have passed and have no row: after a stop, a pause, a step of the clock, a claim out of order."""
+"""Overdue fire times: passed without a row, after a stop, a pause, a step of the clock, or a claim out of order."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -37,9 +37,7 @@ class Arrears:
 
 def arrears(schedule: Schedule, *, after_ns: int, now_ns: int, grace_ns: int, covered: Iterable[tuple[int, int]] = ()) -> Arrears:
     """
-    Find the fire times after `after_ns`, up to and including `now_ns`, that have no row.
-
-    It takes no longer for a year than for a day.
+    Return the fire times after `after_ns`, up to and including `now_ns`, that have no row; as fast for a year as for a day.
 
     Args:
         schedule: The schedule of the job.
@@ -70,5 +68,5 @@ def _gaps(after_ns: int, now_ns: int, covered: Iterable[tuple[int, int]]) -> Ite
 
 def _stretch(schedule: Schedule, start_ns: int, end_ns: int) -> Iterator[Stretch]:
     first_ns = after(schedule, start_ns)
-    if first_ns is not None and first_ns <= end_ns:  # mostly not so: counting takes longer than this
+    if first_ns is not None and first_ns <= end_ns:  # mostly false, and counting takes longer than this
         yield Stretch(first_ns=first_ns, until_ns=end_ns, count=count_between(schedule, start_ns, end_ns))

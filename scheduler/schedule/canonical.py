@@ -1,7 +1,7 @@
 """
-The canonical text of a schedule, as the ledger stores it: the same instants as long as the text is the same.
+The canonical text of a schedule, which the ledger stores: the same text means the same fire times.
 
-The text names what a schedule means and no class of this program: JSON, an object per part, sorted, each part once.
+The text is JSON with one object per part, sorted, each part once. It names no class of this program.
 """
 
 import json
@@ -20,7 +20,7 @@ def from_text(text: str) -> Schedule:
     Return the schedule with this canonical text.
 
     Raises:
-        ValueError: the text is not one, or a later version wrote it.
+        ValueError: this is not a canonical text, or a later version wrote it.
     """
     try:
         return tuple(map(_from_json, json.loads(text)))
