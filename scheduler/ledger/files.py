@@ -1,4 +1,4 @@
-"""A SQLite ledger as files: who may open them, and words for what goes wrong with them."""
+"""A SQLite ledger as files: their permissions, and the errors of the file system."""
 
 import contextlib
 import errno
@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 
 from scheduler.errors import LedgerError, UsageError
 
-#: `/var/lib` and `/srv` are this near, and hold what is not ours.
+#: Paths of at most this many parts, such as `/var/lib` and `/srv`, hold files of others.
 _NEAR_THE_ROOT = 3
 _COMPANIONS = ("", "-wal", "-shm", ".lock")
 _MOST_LINKS = 40
@@ -23,19 +23,19 @@ _SMALLEST = 512
 
 
 def path_of(url: URL) -> Path | None:
-    """The file of a SQLite URL; None for any other."""
+    """Return the file of a SQLite URL; None for any other URL."""
     return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
 def own_url(environ: Mapping[str, str]) -> str:
-    """The ledger of a user who names none."""
+    """Return the URL of the ledger of a user who names none."""
     home = environ.get("XDG_STATE_HOME") or os.path.join(os.path.expanduser("~"), ".local", "state")
     return f"sqlite:///{Path(home) / 'tminus' / 'ledger.db'}"
 
 
 def real(path: Path) -> Path:
     """
-    The file that a path means, by its own name: a ledger's other files lie beside it, and all its names share them.
+    Resolve symbolic links. The other files of a ledger are beside the file itself, so all its names must share them.
 
     Raises:
         LedgerError: the path leads through a symbolic link that somebody else may have planted, or in a circle.
@@ -51,14 +51,14 @@ def real(path: Path) -> Path:
                 raise LedgerError(f"the ledger {named} is another user's symbolic link, which is not followed", hint=hint)
             path = path.parent / path.readlink()
         except OSError:
-            break  # not there yet, or not permitted: whoever opens it says why
+            break  # missing, or not permitted: to open it raises the error
     else:
         raise LedgerError(f"the ledger {named} is a symbolic link that leads to itself", hint="name another place with --ledger")
     return Path(os.path.realpath(path.parent)) / path.name
 
 
 def identity(file: Path | int | None) -> tuple[int, int] | None:
-    """Which file it is, by device and inode; None if there is none."""
+    """Return the device and the inode of a file; None if it is missing."""
     with contextlib.suppress(OSError):
         about = os.stat(file) if file is not None else None
         return (about.st_dev, about.st_ino) if about else None
@@ -66,16 +66,16 @@ def identity(file: Path | int | None) -> tuple[int, int] | None:
 
 
 def lock_file(path: Path) -> Path:
-    """The lock file beside a SQLite ledger."""
+    """Return the path of the lock file beside a SQLite ledger."""
     return path.with_name(path.name + ".lock")
 
 
 def is_there(path: Path) -> bool:
     """
-    Whether there is a file that may hold a ledger.
+    Return whether there is a file that may hold a ledger.
 
     Raises:
-        LedgerError: it is no file, has several names, or is empty: a new one is never seen before its tables are made.
+        LedgerError: it is not a file, has several names, or is empty. Nobody sees a new ledger before its tables are made.
     """
     try:
         about = path.stat()
@@ -99,13 +99,13 @@ def is_there(path: Path) -> bool:
 @contextlib.contextmanager
 def making(path: Path) -> Iterator[Path | None]:
     """
-    Make a file, 0600 in a folder 0700, whatever the umask. One process at a time; nobody sees the file before it is complete.
+    Create a file of mode 0600 in a folder of mode 0700, whatever the umask. Nobody sees the file before it is complete.
 
     Yields:
-        The name to write to, which becomes the right one at the end; None if another process has made the file meanwhile.
+        The temporary path to write to, which is renamed at the end; None if another process has created the file meanwhile.
 
     Raises:
-        LedgerError: it cannot be made.
+        LedgerError: the file cannot be created.
     """
     new = path.with_name(f".{path.name}.new")
     try:
@@ -118,7 +118,7 @@ def making(path: Path) -> Iterator[Path | None]:
             if is_there(path):
                 yield None
                 return
-            # Of a process that was killed; and SQLite would take what is left of a removed ledger for a part of the new one.
+            # From a process that was killed. SQLite would take the journal of a removed ledger for a part of the new one.
             leftovers = [new, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))]
             for leftover in [*leftovers, new.with_name(new.name + "-journal")]:
                 leftover.unlink(missing_ok=True)
@@ -139,10 +139,11 @@ def making(path: Path) -> Iterator[Path | None]:
 
 def share(path: Path, *, group: str) -> None:
     """
-    Give a ledger's files the modes that the contract says, whatever the umask: what SQLite makes later has its database's.
+    Give a ledger's files to a group, whatever the umask. Files that SQLite creates later get the mode of its database.
 
     Raises:
-        LedgerError: there is no such group, or this user may not give them to it.
+        UsageError: the group does not exist.
+        LedgerError: this user may not give the files to the group.
     """
     try:
         gid = grp.getgrnam(group).gr_gid
@@ -160,8 +161,8 @@ def share(path: Path, *, group: str) -> None:
 
 
 def _give(path: Path, gid: int, mode: int) -> None:
-    """Only what is ours: a member of the group may have put a link in its place."""
-    # Without opening the file itself: see `byte_locks.py`.
+    """Change only a file of this user: a member of the group may have put a link in its place."""
+    # O_PATH does not open the file itself: see `byte_locks.py`.
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
     try:
         about = os.fstat(descriptor)
@@ -183,10 +184,13 @@ def open_lock(path: Path, *, create: bool) -> int | None: ...
 
 def open_lock(path: Path, *, create: bool = True) -> int | None:
     """
-    Open the lock file beside a SQLite ledger. If it is not there, make it, with its database's owner, group and mode.
+    Open the lock file beside a SQLite ledger. Create a missing one with the owner, group and mode of its database.
+
+    Returns:
+        The descriptor; None if the file is missing and is not to be created.
 
     Raises:
-        LedgerError: this user may not, or something else has its name. A symbolic link is not followed.
+        LedgerError: it is not permitted, or is not a file. A symbolic link is not followed.
     """
     file = lock_file(path)
     try:
@@ -196,7 +200,7 @@ def open_lock(path: Path, *, create: bool = True) -> int | None:
             return None
         try:
             descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
-        except FileExistsError:  # another process was quicker
+        except FileExistsError:  # another process has created it meanwhile
             return open_lock(path, create=create)
         about = path.stat()
         with contextlib.suppress(PermissionError):  # not a member of that group
@@ -224,7 +228,7 @@ def _explain_lock(path: Path, file: Path, error: OSError) -> LedgerError:
 
 
 def explain(path: Path, said: str) -> LedgerError:
-    """A sentence for what the system or SQLite said of a ledger's file."""
+    """Return the error for what the system or SQLite reported about a ledger's file."""
     try:
         about = path.stat()
     except PermissionError:
@@ -272,7 +276,7 @@ def _hint_for_folder(folder: Path) -> str:
 
 
 def _is_ours_alone(folder: Path) -> bool:
-    """Whether a folder may be handed to the group: ours, and no common place such as /tmp or /var/lib."""
+    """Return whether a folder may be given to the group: it is this user's, and not a common one such as /tmp or /var/lib."""
     about = folder.stat()
     is_common = about.st_mode & (stat.S_ISVTX | stat.S_IWOTH)
     is_of_the_system = len(folder.resolve().parts) <= _NEAR_THE_ROOT and any(entry.is_dir() for entry in folder.iterdir())

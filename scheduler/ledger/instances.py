@@ -1,4 +1,4 @@
-"""Who runs jobs on a ledger: a row for each process that has held its lock, with a beat."""
+"""The processes that run jobs on a ledger: a row for each one that has held the lock, with a heartbeat."""
 
 import os
 import socket
@@ -16,35 +16,35 @@ from scheduler.ledger.rows import storable
 from scheduler.ledger.tables import instances
 
 BEAT_NS = 5 * SECOND
-#: Without a beat for so long, a process that holds the lock does not answer.
+#: A process that holds the lock and has written no heartbeat for this long does not answer.
 STALE_NS = 15 * SECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One process that runs jobs, as the ledger has it."""
+    """A process that runs jobs, as stored in the ledger."""
 
     id: str
-    kind: str  #: "daemon", or "run-now" for the command without one
+    kind: str  #: "daemon", or "run-now" for that command without a daemon
     pid: int
     host: str
     version: str
     config_version: str | None
-    config_error: str | None  #: a problem a line
+    config_error: str | None  #: one problem per line
     started_ns: int
     beat_ns: int
     stopped_ns: int | None
 
     def is_fresh(self, now_ns: int) -> bool:
-        """Whether it has given a sign of life of late."""
+        """Return whether its last heartbeat is recent."""
         return self.stopped_ns is None and now_ns - self.beat_ns < STALE_NS
 
     def is_stopping(self, now_ns: int) -> bool:
-        """Whether it finishes what is running, and takes nothing new. The caller knows that it holds the lock."""
+        """Return whether it finishes what is running and takes nothing new. The caller knows that it holds the lock."""
         return self.stopped_ns is not None and now_ns - self.beat_ns < STALE_NS
 
     def may_run(self, now_ns: int) -> bool:
-        """Whether this process may still run, if another one has its lock: only its host knows at once."""
+        """Return whether this process may still run although another one has its lock. Only its own host knows at once."""
         if not self.is_fresh(now_ns) or self.pid == os.getpid():
             return False
         if self.host != socket.gethostname():
@@ -62,10 +62,10 @@ class Instance:
 
 
 def register(ledger: Ledger, *, kind: str, config_version: str | None, now_ns: int) -> str:
-    """Write down that this process runs jobs here now; returns its id."""
+    """Write that this process runs jobs on the ledger now; return its id."""
     identity = uuid.uuid4().hex
     with ledger.write() as connection:
-        # `latest` goes by this: the clock may have been set back since the last start.
+        # `latest` compares this time, and the clock may have been set back since the last start.
         last_ns = connection.execute(sa.select(sa.func.max(instances.c.started_ns))).scalar() or 0
         connection.execute(
             instances.insert().values(
@@ -85,10 +85,13 @@ def register(ledger: Ledger, *, kind: str, config_version: str | None, now_ns: i
 
 def beat(ledger: Ledger, identity: str, now_ns: int, *, decided_until_ns: int | None = None) -> None:
     """
-    Write a sign of life.
+    Write a heartbeat.
 
     Args:
-        decided_until_ns: Each fire time up to here has a row; None if nobody can say. The mark never moves back.
+        ledger: The open ledger.
+        identity: The id of this process.
+        now_ns: Wall clock.
+        decided_until_ns: The high-water mark, up to which each fire time has a row; None if unknown. It never moves back.
     """
     mark = instances.c.decided_until_ns
     if decided_until_ns is not None:
@@ -99,22 +102,22 @@ def beat(ledger: Ledger, identity: str, now_ns: int, *, decided_until_ns: int | 
 
 
 def configured(ledger: Ledger, identity: str, *, version: str) -> None:
-    """The configuration it runs by."""
+    """Write the version of the configuration in force."""
     _set(ledger, identity, config_version=version)
 
 
 def report(ledger: Ledger, identity: str, *, problems: Sequence[str]) -> None:
-    """Write what is wrong with its configuration: a jobs file that it does not take, applications that do not import."""
+    """Write the problems of its configuration: a jobs file that is not valid, applications that do not import."""
     _set(ledger, identity, config_error=storable("\n".join(problems)) or None)
 
 
 def stopped(ledger: Ledger, identity: str, now_ns: int) -> None:
-    """It has ended in good order. A daemon that still holds the lock and beats is about to, see `Instance.is_stopping`."""
+    """Write that the process has stopped, or is stopping while it still writes heartbeats, see `Instance.is_stopping`."""
     _set(ledger, identity, stopped_ns=now_ns)
 
 
 def latest(ledger: Ledger, *, kind: str | None = None) -> Instance | None:
-    """The one that started last, of this kind or of any."""
+    """Return the process that started last, of this kind or of any."""
     chosen = [c for c in instances.c if c.name not in ("boot_id", "decided_until_ns")]
     query = sa.select(*chosen).order_by(instances.c.started_ns.desc()).limit(1)
     if kind:
@@ -125,7 +128,7 @@ def latest(ledger: Ledger, *, kind: str | None = None) -> Instance | None:
 
 
 def boot_id() -> str:
-    """Which boot of the machine this is; empty where the kernel does not say."""
+    """Return the id of this boot of the machine; empty if the kernel does not tell."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -28,7 +28,7 @@ from scheduler.outcome import Outcome, State
 
 
 def record(ledger: Ledger, ended: Sequence[Ended]) -> None:
-    """Write how released occurrences ended, with their attempts, and begin what follows them, in one transaction."""
+    """Write the outcomes of released occurrences with their attempts, and begin their chains, in one transaction."""
     first = {one.id: one for one in reversed(ended)}
     with ledger.write() as connection:
         numbers = _numbers_of_open(connection, list(first))
@@ -47,7 +47,7 @@ def decide(ledger: Ledger, decisions: Sequence[Decided], *, now_ns: int) -> None
 
     Args:
         ledger: The open ledger.
-        decisions: In the ledger without having been released, or not there yet.
+        decisions: The occurrences. They were never released, and may have no row yet.
         now_ns: Wall clock.
     """
     with ledger.write() as connection:
@@ -62,7 +62,7 @@ def decide(ledger: Ledger, decisions: Sequence[Decided], *, now_ns: int) -> None
 
 
 def unknown_after_crash(ledger: Ledger, *, now_ns: int, reason: str) -> int:
-    """What was let go and has no outcome, while nothing runs on this ledger: nobody can say whether it arrived. How many."""
+    """End released occurrences without an outcome as `unknown`, while nothing runs on this ledger; return their number."""
     released = sa.select(releases.c.number).where(releases.c.releasing_ns.is_not(None))
     lost = sa.and_(OPEN, occurrences.c.release.in_(released))
     values = {
@@ -76,7 +76,7 @@ def unknown_after_crash(ledger: Ledger, *, now_ns: int, reason: str) -> int:
 
 
 def _numbers_of_open(connection: Connection, ids: Sequence[OccurrenceId]) -> dict[OccurrenceId, int]:
-    """The row numbers of those that have no outcome; they have none until this transaction ends."""
+    """Return the row numbers of those without an outcome. No other transaction gives them one until this one ends."""
     return _numbers(connection, ids, OPEN)
 
 

@@ -1,4 +1,4 @@
-"""What others ask of the daemon: they write a row, the daemon takes it. What is asked for while it is down is not lost."""
+"""Requests to the daemon: another process writes a row, and the daemon takes it. A request to a stopped daemon is not lost."""
 
 import json
 import uuid
@@ -27,21 +27,21 @@ _COLUMNS = (
 
 
 class Kind(StrEnum):
-    """What is asked for."""
+    """The kinds of requests."""
 
     RUN_NOW = "run_now"
-    CANCEL = "cancel"  #: a background run that runs
+    CANCEL = "cancel"  #: of a background run that is running
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """
-    One row.
+    A request, as stored in the ledger.
 
     Attributes:
         kind: A `Kind`, unless there is a fault.
-        taken_by: The instance that took it.
-        fault: Why this program does not understand it.
+        taken_by: The id of the instance that took it.
+        fault: Why this program does not understand the request.
     """
 
     id: str
@@ -55,10 +55,10 @@ class Request:
 
 def ask(ledger: Ledger, kind: Kind, body: Mapping[str, Any], *, now_ns: int) -> Request:
     """
-    Write a request; it is durable when this returns.
+    Write a request. It is durable when this returns.
 
     Raises:
-        LedgerError: it is not.
+        LedgerError: the request is not durable.
     """
     request = Request(id=uuid.uuid4().hex, kind=kind, body=body, created_ns=now_ns)
     with ledger.write(is_durable=lambda connection: _column(connection, request, "id") is not None) as connection:
@@ -69,7 +69,7 @@ def ask(ledger: Ledger, kind: Kind, body: Mapping[str, Any], *, now_ns: int) -> 
 
 
 def pending(ledger: Ledger) -> Sequence[Request]:
-    """The oldest requests that nobody has taken or withdrawn, oldest first."""
+    """Return some requests that are neither taken nor withdrawn, the oldest first."""
     query = sa.select(*_COLUMNS).where(_is_open()).order_by(requests.c.created_ns).limit(_MOST)
     with ledger.read() as connection:
         return [_request(row) for row in connection.execute(query).mappings()]
@@ -84,11 +84,11 @@ def take(
     Args:
         ledger: The open ledger.
         request: From `pending`.
-        instance: Who takes it.
-        answer: Does it on that connection, and says what came of it.
+        instance: The id of this process.
+        answer: Does what is asked for on the given connection, and returns the answer.
 
     Returns:
-        The answer; None where another has taken or withdrawn it meanwhile.
+        The answer; None if the request was taken or withdrawn meanwhile.
     """
     mine = requests.update().where(requests.c.id == request.id, _is_open())
     with ledger.write(is_durable=lambda connection: _column(connection, request, "taken_by") == instance) as connection:
@@ -100,7 +100,7 @@ def take(
 
 
 def to_cancel(ledger: Ledger) -> set[int]:
-    """The row numbers of all runs that somebody has asked to cancel while they ran, whether they heard of it or not."""
+    """Return the row numbers of all runs that were to be cancelled while they ran, whether they were told or not."""
     with ledger.read() as connection:
         rows = connection.execute(sa.select(*_COLUMNS).where(requests.c.kind == Kind.CANCEL.value)).mappings()
         numbers = (_request(row).body.get("number") for row in rows)
@@ -108,7 +108,7 @@ def to_cancel(ledger: Ledger) -> set[int]:
 
 
 def withdraw(ledger: Ledger, request: Request, *, now_ns: int) -> bool:
-    """Take a request back; False if somebody has taken it before."""
+    """Withdraw a request; return False if it was taken before."""
     mine = requests.update().where(requests.c.id == request.id, _is_open())
     with ledger.write(is_durable=lambda connection: _column(connection, request, "withdrawn_ns") == now_ns) as connection:
         return connection.execute(mine.values(withdrawn_ns=now_ns)).rowcount == 1
@@ -116,7 +116,7 @@ def withdraw(ledger: Ledger, request: Request, *, now_ns: int) -> bool:
 
 def look_at(ledger: Ledger, request: Request) -> Request:
     """
-    A request as it stands now.
+    Return a request as it is in the ledger now.
 
     Raises:
         NotFound: its row was deleted.
@@ -129,7 +129,7 @@ def look_at(ledger: Ledger, request: Request) -> Request:
 
 
 def _column(connection: Connection, request: Request, name: str) -> Any:
-    """A value of its row; None if there is no row."""
+    """Return a value of the row of a request; None if there is no row."""
     return connection.execute(sa.select(requests.c[name]).where(requests.c.id == request.id)).scalar()
 
 
@@ -153,7 +153,7 @@ def _request(row: RowMapping) -> Request:
 
 
 def _object(text: Any) -> tuple[dict[str, Any], str | None]:
-    """A JSON object, or an empty one and why it is none."""
+    """Return a JSON object; or an empty one, and why the text is not a JSON object."""
     if text is None:
         return {}, f"the request has more than {_LARGEST} characters"
     try:

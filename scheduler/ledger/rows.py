@@ -1,4 +1,4 @@
-"""Between rows and values: the statements that claims and outcomes share."""
+"""Conversions between rows and values, and the statements that several modules share."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from scheduler.model.batch import Decided, Due
 from scheduler.model.occurrence import Attempt, OccurrenceId
 from scheduler.outcome import Origin, State
 
-#: Rows a statement: SQLite allows 32,766 variables in one.
+#: Rows per statement: SQLite allows 32,766 variables in one.
 CHUNK = 1_000
 
 KEY = (occurrences.c.job, occurrences.c.fire_time_ns, occurrences.c.run)
@@ -27,17 +27,17 @@ Unreadable = Callable[[int], object]
 
 
 def storable(text: str | None) -> str | None:
-    """Text that every database takes: PostgreSQL stores no NUL, and none stores half of a surrogate pair."""
+    """Return a text that every database can store: PostgreSQL stores no NUL, and none stores half of a surrogate pair."""
     return text and text.replace("\0", r"\x00").encode(errors="backslashreplace").decode()
 
 
 def key(identity: OccurrenceId) -> dict[str, Any]:
-    """What `update_each` finds a row by."""
+    """Return the values by which `update_each` finds a row."""
     return {"key_job": identity.job, "key_fire_time_ns": identity.fire_time_ns, "key_run": identity.run}
 
 
 def are(ids: Sequence[OccurrenceId]) -> Iterator[sa.ColumnElement[bool]]:
-    """Conditions that are met by these rows and no others, each short enough for one statement."""
+    """Yield conditions that together match exactly these occurrences, each short enough for one statement."""
     for start in range(0, len(ids), CHUNK):
         yield sa.tuple_(*KEY).in_([(one.job, one.fire_time_ns, one.run) for one in ids[start : start + CHUNK]])
 
@@ -54,19 +54,19 @@ def left_out_if_unreadable(number: int, unreadable: Unreadable | None) -> Iterat
 
 
 def identities(rows: Iterable[Sequence[Any]]) -> set[OccurrenceId]:
-    """Rows of KEY's three columns as ids."""
+    """Convert rows with the columns of `KEY` to ids."""
     return {OccurrenceId(job=job, fire_time_ns=fire_time_ns, run=run) for job, fire_time_ns, run in rows}
 
 
 def new_row(item: Due | Decided, **more: Any) -> dict[str, Any]:
-    """A row for an occurrence that the ledger does not have yet."""
+    """Return a row for an occurrence that is not in the ledger yet."""
     params = json.dumps(dict(item.params)) if isinstance(item, Due) else "{}"
     row = blank_row(item.id, planned_at_ns=item.planned_at_ns, origin=item.origin, config_version=item.config_version)
     return {**row, "params": params, **more}
 
 
 def blank_row(identity: OccurrenceId, *, planned_at_ns: int, origin: Origin, config_version: str = "") -> dict[str, Any]:
-    """The columns that every new occurrence has, but for its state."""
+    """Return the columns that every new occurrence has, except its state."""
     return {
         "job": identity.job,
         "fire_time_ns": identity.fire_time_ns,
@@ -81,14 +81,14 @@ def blank_row(identity: OccurrenceId, *, planned_at_ns: int, origin: Origin, con
 
 
 def insert_new(connection: Connection, rows: Sequence[dict[str, Any]]) -> set[OccurrenceId]:
-    """Insert occurrences; returns those that were not there before. Who inserts, owns."""
+    """Insert occurrences; return those that did not exist. The process whose insert succeeds owns the occurrence."""
     if not rows:
         return set()
     return identities(connection.execute(insert_or_skip(connection, occurrences).returning(*KEY), list(rows)))
 
 
 def update_each(connection: Connection, condition: Any, changes: Sequence[dict[str, Any]]) -> None:
-    """Change occurrences, each by its own values under the same names; those that do not meet the condition stay."""
+    """Change the occurrences that meet the condition, each to its own values of the same columns."""
     if changes:
         names = [name for name in changes[0] if not name.startswith("key_")]
         statement = occurrences.update().where(_IS, condition).values({name: sa.bindparam(name) for name in names})
@@ -96,12 +96,12 @@ def update_each(connection: Connection, condition: Any, changes: Sequence[dict[s
 
 
 def end_unstarted(connection: Connection, decisions: Iterable[Decided], now_ns: int, condition: Any = OPEN) -> None:
-    """Give occurrences that have a row and no outcome the one that was decided."""
+    """Write the decided outcomes of occurrences that have a row and no outcome."""
     update_each(connection, condition, [key(decided.id) | ending(decided, now_ns) for decided in decisions])
 
 
 def ending(decided: Decided, now_ns: int) -> dict[str, Any]:
-    """The columns of an occurrence that ends unstarted."""
+    """Return the columns of an occurrence that ends without having started."""
     return {
         "state": State.FINISHED.value,
         "outcome": decided.outcome.value,
@@ -113,7 +113,7 @@ def ending(decided: Decided, now_ns: int) -> dict[str, Any]:
 
 
 def attempt_row(occurrence: int, attempt: Attempt) -> dict[str, Any]:
-    """The columns of an attempt, by the row number of its occurrence."""
+    """Return the row of an attempt of the occurrence with this row number."""
     return {
         "occurrence": occurrence,
         "attempt": attempt.attempt,

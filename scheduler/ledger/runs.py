@@ -1,4 +1,4 @@
-"""Background runs: work that an application hands over, written down before anybody says that it is accepted."""
+"""Background runs as an application submits them and asks for them."""
 
 import json
 import secrets
@@ -17,10 +17,10 @@ from scheduler.outcome import Origin, Outcome, State
 
 def submit(ledger: Ledger, work: Work, *, now_ns: int) -> Accepted:
     """
-    Write work down; it is durable when this returns.
+    Write a background run. It is durable when this returns.
 
     Raises:
-        LedgerError: it is not.
+        LedgerError: the run is not durable.
     """
     accepted_ns = now_ns
     row = {
@@ -31,14 +31,13 @@ def submit(ledger: Ledger, work: Work, *, now_ns: int) -> Accepted:
         "given": json.dumps(dict(work.given)),
     }
     query = sa.select(runs.c.id).where(runs.c.id == row["id"])
-    # Others wait for the end of this transaction: what can be done before is done.
     with ledger.write(is_durable=lambda other: other.execute(query).first() is not None) as connection:
         while True:
             occurrence = OccurrenceId(job=work.ref.replace(":", "."), fire_time_ns=accepted_ns)
             number = _insert(connection, occurrence, work.planned_at_ns or accepted_ns)
             if number is not None:
                 break
-            accepted_ns += 1  # two in one nanosecond: the second takes the next
+            accepted_ns += 1  # of two in one nanosecond the second one takes the next
         connection.execute(runs.insert(), row | {"occurrence": number})
         changes.tell(connection)
     return Accepted(row["id"], occurrence)
@@ -50,7 +49,7 @@ def _insert(connection: Connection, occurrence: OccurrenceId, planned_at_ns: int
 
 
 def standing(ledger: Ledger, identity: str) -> Standing | None:
-    """How a run stands; None where nobody knows it."""
+    """Return the state and the outcome of a run; None if it is not in the ledger."""
     is_released = sa.and_(OPEN, releases.c.releasing_ns.is_not(None))
     tables = runs.join(occurrences).outerjoin(releases, occurrences.c.release == releases.c.number)
     query = sa.select(runs, occurrences, is_released.label("is_released")).select_from(tables).where(runs.c.id == identity)
@@ -74,7 +73,7 @@ def standing(ledger: Ledger, identity: str) -> Standing | None:
 
 
 def cancel(ledger: Ledger, number: int, *, now_ns: int) -> bool:
-    """Cancel a run that waits, by its row number; False where it does not wait."""
+    """Cancel a run that waits, by its row number; return False if it does not wait."""
     waits = sa.and_(occurrences.c.id == number, occurrences.c.state == State.QUEUED.value, OPEN)
     values = {
         "state": State.FINISHED.value,
@@ -90,13 +89,13 @@ def cancel(ledger: Ledger, number: int, *, now_ns: int) -> bool:
 
 
 def known_apps(ledger: Ledger) -> list[str]:
-    """The applications whose work a daemon does, or did last."""
+    """Return the applications whose background runs a daemon takes, or took last."""
     with ledger.read() as connection:
         return list(connection.scalars(sa.select(apps.c.name).order_by(apps.c.name)))
 
 
 def waiting(ledger: Ledger) -> dict[str, int]:
-    """How much work of each application waits."""
+    """Return the number of runs of each application that wait."""
     waits = sa.and_(occurrences.c.state == State.QUEUED.value, OPEN)
     query = sa.select(runs.c.app, sa.func.count()).select_from(runs.join(occurrences)).where(waits).group_by(runs.c.app)
     with ledger.read() as connection:
@@ -104,5 +103,5 @@ def waiting(ledger: Ledger) -> dict[str, int]:
 
 
 def identity_of(row: RowMapping) -> OccurrenceId:
-    """Of a row with all columns of an occurrence."""
+    """Return the id of the occurrence in a row with all its columns."""
     return OccurrenceId(job=row[occurrences.c.job], fire_time_ns=row[occurrences.c.fire_time_ns], run=row[occurrences.c.run])

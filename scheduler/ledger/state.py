@@ -22,26 +22,26 @@ _STATUS = sa.text("SELECT pg_xact_status(CAST(:number AS xid8))")
 
 
 def get(ledger: Ledger, app: str, name: str) -> str | None:
-    """The value of that name."""
+    """Return the value of a name, as JSON."""
     with ledger.read() as connection:
         return connection.execute(sa.select(state.c.value).where(_is(app, name))).scalar()
 
 
 def put(ledger: Ledger, app: str, name: str, value: str | None) -> None:
-    """Give the name that value, whatever it had."""
+    """Set a name to a value, whatever it had."""
     with ledger.write() as connection:
         _write(connection, app, name, value)
 
 
 def incr(ledger: Ledger, app: str, name: str, by: int) -> int:
     """
-    Count; a name that is not there stands at 0.
+    Add to a counter. A name without a value counts from 0.
 
     Returns:
-        What it stands at now.
+        The new value.
 
     Raises:
-        UsageError: the value is no integer, or would not fit into 64 bits.
+        UsageError: the value is not an integer, or would not fit into 64 bits.
     """
     with _write_once(ledger) as connection:
         value = json.loads(_held(connection, app, name) or "0")
@@ -54,7 +54,7 @@ def incr(ledger: Ledger, app: str, name: str, by: int) -> int:
 
 
 def compare_and_set(ledger: Ledger, app: str, name: str, expected: str | None, value: str | None) -> bool:
-    """Give the name that value where it has the expected one; False where it has another."""
+    """Set a name to a value if it has the expected one; return False if it has another one."""
     with _write_once(ledger) as connection:
         found = _held(connection, app, name)
         _write(connection, app, name, value if found == expected else found)
@@ -79,7 +79,7 @@ def _write_once(ledger: Ledger) -> Iterator[Connection]:
         yield connection
 
 
-#: By what an application calls them.
+#: By the names that applications use.
 OPERATIONS: Mapping[str, Callable[..., Any]] = {"get": get, "set": put, "incr": incr, "compare_and_set": compare_and_set}
 
 
@@ -88,8 +88,8 @@ def _is(app: str, name: str) -> sa.ColumnElement[bool]:
 
 
 def _held(connection: Connection, app: str, name: str) -> str | None:
-    """Its value, which nobody else changes until the transaction ends."""
-    # Also where it is not there: PostgreSQL has no lock on a row that is to come.
+    """Return the value of a name. No other transaction changes it until this one ends."""
+    # A missing row is inserted first: PostgreSQL cannot lock a row that does not exist.
     insert = insert_or_update(connection, state, key=("app", "name"), changed=("name",)).returning(state.c.value)
     found: str = connection.execute(insert.values(app=app, name=name, value="")).scalar_one()
     return found or None

@@ -1,4 +1,4 @@
-"""Configurations kept, old history let go, and what was deleted with it."""
+"""Store configurations, delete old history, and have deleted data overwritten."""
 
 import sqlalchemy as sa
 
@@ -6,12 +6,12 @@ from scheduler.ledger.databases import impatient, in_our_words
 from scheduler.ledger.engine import Ledger, insert_or_update
 from scheduler.ledger.tables import chains, configs, instances, occurrences, releases, requests, schedules
 
-#: Rows per transaction, so that nobody waits long for the writer.
+#: Rows per transaction, so that no other writer waits long.
 _CHUNK = 100
 
 
 def keep_config(ledger: Ledger, version: str, text: str, *, now_ns: int) -> None:
-    """Keep the text of a configuration: a claim runs by the one that it was made under."""
+    """Store the text of a configuration, or that it was seen again."""
     with ledger.write() as connection:
         keep = insert_or_update(connection, configs, key=["version"], changed=["last_seen_ns"])
         connection.execute(keep.values(version=version, text=text, first_seen_ns=now_ns, last_seen_ns=now_ns))
@@ -19,7 +19,7 @@ def keep_config(ledger: Ledger, version: str, text: str, *, now_ns: int) -> None
 
 def prune(ledger: Ledger, *, before_ns: int) -> bool:
     """
-    Delete some of what was planned, or asked for, before that and has ended, with its chain; True where there may be more.
+    Delete some occurrences and requests of before `before_ns` that have ended; return whether there may be more.
 
     A row that says that a fire time was decided stays until a high-water mark says so. A schedule that has ended stays
     until all its fire times are decided.
@@ -44,7 +44,7 @@ def prune(ledger: Ledger, *, before_ns: int) -> bool:
 
 
 def _prune_configs(ledger: Ledger, *, before_ns: int) -> None:
-    """Delete the texts of versions that no occurrence refers to. The newest of the old ones may still be in force."""
+    """Delete the texts of old versions that no occurrence refers to, except the newest one: it may still be in force."""
     old = sa.select(configs.c.version).where(configs.c.last_seen_ns < before_ns)
     with ledger.read() as connection:
         versions = set(connection.scalars(old.order_by(configs.c.last_seen_ns.desc(), configs.c.version).offset(1)))
@@ -70,10 +70,10 @@ def _is_decided_without_its_row(mark_ns: int) -> sa.ColumnElement[bool]:
 
 def empty_log(ledger: Ledger) -> bool:
     """
-    Have what was deleted go from SQLite's write-ahead log, too; waits for nobody. PostgreSQL cleans up by itself.
+    Empty SQLite's write-ahead log, which may still hold deleted data, without waiting. PostgreSQL cleans up by itself.
 
     Returns:
-        False where somebody else was at it: nothing has changed.
+        False if another connection uses the log; then nothing has changed.
 
     Raises:
         LedgerError: the ledger does not work.
@@ -85,7 +85,7 @@ def empty_log(ledger: Ledger) -> bool:
 
 
 def _empty_releases(before_ns: int) -> sa.Select[tuple[int]]:
-    """Of the oldest ones, those without occurrences: to look at all would take long."""
+    """Select those of the oldest releases that have no occurrences. To look at all releases would take long."""
     oldest = sa.select(releases.c.number, releases.c.planned_at_ns).order_by(releases.c.number).limit(_CHUNK).subquery()
     its_own = sa.exists().where(occurrences.c.release == oldest.c.number)
     return sa.select(oldest.c.number).where(oldest.c.planned_at_ns < before_ns, ~its_own)
