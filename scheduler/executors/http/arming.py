@@ -33,10 +33,10 @@ class Arming:
     Primes the connections of one lane, on its thread.
 
     Args:
-        guard: What is done for one transfer is done within this; a transfer that an error has ended is not touched again.
+        guard: Each step for one transfer runs within this; a transfer that an error has ended is not touched again.
 
     Attributes:
-        armed_at_ns: When (monotonic) the last of them stood.
+        armed_at_ns: When the last connection was primed; monotonic clock.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Arming:
         self._looked_up: dict[str, Future[list[str]]] = {}
 
     def run(self, *, deadline_ns: int, gate: Gate, own: object) -> None:
-        """Return at the deadline (wall clock); what is not armed by then starts unarmed."""
+        """Arm until the deadline (wall clock); what is not armed by then starts unarmed."""
         until_ns = self._clock.monotonic_ns() + deadline_ns - self._clock.wall_ns()
         hosts = {transfer.origin[0] for _, _, transfer in self._waiting}
         self._looked_up = {host: self._resolver.look_up(host, until_ns=until_ns) for host in hosts if not is_literal(host)}
@@ -85,7 +85,7 @@ class Arming:
                 self._stop(bundle, transfer)
 
     def look_again(self) -> None:
-        """After `run`: note which servers have given up on a connection meanwhile."""
+        """Note which servers have given up on a connection since `run`."""
         while self._look_after(0):
             pass
 
@@ -104,7 +104,7 @@ class Arming:
                 return
 
     def _begin(self, bundle: Bundle, transfer: Transfer) -> bool:
-        """Start a primer; False as long as its host is not resolved."""
+        """Start a primer; return False if its host is not resolved yet."""
         pins = self._pins(transfer)
         if pins is None:
             return False
@@ -119,7 +119,7 @@ class Arming:
         transfer.unprime()
 
     def _settle(self, bundle: Bundle, transfer: Transfer, code: int) -> None:
-        """A primer has ended."""
+        """Keep the connection of a primer that has ended well, and look after it; otherwise prime again."""
         self._stop(bundle, transfer)
         if code != ENDED_WELL:
             self._prime_again(bundle, transfer)
@@ -139,7 +139,7 @@ class Arming:
         self._waiting.append((self._clock.monotonic_ns() + _RETRY_NS, bundle, transfer))
 
     def _look_after(self, wait_ns: int) -> bool:
-        """Prime again what its peer has given up, by closing it or by saying something unasked; False where there is none."""
+        """Prime again what a peer has given up, by closing it or by sending something unasked; return whether there was any."""
         gone = self._idle.poll(max(wait_ns, 0) / SECOND)
         for descriptor, _events in gone:
             self._idle.unregister(descriptor)
@@ -151,7 +151,7 @@ class Arming:
         return bool(gone)
 
     def _pins(self, transfer: Transfer) -> list[str] | None:
-        """What its host was resolved to; None where that is not known yet, or nothing."""
+        """Return the addresses of its host for libcurl, empty for an address; None if they are not known, or there are none."""
         future = self._looked_up.get(transfer.origin[0])
         if future is None:
             return []

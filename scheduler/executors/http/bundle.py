@@ -24,10 +24,11 @@ class Bundle:
     One CurlMulti and the transfers that start in it.
 
     Attributes:
-        began_ns: When (wall clock) the lane began to let them go.
-        open: How many of its transfers are in the multi.
-        pooled: How many have ended and left a connection in it.
-        given_up: Servers that gave up on an idle connection, each with when (monotonic) the youngest of these was primed.
+        began_ns: When the lane began to release them; wall clock.
+        open: The number of transfers in the multi.
+        pooled: The number of transfers that have ended and left a connection in the multi.
+        given_up: Servers that closed, or spoke on, an idle connection; each with the time at which its youngest such connection
+            was primed, monotonic clock.
     """
 
     multi: pycurl.CurlMulti
@@ -40,7 +41,7 @@ class Bundle:
 
     def close_idle(self) -> Iterable[Ended]:
         """
-        Close the connections that ended transfers have left, unless one that is under way may want another connection.
+        Close the connections that ended transfers have left, unless a transfer of the bundle may need another connection.
 
         Returns:
             The transfers that have ended meanwhile: libcurl goes on with all of them.
@@ -77,7 +78,7 @@ def _close_idle(multi: pycurl.CurlMulti) -> None:
 
 
 def bundles(transfers: Sequence[Transfer]) -> Iterator[Bundle]:
-    """Spread them: HTTP/1.1 in their order, HTTP/2 by host; at least one, which may be empty."""
+    """Spread the transfers: HTTP/1.1 in their order, HTTP/2 by host. There is at least one bundle, which may be empty."""
     if not transfers:
         yield Bundle(_multi(), [], shares_connections=False)
     own = [transfer for transfer in transfers if not transfer.request.http2]

@@ -1,4 +1,4 @@
-"""Callbacks for libcurl, which takes no exception: PycURL would print it and go on."""
+"""Callbacks for libcurl, which cannot raise: PycURL would print the exception and go on."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ class Callbacks:
         self._error: Exception | None = None
 
     def guard(self, callback: Callable[..., _Value], *, failed: _Value) -> Callable[..., _Value]:
-        """The same callback; if it raises, libcurl is told `failed`, which ends the transfer."""
+        """Return the same callback; if it raises, it returns `failed` to libcurl, which ends the transfer."""
 
         def call(*arguments: Any) -> _Value:
             try:

@@ -24,9 +24,9 @@ from scheduler.release import priority
 from scheduler.release.party import Party
 
 _LONGEST_TURN_NS = 1 * SECOND
-#: So many results are reported together, if they come together: a report costs the daemon time, just when functions start.
+#: This many results are reported at once, fewer when no more come: a report costs the daemon time just when functions start.
 _ENOUGH = 100
-#: libcurl takes a connection that has been idle for less than this without a look at whether its peer is still there.
+#: libcurl reuses a connection that has been idle for less than this without checking that its peer is still there.
 _UNSEEN_NS = 1 * SECOND
 
 
@@ -36,10 +36,10 @@ class Lane(Party):
 
     Args:
         requests: At least one.
-        at_once: How many connections it may hold; the rest follow as these free up.
-        realtime: Take a real-time priority around T, where that is allowed.
-        shard: Its number, under which it holds the gate.
-        all_out: Set once all lanes of the shard have let their requests go.
+        at_once: The most connections at a time; the other requests follow as these become free.
+        realtime: Take a real-time priority around T, if that is allowed.
+        shard: The number of its shard, which is its token at the gate.
+        all_out: Set once all lanes of the shard have released their requests.
         report: Takes results and errors; called on the lane's thread.
     """
 
@@ -78,7 +78,7 @@ class Lane(Party):
 
     @property
     def connections(self) -> int:
-        """How many connections it has, or may open at once from now on."""
+        """The connections that it has, or may open at once from now on."""
         left = len(self._open) + len(self._waiting) if self._start.released else len(self.requests)
         return min(self._at_once, left) + sum(bundle.pooled for bundle in list(self._bundles))
 
@@ -104,10 +104,10 @@ class Lane(Party):
                     if not self._results.is_settled(transfer.request):
                         self._hold(bundle, transfer)
         if self._realtime and not priority.raise_priority(priority.LANES):
-            priority.raise_priority(priority.HOLDING)  # only the lowest is allowed: then nobody else takes it
+            priority.raise_priority(priority.HOLDING)  # only the lowest is allowed here, and nobody else takes it then
 
     def withdraw(self, indexes: set[int]) -> None:
-        """Take these out, unreported. Called before the release is permitted, on any thread: the lane may still be arming."""
+        """Take these out, unreported. Called before the release is permitted, on any thread; the lane may still be arming."""
         with self._withdrawing:
             self._results.withdraw(indexes)
             self._waiting = deque(request for request in self._waiting if request.index not in indexes)
@@ -139,11 +139,11 @@ class Lane(Party):
         priority.lower_priority()
 
     def drain(self) -> None:
-        self._all_out.wait()  # reading is Python: it would take the GIL from a lane that still lets go
+        self._all_out.wait()  # reading is Python: it would take the GIL from a lane that is still releasing
         self._start.shortage = shortage()
         for connection in self._standing.values():
             listen(connection)
-            connection.detach()  # libcurl closes it with its answer, and the number may then be another one's
+            connection.detach()  # libcurl closes it after the answer; then its number may be that of another one
         ends = [*(bundle.began_ns for bundle in self._bundles[1:]), self._out_ns]
         for bundle, ended_ns in zip(self._bundles, ends, strict=True):
             for transfer in bundle.transfers:
@@ -151,7 +151,7 @@ class Lane(Party):
                     with self._guard(bundle, transfer):
                         transfer.note_departure(bundle.began_ns, ended_ns)
                         self._first_bytes.expect(transfer)
-        # First hear all answers, which says when each request left, then look at them.
+        # First read from all connections, which tells when each request left; then handle the answers.
         for bundle in self._bundles:
             self._loop.resume(bundle.multi)
         for bundle in self._bundles:
@@ -209,7 +209,7 @@ class Lane(Party):
         return transfers
 
     def _transfer(self, request: Request) -> list[Transfer]:
-        """Empty where libcurl does not take the request, which ends that one and no other."""
+        """Make the transfer of a request; none if libcurl does not take the request, which ends that one alone."""
         try:
             return [Transfer(request, start=self._start, standing=self._standing, clock=self._around.clock)]
         except (pycurl.error, ValueError) as error:
@@ -218,12 +218,12 @@ class Lane(Party):
 
     def _hold(self, bundle: Bundle, transfer: Transfer) -> None:
         transfer.hush()
-        # From here on nothing may run this multi before T: libcurl would begin to send.
+        # From here on nothing may run this multi before T: libcurl would send.
         self._add(bundle, transfer)
 
     def _add(self, bundle: Bundle, transfer: Transfer) -> None:
         if self._waiting or self._start.released:
-            transfer.part_after()  # others wait for a connection, and a server may close one just when it is taken again
+            transfer.part_after()  # others wait for a connection, and a server may close one just when it is reused
         bundle.multi.add_handle(transfer.curl)
         bundle.open += 1
         self._open[transfer.curl] = (bundle, transfer)
@@ -236,7 +236,7 @@ class Lane(Party):
                     self._results.add_late(transfer.request)
 
     def _start_waiting(self, bundle: Bundle) -> None:
-        """Start what had to wait for a connection."""
+        """Start requests that wait for a connection, as many as there are connections for."""
         while self._waiting and len(self._open) < self._at_once:
             request = self._waiting.popleft()
             with self._results.guard(request):
@@ -282,7 +282,7 @@ class Lane(Party):
         self._around.reaper.bury([transfer.curl])
 
     def _bury(self, ended: Sequence[Bundle]) -> None:
-        """Have these multis closed, and the connections that are left in them."""
+        """Have these multis closed, with the connections that are left in them."""
         for bundle in ended:
             self._loop.forget(bundle.multi)
             self._bundles.remove(bundle)

@@ -40,11 +40,11 @@ class Loop:
         multi.setopt(pycurl.M_TIMERFUNCTION, lambda timeout_ms: self._wake(multi, timeout_ms))
 
     def resume(self, multi: pycurl.CurlMulti) -> None:
-        """Go on with what `perform` started behind the loop's back: it has announced none of its sockets."""
+        """Go on with what `perform` has started: it has announced none of its sockets to this loop."""
         multi.socket_all()
 
     def kick(self, multi: pycurl.CurlMulti) -> None:
-        """Handles were added to the multi: run it at the next turn."""
+        """Run the multi at the next turn: handles were added to it."""
         self._due[multi] = 0
 
     def turn(self, wait_ns: int) -> Iterator[Ended]:
@@ -67,7 +67,7 @@ class Loop:
             yield from ended(multi)
 
     def forget(self, multi: pycurl.CurlMulti) -> None:
-        """The multi is about to be closed: its sockets and timer are no longer ours."""
+        """Drop the sockets and the timer of a multi that is about to be closed."""
         multi.setopt(pycurl.M_SOCKETFUNCTION, None)
         multi.setopt(pycurl.M_TIMERFUNCTION, None)
         self._due.pop(multi, None)
@@ -101,7 +101,7 @@ class Loop:
 
 
 def ended(multi: pycurl.CurlMulti) -> Iterator[Ended]:
-    """The transfers of this multi that have ended since the last call, as `Loop.turn` yields them."""
+    """Yield the transfers of this multi that have ended since the last call, as `Loop.turn` does."""
     more = 1
     while more:
         more, well, badly = multi.info_read()

@@ -19,10 +19,10 @@ _MOST_ERRORS = 3
 
 class Results:
     """
-    Belongs to the thread of its lane; only `withdraw` may be called from another one.
+    The results of one lane. Belongs to its thread; only `withdraw` may be called from another one.
 
     Args:
-        shard: The lane's.
+        shard: The number of the lane's shard.
         report: Takes results and errors.
     """
 
@@ -62,7 +62,7 @@ class Results:
         The last resort, which never raises. A request that cannot even be reported is `unknown` when the shard has ended.
 
         Args:
-            transfer: Its transfer, once there is one.
+            transfer: Its transfer, if there is one.
         """
         if not self.is_settled(request):
             sent = transfer is not None and transfer.may_have_left
@@ -71,16 +71,16 @@ class Results:
 
     def guard(self, request: Request, transfer: Transfer | None = None, *, undo: Callable[[], None] | None = None) -> "Guard":
         """
-        Guard what is done for one request.
+        Return a guard for a step of one request.
 
         Args:
             request, transfer: As for `add_broken`.
-            undo: Called after an error, when the request is reported.
+            undo: Called after an error, once the request is reported.
         """
         return Guard(self, request, transfer, undo)
 
     def tell(self, error: BaseException, request: Request | None = None) -> None:
-        """Report where an error came from; of many errors only the first ones."""
+        """Report an error with its traceback; of many errors only the first ones."""
         self._errors += 1
         if self._errors <= _MOST_ERRORS:
             self._report(wire.broke(error, shard=self._shard, index=request.index if request else None))
@@ -89,17 +89,17 @@ class Results:
         os_errno = error.errno or 0 if isinstance(error, OSError) else shortage()
         why = verdict.broken(error, os_errno=os_errno, sent=sent is not None)
         if sent is not None:
-            with suppress(Exception):  # its times, if libcurl still has them
+            with suppress(Exception):  # with its times, if libcurl still has them
                 return sent.end_by(why)
         return never_started(request, self._clock.wall_ns(), why)
 
     @property
     def waiting(self) -> int:
-        """How many the next `flush` reports."""
+        """The number of results that the next `flush` reports."""
         return len(self._finished)
 
     def flush(self) -> None:
-        """Send what was added, in parts: to decode a long report holds up all threads of the daemon."""
+        """Report what was added, in parts: while the daemon decodes a report, its other threads wait."""
         some, size = list[Finished](), 0
         for one in self._finished:
             some.append(one)
@@ -112,8 +112,8 @@ class Results:
 
 class Guard:
     """
-    A `with` block in which an error ends one request, and no other. A class, since it guards every step of every request: a
-    generator takes five times as long.
+    A `with` block in which an error ends one request, and no other. It is a class, because every step of every request has one,
+    and a generator takes five times as long.
     """
 
     __slots__ = ("_request", "_results", "_transfer", "_undo")
@@ -141,12 +141,11 @@ class Guard:
 
 def never_started(request: Request, now_ns: int, verdict: Verdict | None = None) -> Finished:
     """
-    How a request ended that has not left, or of which nothing is known but that it may have.
+    Return the result of a request that has not left, or that may have left and nothing else is known about it.
 
     Args:
-        request: That request.
         now_ns: Wall clock.
-        verdict: Why; None where it was let go later than its grace allows.
+        verdict: Why it ended; None if it was released later than its grace time allows.
     """
     return Finished(
         index=request.index,

@@ -10,7 +10,7 @@ from scheduler.release.gate import Gate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Made once, by the executor."""
+    """The objects that the executor makes once for all lanes."""
 
     clock: Clock
     gate: Gate
