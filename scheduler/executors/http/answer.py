@@ -1,4 +1,4 @@
-"""What has come back of an answer, bounded: the lines of its heads, and so much of its body as is kept."""
+"""What has come of an answer: the lines of its heads, and the part of its body that is kept."""
 
 from scheduler.clock import Clock
 from scheduler.executors.http.wire import Request
@@ -10,9 +10,9 @@ class Answer:
 
     Attributes:
         began_ns: When (wall clock) its first byte came; 0 before.
-        lines: Of all its heads: informational ones, redirects and trailers included.
-        body: What is kept of it.
-        size: How much of it was read.
+        lines: Of all its heads, informational ones, redirects and trailers included.
+        body: The part of the body that is kept.
+        size: Bytes of the body that were read.
     """
 
     __slots__ = ("_clock", "_keep", "_most", "began_ns", "body", "lines", "size")
@@ -27,13 +27,13 @@ class Answer:
         self._most = request.max_body
 
     def take_line(self, line: bytes) -> None:
-        """A line of a head has come."""
+        """Add a line of a head."""
         if not self.lines:
             self.began_ns = self._clock.wall_ns()
         self.lines.append(line)
 
     def take_body(self, data: bytes) -> bool:
-        """Some of the body has come; False where that is more than may be read."""
+        """Add a piece of the body; return False if the body is longer than may be read."""
         self.size += len(data)
         if self.size > self._most:
             return False
@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def status(self) -> int:
-        """Of the last head; 0 where none has come."""
+        """The status of the last head; 0 if none has come."""
         for line in reversed(self.lines):
             if line.startswith(b"HTTP/"):
                 return int(line.split(None, 2)[1])
@@ -51,7 +51,7 @@ class Answer:
 
     @property
     def has_head(self) -> bool:
-        """Whether the last head came to its end; libcurl is content with half a one."""
+        """Whether the last head is complete; libcurl accepts half of one."""
         for line in reversed(self.lines):
             if not line.strip() or line.startswith(b"HTTP/"):
                 return not line.strip()

@@ -22,7 +22,7 @@ _MOST_LANES = 2
 
 class Executor:
     """
-    Belongs to the thread that reads the commands.
+    The lanes of this process. Belongs to the thread that reads the commands.
 
     Args:
         report: Takes reports, from any thread.
@@ -37,7 +37,7 @@ class Executor:
         self._lanes: dict[int, list[Lane]] = {}
 
     def obey(self, command: wire.Command) -> None:
-        """Obey a command of the daemon; return at once. If that raises, the shard's requests fail, and none is sent."""
+        """Obey a command of the daemon; return at once. After an error, the requests of its shard fail, and none is sent."""
         try:
             self._obey(command)
         except Exception as error:  # noqa: BLE001  other shards have nothing to do with it

@@ -1,7 +1,7 @@
 """
-Names to addresses, before T and once a name: libcurl would start a resolver thread for each transfer.
+Names to addresses, before T and once per name: libcurl would start a resolver thread for each transfer.
 
-What cannot be resolved by the deadline stays out: libcurl then tries by itself at T.
+If a name cannot be resolved by the deadline, libcurl tries by itself at T.
 """
 
 import ipaddress
@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 from scheduler.clock import Clock
 from scheduler.instants import SECOND
 
-#: Threads for names that are answered.
+#: Threads for names whose server answers.
 THREADS = 16
-#: With those whose name hangs.
+#: The same with those whose name hangs.
 MOST_THREADS = 64
-#: Names that wait; what is asked for beyond starts unarmed.
+#: Names that wait; requests to further ones start unarmed.
 MOST_WAITING = 10_000
-#: A name server that has not answered by then most likely does not.
+#: A name server that has not answered after this most likely does not.
 _HANGS_NS = 1 * SECOND
 
 Origin = tuple[str, int]
@@ -30,7 +30,7 @@ Origin = tuple[str, int]
 
 def origin_of(url: str) -> Origin:
     """
-    Host and port of an http or https URL.
+    Return host and port of an http or https URL.
 
     Raises:
         ValueError: the URL has no host, or its port is out of range.
@@ -52,7 +52,7 @@ def is_literal(host: str) -> bool:
 
 @dataclass(slots=True)
 class _Question:
-    """A host that is looked up for whoever asks for it, once."""
+    """A host that is looked up once, for all who ask for it."""
 
     host: str
     until_ns: int  #: the last one who asks waits until then, monotonic clock
@@ -61,10 +61,10 @@ class _Question:
 
 class Resolver:
     """
-    Looks names up on threads of its own, which may hang for as long as the name server does. Thread-safe.
+    Looks names up on threads of its own, which may hang as long as the name server does. Thread-safe.
 
-    A name that hangs has one thread, however often it is asked for, and that thread counts as busy for a moment only: other names
-    go on to be looked up.
+    A name that hangs has one thread, however often it is asked for. After a second, that thread no longer counts against
+    `THREADS`, so that other names are looked up.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -80,7 +80,7 @@ class Resolver:
         Look up the addresses of a host, in the system's order of preference.
 
         Args:
-            until_ns: Until when somebody waits for them, monotonic clock; a question that is still waiting then is dropped.
+            until_ns: Until when the caller waits, monotonic clock; a question that is still waiting then is dropped.
 
         Returns:
             A future that raises `OSError` if there are none, or if too many names are waiting.
@@ -100,7 +100,7 @@ class Resolver:
             return question.future
 
     def go_on(self) -> None:
-        """Start another thread if names wait behind names that hang; called every now and then by those who wait."""
+        """Start another thread if names wait behind names that hang. Call this now and then while you wait."""
         with self._changed:
             self._have_thread()
 
@@ -123,7 +123,7 @@ class Resolver:
                 self._close(question).set_result(list(dict.fromkeys(str(address[4][0]) for address in found)))
 
     def _take(self) -> _Question | None:
-        """Wait for a question; None if there are more threads than are needed."""
+        """Wait for a question and return it; None if there are more threads than are needed."""
         with self._changed:
             while (question := self._next()) is None:
                 if self._threads > THREADS:
@@ -134,7 +134,7 @@ class Resolver:
             return question
 
     def _next(self) -> _Question | None:
-        """The next host to look up; what nobody waits for any more is dropped."""
+        """Return the next host to look up; drop those for which nobody waits any more."""
         while self._waiting:
             question = self._waiting.popleft()
             if question.until_ns >= self._clock.monotonic_ns():
@@ -150,6 +150,6 @@ class Resolver:
 
 
 def pin(origin: Origin, addresses: list[str]) -> str:
-    """One line for CURLOPT_RESOLVE; the `+` lets it time out like any other answer of a name server."""
+    """Return a line for CURLOPT_RESOLVE; the `+` lets it expire like any other answer of a name server."""
     host, port = origin
     return f"+{host}:{port}:{','.join(f'[{a}]' if ':' in a else a for a in addresses)}"

@@ -1,10 +1,10 @@
 """
 The primer: a transfer that opens a connection (DNS, TCP, TLS) and ends before a byte of HTTP is sent.
 
-The connection then lies in its multi's pool, and the real request picks it up at T. libcurl has no option for that:
+The connection then stays in its multi's pool, and the real request uses it at T. libcurl has no option for that:
 CONNECT_ONLY connections are never reused, and a transfer aborted in PREREQFUNCTION closes an HTTP/1.1 connection. So
 the primer is a conditional GET whose date cannot be a date; libcurl rejects it while it builds the request. This is
-behaviour, not a documented promise: `doctor` says whether it works here, tests/integration/executors/test_priming.py pins it.
+behaviour, not a documented promise: `doctor` says whether it works here, and tests/integration/executors/test_priming.py pins it.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ ENDED_WELL = pycurl.E_BAD_FUNCTION_ARGUMENT
 _LOW_WATER = 8192
 
 
-#: What PREREQFUNCTION says of the connection a transfer uses: the peer's address and port, the local port.
+#: A connection as PREREQFUNCTION describes it: the peer's address and port, the local port.
 ConnectionKey = tuple[str, int, int]
 #: The primed connections of a lane. libcurl owns the descriptors: whoever drops a socket from here detaches it.
 Standing = dict[ConnectionKey, socket.socket]
@@ -30,14 +30,14 @@ Standing = dict[ConnectionKey, socket.socket]
 
 def make_primer(curl: pycurl.Curl) -> None:
     """Turn a handle that has its connection's options into a primer."""
-    # Else it would content itself with the connection that the primer before it has opened.
+    # Otherwise it would use the connection that the primer before it has opened.
     curl.setopt(pycurl.FRESH_CONNECT, 1)
     curl.setopt(pycurl.TIMECONDITION, pycurl.TIMECONDITION_IFMODSINCE)
     curl.setopt(pycurl.TIMEVALUE, _NO_DATE)
 
 
 def unmake_primer(curl: pycurl.Curl) -> None:
-    """Make an ordinary handle of a primer that has ended."""
+    """Turn a primer that has ended into an ordinary handle."""
     curl.setopt(pycurl.FRESH_CONNECT, 0)
     curl.setopt(pycurl.TIMECONDITION, pycurl.TIMECONDITION_NONE)
     curl.setopt(pycurl.TIMEVALUE, 0)
@@ -69,12 +69,12 @@ def silence(connection: socket.socket) -> None:
     """
     Keep session tickets from spoiling an idle TLS connection.
 
-    Never on plain TCP: early bytes must stay visible there, they mean that the server has given up.
+    Never on plain TCP: there, early bytes must stay visible, because they mean that the server has given up.
     """
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _LOW_WATER)
 
 
 def listen(connection: socket.socket) -> None:
-    """The request leaves: its answer is to be heard at once."""
+    """Report an answer at once again: the request leaves."""
     with contextlib.suppress(OSError):  # the peer has given it up, and libcurl has closed it
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)

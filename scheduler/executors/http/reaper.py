@@ -1,4 +1,4 @@
-"""Close handles away from the lanes: `close` blocks for seconds where a name server is dead, and costs time at any rate."""
+"""Close handles on another thread than the lanes': `close` blocks for seconds if a name server is dead, and always takes time."""
 
 import gc
 import queue
@@ -16,7 +16,7 @@ Handle = pycurl.Curl | pycurl.CurlMulti
 
 
 class Reaper:
-    """One thread that closes what lanes are done with, while no shard of this process is about to be released. Thread-safe."""
+    """One thread that closes handles of lanes, while no shard of this process is about to be released. Thread-safe."""
 
     def __init__(self, *, gate: Gate, clock: Clock) -> None:
         self._gate = gate
@@ -25,11 +25,11 @@ class Reaper:
         threading.Thread(target=self._reap, name="reaper", daemon=True).start()
 
     def bury(self, handles: Iterable[Handle]) -> None:
-        """Close these some time soon: the easy handles before the multis that they were in."""
+        """Have these closed soon. Pass easy handles before the multis that they were in."""
         self._dead.put(list(handles))
 
     def sweep(self) -> None:
-        """A shard has ended: collect its garbage. The process runs with the collector off, it must not strike at a release."""
+        """Have the garbage of a shard collected. The collector is off here, because it must not run during a release."""
         self._dead.put(None)
 
     def _reap(self) -> None:

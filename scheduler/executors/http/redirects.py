@@ -1,7 +1,7 @@
 """
 Redirects of requests that carry a credential in a header of their own.
 
-libcurl takes Authorization and Cookie away from a redirect to another server, and sends all other headers there.
+On a redirect to another server, libcurl removes Authorization and Cookie, and sends all other headers there.
 """
 
 import re
@@ -13,7 +13,7 @@ from scheduler.policies.credentials import names_credential
 
 _AUTHENTICATE = frozenset({401, 407})
 _BY_LIBCURL = frozenset({"authorization", "cookie"})
-#: What two parsers of URLs understand alike: a path, or an absolute URL without a user.
+#: What `urllib` and libcurl read alike: a path, or an absolute URL without a user.
 _PLAIN = re.compile(
     rb"(https?:)?//[\w.\-\[\]:]+([/?#][!-\[\]-~]*)?|[/?#](?!/)[!-\[\]-~]*|[\w.\-]+([/?#][!-\[\]-~]*)?", re.IGNORECASE | re.ASCII
 )
@@ -21,10 +21,10 @@ _PLAIN = re.compile(
 
 def would_leak(request: Request, status: int, head: Sequence[bytes]) -> list[str]:
     """
-    The names of the headers that would go to another server with what libcurl sends next.
+    Return the names of the headers that no other server may get, and that the next request would take to one.
 
     Args:
-        status: Of the answer that makes it send again.
+        status: Of the answer that makes libcurl send again.
         head: The lines of all heads so far.
     """
     names = [] if status in _AUTHENTICATE else confidential(request)
@@ -32,7 +32,7 @@ def would_leak(request: Request, status: int, head: Sequence[bytes]) -> list[str
 
 
 def confidential(request: Request) -> list[str]:
-    """The names of the headers that no other server may get."""
+    """Return the names of the headers that no other server may get."""
     names = [re.split("[:;]", line, maxsplit=1)[0] for line in request.headers]
     return [
         name for name in names if name.lower() not in _BY_LIBCURL and (name in request.confidential or names_credential(name))
@@ -41,7 +41,7 @@ def confidential(request: Request) -> list[str]:
 
 def stays(request: Request, head: Sequence[bytes]) -> bool:
     """
-    Whether the redirect that a server answers with leads to the same scheme, host and port.
+    Return whether a redirect leads to the same scheme, host and port.
 
     Args:
         head: The lines of all heads so far; the last one is a redirect.

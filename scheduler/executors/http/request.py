@@ -1,4 +1,4 @@
-"""A finished request to the options of one Curl handle."""
+"""Sets the options of a Curl handle for a finished request."""
 
 import contextlib
 
@@ -14,18 +14,18 @@ _WITH_BODY = frozenset({"PUT", "PATCH"})
 
 
 def set_connection(curl: pycurl.Curl, request: Request) -> None:
-    """What the connection depends on."""
+    """Set the options on which the connection depends."""
     curl.setopt(pycurl.URL, request.url)
     curl.setopt(pycurl.PROTOCOLS, _HTTP_ONLY)
     curl.setopt(pycurl.REDIR_PROTOCOLS, _HTTP_ONLY)
     curl.setopt(pycurl.NOSIGNAL, 1)
-    curl.setopt(pycurl.PROXY, "")  # else libcurl takes one from the environment
+    curl.setopt(pycurl.PROXY, "")  # otherwise libcurl takes one from the environment
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, request.connect_ms)
     if request.http2:
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
         curl.setopt(pycurl.PIPEWAIT, 1)
     else:
-        # Left at its default, libcurl opens a second plain connection and the primed one is wasted
+        # With the default, libcurl opens a second plain connection and the primed one is wasted
         # (tests/integration/executors/test_priming.py).
         curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
     curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
@@ -37,13 +37,13 @@ def set_connection(curl: pycurl.Curl, request: Request) -> None:
 
 
 def set_request(curl: pycurl.Curl, request: Request) -> None:
-    """What the request itself is made of."""
+    """Set the options of the request itself."""
     curl.setopt(pycurl.TIMEOUT_MS, request.total_ms)
     if request.follow:
         curl.setopt(pycurl.FOLLOWLOCATION, _FOLLOW_OBEYCODE)
         curl.setopt(pycurl.MAXREDIRS, request.follow)
-    # Means nothing to HTTP but that libcurl does not send again by itself when a connection dies (Curl_retry_request in its
-    # lib/transfer.c). Where it does all the same, the callback stops it (tests/integration/executors/test_one_arrival.py).
+    # The only effect on HTTP: libcurl does not send again by itself when a connection dies (Curl_retry_request in its
+    # lib/transfer.c). If it does so nevertheless, the callback stops it (tests/integration/executors/test_one_arrival.py).
     with contextlib.suppress(pycurl.error):  # a libcurl without RTSP
         curl.setopt(pycurl.OPT_RTSP_REQUEST, pycurl.RTSPREQ_RECEIVE)
     # An empty Expect: bodies over 1 MiB would otherwise wait for a 100 Continue.
@@ -54,7 +54,7 @@ def set_request(curl: pycurl.Curl, request: Request) -> None:
         curl.setopt(pycurl.POST, 1)
         curl.setopt(pycurl.POSTFIELDS, request.body or b"")
     else:
-        # RFC 9110, section 8.6: where a method expects content, its absence is said, too; some servers answer 411 else.
+        # RFC 9110, section 8.6: if a method expects content, say that there is none; otherwise some servers answer 411.
         body = b"" if request.body is None and request.method in _WITH_BODY else request.body
         if body is not None:
             curl.setopt(pycurl.POSTFIELDS, body)
@@ -63,13 +63,13 @@ def set_request(curl: pycurl.Curl, request: Request) -> None:
 
 
 def last_request(curl: pycurl.Curl, request: Request) -> Request:
-    """What was asked for last: after a redirect that is something else, maybe of another server."""
+    """Return what was asked for last: after a redirect that is another URL, maybe of another server."""
     if not curl.getinfo(pycurl.REDIRECT_COUNT):
         return request
     url, method = curl.getinfo_raw(pycurl.EFFECTIVE_URL), curl.getinfo(pycurl.EFFECTIVE_METHOD)
-    for encoding in ("utf-8", "ascii"):  # what a server puts into `Location` may be any bytes
+    for encoding in ("utf-8", "ascii"):  # `Location` may hold any bytes
         text = url.decode(encoding, "backslashreplace")
         with contextlib.suppress(ValueError):
             origin_of(text)
             return request.redirected(text, method)
-    return request  # a redirect to what is no http
+    return request  # a redirect to something other than http

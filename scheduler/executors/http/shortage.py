@@ -4,7 +4,7 @@ import os
 
 
 def shortage() -> int:
-    """EMFILE or ENFILE where not one more file can be opened now; else 0."""
+    """Return EMFILE or ENFILE if no further file can be opened now, otherwise 0."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:

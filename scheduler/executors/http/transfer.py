@@ -21,7 +21,7 @@ from scheduler.executors.http.verdict import Verdict
 from scheduler.executors.http.wire import Finished, Request
 from scheduler.instants import SECOND
 
-#: Answers after which libcurl rightly sends once more: a redirect, or a round of authentication.
+#: Statuses after which libcurl may send once more: a redirect, or a round of authentication.
 _ASK_AGAIN = frozenset({301, 302, 303, 307, 308, 401, 407})
 _REQUEST_TIMEOUT = 408
 #: A longer body may need more than one write; if the connection dies between two of them, libcurl sends it all again.
@@ -31,7 +31,7 @@ _NO_SOCKET = 1  # CURL_SOCKOPT_ERROR
 
 @dataclass(slots=True)
 class Start:
-    """Whether a lane has been let go, before which not a byte leaves; and the errno if descriptors were short then, else 0."""
+    """Whether a lane is released: no byte leaves before; and the errno if descriptors were short then, otherwise 0."""
 
     released: bool = False
     shortage: int = 0
@@ -39,11 +39,10 @@ class Start:
 
 class Transfer:
     """
-    Belongs to its lane's thread. At most one request leaves for each transfer, but for redirects that the job allows.
+    Belongs to its lane's thread. At most one request leaves per transfer, except for redirects that the job allows.
 
     Args:
-        request: What to send.
-        start: The lane's.
+        start: Of the lane.
         standing: The lane's primed connections.
     """
 
@@ -99,20 +98,20 @@ class Transfer:
 
     @property
     def answered(self) -> bool:
-        """A byte of an answer has come."""
+        """Whether a byte of an answer has come."""
         return bool(self._answer.lines)
 
     @property
     def idle_bytes_matter(self) -> bool:
-        """Bytes on its idle connection mean that the server has given up; with TLS they are only session tickets."""
+        """Whether bytes on its idle connection mean that the server has given up; with TLS they are only session tickets."""
         return not self._tls
 
     def prime(self, pins: list[str]) -> None:
         """
-        Make the handle a primer of the connection that the request will want.
+        Make the handle a primer of the connection that the request will need.
 
         Args:
-            pins: What the host was resolved to, for CURLOPT_RESOLVE; the request goes there, too.
+            pins: The addresses of the host, for CURLOPT_RESOLVE; the request goes there, too.
         """
         if pins:
             self.curl.setopt(pycurl.RESOLVE, pins)
@@ -134,7 +133,7 @@ class Transfer:
         self._callbacks.reraise()
 
     def find_primed(self) -> tuple[ConnectionKey, socket.socket] | None:
-        """The connection that its primer has opened, once that has ended well."""
+        """Return the connection that its primer has opened; call this after the primer has ended well."""
         connection = self._connection and find(self._descriptors, self._connection)
         if not (self._connection and connection):
             return None
@@ -144,12 +143,12 @@ class Transfer:
 
     def hush(self) -> None:
         """
-        Spare the release the callback, where the connection is primed and the request leaves in one write.
+        Take the callback away for the release, if the connection is primed and the request leaves in one write.
 
-        A callback costs little, but it takes the GIL, and lanes that wait for each other's GIL start late (measured: the
-        last of 1000 at 18 ms instead of 12). What the callback guards cannot happen before `note_departure`: the guard has
-        judged the connection when it was primed, and libcurl hears of its death later. A job that follows redirects keeps it:
-        a quick answer may be read, and followed, in the same pass.
+        A callback costs little, but it takes the GIL, and lanes that wait for the GIL start late (measured: the last of 1000 at
+        18 ms instead of 12). The callback is not needed before `note_departure`: the address was checked when the connection was
+        primed, and libcurl notices its death later. A job that follows redirects keeps the callback, because a quick answer may
+        be read, and followed, in the same pass.
         """
         one_write = len(self.request.body or b"") <= _ONE_WRITE and not self.request.follow
         if one_write and self._connection in self._standing:
@@ -157,20 +156,20 @@ class Transfer:
             self._is_hushed = True
 
     def part_after(self) -> None:
-        """Close the connection after the answer, if nobody can want it then."""
+        """Close the connection after the answer, if no other transfer can use it."""
         if not self.request.leaves_connection:
             self.curl.setopt(pycurl.FORBID_REUSE, 1)
             self.leaves_connection = False
 
     def start_afresh(self) -> None:
-        """Take none of the connections that stand: at least one of them is dead, and libcurl may not know."""
+        """Use none of the primed connections: at least one of them is dead, and libcurl may not know it."""
         self.curl.setopt(pycurl.FRESH_CONNECT, 1)
         self.curl.setopt(pycurl.PREREQFUNCTION, self._on_leaving)
         self._is_hushed = False
 
     def note_departure(self, began_ns: int, ended_ns: int) -> None:
         """
-        See what the lane's first pass has done with it, and watch it from here on.
+        Note whether the lane's first pass has sent it, and have the callback again from here on.
 
         Args:
             began_ns: Wall clock before the pass over its multi.
@@ -185,7 +184,7 @@ class Transfer:
 
     def finish(self, code: int, words: str) -> Finished:
         """
-        How it went, once libcurl has ended it.
+        Return the result, after libcurl has ended the transfer.
 
         Args:
             code: curl's code; 0 is a complete answer.
@@ -210,12 +209,12 @@ class Transfer:
         return self._finished(None)
 
     def end_by(self, verdict: Verdict, *, lasted_ns: int = 0) -> Finished:
-        """How it went, where we ended it ourselves after that time: libcurl's own ends with the last that it heard."""
+        """Return the result of a transfer that we end after this time: libcurl's own times end with the last event."""
         return self._finished(verdict, lasted_ns=lasted_ns)
 
     def _finished(self, verdict: Verdict | None, *, lasted_ns: int = 0) -> Finished:
         total_ns = self._curl_time(pycurl.TOTAL_TIME)
-        # With redirects, libcurl adds up all that came before the last request.
+        # With redirects, this includes all that came before the last request.
         before_ns = 0 if self.curl.getinfo(pycurl.REDIRECT_COUNT) else self._curl_time(pycurl.PRETRANSFER_TIME)
         duration_ns = max(total_ns - before_ns if self.sent else total_ns, lasted_ns)
         started_ns = self._started_ns(duration_ns) if self.sent else 0
@@ -236,10 +235,10 @@ class Transfer:
 
     def _started_ns(self, duration_ns: int) -> int:
         """
-        When the request left, to some microseconds.
+        Return when the request left, to some microseconds.
 
-        libcurl knows how long before the answer's first byte that was, we know when that byte came; and it was in the
-        lane's first pass over its multi, some hundred microseconds long.
+        libcurl knows how long before the answer's first byte the request left, and we know when that byte came. It also left
+        during the lane's first pass over its multi, which takes some hundred microseconds.
         """
         earliest, latest = self._left_between
         if earliest == latest:
@@ -282,14 +281,14 @@ class Transfer:
         if not is_allowed(peer):
             self._own_verdict = partial(verdicts.blocked, peer=peer)
         elif not self.sent:
-            pass  # not let go yet
+            pass  # not released yet
         elif len(self._answer.lines) > self._heard and self._answer.status in _ASK_AGAIN:
             self._heard = len(self._answer.lines)
             if not (names := would_leak(self.request, self._answer.status, self._answer.lines)):
                 return pycurl.PREREQFUNC_OK
             self._own_verdict = partial(verdicts.leads_elsewhere, names=names)
         else:
-            # libcurl sends silently again when a reused connection dies without an answer: a POST would arrive twice.
+            # libcurl silently sends again if a reused connection dies without an answer: a POST would arrive twice.
             self._own_verdict = verdicts.died
         return pycurl.PREREQFUNC_ABORT
 

@@ -1,4 +1,4 @@
-"""Why an attempt did not bring an answer: curl's codes change language here, once. Reads no body."""
+"""Why an attempt has no complete answer: translates curl's codes into causes and sentences. Reads no body."""
 
 import errno
 from collections.abc import Sequence
@@ -57,12 +57,11 @@ _NO_FILES = "this process is at its limit of open files (LimitNOFILE, ulimit -n)
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """
-    What to say of an attempt without a complete answer.
+    Why an attempt has no complete answer.
 
     Attributes:
-        cause: One word.
-        detail: A sentence for people; names the host, never the path, the query or a header.
-        unknown: The request left, and nobody can say whether it was acted on.
+        detail: A sentence for people; it names the host, never the path, the query or a header.
+        unknown: The request left, and it is unknown whether the server acted on it.
     """
 
     cause: Cause
@@ -72,15 +71,15 @@ class Verdict:
 
 def verdict(request: Request, code: int, words: str, *, os_errno: int, sent: bool, answered: bool) -> Verdict:
     """
-    Judge how libcurl ended a transfer.
+    Return why libcurl has ended a transfer.
 
     Args:
-        request: Whose transfer it was.
+        request: The last request of the transfer.
         code: curl's code, not 0.
         words: curl's own words.
         os_errno: The system's last error for this transfer, or 0.
-        sent: The request left.
-        answered: A status line came back.
+        sent: Whether the request left.
+        answered: Whether a status line came back.
     """
     words = words.encode(errors="backslashreplace").decode()  # a certificate, say, may name what is no UTF-8
     cause = _CAUSES.get(code, Cause.OTHER)
@@ -92,7 +91,7 @@ def verdict(request: Request, code: int, words: str, *, os_errno: int, sent: boo
     if cause is Cause.TIMEOUT and not sent:
         cause = Cause.CONNECT
     elif cause in _NOT_SENT and sent and not answered:
-        cause = Cause.DIED  # libcurl wanted to send once more, on another connection, and did not get one
+        cause = Cause.DIED  # libcurl tried to send once more, on another connection, and did not get one
     elif cause is Cause.DIED and answered:
         cause = Cause.PARTIAL
     elif cause in {Cause.OTHER, Cause.DEFINITION} and answered and code in _BAD_URL:
@@ -119,7 +118,7 @@ def no_first_byte(request: Request, *, sent: bool) -> Verdict:
 
 
 def too_large(request: Request) -> Verdict:
-    """More of an answer than may be read."""
+    """The answer is longer than may be read."""
     return Verdict(Cause.TOO_LARGE, f"the answer is longer than {_size(request.max_body)} (http.max_body)")
 
 
@@ -130,7 +129,7 @@ def blocked(request: Request, peer: str) -> Verdict:
 
 
 def preempted(request: Request) -> Verdict:
-    """A 408 on a TLS connection that had been waiting: what was on its way before the request was cannot be seen there."""
+    """A 408 on a TLS connection that had been waiting: whether it was on its way before the request cannot be seen there."""
     words = "answered 408 on a connection that had been waiting: it may have given up before the request came"
     return Verdict(Cause.PEER_PREEMPTED, f"{_server(request)} {words}")
 
@@ -141,7 +140,7 @@ def leads_elsewhere(_request: Request, *, names: Sequence[str]) -> Verdict:
 
 
 def broke_off(request: Request) -> Verdict:
-    """The answer's head has no end, which libcurl lets pass."""
+    """The answer's head has no end, which libcurl accepts."""
     return Verdict(Cause.PARTIAL, _sentence(Cause.PARTIAL, request, "", 0, timed_out=False))
 
 
@@ -155,7 +154,7 @@ def broken(error: BaseException, *, os_errno: int, sent: bool) -> Verdict:
 
 
 def not_taken(error: Exception) -> Verdict:
-    """Libcurl refuses an option; its words are left out, for they may quote a secret."""
+    """Libcurl refuses an option; its words are left out, because they may quote a secret."""
     return Verdict(Cause.DEFINITION, f"libcurl does not take this request: {type(error).__name__}")
 
 

@@ -1,5 +1,5 @@
 """
-What crosses the pipe: a shard in, reports out. Plain, versioned values; msgpack, each frame behind its length.
+The messages between the daemon and the HTTP executor: plain, versioned values in msgpack, each frame after its length.
 
 The daemon writes commands to the executor's stdin and reads reports from its stdout.
 """
@@ -20,7 +20,7 @@ _MOST_TRACEBACK = 8192
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """
-    One finished request: nothing is left to look up, render or decide. Durations in milliseconds, sizes in bytes.
+    One finished request: nothing remains to be looked up, rendered or decided. Durations in milliseconds, sizes in bytes.
 
     `repr` shows no more than the index: URL, headers and body may hold secrets.
     """
@@ -33,7 +33,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     connect_ms: int
     first_byte_ms: int  #: 0: no limit of its own
     total_ms: int
-    latest_ns: int  #: started later than that (wall clock), it goes home instead
+    latest_ns: int  #: after this, wall clock, it is not started any more
     max_body: int  #: of the answer, read
     keep_body: int  #: of the answer, sent back
     follow: int = 0
@@ -47,21 +47,21 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     @property
     def leaves_connection(self) -> bool:
-        """Whether its connection stands on when it has ended: others share it, or a redirect may have led to the same server."""
+        """Whether its connection stays open after its end: others share it, or a redirect may have led to the same server."""
         return self.http2 or self.follow > 0
 
     def redirected(self, url: str, method: str) -> "Request":
-        """The same request, as it goes on after a redirect."""
+        """Return the same request as it is after a redirect."""
         return msgspec.structs.replace(self, url=url, method=method)
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Get a shard ready: it is held until `Release`, and let go at T."""
+    """Arm a shard. It is held until `Release`, and released at T."""
 
     shard: int
     t_ns: int
-    deadline_ns: int  #: armed or not, all stand at the barrier by then
-    give_up_ns: int  #: without a `Release` by then, all go home
+    deadline_ns: int  #: by then all lanes are at the barrier, armed or not
+    give_up_ns: int  #: without a `Release` by then, nothing is started
     lanes: int | None  #: None: chosen by the shard's size
     max_connections: int | None  #: None: by the descriptor limit
     realtime: bool
@@ -73,14 +73,14 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The commit is durable: let the shard go at T, but for those withdrawn."""
+    """Release the shard at T, except for the withdrawn requests: the commit is durable."""
 
     shard: int
     withdrawn: list[int]
 
 
 class Withdraw(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Send the whole shard home."""
+    """Start nothing of the shard."""
 
     shard: int
 
@@ -95,24 +95,24 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Armed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """All lanes stand at the barrier."""
+    """All lanes are at the barrier."""
 
     shard: int
-    armed: int  #: how many connections are primed
-    took_ns: int  #: until the last of them was
+    armed: int  #: the number of primed connections
+    took_ns: int  #: until the last of them was primed
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """
-    How one attempt went.
+    The result of one attempt.
 
     Attributes:
-        started_ns: When its request left (wall clock); 0 where it never did.
+        started_ns: When its request left, wall clock; 0 if it did not, or if that is not known.
         finished_ns: Wall clock.
-        cause: A word of `outcome.Cause` where no complete answer came; None where one did.
+        cause: A word of `outcome.Cause` if no complete answer came; otherwise None.
         detail: A sentence for people about the cause.
-        unknown: Nobody can say whether the request arrived.
-        late: Not started: let go later than its `latest_ns`.
+        unknown: It is unknown whether the request arrived.
+        late: It was not started, because it was released later than its `latest_ns`.
     """
 
     index: int
@@ -138,18 +138,18 @@ class Results(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The shard is done: every request of it is in some `Results`, or the shard was sent home (`released` is False)."""
+    """The shard is done: each of its requests is in some `Results`, or nothing of it was started (`released` is False)."""
 
     shard: int
     released: bool
 
 
 class Broke(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """An error that no code expects, for the daemon's log; what it has cost is in the `Results`."""
+    """An unforeseen error, for the daemon's log; its consequences are in the `Results`."""
 
     shard: int
-    index: int | None  #: None: it was not one request's
-    error: str  #: the name of its class; its text may quote a secret
+    index: int | None  #: of its request; None if it was not in a step of one request
+    error: str  #: the name of its class, without its text, which may quote a secret
     traceback: str
 
 
@@ -202,7 +202,7 @@ def _encodable(finished: Finished) -> Finished:
 
 
 def broke(error: BaseException, *, shard: int, index: int | None) -> Broke:
-    """The report on an error."""
+    """Return the report on an error."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     return Broke(shard=shard, index=index, error=type(error).__name__, traceback=frames[-_MOST_TRACEBACK:])
 
@@ -212,19 +212,19 @@ def write(stream: BinaryIO, message: Command | Report) -> None:
     Write one frame and flush it. Not thread-safe: a stream has one writer.
 
     Raises:
-        OSError: the other end is gone.
+        OSError: the other end is closed.
     """
     stream.write(encode_results(message) if isinstance(message, Results) else encode(message))
     stream.flush()
 
 
 def read_commands(stream: BinaryIO) -> Iterator[Command]:
-    """Commands until the other end closes."""
+    """Yield commands until the other end closes."""
     return (_commands.decode(payload) for payload in _frames(stream))
 
 
 def read_reports(stream: BinaryIO) -> Iterator[Report]:
-    """Reports until the other end closes; a frame cut short by a death is dropped."""
+    """Yield reports until the other end closes; a frame that is cut short is dropped."""
     return (_reports.decode(payload) for payload in _frames(stream))
 
 
