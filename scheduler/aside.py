@@ -1,4 +1,4 @@
-"""Work on a thread of its own, which does not keep the process from ending: whoever asked need not wait for what may hang."""
+"""Run a function that may hang on a thread of its own: the caller need not wait for it, and the process can end."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 def aside(do: Callable[[], Result], *, name: str) -> "Future[Result]":
     """
-    Do this on a thread of its own.
+    Call this on a thread of its own; return a future of its result.
 
     Raises:
         RuntimeError: no thread can be started.
@@ -20,7 +20,7 @@ def aside(do: Callable[[], Result], *, name: str) -> "Future[Result]":
     def run() -> None:
         try:
             future.set_result(do())
-        except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001  the future raises it
             future.set_exception(error)
 
     threading.Thread(target=run, name=name, daemon=True).start()

@@ -32,11 +32,11 @@ class Clock(Protocol):
         """Return soon after the wall clock shows the instant, without spinning for it."""
 
     def wait_until(self, instant_ns: int, stop: threading.Event) -> bool:
-        """Wait roughly (within a millisecond or two) for the instant or for `stop`; True where the instant came first."""
+        """Wait for the instant, within a millisecond or two, or for `stop`; return True if the instant came first."""
 
 
 class SystemClock:
-    """The kernel's clocks, as they were when this was imported: what a job puts in place of `time` is its own affair."""
+    """The kernel's clocks. The functions are taken from `time` at import: a job that replaces them changes nothing here."""
 
     wall_ns = staticmethod(time.time_ns)
     monotonic_ns = staticmethod(time.monotonic_ns)

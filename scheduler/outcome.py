@@ -1,19 +1,19 @@
-"""The closed vocabularies: how an occurrence stands, how it ended, why, and where it came from."""
+"""The closed vocabularies: the state of an occurrence, its outcome and its cause, and where it came from."""
 
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """How an occurrence stands. `RUNNING` is derived, never stored: its batch is releasing and it has no outcome."""
+    """The state of an occurrence. `RUNNING` is derived, never stored: its batch is releasing and it has no outcome."""
 
-    QUEUED = "queued"  #: written down, waiting for a slot
+    QUEUED = "queued"  #: stored, waiting for a slot
     CLAIMED = "claimed"  #: one daemon owns it; by itself proof that nothing was sent
-    RUNNING = "running"  #: let go, no outcome yet
-    FINISHED = "finished"  #: has exactly one outcome, for good
+    RUNNING = "running"  #: released, no outcome yet
+    FINISHED = "finished"  #: has exactly one outcome, which is final
 
 
 class Outcome(StrEnum):
-    """How an occurrence ended. Exactly one each."""
+    """How an occurrence ended; each has exactly one outcome."""
 
     SUCCEEDED = "succeeded"  #: answered as `expect` asks
     FAILED = "failed"  #: could not be sent, or the answer was not as `expect` asks
@@ -21,22 +21,22 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"  #: stopped by a person, or its job was deleted before the release
     SKIPPED = "skipped"  #: not started, by a policy: overlap, coalescing
     MISSED = "missed"  #: not started, because it was later than its misfire grace time
-    UNKNOWN = "unknown"  #: let go, and nobody can say whether it arrived
+    UNKNOWN = "unknown"  #: released, and it is unknown whether it arrived
 
 
 class LinkState(StrEnum):
-    """How a link of a chain stands. The last four are for good."""
+    """The state of a link of a chain. The last four are final."""
 
     WAITING = "waiting"  #: those before it have not ended
     RUNNING = "running"  #: its function may have been called
     SUCCEEDED = "succeeded"  #: it returned, or its job was started
     FAILED = "failed"  #: it raised, or could not be called
-    PASSED_OVER = "passed_over"  #: a callback while a failure flowed, an errback while a result did
-    UNKNOWN = "unknown"  #: called, and nobody can say how far it came
+    PASSED_OVER = "passed_over"  #: a callback while the value was a failure, or an errback while it was a result
+    UNKNOWN = "unknown"  #: called, and its result is unknown
 
     @property
     def is_open(self) -> bool:
-        """Whether it is still to end."""
+        """Whether it has not ended."""
         return self in (LinkState.WAITING, LinkState.RUNNING)
 
 
@@ -52,7 +52,7 @@ class Origin(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why an attempt did not end well; the first word of the reason that a person reads."""
+    """Why an attempt failed; the first word of the reason that a person reads."""
 
     DNS = "dns"  #: the name could not be resolved
     CONNECT = "connect"  #: no TCP connection
@@ -71,4 +71,4 @@ class Cause(StrEnum):
     EXCEPTION = "exception"  #: the function raised
     RESULT = "result"  #: the function returned what is not JSON
     EXECUTOR = "executor"  #: the executor process died
-    OTHER = "other"  #: none of these; the reason has libcurl's own words
+    OTHER = "other"  #: none of these; the reason quotes libcurl

@@ -1,18 +1,18 @@
-"""The gate: nobody arms in this process from shortly before the T of a shard until that shard is out."""
+"""The gate: nothing is armed in this process from shortly before the T of a shard until that shard has started."""
 
 import threading
 
 from scheduler.clock import Clock
 from scheduler.instants import MS, SECOND
 
-#: Arming is Python and does disturb a release: it stops this long before T.
+#: Arming is Python, which disturbs a release: it stops this long before T.
 BEFORE_NS = 100 * MS
-#: A release that has not reported itself out by then no longer keeps the gate shut.
+#: After this, a release that has not been reported no longer keeps the gate shut.
 LONGEST_NS = 2 * SECOND
 
 
 class Gate:
-    """Who arms asks `wait_open` between two small steps. Thread-safe."""
+    """Arming calls `wait_open` between two small steps. Thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -25,13 +25,13 @@ class Gate:
             self._held[token] = t_ns
 
     def release(self, token: object) -> None:
-        """The shard's requests are out, or it was withdrawn."""
+        """Open the gate for this token: its shard has started, or was withdrawn."""
         with self._changed:
             self._held.pop(token, None)
             self._changed.notify_all()
 
     def wait_open(self, *, own: object, deadline_ns: int) -> bool:
-        """Wait until no shard but `own` is about to be released; False where the deadline (wall clock) comes first."""
+        """Wait until no shard except `own` is about to be released; return False if the deadline (wall clock) comes first."""
         with self._changed:
             while (now := self._clock.wall_ns()) < deadline_ns:
                 shut = [t for token, t in self._held.items() if token != own and t - BEFORE_NS <= now < t + LONGEST_NS]

@@ -1,4 +1,4 @@
-"""The hold: what a shard's parties wait for at their Barrier. First the permit, then T."""
+"""The hold: at their Barrier, a shard's parties wait for the permit, then for T."""
 
 import threading
 from collections.abc import Callable
@@ -6,22 +6,22 @@ from collections.abc import Callable
 from scheduler.clock import Clock
 from scheduler.instants import MS
 
-#: This long before T the parties look once more at what they have armed.
+#: This long before T the parties check once more what they have armed.
 LAST_LOOK_NS = 10 * MS
 
 
 class Hold:
     """
-    The Barrier's action: the last party to arrive runs it while all others are blocked, then all are let go.
+    The Barrier's action: the last party to arrive runs it while all others are blocked; then all are released.
 
-    It never raises, which would break the Barrier for all; what came of the hold stands in `released_at_ns`.
+    It never raises, because that would break the Barrier for all. `released_at_ns` is set if the parties may start.
 
     Args:
         t_ns: T, wall clock, nanoseconds since the Unix epoch.
-        give_up_ns: Without a permit by then, the parties go home.
+        give_up_ns: Without a permit by then, the parties stand down.
         clock: The only source of time.
         last_look: Called shortly before T, while all parties wait; it must not raise.
-        spins: Whether the last two milliseconds are spun, which takes a core from others.
+        spins: Whether it spins for the last two milliseconds, which takes a core from others.
 
     Thread-safety:
         `permit` and `withdraw` may be called from any thread, at any time; the first of them decides.
@@ -43,15 +43,15 @@ class Hold:
 
     def permit(self, first: Callable[[], None] | None = None) -> bool:
         """
-        The commit is durable: let go at T. False where the parties were sent home before.
+        Release at T: the commit is durable. Return False if the parties were told to stand down before.
 
         Args:
-            first: Called before that, while no party that has arrived can leave; not called where they were sent home.
+            first: Called before that, while no party that has arrived can leave; not called if the parties stand down.
         """
         return self._decide(permitted=True, first=first)
 
     def withdraw(self) -> bool:
-        """Send the parties home without a start. False where they were permitted before."""
+        """Have the parties stand down. Return False if they were permitted to start before."""
         return self._decide(permitted=False)
 
     def __call__(self) -> None:
@@ -64,7 +64,7 @@ class Hold:
                 self._clock.hold_until(self.t_ns)
             else:
                 self._clock.sleep_until(self.t_ns)
-            # A process that was paused through T wakes up late: the parties judge their grace by this, not by T.
+            # A process that was paused through T wakes up late: the parties compare this with their grace time.
             self.released_at_ns = self._clock.wall_ns()
 
     def _decide(self, *, permitted: bool, first: Callable[[], None] | None = None) -> bool:

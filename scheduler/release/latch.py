@@ -1,4 +1,4 @@
-"""A latch: what has time until all of a shard are out waits here."""
+"""A latch: work that can wait until all of a shard have started waits here."""
 
 import threading
 
@@ -7,8 +7,8 @@ class Latch:
     """
     Shut at first. Thread-safe.
 
-    A lock, which each that waits hands on to the next: an Event costs twice as much to wait for, at the one moment when others
-    want the GIL, and wakes all at once.
+    It is a lock, which each waiting thread passes on to the next. To wait for an Event costs twice as much, at the moment when
+    others need the GIL, and it wakes all threads at once.
     """
 
     def __init__(self) -> None:
@@ -16,10 +16,10 @@ class Latch:
         self._shut.acquire()
 
     def open(self) -> None:
-        """For good; once."""
+        """Open it for good. Call this once."""
         self._shut.release()
 
     def wait(self) -> None:
-        """Until it is open."""
+        """Wait until it is open."""
         with self._shut:
             pass

@@ -6,23 +6,23 @@ from typing import Protocol
 
 
 class Rendezvous(Protocol):
-    """What a party needs of its shard. Each method is called exactly once, whatever happens."""
+    """The shard as a party sees it. Each method is called exactly once, whatever happens."""
 
     def meet(self, party: "Party") -> int | None:
-        """Armed, unarmed or broken: wait at the barrier. The wall clock after the hold, or None: do not start."""
+        """Wait at the barrier: armed, unarmed or broken. Return the wall clock after the hold, or None if nothing may start."""
 
     def gone(self, party: "Party") -> None:
-        """Started, or never will."""
+        """Note that the party has started, or will not start."""
 
     def done(self) -> None:
-        """Nothing is left to do."""
+        """Note that the party is done."""
 
 
 class Party(ABC):
     """
-    Arms before T, goes at T, drains after T; each on its own named thread, which `Shard` starts and joins.
+    Arms before T, starts at T, drains after T, on a named thread of its own, which `ShardRun` starts and joins.
 
-    Every way out before the barrier leads to the barrier: one absent party would hold the whole shard.
+    Whatever happens before the barrier, the party comes to the barrier: an absent party would hold up the whole shard.
     """
 
     def __init__(self, name: str) -> None:
@@ -31,27 +31,27 @@ class Party(ABC):
 
     @abstractmethod
     def arm(self, deadline_ns: int) -> None:
-        """Get ready to start, and return by the deadline (wall clock), ready or not."""
+        """Prepare to start, and return by the deadline (wall clock), ready or not."""
 
     @abstractmethod
     def last_look(self) -> None:
-        """Shortly before T, on the thread that holds while all parties wait: does what was armed still stand?"""
+        """Check what was armed. Called shortly before T, on the thread that holds, while all parties wait."""
 
     @abstractmethod
     def go(self, released_at_ns: int) -> None:
-        """Start: nothing is left to do but to let go. `released_at_ns` is the wall clock after the hold."""
+        """Start. `released_at_ns` is the wall clock after the hold."""
 
     @abstractmethod
     def go_home(self) -> None:
-        """Withdrawn, or no permit came: give up what was armed without starting it."""
+        """Give up what was armed without starting it: it was withdrawn, or no permit came."""
 
     @abstractmethod
     def drain(self) -> None:
-        """See what was started through to its end."""
+        """Run what was started to its end."""
 
     @abstractmethod
     def give_up(self, error: BaseException) -> None:
-        """A bug ended this party: report what it still owes."""
+        """Report what is not reported yet: an unforeseen error has ended this party."""
 
     def start(self, shard: Rendezvous, deadline_ns: int) -> None:
         """Start the thread; `deadline_ns` is for `arm`, wall clock."""
@@ -74,7 +74,7 @@ class Party(ABC):
                 self.drain()
             else:
                 self.go_home()
-        except BaseException as error:  # noqa: BLE001  the outermost frame: what it owes is reported, not lost
+        except BaseException as error:  # noqa: BLE001  the outermost frame: what is not reported yet is not lost
             self.give_up(error)
         finally:
             shard.done()

@@ -1,4 +1,4 @@
-"""Run one shard: start its parties, tell when all have armed, let them go, tell when all are done."""
+"""Run one shard: start its parties, report when all have armed, release them, report when all are done."""
 
 import contextlib
 import threading
@@ -13,21 +13,21 @@ from scheduler.release.party import Party
 
 class ShardRun:
     """
-    One shard in this process. Each has a Barrier and parties of its own, so that shards may overlap in time.
+    One shard in this process. Each shard has its own Barrier and parties, so that shards may overlap in time.
 
     Args:
         t_ns: T, wall clock, nanoseconds since the Unix epoch.
         deadline_ns: By then every party is at the barrier.
-        give_up_ns: Without a permit by then, the parties go home.
+        give_up_ns: Without a permit by then, the parties stand down.
         parties: At least one.
-        realtime: The thread that holds takes a real-time priority shortly before T, and gives it back once all are let go,
-            before it goes on as a party: nothing of a user's runs with it.
+        realtime: The thread that holds takes a real-time priority shortly before T. It gives the priority back once all are
+            released, before it goes on as a party: no code of a user runs with it.
         spins: Whether the hold spins for the last two milliseconds.
         on_armed: Called once, when the last party is at the barrier.
-        on_out: Called once, when the last party has gone or never will.
+        on_out: Called once, when the last party has started or will not start.
         on_ended: Called once, when the last party is done.
 
-    The three are called on the thread of that last party.
+    The callbacks run on the thread of that last party.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ShardRun:
         self._realtime = realtime
         self._barrier: threading.Barrier
         self._is_started = threading.Event()
-        self._is_over = threading.Event()  #: the hold, if somebody stood in
+        self._is_over = threading.Event()  #: the hold, if a thread stood in for a party
         self._lock = threading.Lock()
         self._present: set[Party] = set()
         self._stood_in_for: set[Party] = set()
@@ -60,10 +60,11 @@ class ShardRun:
 
     def start(self) -> Sequence[Party]:
         """
-        Start all parties; returns at once.
+        Start all parties; return at once.
 
         Returns:
-            Those for which no thread could be started. Nobody waits for them; they owe `done`.
+            The parties for which no thread could be started. The others do not wait for them; the caller has to call `done` for
+            each.
         """
         absent: list[Party] = []
         for party in self.parties:
@@ -99,7 +100,7 @@ class ShardRun:
             party.join()
 
     def meet(self, party: Party) -> int | None:
-        """A party is at the barrier."""
+        """Have a party wait at the barrier."""
         with self._lock:
             self._present.add(party)
             is_late = party in self._stood_in_for
@@ -110,12 +111,12 @@ class ShardRun:
         return self.hold.released_at_ns
 
     def gone(self, party: Party) -> None:
-        """A party has gone, or never will."""
+        """Note that a party has started, or will not start."""
         if party not in self._stood_in_for:
             self._going.one_more()
 
     def done(self) -> None:
-        """A party is done."""
+        """Note that a party is done."""
         self._running.one_more()
 
     def _wait(self) -> None:
@@ -146,7 +147,7 @@ class ShardRun:
 
 
 class Last:
-    """Calls `then` on the thread of the last of so many. Thread-safe."""
+    """Counts down; calls `then` on the thread that counts to zero. Thread-safe."""
 
     def __init__(self, count: int, then: Callable[[], None]) -> None:
         self._left = count
@@ -154,7 +155,7 @@ class Last:
         self._lock = threading.Lock()
 
     def one_more(self) -> None:
-        """One of them has come this far."""
+        """Count down by one."""
         with self._lock:
             self._left -= 1
             last = self._left == 0
