@@ -1,8 +1,8 @@
 """
 The lock of a ledger in PostgreSQL: an advisory lock of a session of its own, which ends with the session.
 
-The session can end without the process: the server restarts, somebody terminates it, the network fails. So each transaction that
-writes asks the server whether the session still has its token, a lock with a number that nobody else knows.
+The session can end without the process: the server restarts, somebody terminates the session, or the network fails. So each
+transaction that writes asks the server whether the session still has its token, a lock with a secret random number.
 """
 
 import secrets
@@ -22,7 +22,7 @@ _HAS = "EXISTS (SELECT FROM pg_locks WHERE " + _OURS + " AND objsubid = 1 AND ((
 _TRY = sa.text(f"SELECT pg_try_advisory_lock({_KEY})")
 _IS_HELD = sa.text(f"SELECT {_HAS.format(_KEY)}")
 _TAKE_TOKEN = sa.text("SELECT pg_advisory_lock(:token)")
-#: Shared by all transactions of the holder that write. The next holder takes it for a moment, so that they have ended.
+#: All transactions of the holder that write share this lock. The next holder takes it for a moment, and so waits for their end.
 _WRITERS = "hashtextextended('tminus writers ' || current_schema(), 0)"
 _AWAIT_WRITERS = sa.text(f"SELECT pg_advisory_lock({_WRITERS}), pg_advisory_unlock({_WRITERS})")
 #: First the shared lock, then the look at the token.
@@ -33,7 +33,7 @@ _TICKETS = f"SELECT max(objid::bigint) FROM pg_locks WHERE {_OURS} AND objsubid 
 _LAST_TICKET = sa.text(f"{_TICKETS} AND objid::bigint BETWEEN :first AND :first + {1 << 29}")
 _TRY_TICKET = sa.text(f"SELECT pg_try_advisory_lock({_CLASS}, :ticket)")
 _IN_FRONT = sa.text(f"{_TICKETS} AND objid::bigint < :ticket")
-#: Each process that takes the lock adds a row before it does anything else with the ledger, and no row is ever deleted.
+#: Each process that takes the lock first adds a row to `instances`, and no row is ever deleted.
 _HOLDERS = sa.text("SELECT count(*) FROM instances")
 _GIVE_TICKET_BACK = sa.text(f"SELECT pg_advisory_unlock({_CLASS}, :ticket)")
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -43,7 +43,7 @@ _FIRST_TICKET_OF_RUN_NOW = 1 << 30
 
 def is_held(ledger: Ledger) -> bool:
     """
-    Whether some session has the lock.
+    Return whether a session has the lock.
 
     Raises:
         LedgerError: the ledger does not work.
@@ -91,7 +91,7 @@ class AdvisoryLock:
         except sa.exc.OperationalError as error:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
-            self._close()  # the last holder is stopped in the middle of a transaction, which may still commit
+            self._close()  # a transaction of the last holder is still open, and may commit
             return False
         self._holders = session.execute(_HOLDERS).scalar_one()
         self._take_token(session)
@@ -122,7 +122,7 @@ class AdvisoryLock:
         self._close()
         with in_our_words(self._ledger.url):
             session = self._open()
-            # One row is this process's own. A holder that has not committed its row has done nothing, so its writers may go on.
+            # One row is this process's own. Another holder without a committed row has done nothing, so nothing has changed.
             if not session.execute(_TRY).scalar_one() or session.execute(_HOLDERS).scalar_one() > self._holders + 1:
                 self._close()
                 self._token = 0

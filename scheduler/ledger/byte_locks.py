@@ -1,9 +1,9 @@
 """
 Locks on bytes of a SQLite database's own file: all names of the database share them, and nobody can remove them.
 
-The kernel frees a lock when its process ends. The locks belong to an open file description (fcntl(2), F_OFD_SETLK) and lie on
+The kernel frees a lock when its process ends. The locks belong to an open file description (fcntl(2), F_OFD_SETLK) and are on
 bytes that SQLite does not lock. A process that closes any descriptor of the file loses SQLite's own locks on it. So no descriptor
-is closed here: a free one serves the next lock.
+is closed here: a free one is used for the next lock.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ _TO_THE_END = 0
 _mutex = threading.Lock()
 #: Descriptors without a lock, by device and inode.
 _free: dict[tuple[int, int], list[int]] = {}
-#: Descriptors that nobody uses any more, and that could not be unlocked yet.
+#: Descriptors that are not used any more, but could not be unlocked yet.
 _left: list[int] = []
 _all: set[int] = set()
 
 
 def _after_fork() -> None:
-    """A child has none of its parent's locks: it would keep them after the parent's end."""
+    """Close the parent's descriptors in a child: otherwise the child would keep the locks after the parent's end."""
     global _mutex
     _mutex = threading.Lock()
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -46,7 +46,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 class ByteLocks:
     """
-    Locks of one holder. Two holders exclude each other, in one process and in two. Each belongs to one thread at a time.
+    The locks of one holder. Two holders exclude each other, also within one process. One thread at a time uses a holder.
 
     Raises:
         LedgerError: the database cannot be opened, or the kernel cannot lock or unlock its bytes.
@@ -57,7 +57,7 @@ class ByteLocks:
         self._descriptor = _descriptor_of(path)
 
     def take(self, offset: int) -> bool:
-        """Lock a byte; False if another holder has it."""
+        """Lock a byte; return False if another holder has it."""
         try:
             self._call(fcntl.F_OFD_SETLK, fcntl.F_WRLCK, offset, 1)
         except BlockingIOError:
@@ -71,14 +71,14 @@ class ByteLocks:
         self._call(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, offset, length)
 
     def is_taken(self, start: int, end: int) -> bool:
-        """Whether another holder has a byte from `start` up to, but not including, `end`."""
+        """Return whether another holder has a byte from `start` up to, but not including, `end`."""
         if start == end:
             return False
         found: bytes = self._call(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, start, end - start)
         return bool(struct.unpack(_FLOCK, found)[0] != fcntl.F_UNLCK)
 
     def close(self) -> None:
-        """Unlock everything; the next holder gets the descriptor."""
+        """Unlock everything, and leave the descriptor to the next holder."""
         with _mutex:
             if self._descriptor in _all:  # not in a process that was forked meanwhile
                 _left.append(self._descriptor)
@@ -99,7 +99,7 @@ def _call(descriptor: int, command: int, kind: int, start: int, length: int) -> 
 
 
 def _unlock_left() -> None:
-    """Unlock what nobody uses any more, and keep what fails, such as by EIO, for the next time: a lock must not stay for ever."""
+    """Unlock the descriptors in `_left`. If that fails, such as by EIO, the next call tries again: no lock may stay for ever."""
     for descriptor in list(_left):
         with contextlib.suppress(OSError):
             _call(descriptor, fcntl.F_OFD_SETLK, fcntl.F_UNLCK, 0, _TO_THE_END)

@@ -1,9 +1,9 @@
 """
-The lock of a ledger: one process at a time runs jobs on it. An advisory lock in PostgreSQL. On SQLite a byte of the database's
-own file, and a lock file beside it, which other programs can look at.
+The lock of a ledger: one process at a time runs jobs on it. In PostgreSQL it is an advisory lock. On SQLite it is a byte of the
+database's own file, and a lock file beside it, which other programs can look at.
 
-Waiters queue: a daemon goes before any `run-now`, otherwise the first come is the first served. A process that ends leaves the
-queue and frees the lock, however it ends.
+Waiters queue: daemons come before any `run-now`, otherwise the first waiter comes first. When a process ends, in whatever way, it
+leaves the queue and its lock is free.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ from scheduler.ledger.engine import Ledger
 _LOCK = 1 << 60
 _QUEUE = 1 << 62
 _QUEUE_OF_RUN_NOW = _QUEUE + (1 << 61)
-#: A process that only looks holds the lock file for a moment, too.
+#: A process that only looks at the lock file locks it for a moment.
 _TRIES = 5
 _PAUSE_S = 0.02
 
@@ -34,14 +34,14 @@ class Lock(Protocol):
     Held from `acquire` to `release` or to the end of the process. Only `check` is thread-safe.
 
     Attributes:
-        losses: How often it was lost and taken again.
+        losses: How often the lock was lost and taken again.
     """
 
     losses: int
 
     def acquire(self) -> bool:
         """
-        Take it if it is free and nobody waits in front; otherwise wait in the queue, until `release`, and return False.
+        Take the lock if it is free and no waiter comes first. Otherwise stay in the queue until `release`, and return False.
 
         Raises:
             LedgerError: the ledger does not work.
@@ -49,24 +49,24 @@ class Lock(Protocol):
 
     def check(self, connection: Connection) -> None:
         """
-        See that it is still held, in a transaction that writes. If it was lost, take it again.
+        Check, in a transaction that writes, that the lock is still held. If it was lost, take it again.
 
         Raises:
-            LedgerLost: it was lost, and another process has it.
+            LedgerLost: it was lost, and another process has it or had it meanwhile.
             LedgerError: it was lost, and cannot be taken again now.
         """
 
     def release(self) -> None:
-        """Give it back if it is held; leave the queue."""
+        """Release the lock if it is held, and leave the queue."""
 
 
 def lock_of(ledger: Ledger, *, goes_first: bool = False) -> Lock:
     """
-    The lock of this ledger, not yet taken.
+    Return the lock of a ledger, which is not taken yet.
 
     Args:
         ledger: The open ledger.
-        goes_first: Whether this is a daemon, which waits for no other waiter than a daemon.
+        goes_first: Whether this is a daemon, which waits for no waiter except other daemons.
     """
     if ledger.path is None:
         return advisory_lock.AdvisoryLock(ledger, goes_first=goes_first)
@@ -75,7 +75,7 @@ def lock_of(ledger: Ledger, *, goes_first: bool = False) -> Lock:
 
 def is_held(ledger: Ledger) -> bool:
     """
-    Whether some process has it, without taking it.
+    Return whether a process has the lock, without taking it.
 
     Raises:
         LedgerError: the ledger does not work.
@@ -90,7 +90,7 @@ def is_held(ledger: Ledger) -> bool:
 
 
 def _is_locked(path: Path) -> bool:
-    """Whether the lock file is: an older tminus has no other lock."""
+    """Return whether the lock file is locked: an older tminus has no other lock."""
     descriptor = files.open_lock(path, create=False)
     if descriptor is None:
         return False
@@ -138,7 +138,7 @@ class _FileLock:
         try:
             is_locked = self._lock_file()
         except LedgerError:
-            return  # nobody can make a lock file here now
+            return  # no lock file can be created here now
         if not is_locked:
             raise LedgerLost(f"the lock file of {self._path} was replaced, and another process has locked the new one")
         os.close(file)

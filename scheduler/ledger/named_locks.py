@@ -1,6 +1,6 @@
 """
-Locks by name, which end with the process that holds them. On SQLite a byte of the database's own file, on PostgreSQL an advisory
-lock of a connection of its own; within a process a set of those that it has.
+Locks by name, which end with the process that holds them. On SQLite a lock is a byte of the database's own file, on PostgreSQL an
+advisory lock of a connection of its own. Within a process, a set of the taken names keeps threads apart.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ from scheduler.ledger.byte_locks import ByteLocks
 from scheduler.ledger.databases import in_our_words
 from scheduler.ledger.engine import Ledger
 
-#: Between two tries for the byte: neither a core's work nor a wait that anybody notices.
+#: Time between two tries for the byte: little work, and no wait that anybody notices.
 _PAUSE_NS = 10 * MS
-#: The server waits, and learns soon that a host has gone.
+#: The server waits for the lock, and notices soon that a host has gone.
 _PREPARE = sa.text("""
     SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', :wait_ms, false),
            set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
@@ -33,15 +33,14 @@ _GIVE_BACK = sa.text(f"SELECT pg_advisory_unlock({_KEY})")
 _NOT_AVAILABLE = "55P03"  # PostgreSQL's lock_not_available
 
 _free = threading.Condition()
-#: Those of this process, by ledger and key. Two threads share a lock of the kernel, so this keeps them apart; and one at a time
-#: waits for a lock outside.
+#: The locks of this process, by ledger and key. Only the thread that has added an entry waits for the kernel or the server.
 _taken: set[tuple[object, str]] = set()
-#: The sockets of connections that hold locks, or wait for them.
+#: The sockets of connections that hold a lock or wait for one.
 _sockets: set[int] = set()
 
 
 def _after_fork() -> None:
-    """A child has none of its parent's locks; a connection that it kept open would outlive its parent, with its lock."""
+    """Close the parent's connections in a child: otherwise their locks would outlive the parent."""
     global _free
     _free = threading.Condition()
     _taken.clear()
@@ -57,14 +56,14 @@ os.register_at_fork(after_in_child=_after_fork)
 
 def acquire(ledger: Ledger, app: str, name: str, timeout_ns: int) -> Callable[[], None]:
     """
-    Take a lock; wait for it so long. Thread-safe.
+    Take a lock; wait for it at most `timeout_ns`. Thread-safe.
 
     Returns:
-        Gives it back, once, from any thread; does nothing in a process that was forked meanwhile.
+        A function that releases the lock, once, from any thread. In a process that was forked meanwhile it does nothing.
 
     Raises:
-        LockTimeout: it was not free in time.
-        LedgerError: nobody can say, for the ledger does not work.
+        LockTimeout: the lock was not free in time.
+        LedgerError: the ledger does not work.
     """
     deadline_ns = SystemClock.monotonic_ns() + timeout_ns
     key, holder = json.dumps([app, name]), os.getpid()
@@ -131,7 +130,7 @@ def _advisory(ledger: Ledger, key: str, deadline_ns: int) -> Callable[[], None] 
 
     def give_back() -> None:
         try:
-            with in_our_words(ledger.url):  # where it was lost meanwhile, another one may have had it, too
+            with in_our_words(ledger.url):  # raises if the lock was lost: another process may have had it, too
                 connection.execute(_GIVE_BACK, {"key": key})
         finally:
             close()

@@ -1,5 +1,5 @@
 """
-What each job owes: its schedules, since when a daemon knows each of them, and which of their fire times have a row.
+The schedules of each job, with the time for which each was in force, and which of their fire times have a row.
 
 A fire time has a row if it is not after the high-water mark, or if a row after the mark stands for it. The mark only spares
 the look at older rows, so it may lag. It never runs ahead: a daemon sets it (`instances.beat`) once all before it is durable.
@@ -19,7 +19,7 @@ from scheduler.ledger.tables import instances, occurrences, schedules
 @dataclass(slots=True, kw_only=True)
 class Account:
     """
-    A schedule that a job had, or has, with what the ledger knows of its fire times.
+    A schedule that a job has or had, and which of its fire times have a row.
 
     Attributes:
         schedule: The canonical text; empty if it is not known.
@@ -37,7 +37,7 @@ class Account:
 
 def adopt(ledger: Ledger, wanted: Mapping[str, str], *, now_ns: int) -> dict[str, int]:
     """
-    Take note of the jobs that are scheduled from now on. Nobody may set a mark meanwhile.
+    Set the schedules that are in force from now on. No high-water mark may be set meanwhile.
 
     Args:
         ledger: The open ledger.
@@ -46,13 +46,13 @@ def adopt(ledger: Ledger, wanted: Mapping[str, str], *, now_ns: int) -> dict[str
         now_ns: Wall clock.
 
     Returns:
-        For each job, the fire time up to which all have a row.
+        For each job, the instant up to which all its fire times have a row.
     """
     with ledger.write() as connection:
         _keep_mark(connection)
         columns = schedules.c.job, schedules.c.schedule, schedules.c.decided_until_ns
         known = {row.job: row for row in connection.execute(sa.select(*columns).where(schedules.c.until_ns.is_(None)))}
-        # Nobody can say whether an unknown text was another schedule: what is owed since its mark is owed to the one in force.
+        # An unknown text may have been this schedule: all fire times since its mark count as those of the one in force.
         kept = {job for job, row in known.items() if job in wanted and row.schedule in ("", wanted[job])}
         in_force = schedules.update().where(schedules.c.job == sa.bindparam("of"), schedules.c.until_ns.is_(None))
         if gone := known.keys() - kept:
@@ -66,7 +66,7 @@ def adopt(ledger: Ledger, wanted: Mapping[str, str], *, now_ns: int) -> dict[str
 
 
 def accounts(ledger: Ledger) -> Sequence[Account]:
-    """Return the account of each schedule that may have a fire time without a row, while no daemon runs on this ledger."""
+    """Return each schedule that may have a fire time without a row. Only while no daemon runs on this ledger."""
     is_undecided = sa.or_(schedules.c.until_ns.is_(None), schedules.c.decided_until_ns < schedules.c.until_ns)
     is_its_row = sa.and_(
         occurrences.c.job == schedules.c.job,
@@ -96,7 +96,7 @@ def accounts(ledger: Ledger) -> Sequence[Account]:
 
 
 def _keep_mark(connection: Connection) -> None:
-    """Move the mark of the daemon to the schedules that it concerns, before there are others."""
+    """Copy the mark of the daemon to the schedules that it concerns, before there are others."""
     mark = connection.execute(sa.select(sa.func.max(instances.c.decided_until_ns))).scalar()
     if mark is not None:
         connection.execute(instances.update().where(instances.c.decided_until_ns.is_not(None)).values(decided_until_ns=None))
@@ -104,7 +104,7 @@ def _keep_mark(connection: Connection) -> None:
 
 
 def _open(connection: Connection, texts: Mapping[str, str], *, now_ns: int) -> None:
-    """A job may come back in the nanosecond in which it went, or after the clock was set back: the next free key is taken."""
+    """Insert new schedules. If a key is taken, because the clock was set back or a job came back at once, take the next one."""
     taken = sa.select(schedules.c.job, sa.func.max(schedules.c.since_ns)).group_by(schedules.c.job)
     last = {job: since_ns for job, since_ns in connection.execute(taken) if since_ns >= now_ns and job in texts}
     rows = [
