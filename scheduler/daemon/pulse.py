@@ -26,7 +26,7 @@ _REST_S = 0.01
 
 class Pulse:
     """
-    One thread.
+    Two threads: a ledger that hangs delays neither the sign of life nor the look at the executors.
 
     Args:
         service: The service whose state is reported.
@@ -41,11 +41,15 @@ class Pulse:
         self._clock = service.station.clock
         self._announces = threading.Event()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._go_on, name="pulse", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._go_on, name="pulse", daemon=True),
+            threading.Thread(target=self._look, name="watchdog", daemon=True),
+        ]
 
     def start(self) -> None:
         """Start beating."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def announce_stop(self) -> None:
         """Tell `status` that the daemon is stopping."""
@@ -54,12 +58,24 @@ class Pulse:
     def stop(self, timeout_s: float) -> None:
         """Beat no more."""
         self._stopping.set()
-        self._thread.join(timeout_s)
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def _look(self) -> None:
+        """Replace executors that hang; tell systemd that all is well."""
+        every_ns, next_ns = systemd.watchdog_every_ns(), self._clock.monotonic_ns()
+        while not self._stopping.wait(_LOOK_S):
+            try:
+                is_well = self._service.is_well()  # also without systemd: this replaces an executor that hangs
+                if every_ns is not None and is_well and (now := self._clock.monotonic_ns()) >= next_ns:
+                    systemd.notify("WATCHDOG=1", f"STATUS={self._service.status()}")
+                    next_ns = now + every_ns
+            except Exception:
+                log.exception("the watchdog broke, it goes on")
 
     def _go_on(self) -> None:
-        watchdog_ns = systemd.watchdog_every_ns()
         now = self._clock.monotonic_ns()
-        next_beat, next_watchdog, next_prune = now, now, now + _PRUNE_NS
+        next_beat, next_prune = now, now + _PRUNE_NS
         losses, is_lost, is_announced = 0, False, False
         reported: list[str] = []
         unplanned = 0
@@ -67,10 +83,6 @@ class Pulse:
             now = self._clock.monotonic_ns()
             station = self._service.station
             try:
-                is_well = self._service.is_well()  # also without systemd: this replaces an executor that hangs
-                if watchdog_ns is not None and now >= next_watchdog and is_well:
-                    systemd.notify("WATCHDOG=1", f"STATUS={self._service.status()}")
-                    next_watchdog = now + watchdog_ns
                 if now >= next_beat:
                     self._service.beat()
                     next_beat = now + instances.BEAT_NS

@@ -1,13 +1,14 @@
 """The pulse: it goes on beating, whatever one look at the service comes to."""
 
 import queue
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from scheduler.clock import SystemClock
-from scheduler.daemon import pulse
+from scheduler.daemon import pulse, systemd
 from scheduler.daemon.pulse import Pulse
 from scheduler.instants import SECOND
 from scheduler.ledger import instances, upkeep
@@ -49,6 +50,31 @@ def test_a_planner_that_hangs_is_a_problem_until_it_plans_again(monkeypatch: pyt
         service.plans = True
         assert reported.get(timeout=30) == ["another"]
     finally:
+        beating.stop(60)
+
+
+def test_a_ledger_that_hangs_delays_no_sign_of_life_and_no_look_at_the_executors(monkeypatch: pytest.MonkeyPatch) -> None:
+    signs: queue.SimpleQueue[str] = queue.SimpleQueue()
+    hangs, goes_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(pulse, "_LOOK_S", 0.001)
+    monkeypatch.setattr(systemd, "watchdog_every_ns", lambda: 1)
+    monkeypatch.setattr(systemd, "notify", lambda *lines: signs.put(lines[0]))
+
+    def beat() -> None:
+        hangs.set()
+        goes_on.wait(60)
+
+    station = SimpleNamespace(clock=SystemClock(), ledger=None, instance="")
+    service: Any = SimpleNamespace(station=station, is_well=lambda: True, status=lambda: "", beat=beat, problems=[], plans=True)
+    beating = Pulse(service, SimpleNamespace(losses=0), lost=lambda: None)
+    beating.start()
+    try:
+        assert hangs.wait(30)
+        while not signs.empty():
+            signs.get()
+        assert [signs.get(timeout=5) for _ in range(3)] == ["WATCHDOG=1"] * 3
+    finally:
+        goes_on.set()
         beating.stop(60)
 
 
