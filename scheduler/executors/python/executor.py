@@ -28,6 +28,8 @@ _LOOK_NS = 50 * MS
 _TO_ARRIVE_NS = 20 * MS
 #: Who was told to stop has so long to do it, until the runner is replaced for its sake.
 _TO_STOP_NS = 5 * SECOND
+#: So many jobs in a row could not be prepared, though others could before: what they need of this process is broken or used up.
+_MOST_UNPREPARED = 3
 #: After a look that broke.
 _AGAIN_S = 1.0
 
@@ -76,6 +78,7 @@ class Executor:
         self._shards: dict[int, _Shard] = {}
         self._told: dict[Job, tuple[int, int]] = {}  #: to stop: when, and of which shard
         self._is_worn = False
+        self._unprepared = float("-inf")  #: in a row; from 0 on once one could be prepared
         self._progress: dict[tuple[int, int], wire.Progress] = {}  #: by shard and index; not reported yet
         self._loader = Loader()
         threading.Thread(target=self._watch, name="timeouts", daemon=True).start()
@@ -202,6 +205,13 @@ class Executor:
     def _take(self, shard: _Shard, finished: Finished) -> None:
         """The first report on a job counts; one that was written off may come to its end later."""
         output.restore()
+        with self._lock:
+            if finished.started_ns:
+                self._unprepared = 0
+            elif finished.cause == Cause.EXCEPTION:
+                self._unprepared += 1
+        if self._unprepared >= _MOST_UNPREPARED:
+            self._wear_out()
         with shard.lock:
             if finished.index not in shard.owed:
                 return

@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from scheduler.executors.python.wire import Release
 from scheduler.instants import SECOND
 from tests.support.runner import a_call, a_view, runner, stopped
@@ -198,6 +200,29 @@ def test_a_runner_in_which_commands_break_leaves_what_comes_to_a_fresh_one(tmp_p
         process.arm([a_call("shop:well", 1)])
         assert process.results()[0].detail == "an error in tminus ended it: TypeError"
         assert process.is_spent
+
+
+@pytest.mark.parametrize(("first", "is_replaced"), [("breaks", True), ("well", False)])
+def test_a_runner_that_can_prepare_no_job_any_more_is_replaced_if_it_ever_could(
+    tmp_path: Path, first: str, is_replaced: bool
+) -> None:
+    code = f"""{_SHOP}
+broken = [] if {is_replaced} else [True]
+class Sessions(type(app.session_interface)):
+    def open_session(self, app, request):
+        if broken:
+            raise OSError("no connection is left")
+        return super().open_session(app, request)
+app.session_interface = Sessions()
+def breaks(_n):
+    broken.append(True)
+"""
+    with runner(tmp_path, code) as process:
+        process.run(a_call(f"shop:{first}", 0))
+        for _ in range(3):
+            assert not process.is_spent
+            assert process.run(a_call("shop:well", 1))[0].detail == "OSError: no connection is left"
+        assert process.is_spent is is_replaced
 
 
 def test_an_error_in_the_look_for_timeouts_ends_no_timeout_of_another_job(tmp_path: Path) -> None:
