@@ -1,8 +1,8 @@
 """
 The board: which works have been entered, in memory that outlives the runner.
 
-A runner that dies by a segmentation fault says nothing any more; the daemon reads here what had begun. A mark is a store
-into memory: no system call, no lock, and nobody hands over the GIL for it at T.
+A runner that dies by a segmentation fault reports nothing; the daemon reads here what had begun. A mark is a store into memory:
+it needs no system call and no lock, and no thread gives up the GIL for it at T.
 """
 
 import fcntl
@@ -50,20 +50,20 @@ class Board:
             raise
 
     def mark(self, slot: int, instant_ns: int) -> None:
-        """Entered then; 0 is not yet, `PREPARING` is about to be. The same instant, negative: it has come to its end."""
+        """Set when it was entered: 0 if it was not, `PREPARING` while it is prepared; the same instant, negative, at its end."""
         _SLOT.pack_into(self._memory, slot % SLOTS * _SLOT.size, instant_ns)
 
     def entered_ns(self, slot: int) -> int:
-        """When it was entered, 0 where it was not."""
+        """Return when it was entered; 0 if it was not."""
         instant_ns = abs(self._mark(slot))
         return 0 if instant_ns == PREPARING else instant_ns
 
     def is_preparing(self, slot: int) -> bool:
-        """Whether it was being prepared: its module is imported, its contexts are pushed."""
+        """Return whether it was being prepared: its module imported, its contexts pushed."""
         return self._mark(slot) == PREPARING
 
     def is_busy(self, slot: int) -> bool:
-        """Whether its code was running: it was prepared, or entered and not at its end."""
+        """Return whether its code was running: it was being prepared, or was entered and had not ended."""
         return self._mark(slot) > 0
 
     def _mark(self, slot: int) -> int:
@@ -71,6 +71,6 @@ class Board:
         return int(mark)
 
     def close(self) -> None:
-        """Give up this process's part of it."""
+        """Unmap the memory, and close the descriptor, in this process."""
         self._memory.close()
         os.close(self.descriptor)

@@ -22,11 +22,11 @@ from scheduler.release.shard import ShardRun
 if TYPE_CHECKING:
     from flask import Flask
 
-#: Between two looks at whose time is over, and at how far they have come.
+#: Between two looks for timeouts, and for progress.
 _LOOK_NS = 50 * MS
-#: After the time to arm, for who is ready to come to the barrier.
+#: After the time to arm, for threads on their way to the barrier.
 _TO_ARRIVE_NS = 20 * MS
-#: Who was told to stop has so long to do it, until the runner is replaced for its sake.
+#: Grace period after a stop request. If a job is still running afterwards, its runner is replaced.
 _TO_STOP_NS = 5 * SECOND
 #: So many jobs in a row could not be prepared, though others could before: what they need of this process is broken or used up.
 _MOST_UNPREPARED = 3
@@ -35,7 +35,7 @@ _AGAIN_S = 1.0
 
 
 class _Shard:
-    """What is still owed of one shard."""
+    """One shard, and which of its jobs have no report yet (`owed`)."""
 
     def __init__(self, number: int, jobs: dict[int, Job], deadline_ns: int) -> None:
         self.number = number
@@ -55,8 +55,8 @@ class Executor:
     Args:
         app: None for functions that need none.
         report: Takes reports, from any thread.
-        spent: Called when nothing is left but threads that do not stop though they were told to: this process is to end after
-            what is reported already. It may be called more than once.
+        spent: Called when only threads are left that do not stop though they were told to: this process has to end, after what
+            is reported already is written. It may be called more than once.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Executor:
         threading.Thread(target=self._watch, name="timeouts", daemon=True).start()
 
     def obey(self, command: wire.Command) -> None:
-        """Obey a command of the daemon; return at once. If that raises, the shard's jobs fail, and none is started."""
+        """Obey a command of the daemon; return at once. After an error, the jobs of its shard fail, and none is started."""
         try:
             self._obey(command)
         except Exception as error:  # noqa: BLE001  other shards have nothing to do with it
@@ -180,12 +180,12 @@ class Executor:
             self._wear_out()
 
     def _note_progress(self, shard: int, index: int, part: float, text: str) -> None:
-        # Not a report each: a job that says it in every turn of a loop would bury all other reports.
+        # Not one report each: a job that calls this in every turn of a loop would delay all other reports.
         with self._lock:
             self._progress[shard, index] = wire.Progress(shard=shard, index=index, part=part, text=text)
 
     def _report_progress(self) -> None:
-        with self._lock:  # until it is reported: nothing is said of one that has ended
+        with self._lock:  # until it is reported: there is no progress after a result
             for progress in self._progress.values():
                 self._report(progress)
             self._progress.clear()
@@ -203,7 +203,7 @@ class Executor:
             shard.run.hold.permit()
 
     def _take(self, shard: _Shard, finished: Finished) -> None:
-        """The first report on a job counts; one that was written off may come to its end later."""
+        """Report the first result of a job; one that was written off may end later."""
         output.restore()
         with self._lock:
             if finished.started_ns:
@@ -218,20 +218,20 @@ class Executor:
             shard.owed.discard(finished.index)
             self._report_progress()
             is_last = not shard.owed
-            # Under the lock: whoever is last says that all is said.
+            # Under the lock, so that `Ended` follows the last result.
             self._report(wire.Results(shard=shard.number, finished=[finished]))
         if is_last:
             self._end(shard, released=True)
 
     def _end(self, shard: _Shard, *, released: bool) -> None:
-        """Once: when all owed is reported, or when all its threads are done, who may all have been withdrawn."""
+        """Report the end of a shard, once: all its results are reported, or all its threads are done."""
         with self._lock:
             if self._shards.pop(shard.number, None) is None:
                 return
         self._report(wire.Ended(shard=shard.number, released=released))
 
     def _next_look_ns(self) -> int:
-        """Until the next look: the moment at which a shard has to be armed is met."""
+        """Return the time until the next look, which is no later than the moment by which a shard has to be armed."""
         with self._lock:
             deadlines = [shard.deadline_ns for shard in self._shards.values() if not shard.is_armed]
         left_ns = min(deadlines, default=LATEST_NS) + _TO_ARRIVE_NS - self._clock.wall_ns()
@@ -279,13 +279,13 @@ class Executor:
             self._wear_out()
 
     def _wear_out(self) -> None:
-        """Leave what comes to a fresh runner: threads do not end here, or a job may have broken what all of them share."""
+        """Leave further work to a fresh runner: threads do not end here, or a job may have broken what all of them share."""
         if not self._is_worn:
             self._is_worn = True
             self._report(wire.Spent())
 
     def _leave(self, jobs: Iterable[Job]) -> None:
-        """The threads of these have ended, or are about to."""
+        """Report which of these were told to stop: their threads have ended, or are about to."""
         with self._lock:
             left = [(job, told[1]) for job in jobs if (told := self._told.pop(job, None))]
         for job, shard in left:

@@ -1,4 +1,4 @@
-"""The thread of one Python job: prepared before T, entered at T, and judged by nobody here."""
+"""The thread of one Python job: prepared before T, entered at T. Its result is evaluated by the daemon."""
 
 import contextlib
 import ctypes
@@ -41,16 +41,16 @@ class _TooLate(Exception):
 
 
 class Prepared(Protocol):
-    """A piece of work that only has to be entered."""
+    """A piece of work that is ready to be entered."""
 
     def enter(self) -> Any:
-        """At T."""
+        """Start it, at T; return its result."""
 
     def answer(self, result: Any) -> Answer:
-        """Of what it returned; when others no longer wait for the GIL."""
+        """Convert its result; called when others no longer wait for the GIL."""
 
     def leave(self, error: BaseException | None) -> None:
-        """Whatever happened."""
+        """Tear it down, whatever has happened."""
 
 
 class Job(Party):
@@ -58,9 +58,9 @@ class Job(Party):
     Args:
         slot: Its place on the board.
         turn: Held while it is prepared, before T.
-        all_out: Opened once all of the shard have been let go.
-        report: Takes the one report on it, from any thread.
-        progress: Takes how far it has come, from any thread.
+        all_out: Opened once all jobs of the shard are released.
+        report: Takes its results, of which the first counts, from any thread.
+        progress: Takes its progress, from any thread.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Job(Party):
 
     @property
     def is_armed(self) -> bool:
-        """Whether nothing is left to do but to enter it."""
+        """Whether it is ready to be entered."""
         return self._armed
 
     @property
@@ -112,22 +112,22 @@ class Job(Party):
 
     @property
     def ends_at_ns(self) -> int | None:
-        """When its time is over, by the monotonic clock; None where it was not entered."""
+        """When its time is over, monotonic clock; None if it was not entered."""
         return self._began_ns + self.work.total_ns if self._began_ns else None
 
     def arm(self, deadline_ns: int) -> None:
         _unshare_folder()
-        priority.give_way()  # to the lanes, until it is entered
+        priority.give_way()  # the lanes come first, until it is entered
         output.current.set(self._output)
         occurrence.enter(self._running)
         if self._gate.wait_open(own=self._shard, deadline_ns=deadline_ns):
-            # What it raises, sys.exit() too, it raises again at T: arming never decides whether a job runs.
+            # What it raises, even by sys.exit(), it raises again at T: arming never decides whether a job runs.
             with contextlib.suppress(BaseException), self._turn:
                 self._prepared = self._prepare(max(deadline_ns - self._clock.wall_ns(), 0) / SECOND)
                 self._armed = True
 
     def last_look(self) -> None:
-        """Nothing that was prepared goes bad."""
+        """Do nothing: what was prepared stays as it is."""
 
     def go(self, released_at_ns: int) -> None:
         self._may_start = not self.withdrawn and released_at_ns <= self.work.latest_ns
@@ -148,15 +148,15 @@ class Job(Party):
         self._finish(cause=Cause.EXECUTOR, detail=f"a bug in tminus: {texts.of_error(error)}", unknown=bool(self._started_ns))
 
     def no_thread(self) -> None:
-        """There was no thread to start it on."""
+        """Report that there was no thread for it."""
         self._finish(cause=Cause.RESOURCE, detail="no thread could be started for it")
 
     def cancel(self) -> None:
-        """Somebody has cancelled it: tell it. It ends as it likes."""
+        """Ask it to stop: it was cancelled. It ends in its own way."""
         self._running.tell_to_stop()
 
     def tell_to_stop(self) -> None:
-        """Its time is over: tell it, and write it off."""
+        """Ask it to stop, and write it off: its time is over."""
         self._is_written_off = True
         self._running.tell_to_stop()
         words = f"not done after {self.work.total_ns / SECOND:g} s (timeout.total); a thread cannot be stopped, it was told"
@@ -194,7 +194,7 @@ class Job(Party):
         except SystemExit as exit_:
             code = texts.said(partial(repr, exit_.code), "…")
             error, cause, detail = exit_, Cause.EXCEPTION, f"sys.exit({code}) ended the job"
-        except BaseException as raised:  # noqa: BLE001  whatever a job raises is the job's end, not the runner's
+        except BaseException as raised:  # noqa: BLE001  whatever a job raises ends the job, not the runner
             cause = Cause.RESOURCE if not self._began_ns and is_exhausted(raised) else Cause.EXCEPTION
             error, detail, frames = raised, texts.of_error(raised), own_frames(raised)
             self._output.write(frames.encode(errors="backslashreplace"))
@@ -216,13 +216,13 @@ class Job(Party):
         self._board.mark(self._slot, self._started_ns)
 
     def _let_others_enter(self) -> None:
-        """First all in: whatever comes after a job is Python, and would take the GIL from those that have not entered theirs."""
+        """Wait until all jobs are entered: what follows a job is Python, and would take the GIL from those that are not."""
         ended_ns = self._clock.monotonic_ns()
         self._all_out.wait()
         self._waited_ns = self._clock.monotonic_ns() - ended_ns
 
     def _prepare(self, import_s: float | None = None) -> Prepared:
-        """Prepare it. The board says so until its import has ended: a process that ends now ends because of what is prepared."""
+        """Prepare it. The board shows this until its import has ended: if the process ends now, that is the likely cause."""
         self._board.mark(self._slot, PREPARING)
         try:
             made = self._made(import_s)
@@ -244,7 +244,7 @@ class Job(Party):
         return View(self.work, self._app)
 
     def _leave(self, error: BaseException | None) -> None:
-        """A teardown that raises is a line in the output, never the end of somebody else."""
+        """Tear it down. If that raises, the traceback goes into its output, and no other job is affected."""
         prepared, self._prepared = self._prepared, None
         try:
             if prepared is not None:
@@ -288,6 +288,6 @@ class Job(Party):
 
 
 def _unshare_folder() -> None:
-    """A job that changes the directory changes it for itself alone. Linux only; elsewhere it is shared."""
+    """Give this thread a working directory and a umask of its own. Linux only; elsewhere all jobs share them."""
     if sys.platform == "linux":
         ctypes.CDLL(None).unshare(_CLONE_FS)

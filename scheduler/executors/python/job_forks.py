@@ -1,8 +1,8 @@
 """
-What is ours and no job's: the pipes to the daemon. Processes that jobs fork hold none of it open, and end with this one.
+Keep the pipes to the daemon from jobs. Processes that jobs fork do not have them open, and end with this process.
 
-A copy of a pipe would hide from the other end that this process has ended. A process that a job moves into a session of its
-own (setsid) is not ended.
+With a copy of a pipe open elsewhere, the other end would not notice that this process has ended. A process that a job moves
+into a session of its own (setsid) is not ended.
 """
 
 import os
@@ -14,7 +14,7 @@ from scheduler.executors.python.board import Board
 
 
 def private_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Our two pipes, where no job finds them: what it reads is empty, what it prints is output."""
+    """Return our two pipes, moved from stdin and stdout: a job reads nothing there, and what it prints is its output."""
     commands, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -24,7 +24,7 @@ def private_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def keep_from_forks(descriptors: Sequence[int], board: Board | None = None) -> None:
-    """From now on, a process that this one forks has /dev/null in place of these descriptors, and not the board."""
+    """Have processes that this one forks get /dev/null in place of these descriptors, and close the board."""
     ours = list(descriptors)
 
     def forget() -> None:
