@@ -1,4 +1,4 @@
-"""The reads for people: occurrences, their attempts, batches."""
+"""Reads of past and open occurrences, their attempts and batches."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,9 +33,9 @@ def find(
 
     Args:
         ledger: The open ledger.
-        jobs: Only these; none named: all.
-        since_ns: Planned then or later.
-        outcome: Only those that ended so.
+        jobs: Only these jobs; all jobs if empty.
+        since_ns: Only those planned then or later.
+        outcome: Only those with this outcome.
         limit: Read at most this many.
         unreadable: See `rows.Unreadable`.
     """
@@ -54,13 +54,13 @@ def find_pages(
     unreadable: Unreadable | None = None,
 ) -> Iterator[list[Occurrence]]:
     """
-    The same as `find`, page by page: each is a transaction of its own, so that a slow reader holds none open.
+    Yield the same as `find`, page by page. Each page is a transaction of its own, so a slow reader holds none open.
 
     Args:
         ledger: The open ledger.
-        jobs: Only these; none named: all.
-        since_ns: Planned then or later.
-        outcome: Only those that ended so.
+        jobs: Only these jobs; all jobs if empty.
+        since_ns: Only those planned then or later.
+        outcome: Only those with this outcome.
         limit: Read at most this many.
         page_size: Rows of a page.
         unreadable: See `rows.Unreadable`.
@@ -137,7 +137,7 @@ def last_of_each(ledger: Ledger, jobs: Sequence[str], *, unreadable: Unreadable 
 
 
 def count_outcomes(ledger: Ledger, *, since_ns: int) -> dict[Outcome, int]:
-    """How many ended how, of those planned then or later; a row that stands for several counts as so many."""
+    """Return the number of occurrences of each outcome, planned then or later. A row with a count counts as that many."""
     number = sa.func.sum(occurrences.c.count)
     numbers = [number.filter(occurrences.c.outcome == outcome.value) for outcome in Outcome]  # GROUP BY would sort all rows
     query = sa.select(*numbers).where(occurrences.c.planned_at_ns >= since_ns)
@@ -147,7 +147,7 @@ def count_outcomes(ledger: Ledger, *, since_ns: int) -> dict[Outcome, int]:
 
 
 def last_batch(ledger: Ledger) -> int | None:
-    """The T of the last batch of which something has started."""
+    """Return the T of the last batch of which at least one occurrence has started."""
     query = sa.select(sa.func.max(occurrences.c.planned_at_ns)).where(occurrences.c.started_at_ns.is_not(None))
     with ledger.read() as connection:
         return connection.execute(query).scalar()
@@ -167,7 +167,7 @@ def attempts_of(ledger: Ledger, identity: OccurrenceId, *, unreadable: Unreadabl
 
 
 def config_text(ledger: Ledger, version: str) -> str | None:
-    """The text of a configuration that was in force once."""
+    """Return the text of a version of the configuration; None if it is not stored."""
     with ledger.read() as connection:
         return connection.execute(sa.select(configs.c.text).where(configs.c.version == version)).scalar()
 

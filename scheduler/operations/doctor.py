@@ -32,7 +32,7 @@ _SOUND_SQLITE = (3, 51, 3)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     check: str
     status: Literal["ok", "warn", "fail"]
@@ -46,10 +46,10 @@ class Finding:
 
 def examine(open_ledger: Callable[[], Ledger]) -> list[Finding]:
     """
-    Look at everything.
+    Make all checks.
 
     Args:
-        open_ledger: Opens the ledger without making one.
+        open_ledger: Opens the ledger without creating one.
     """
     return [_versions(), _priming(), _realtime(), _connections(), _clock(), _zones(), _authorities(), _ledger(open_ledger)]
 
@@ -80,7 +80,7 @@ def _realtime() -> Finding:
 
 
 def _realtime_hint() -> str:
-    """What is missing: the limit, or what stands in the way of a limit that is there."""
+    """Return what is missing: the limit itself, or the way past what blocks it."""
     if hasattr(resource, "RLIMIT_RTPRIO") and resource.getrlimit(resource.RLIMIT_RTPRIO)[0] >= priority.LANES:
         return "the limit is there: look at RestrictRealtime=, seccomp filters and cpu.rt_runtime_us of the control group"
     if _limit_of_unit() >= priority.LANES:
@@ -91,7 +91,7 @@ def _realtime_hint() -> str:
 
 
 def _limit_of_unit() -> int:
-    """The limit that the unit asks for; 0 if there is no such unit, or no systemd."""
+    """Return the limit that the unit asks for; 0 if there is no such unit, or no systemd."""
     command = ["systemctl", "show", "tminus.service", "--property=LimitRTPRIO", "--value"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout.strip()

@@ -1,8 +1,8 @@
 """
-Which ledger a daemon uses for which jobs file: a command that means another ledger must not run the same jobs beside it.
+The ledger that a daemon uses for a jobs file. A command with another ledger must not run the same jobs beside that daemon.
 
-A daemon listens on a Unix socket in Linux's abstract namespace. The name is made from the jobs file's path, so that any user's
-command finds it, whatever folders that user has. The kernel says who listens, and the name ends with the process.
+A daemon listens on a Unix socket in Linux's abstract namespace. The name is made from the jobs file's path, so that the commands
+of all users find it. The kernel tells which process listens, and the name ends with that process.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from sqlalchemy.engine import URL
 
 from scheduler.ledger import files
 
-#: Daemons that may use one jobs file, each with a ledger of its own.
+#: At most this many daemons use one jobs file, each with a ledger of its own.
 _MOST = 8
 _LONGEST = 1 << 16
 _ANSWER_S = 1.0
-#: After a client that could not be taken.
+#: Pause after a client that could not be accepted.
 _AGAIN_S = 0.1
 _CREDENTIALS = struct.Struct("iII")
 
@@ -35,8 +35,8 @@ class PublishedLedger:
     What a daemon has published.
 
     Attributes:
-        pid: Of the daemon.
-        ledger: Its URL without a password; None if the daemon does not answer.
+        pid: The process id of the daemon.
+        ledger: The URL of its ledger without a password; None if the daemon does not answer.
         is_trusted: Whether the daemon is run by root, by this user, or by the owner or the group of the jobs file.
     """
 
@@ -46,7 +46,7 @@ class PublishedLedger:
 
 
 def text_of(url: URL) -> str:
-    """A ledger's URL in one form for all its names, without a password."""
+    """Return a ledger's URL without a password, in the same form for all its names."""
     path = files.path_of(url)
     return f"sqlite:///{files.real(path)}" if path is not None else url.render_as_string(hide_password=True)
 
@@ -69,7 +69,7 @@ class Publication:
             self._thread.start()
 
     def close(self) -> None:
-        """Publish no more."""
+        """Stop publishing."""
         self._is_closing.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # ends the accept
@@ -98,7 +98,7 @@ class Publication:
 
 
 def published(jobs_file: str) -> Iterator[PublishedLedger]:
-    """What the daemons with this jobs file have published."""
+    """Yield what the daemons with this jobs file have published."""
     for name in _names(jobs_file):
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as daemon:
             daemon.settimeout(_ANSWER_S)

@@ -1,4 +1,4 @@
-"""Run now: jobs started by hand, several of them as one batch."""
+"""Run now: start jobs by hand, several of them as one batch."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -24,11 +24,11 @@ _LONGEST_NAME = 200
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """
-    What a person asks for.
+    A request to run jobs now.
 
     Attributes:
-        jobs: Names, each once.
-        set: Values instead of those under the jobs' `params:`, as text.
+        jobs: The names of the jobs, each once.
+        set: Values that replace those under the jobs' `params:`, as text.
         at_ns: T; None for as soon as possible.
     """
 
@@ -37,14 +37,14 @@ class Wish:
     at_ns: int | None
 
     def as_body(self) -> dict[str, Any]:
-        """For a request row."""
+        """Convert it to the body of a request row."""
         return {"jobs": list(self.jobs), "set": dict(self.set), "at_ns": self.at_ns}
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> "Wish":
         """
         Raises:
-            UsageError: the body of the request row is not one.
+            UsageError: the body of the request row is malformed.
         """
         jobs, values, at_ns = body.get("jobs"), body.get("set"), body.get("at_ns")
         if not (
@@ -61,7 +61,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What becomes of a request: occurrences, in the ledger, waiting for their T."""
+    """The result of a request: occurrences that are in the ledger and wait for their T."""
 
     dues: Sequence[Due]
     answer: Mapping[str, Any]
@@ -69,14 +69,14 @@ class Accepted:
 
 def check(wish: Wish, definitions: Definitions, *, now_ns: int) -> dict[str, dict[str, Any]]:
     """
-    Whether these jobs can be run so.
+    Check whether these jobs can be run in this way.
 
     Returns:
-        For each job the params that it would run with.
+        For each job, the params that it would run with.
 
     Raises:
         JobNotFound: there is no such job.
-        UsageError: it has no such param, the value is of another kind, or T is past.
+        UsageError: the job has no such param, the value is of another type, or T is past.
     """
     if wish.at_ns is not None and wish.at_ns < now_ns - SECOND:
         raise UsageError(f"{rfc3339(wish.at_ns)} is past", hint="leave --at out to run at once")
@@ -98,9 +98,9 @@ def accept(
     Args:
         connection: Of that transaction.
         request: The row.
-        definitions: Those in force.
+        definitions: The definitions in force.
         now_ns: Wall clock.
-        lead_ns: The lead that so many jobs need.
+        lead_ns: Returns the lead for a number of jobs.
 
     Raises:
         JobNotFound, UsageError: as `check`; nothing is written then.
@@ -124,7 +124,7 @@ def accept(
         ]
         if queue(connection, dues, request=request.id):
             break
-        fire_time_ns += 1  # two requests in one nanosecond: the second takes the next
+        fire_time_ns += 1  # of two requests in one nanosecond the second one takes the next
     answer = {"occurrences": [str(due.id) for due in dues], "planned_at_ns": planned_at_ns}
     return Accepted(dues=dues, answer=answer)
 

@@ -1,4 +1,4 @@
-"""Which jobs are meant: names, `tag:NAME`, globs, all."""
+"""Select jobs by names, `tag:NAME`, globs, or all."""
 
 import fnmatch
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from scheduler.model.definitions import Definitions
 class Selected:
     """
     Attributes:
-        names: In the order in which they were meant, each once.
-        by_pattern: Some were not named one by one: ask before changing more than one.
+        names: The jobs in the order of the words that select them, each once.
+        by_pattern: Whether some were not named one by one. Then ask before changing more than one.
     """
 
     names: tuple[str, ...]
@@ -24,8 +24,8 @@ def select(wanted: Sequence[str], definitions: Definitions, *, every: bool = Fal
     """
     Raises:
         JobNotFound: no job has that name.
-        NotFound: no job has that tag, or fits that glob.
-        UsageError: nothing is named, or groups, which are not in this version yet.
+        NotFound: no job has that tag, or matches that glob.
+        UsageError: a group is named, and groups are not in this version yet.
     """
     if every:
         return Selected(tuple(definitions.jobs), by_pattern=True)

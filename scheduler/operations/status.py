@@ -1,4 +1,4 @@
-"""Status: is the daemon there, is it well, what comes next."""
+"""Status: whether the daemon runs, whether it is well, and what comes next."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -17,10 +17,10 @@ from scheduler.model.occurrence import Occurrence
 from scheduler.operations.next_times import next_of
 from scheduler.outcome import Origin, Outcome, State
 
-#: A busy machine writes outcomes this much later at most.
+#: A busy machine writes an outcome at most this much later.
 _SLACK_NS = 60 * SECOND
 _DAY_NS = 86_400 * SECOND
-#: What needs a look here, for a day; what a target answers is the target's.
+#: Outcomes of the last day that are problems here; a failed request is a problem of its target.
 _BAD = (Outcome.MISSED, Outcome.UNKNOWN)
 
 
@@ -28,14 +28,14 @@ _BAD = (Outcome.MISSED, Outcome.UNKNOWN)
 class Status:
     """
     Attributes:
-        daemon: The one that runs, or ran last; None where there never was one.
-        is_alive: It holds the ledger's lock and has given a sign of life of late.
-        is_stopping: It is alive, finishes what is running, and takes nothing new.
-        is_stuck: It holds the ledger's lock and has not.
-        next: The next fire time of all, and how many jobs are due then; None if no daemon will start them.
-        running: Occurrences that are let go and have no outcome.
-        outcomes: Of the last 24 hours.
-        problems: What needs a look, in words.
+        daemon: The daemon that runs, or ran last; None if there never was one.
+        is_alive: Whether it holds the ledger's lock and its last heartbeat is recent.
+        is_stopping: Whether it is alive, finishes what is running, and takes nothing new.
+        is_stuck: Whether it holds the ledger's lock and its last heartbeat is old.
+        next: The next fire time of all jobs, and how many are due then; None if no daemon will start them.
+        running: The number of occurrences that are released and have no outcome.
+        outcomes: The outcomes of the last 24 hours.
+        problems: What needs a look, as text.
     """
 
     daemon: Instance | None
@@ -73,7 +73,7 @@ class Status:
 
 
 def daemon_of(ledger: Ledger, now_ns: int) -> Instance | None:
-    """The daemon that runs on this ledger now."""
+    """Return the daemon that runs on this ledger now."""
     latest = instances.latest(ledger)
     return latest if latest and latest.kind == "daemon" and latest.is_fresh(now_ns) and is_held(ledger) else None
 
@@ -120,13 +120,13 @@ def _problems(daemon: Instance | None, definitions: Definitions | None, recent: 
 
 
 def _stopping(ledger: Ledger, now_ns: int) -> Instance | None:
-    """The daemon on this ledger if it is stopping."""
+    """Return the daemon on this ledger if it is stopping."""
     latest = instances.latest(ledger)
     return latest if latest and latest.kind == "daemon" and latest.is_stopping(now_ns) and is_held(ledger) else None
 
 
 def _overdue(unfinished: Iterable[Occurrence], definitions: Definitions | None, now_ns: int) -> list[str]:
-    """Occurrences that have no outcome long after they should: nobody works on them."""
+    """Return the problem of occurrences whose outcome is overdue: nothing works on them."""
     late = [one for one in unfinished if one.origin is not Origin.BACKGROUND and _ends_ns(one, definitions) < now_ns]
     if not late:
         return []
@@ -144,7 +144,7 @@ def _ends_ns(one: Occurrence, definitions: Definitions | None) -> int:
 
 
 def _strangers(ledger: Ledger) -> list[str]:
-    """Work of applications that the daemon does not have."""
+    """Return the problems of background runs of applications that the daemon does not have."""
     known = runs.known_apps(ledger)
     strange = {app: count for app, count in runs.waiting(ledger).items() if app not in known}
     waits = {app: "1 background run" if count == 1 else f"{count} background runs" for app, count in sorted(strange.items())}

@@ -1,4 +1,4 @@
-"""TIME as people write it: RFC 3339, without an offset in the file's zone; `now`, `+90s`, `-90s`, `11:30`."""
+"""TIME as people write it: RFC 3339, or without an offset in the file's zone; `now`, `+90s`, `-90s`, `11:30`."""
 
 import contextlib
 import re
@@ -16,16 +16,16 @@ _CLOCK = re.compile(r"(\d\d):(\d\d)(?::(\d\d))?")
 
 def parse_time(text: str, *, zone: ZoneInfo, now_ns: int, is_past: bool = False) -> int:
     """
-    An instant, as nanoseconds since the Unix epoch.
+    Return an instant, as nanoseconds since the Unix epoch.
 
     Args:
         text: As written.
-        zone: In which `11:30` is meant.
+        zone: The zone of times without an offset.
         now_ns: Wall clock.
-        is_past: `11:30` is the last one, else the next. A date, `yesterday`, `today` and `1d` are times then, too.
+        is_past: Whether `11:30` is the last one, not the next one. Then a date, `yesterday`, `today` and `1d` are times, too.
 
     Raises:
-        UsageError: it is none of those.
+        UsageError: the text is not a time.
     """
     instant_ns = _parsed(text, zone, now_ns, is_past=is_past)
     if not 0 <= instant_ns <= LATEST_NS:
@@ -54,7 +54,7 @@ def _parsed(text: str, zone: ZoneInfo, now_ns: int, *, is_past: bool) -> int:
 
 
 def _past(text: str, zone: ZoneInfo, now_ns: int) -> int | None:
-    """The begin of a day, or an instant this long ago."""
+    """Return the start of a day, or an instant this long ago; None if the text is neither."""
     if (duration := duration_ns(text)) is not None:
         return now_ns - duration
     with contextlib.suppress(ValueError, OverflowError):
@@ -77,14 +77,14 @@ def _nearest(match: re.Match[str], zone: ZoneInfo, now_ns: int, *, is_past: bool
 
 
 def local(instant_ns: int, zone: ZoneInfo) -> str:
-    """For people: weekday, date, time and the zone's short name; fractions only where there are any."""
+    """Return an instant for people: weekday, date, time and the zone's short name, with milliseconds unless they are zero."""
     moment = to_datetime(instant_ns, zone)
     fraction = f".{moment.microsecond // 1000:03d}" if moment.microsecond else ""
     return f"{moment:%a %Y-%m-%d %H:%M:%S}{fraction} {moment:%Z}"
 
 
 def span(duration_ns: int) -> str:
-    """A duration for people: `29 s`, `5 min 29 s`, `3 h 10 min`, `12 d 4 h`."""
+    """Return a duration for people: `29 s`, `5 min 29 s`, `3 h 10 min`, `12 d 4 h`."""
     seconds = abs(duration_ns) // 1_000_000_000
     for unit, size, lesser, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1)):
         if seconds >= size:

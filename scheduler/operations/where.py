@@ -1,4 +1,4 @@
-"""Where things lie: the jobs file and the ledger, and why there."""
+"""Where the jobs file and the ledger are, and why there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Place:
 
 def jobs_file(option: str | None, environ: Mapping[str, str]) -> Place:
     """
-    The jobs file: the option, `$TMINUS_CONFIG`, `./jobs.yaml`, `/etc/tminus/jobs.yaml`.
+    Return the jobs file: the option, `$TMINUS_CONFIG`, `./jobs.yaml` or `/etc/tminus/jobs.yaml`, whichever comes first.
 
     Raises:
         UsageError: none is named, and none is in the usual places; or its path is not UTF-8.
@@ -39,11 +39,11 @@ def jobs_file(option: str | None, environ: Mapping[str, str]) -> Place:
 
 def ledger(option: str | None, named: str | None, config: str | None, environ: Mapping[str, str]) -> Place:
     """
-    The ledger's URL, as the contract lists the places.
+    Return the ledger's URL: of the places that may name it, the first one that does.
 
     Args:
         option: `--ledger`.
-        named: `ledger:` in the jobs file; may hold `${…}`.
+        named: `ledger:` in the jobs file, which may contain `${…}`.
         config: The jobs file.
         environ: The environment.
 
