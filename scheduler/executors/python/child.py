@@ -1,4 +1,4 @@
-"""One isolated job: what happens in a process forked for it, from its preparation to its report."""
+"""One isolated job, in a process that was forked for it, from its preparation to its report."""
 
 import contextlib
 import ctypes
@@ -24,7 +24,7 @@ from scheduler.release.latch import Latch
 if TYPE_CHECKING:
     from flask import Flask
 
-#: What the server writes to a child's stdin.
+#: The commands of the server.
 GO, HOME = b"g", b"h"
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 #: poll(2) waits no longer.
@@ -35,8 +35,8 @@ class Child:
     """
     Args:
         arm: Of its shard.
-        commands: GO or HOME comes here; its end means that the server has died.
-        link: `armed` goes there, what the job asks, then the one report, a line each. The daemon's answers come from there.
+        commands: GO or HOME comes from here; its end means that the server has died.
+        link: `armed`, what the job asks, and the one report go there, one per line. The daemon's answers come from there.
     """
 
     def __init__(self, work: Work, arm: wire.Arm, *, commands: int, link: int) -> None:
@@ -96,7 +96,7 @@ class Child:
             listens, self._listens = self._listens, True
         if not listens:
             threading.Thread(target=self._listen, name="answers", daemon=True).start()
-        # Not on this thread: the signal that ends a job may come in the middle, and the line would have no end.
+        # Not on this thread: the signal that ends a job may come while a line is written, which would cut it short.
         threading.Thread(target=self._say, args=({"ask": wire.plain(ask)},), name="ask", daemon=True).start()
 
     def _listen(self) -> None:
@@ -114,6 +114,6 @@ class Child:
 
 
 def _end_with_parent() -> None:
-    """A server that is killed ends nobody: without this a job would go on, and nobody would hear how. Linux only."""
+    """Have this process killed if its server dies: its result could not be reported any more. Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

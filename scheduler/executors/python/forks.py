@@ -1,6 +1,6 @@
 """
-The fork server of one application: a process for each isolated job, forked before T. Single-threaded, for a process with
-threads is never forked; it imports the application, forks, and passes on what its children say.
+The fork server of one application: it forks a process for each isolated job, before T. It is single-threaded, because a process
+with threads is never forked. It imports the application, forks, and passes on the messages of its children.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from flask import Flask
 
 _LOOK_S = 0.05
-#: A child that did not enter by its latest instant has this long to say so itself.
+#: A child that did not enter by its latest instant has this long to report that itself.
 _LATE_NS = SECOND
-#: No report of a child is longer; one that is did not come from our code.
+#: No report of a child is longer; a longer line does not come from our code.
 _LONGEST_LINE = 1 << 26
 
 
@@ -36,7 +36,7 @@ class ForkServer:
     Args:
         app: None for functions that need none.
         report: Takes reports.
-        restore: Called in each child: it gives back to the application what the server has set otherwise for itself.
+        restore: Called in each child: it undoes what the server has changed for itself.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ForkServer:
             self._look_at_the_clock()
 
     def obey(self, command: wire.Command) -> None:
-        """Obey a command of the daemon; return at once. If that raises, the processes of the shard are killed."""
+        """Obey a command of the daemon; return at once. After an error, the processes of its shard are killed."""
         try:
             self._obey(command)
         except Exception as error:  # noqa: BLE001  other shards have nothing to do with it
@@ -136,7 +136,7 @@ class ForkServer:
             child.kill(signal.SIGKILL)  # it still imports, or pushes its contexts, and may never listen
 
     def _end_if_over(self, shard: Shard) -> None:
-        """Say that the shard is done. One whose processes have all died before the permit waits for it, as any other does."""
+        """Report that the shard is done. It waits for the permit, even if all its processes have died before."""
         if not shard.alive and (shard.is_released or shard.is_withdrawn):
             del self._shards[shard.arm.shard]
             self._report(wire.Ended(shard=shard.arm.shard, released=shard.is_released))
@@ -157,17 +157,17 @@ class ForkServer:
             os._exit(1)
 
     def _forget_others(self) -> None:
-        """In a child: the pipes of its elder siblings, whose ends the server could not see otherwise."""
+        """In a child, close the pipes of the other children: otherwise the server would not notice their end."""
         for descriptor in [one for child in self._children() for one in child.descriptors]:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
     def _children(self) -> Iterator[Forked]:
-        """Those that are not buried: of these neither the pid nor a descriptor is theirs any more."""
+        """Yield the children that are not buried: the pid and the descriptors of the others may belong to something else."""
         return (child for shard in self._shards.values() for child in shard.children.values() if not child.is_buried)
 
     def _hear(self, child: Forked, descriptor: int) -> None:
-        """Something is to be read there, or the process has ended; nothing where that has been seen already."""
+        """Read from a descriptor of a child, or bury the child if its process has ended. Do nothing if it is buried."""
         if child.is_buried:
             return
         if descriptor == child.process:
@@ -215,7 +215,7 @@ class ForkServer:
             self._report(wire.Armed(shard=shard.arm.shard, armed=armed, took_ns=took_ns))
 
     def _bury(self, child: Forked) -> None:
-        """Its process has ended; others that it has started may still hold its pipes."""
+        """Report a child whose process has ended; others that it has started may still have its pipes open."""
         child.kill(signal.SIGKILL)  # what it has started; not reaped yet, its number is nobody else's
         child.is_buried = True
         shard = child.shard

@@ -26,7 +26,7 @@ from scheduler.release import priority
 if TYPE_CHECKING:
     from flask import Flask
 
-#: A thread that enters its job waits for the GIL at most so long for one that computes.
+#: A thread that enters its job waits at most this long for the GIL of one that computes.
 _SWITCH_S = 0.0005
 
 
@@ -102,7 +102,7 @@ def serve_forks(board: Board, app_name: str | None = None) -> None:
 
 
 def imported(app_name: str | None, reports_to: BinaryIO) -> "Flask | None":
-    """The application; where it cannot be had, that is reported, and the process ends."""
+    """Return the application. If it cannot be imported, report that and end the process."""
     try:
         return loading.load_app(app_name) if app_name else None
     except loading.CannotLoad as error:
@@ -122,20 +122,20 @@ def _write(reports: "queue.SimpleQueue[wire.Report | None]", to: BinaryIO, execu
                 os._exit(0)
             deadline_ns = deadline_ns or clock.wall_ns() + SECOND
             if isinstance(report, wire.Results):
-                # First all in, then report: JSON takes the GIL from those that are about to enter.
+                # First all enter, then report: JSON takes the GIL from those that are about to enter.
                 executor.gate.wait_open(own=None, deadline_ns=deadline_ns)
             if line := _line(report):
                 to.write(line)
                 to.flush()
     except OSError:
         end_with_forks(1)  # the daemon is gone
-    except BaseException:  # noqa: BLE001  without reports the daemon waits for ever
+    except BaseException:  # noqa: BLE001  without reports the daemon waits forever
         traceback.print_exc()
         os._exit(1)
 
 
 def _line(report: wire.Report) -> bytes:
-    """Return the report as it is sent; if one cannot be, it costs its job, and not the runner."""
+    """Return the line of a report. If one cannot be encoded, its job fails, and not the runner."""
     try:
         return wire.encode(report)
     except Exception:  # noqa: BLE001  whatever a job's values do to JSON

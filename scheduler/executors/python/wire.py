@@ -1,6 +1,6 @@
 """
-What crosses the pipes of a runner: a shard of Python jobs in, reports out. Plain, versioned values, a JSON object a line.
-A runner lives in the application's own environment, so this needs the standard library only. Bytes travel as base64.
+The messages between the daemon and a runner: plain, versioned values, one JSON object per line. Bytes are sent as base64.
+A runner lives in the application's own environment, so this needs the standard library only.
 """
 
 import base64
@@ -20,10 +20,10 @@ class RequestContext:
     The request that a view is called with, or that a function finds around it.
 
     Attributes:
-        path: With its query; None where `endpoint` is given.
+        path: With its query; None if `endpoint` is given.
         endpoint: Of a view; its URL is built in the runner.
         args: Of the endpoint.
-        session: Its values, in the words of Flask's own cookie; empty for none.
+        session: Its values, in the format of Flask's cookie; empty for none.
     """
 
     method: str = "GET"
@@ -39,14 +39,14 @@ class RequestContext:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """
-    One finished piece of work: nothing is left to look up, render or decide. Durations in nanoseconds, sizes in bytes.
+    One finished piece of work: nothing remains to be looked up, rendered or decided. Durations in nanoseconds, sizes in bytes.
 
     Attributes:
         ref: The function, `module:name`; None for a view.
         arguments: The function's own, `[args, kwargs]` as JSON.
-        given: What it gets before its arguments, as JSON that `given` reads; None for nothing. So is its result, then.
-        latest_ns: Started later than that (wall clock), it goes home instead.
-        total_ns: From its start; then it is told to stop, and written off.
+        given: A first argument, as JSON that `given` reads; its result has that form, too. None for no such argument.
+        latest_ns: After this, wall clock, it is not started any more.
+        total_ns: From its start; then it is asked to stop, and written off.
         kill_after_ns: After that, until the process of an isolated job is killed.
         max_body, keep_body: Of a view's answer, read; of the answer or the result, sent back.
         keep_output: Of what it printed and logged, sent back.
@@ -74,21 +74,21 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """Get a shard ready: it is held until `Release`, and let go at T."""
+    """Arm a shard. It is held until `Release`, and released at T."""
 
     shard: int
     t_ns: int
-    deadline_ns: int  #: armed or not, all stand at the barrier by then
-    give_up_ns: int  #: without a `Release` by then, all go home
-    realtime: bool  #: the thread that holds takes a real-time priority, where that is allowed
-    slots: int  #: the first of its places on the board; a work's is that plus its index
+    deadline_ns: int  #: by then all jobs are at the barrier, armed or not
+    give_up_ns: int  #: without a `Release` by then, nothing is started
+    realtime: bool  #: the thread that holds takes a real-time priority, if that is allowed
+    slots: int  #: the first of its slots on the board; that of a work is this plus its index
     works: Sequence[Work]
-    one_by_one: bool = False  #: one is prepared after another
+    one_by_one: bool = False  #: the works are prepared one after another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """The commit is durable: let the shard go at T, but for those withdrawn."""
+    """Release the shard at T, except for the withdrawn works: the commit is durable."""
 
     shard: int
     withdrawn: Sequence[int]
@@ -96,14 +96,14 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdraw:
-    """Send the whole shard home."""
+    """Start nothing of the shard."""
 
     shard: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """The runner is ready for work, with the jobs that `registry.code_jobs` has found; or a sentence says why it is not."""
+    """The runner is ready for work, with the jobs that `registry.code_jobs` has found; or `error` says why it is not."""
 
     version: int
     pid: int
@@ -114,7 +114,7 @@ class Hello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Armed:
-    """All threads stand at the barrier."""
+    """All jobs are at the barrier."""
 
     shard: int
     armed: int
@@ -124,18 +124,18 @@ class Armed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """
-    How one attempt went.
+    The result of one attempt.
 
     Attributes:
-        started_ns: When the function was entered, or the app called (wall clock); 0 where it never was.
-        cause: A word of `outcome.Cause` where it did not come to its end; None where it did.
+        started_ns: When the function was entered, or the app called, wall clock; 0 if it was not.
+        cause: A word of `outcome.Cause` if it failed; otherwise None.
         detail: A sentence for people about the cause.
         status: A view's; 0 for a function.
-        late: Not started: let go later than its `latest_ns`.
+        late: It was not started, because it was released later than its `latest_ns`.
         still_runs: Its time is over, and its thread has not ended; `Left` follows when it has.
         body: A view's answer, or a function's result as JSON.
         output: What it printed and logged.
-        traceback: The user's own frames, where it raised.
+        traceback: The user's own frames, if it raised.
     """
 
     index: int
@@ -166,7 +166,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a work has come: a part of 1, and words."""
+    """The progress of a work: a fraction, from 0 to 1, and a text."""
 
     shard: int
     index: int
@@ -176,7 +176,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The shard is done: each of its works is in some `Results`, or the shard was sent home (`released` is False)."""
+    """The shard is done: each of its works is in some `Results`, or nothing of it was started (`released` is False)."""
 
     shard: int
     released: bool
@@ -192,12 +192,12 @@ class Left:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Threads that were written off do not end, or a command broke: what comes from now on belongs to a fresh runner."""
+    """Threads that were written off do not end, or a command broke: further work belongs to a fresh runner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Tell a work to stop: somebody has cancelled it."""
+    """Ask a work to stop: it was cancelled."""
 
     shard: int
     index: int
@@ -205,9 +205,9 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A job asks the daemon for something."""
+    """A request of a job to the daemon."""
 
-    pid: int  #: of its process: the runner's, or that of an isolated job; with `number` what the answer is known by
+    pid: int  #: of its process: the runner's, or that of an isolated job; with `number` it identifies the answer
     number: int
     what: str  #: `submit` with the fields of `model.background.Work`; `lock`, `unlock`; an operation of `ledger.state`
     given: Mapping[str, Any]
@@ -215,7 +215,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The daemon's answer; `kind` is the class of the error that it is instead, `value` its sentence then."""
+    """The daemon's answer. If it is an error, `kind` is the class of the error, and `value` its sentence."""
 
     pid: int
     number: int
@@ -226,7 +226,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
-    """A process of which there were asks has ended."""
+    """A process that has sent an `Ask` has ended."""
 
     pid: int
 
@@ -253,14 +253,14 @@ def write(stream: BinaryIO, message: Command | Report) -> None:
     Write one line and flush it. Not thread-safe: a stream has one writer.
 
     Raises:
-        OSError: the other end is gone.
+        OSError: the other end is closed.
     """
     stream.write(encode(message))
     stream.flush()
 
 
 def read_commands(lines: Iterable[bytes]) -> Iterator[Command]:
-    """The commands in these lines."""
+    """Yield the commands in these lines."""
     for line in lines:
         values = json.loads(line)
         command = _COMMANDS[values.pop("is")]
@@ -270,7 +270,7 @@ def read_commands(lines: Iterable[bytes]) -> Iterator[Command]:
 
 
 def read_reports(stream: BinaryIO) -> Iterator[Report]:
-    """Reports until the other end closes; a line cut short by a death is dropped."""
+    """Yield reports until the other end closes; a line that is cut short is dropped."""
     for line in stream:
         if not line.endswith(b"\n"):
             return
@@ -282,7 +282,7 @@ def read_reports(stream: BinaryIO) -> Iterator[Report]:
 
 
 def plain(value: Any) -> Any:
-    """What JSON has no word for; of a message its fields, as they are: what a user has nested is not copied level by level."""
+    """Convert what JSON cannot express. Of a message, the fields stay as they are: nested values of a user are not copied."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if is_dataclass(value):
@@ -296,5 +296,5 @@ def _work(fields: dict[str, Any]) -> Work:
 
 
 def finished_of(fields: dict[str, Any]) -> Finished:
-    """One report, from its fields as JSON has them."""
+    """Return a result from its fields in JSON."""
     return Finished(**(fields | {name: decoded(fields[name]) for name in ("body", "output")}))
