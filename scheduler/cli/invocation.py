@@ -1,4 +1,4 @@
-"""One invocation of the command line: its options, and what they lead to."""
+"""One invocation of the command line: its options, and the jobs file, ledger and times that they mean."""
 
 import gc
 import os
@@ -33,10 +33,10 @@ class Invocation:
         config: `--config`.
         ledger_url: `--ledger`.
         started_ns: When this process started, wall clock.
-        needs_secrets: Whether the jobs file is not valid without them: for `validate` and the daemon, which puts them in. An
-            operator's shell may lack them.
-        asks_apps: Whether the applications are asked for the jobs in their code, where no daemon runs that has asked them. That
-            starts them; without it the ledger is believed.
+        needs_secrets: Whether the jobs file is invalid if a secret is missing: for `validate` and the daemon. An operator's shell
+            may lack the secrets.
+        asks_apps: Whether to ask the applications for the jobs in their code if no daemon runs that has asked them. That starts
+            the applications; otherwise the jobs are those in the ledger.
     """
 
     config: str | None
@@ -52,7 +52,7 @@ class Invocation:
 
     @cached_property
     def path(self) -> str:
-        """Of the jobs file."""
+        """The path of the jobs file."""
         place = where.jobs_file(self.config, os.environ)
         self.output.detail(f"jobs file {place.value} ({place.why})")
         return place.value
@@ -66,7 +66,7 @@ class Invocation:
 
     @cached_property
     def loaded(self) -> Loaded:
-        """The jobs file, valid or not, with the jobs in its applications' code."""
+        """The jobs file, valid or not, with the jobs in the code of its applications."""
         loaded = self.file.load(self._code())
         gc.freeze()  # as above
         return loaded
@@ -75,7 +75,7 @@ class Invocation:
     def definitions(self) -> Definitions:
         """
         Raises:
-            InvalidFile: the jobs file is not valid; its errors are on stderr then.
+            InvalidFile: the jobs file is not valid; its errors were printed.
         """
         if self.loaded.definitions is None:
             from scheduler.cli.problems import print_problems
@@ -86,7 +86,7 @@ class Invocation:
 
     @property
     def zone(self) -> ZoneInfo:
-        """The file's zone; UTC where there is no file."""
+        """The file's zone; UTC without a file."""
         try:
             return ZoneInfo(self.file.zone)
         except UsageError:
@@ -94,20 +94,20 @@ class Invocation:
 
     @property
     def ledger_place(self) -> tuple[where.Place, str | None]:
-        """Where the ledger lies, and the group that it is shared with."""
+        """Where the ledger is, and the group that shares it."""
         try:
             file = self.file
-        except UsageError:  # no jobs file: the ledger may be named all the same
+        except UsageError:  # no jobs file: the ledger may still be named elsewhere
             return where.ledger(self.ledger_url, None, None, os.environ), None
         return where.ledger(self.ledger_url, file.ledger, self.path, os.environ), file.ledger_group
 
     def open_ledger(self, *, create: bool = False) -> "Ledger":
         """
         Args:
-            create: For commands that run jobs: make one if there is none, and let an older one be migrated once it is locked.
+            create: For commands that run jobs: create a missing ledger, and leave an older one to be migrated once it is locked.
 
         Raises:
-            LedgerError: it is not there and is not to be made, or does not work.
+            LedgerError: the ledger is missing and is not to be created, or does not work.
         """
         from scheduler.ledger.engine import open_ledger  # with SQLAlchemy: not for those who need no ledger
 
@@ -119,14 +119,14 @@ class Invocation:
     def time(self, text: str, *, is_past: bool = False) -> int:
         """
         Raises:
-            UsageError: the text is no TIME.
+            UsageError: the text is not a TIME.
         """
         return parse_time(text, zone=self.zone, now_ns=self.clock.wall_ns(), is_past=is_past)
 
     def _code(self) -> tuple[CodeJob, ...]:
         """
-        A daemon that runs knows what is in force. Without one it is what the applications say now; one that says nothing keeps
-        what it said last.
+        Return the jobs in the applications' code. A running daemon knows them. Otherwise the applications are asked; one that
+        does not answer keeps the jobs that it had last.
         """
         if not self.file.apps:
             return ()
@@ -141,7 +141,7 @@ class Invocation:
                 known = known_code(ledger)
                 if daemon_of(ledger, self.clock.wall_ns()):
                     return known
-        except TminusError as error:  # whoever needs the ledger will say so
+        except TminusError as error:  # a command that needs the ledger reports the error
             self.output.detail(error.message)
         if not self.asks_apps:
             return known

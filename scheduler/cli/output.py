@@ -1,4 +1,4 @@
-"""What a command prints: tables for people, tab-separated lines for pipes, one JSON document for machines."""
+"""The output of commands: tables for people, tab-separated lines for pipes, one JSON document for machines."""
 
 import json
 import os
@@ -33,13 +33,13 @@ _STYLED = re.compile("(\x1b\\[(?:1;)?(?:[12]|3[1-7])m)([^\x1b]*)(\x1b\\[0m)")
 
 class Output:
     """
-    Where a command's data goes: stdout, and nothing else goes there. Messages go to stderr.
+    The output of a command. Only data goes to stdout; messages go to stderr.
 
     Args:
-        as_json: One JSON document instead of text.
-        color: Whether colour is wanted where there is a terminal.
-        quiet: No messages but errors.
-        verbose: More of them.
+        as_json: Whether to print one JSON document instead of text.
+        color: Whether to print in colour on a terminal.
+        quiet: Whether to print no messages except errors.
+        verbose: Whether to print more messages.
     """
 
     def __init__(self, *, as_json: bool, color: bool, quiet: bool, verbose: bool) -> None:
@@ -54,11 +54,11 @@ class Output:
         self._has_left_out = False
 
     def json(self, document: Any) -> None:
-        """The one document."""
+        """Print the one document."""
         print(json.dumps(document, ensure_ascii=not self.is_unicode, indent=2))
 
     def json_items(self, items: Iterable[Any]) -> None:
-        """The one document if it is an array, an item a line. It may be longer than fits into the memory."""
+        """Print the one document if it is an array, with one item per line. It may be longer than fits into memory."""
         before = "["
         for item in items:
             print(before, json.dumps(item, ensure_ascii=not self.is_unicode), sep="\n", end="")
@@ -66,7 +66,7 @@ class Output:
         print("[]" if before == "[" else "\n]")
 
     def line(self, text: str = "") -> None:
-        """A line of data, or several."""
+        """Print data: a line, or several."""
         print(self._plain(_harmless(text, styled=self._has_color, keep="\n\t")))
 
     @property
@@ -75,12 +75,12 @@ class Output:
         return self.color and sys.stderr.isatty()
 
     def say(self, text: str) -> None:
-        """A message, to stderr."""
+        """Print a message to stderr."""
         if not self.quiet:
             self.message(text)
 
     def message(self, text: str, end: str = "\n") -> None:
-        """A message, to stderr, even if the command is to be quiet."""
+        """Print a message to stderr, even if the command is to be quiet."""
         text = _harmless(text, styled=self.has_color_in_messages, keep="\n\t")
         print(text if _is_unicode(sys.stderr) else _ascii(text), end=end, file=sys.stderr, flush=True)
 
@@ -91,19 +91,19 @@ class Output:
             self.say(f"warning: what this tminus does not understand in the ledger is left out, first row {row} of occurrences")
 
     def detail(self, text: str) -> None:
-        """A message for those who want to know more."""
+        """Print a message if the command is to be verbose."""
         if self.verbose:
             self.say(text)
 
     def error(self, error: TminusError) -> None:
-        """What is wrong, and what would be right."""
+        """Print an error and its hint."""
         self.message(f"error: {error.message}")
         if error.hint:
             self.message(f"  hint: {error.hint}")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
         """
-        A table: aligned on a terminal; otherwise a header and one tab-separated line per row, nothing cut.
+        Print a table: aligned on a terminal; otherwise a header and one tab-separated line per row, nothing cut.
 
         Args:
             columns: Names; those in `right` are aligned to the right.
@@ -129,7 +129,7 @@ class Output:
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Callable[[int], None]]:
-        """A bar on stderr, where that is a terminal; the block tells how many are done."""
+        """Show a bar on stderr if that is a terminal. The block calls the yielded function with the number that is done."""
         if self.quiet or not sys.stderr.isatty():
             yield lambda _done: None
             return
@@ -153,14 +153,14 @@ class Output:
 
 
 def offset(duration_ns: int | None) -> str:
-    """A start offset for people: `+1.4 ms`, `+2.30 s`."""
+    """Return a start offset for people: `+1.4 ms`, `+2.3 s`."""
     if duration_ns is None:
         return ""
     return f"{'-' if duration_ns < 0 else '+'}{duration(abs(duration_ns))}"
 
 
 def duration(duration_ns: int | None) -> str:
-    """A duration for people, three digits."""
+    """Return a duration for people, with three digits."""
     if duration_ns is None:
         return ""
     for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000)):

@@ -1,4 +1,4 @@
-"""`tminus run-now`: ask the daemon, or run the jobs here where there is none; wait, and show how they went."""
+"""`tminus run-now`: ask the daemon, or run the jobs here if there is none; wait, and show the outcomes."""
 
 import threading
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ from scheduler.operations.run_now import Wish, check
 from scheduler.operations.times import local
 from scheduler.outcome import Outcome
 
-#: A daemon that has not taken a request by then is not going to.
+#: A daemon that has not taken a request by then will not take it.
 _TAKEN_NS = 5 * SECOND
-#: A daemon that has ended is started again by then, or by nobody.
+#: A daemon that has ended is started again by then, or not at all.
 _GONE_NS = 15 * SECOND
 _LOOK_S = 0.05
-#: Between two looks at whether it is this command's turn.
+#: Time between two looks at whether it is this command's turn.
 _TURN_S = 0.2
 
 
 class Refused(TminusError):
-    """The daemon's answer to a request, in its words and with its exit code."""
+    """The error with which the daemon has answered a request, with its message and exit code."""
 
     def __init__(self, answer: Request) -> None:
         said = answer.answer or {}
@@ -38,7 +38,7 @@ class Refused(TminusError):
 
 
 def run_now(invocation: Invocation, wish: Wish, *, wait: bool) -> int:
-    """Returns the exit status: 0 all succeeded, 1 one did not."""
+    """Run jobs now; return the exit status: 0 if all succeeded, 1 if one did not."""
     definitions, output, clock = invocation.definitions, invocation.output, invocation.clock
     check(wish, definitions, now_ns=clock.wall_ns())
     for name in wish.jobs:
@@ -75,7 +75,7 @@ def run_now(invocation: Invocation, wish: Wish, *, wait: bool) -> int:
 
 
 def _elsewhere(invocation: Invocation) -> DaemonNeeded | None:
-    """Why this command must not run jobs itself: a daemon runs the jobs of the same file on another ledger."""
+    """Return the error if a daemon runs the jobs of the same file on another ledger: this command must not run them, too."""
     path, mine = invocation.path, text_of(parse_url(invocation.ledger_place[0].value))
     for one in published(path):
         if one.ledger == mine:
@@ -108,7 +108,7 @@ def _answer_or_lock(invocation: Invocation, ledger: Ledger, wish: Wish, lock: Lo
         holder = instances.latest(ledger)
         if holder is not None and holder.kind == "daemon" and holder.is_stopping(clock.wall_ns()):
             who, known_ns = f"the {holder}, which is stopping", clock.monotonic_ns()
-        elif holder is None or holder.stopped_ns is not None:  # whoever has just taken the lock has no row yet
+        elif holder is None or holder.stopped_ns is not None:  # a process that has just taken the lock has no row yet
             who = "another process"
             if clock.monotonic_ns() - known_ns > instances.STALE_NS:
                 raise _silent(who)
@@ -127,13 +127,13 @@ def _answer_or_lock(invocation: Invocation, ledger: Ledger, wish: Wish, lock: Lo
 
 
 def _ask(invocation: Invocation, ledger: Ledger, wish: Wish) -> Request | None:
-    """Ask the daemon; None if it has not taken the request, which is withdrawn then."""
+    """Ask the daemon; return the answered request. If the daemon does not take it, withdraw it and return None."""
     request = requests.ask(ledger, Kind.RUN_NOW, wish.as_body(), now_ns=invocation.clock.wall_ns())
     return _await_answer(invocation, ledger, request)
 
 
 def _is_silent(invocation: Invocation, ledger: Ledger, holder: Instance) -> bool:
-    """Whether this daemon still holds the lock and gives no sign of life."""
+    """Return whether this daemon still holds the lock, but its last heartbeat is old."""
     last = instances.latest(ledger)
     return last is not None and last.id == holder.id and not last.is_fresh(invocation.clock.wall_ns()) and is_held(ledger)
 
@@ -167,7 +167,7 @@ def _leave_it(invocation: Invocation, ledger: Ledger, wish: Wish) -> int:
 
 
 def _await_answer(invocation: Invocation, ledger: Ledger, request: Request, *, withdraw: bool = True) -> Request | None:
-    """The daemon's answer; None if nobody took the request in time, which is withdrawn then."""
+    """Wait for the daemon's answer; return None if the request was not taken in time, and withdraw it if `withdraw`."""
     until_ns = invocation.clock.monotonic_ns() + _TAKEN_NS
     while invocation.clock.monotonic_ns() < until_ns:
         seen = requests.look_at(ledger, request)
@@ -177,7 +177,7 @@ def _await_answer(invocation: Invocation, ledger: Ledger, request: Request, *, w
             return seen
         threading.Event().wait(_LOOK_S)
     if withdraw and not requests.withdraw(ledger, request, now_ns=invocation.clock.wall_ns()):
-        return _await_answer(invocation, ledger, request)  # taken in the last moment
+        return _await_answer(invocation, ledger, request)  # the daemon has taken it in the last moment
     return None
 
 
@@ -194,7 +194,7 @@ def _run_here(invocation: Invocation, ledger: Ledger, wish: Wish, lock: Lock, fo
 
 
 class _Follower:
-    """Waits for occurrences to end, and shows it."""
+    """Waits for occurrences to end, and shows the progress and the outcomes."""
 
     def __init__(self, invocation: Invocation, ledger: Ledger) -> None:
         self._invocation = invocation
@@ -204,7 +204,7 @@ class _Follower:
         self._ended: list[Occurrence] = []
 
     def follow(self, ids: Sequence[OccurrenceId], planned_at_ns: int) -> None:
-        """Return when all of them have an outcome, and what follows them has ended."""
+        """Wait until all these occurrences have an outcome and their chains have ended."""
         self._ids = ids
         jobs = f"{len(ids)} job{'' if len(ids) == 1 else 's'}"
         self._output.say(f"T {local(planned_at_ns, self._invocation.zone)}, {jobs}")
@@ -222,7 +222,7 @@ class _Follower:
                     raise DaemonNeeded("the daemon has ended before all of it had run", hint=hint)
 
     def report(self) -> int:
-        """Print how they went; returns the exit status."""
+        """Print the outcomes; return the exit status."""
         newest = sorted(history.of_ids(self._ledger, self._ids), key=lambda one: one.id, reverse=True)
         bad = [one for one in newest if one.outcome is not Outcome.SUCCEEDED]
         if self._output.as_json:

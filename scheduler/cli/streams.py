@@ -1,4 +1,4 @@
-"""The standard streams: whatever they are when the program starts, to print never fails and never changes the exit status."""
+"""The standard streams: to print never fails, whatever they are when the program starts."""
 
 import io
 import os
@@ -8,12 +8,12 @@ from typing import Any
 
 class Stream(io.TextIOWrapper):
     """
-    A text stream whose `write` and `flush` do not raise. Text that its encoding lacks is escaped.
+    A text stream whose `write` and `flush` do not raise. Characters that its encoding lacks are escaped.
 
-    A pipe that nobody reads any more (`| head`) takes the rest in silence.
+    The rest of the output to a pipe whose reader has gone (`| head`) is dropped silently.
     """
 
-    failure: OSError | None = None  #: why something could not be written, except to such a pipe
+    failure: OSError | None = None  #: why output could not be written, except to such a pipe
 
     def write(self, text: str) -> int:
         try:
@@ -32,7 +32,7 @@ class Stream(io.TextIOWrapper):
         if not isinstance(error, BrokenPipeError):
             self.failure = error
             if self.fileno() == 2:
-                return  # a log's disk may have room again
+                return  # the disk of a log may have room again
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self.fileno())
         os.close(null)
@@ -40,9 +40,9 @@ class Stream(io.TextIOWrapper):
 
 def open_standard_streams() -> None:
     """
-    Make the three standard streams usable. Called first, so that no other file gets one of their descriptors.
+    Make the three standard streams usable. Call this first, so that no other file gets one of their descriptors.
 
-    A stream that was closed is `/dev/null`, for child processes, too.
+    A closed stream becomes `/dev/null`, also for child processes.
     """
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:

@@ -60,7 +60,7 @@ def doctor(invocation: Invocation) -> int:
 
 
 def _definitions(invocation: Invocation) -> Definitions | None:
-    """None where the jobs file is not valid, or where there is none: the ledger tells all but what comes next."""
+    """Return the definitions; None without a valid jobs file: the ledger tells everything except what comes next."""
     try:
         return invocation.loaded.definitions
     except UsageError:

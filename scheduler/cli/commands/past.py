@@ -1,4 +1,4 @@
-"""What has run: `history`, `logs`, `skew`."""
+"""The commands about past runs: `history`, `logs`, `skew`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -113,7 +113,7 @@ def skew(invocation: Invocation, batch: str | None, file: Path | None) -> int:
 
 
 def print_skew(invocation: Invocation, found: Skew, occurrences: Sequence[Occurrence]) -> None:
-    """The figures and the picture of a batch."""
+    """Print the figures and the picture of a batch."""
     output = invocation.output
     output.line(
         f"{local(found.planned_at_ns, invocation.zone)}: {len(found.offsets)} of {found.jobs} started{_open_ones(occurrences)}"
@@ -146,7 +146,7 @@ def write_picture(invocation: Invocation, file: Path, picture: str) -> None:
 
 
 def _names(invocation: Invocation, words: Sequence[str], known: Mapping[str, Occurrence]) -> Sequence[str]:
-    """A job that has gone from the file still has its history, and so have all where there is no such file."""
+    """Return the jobs that are meant: a job that is not in the file any more, or without a file, still has its history."""
     if not words:
         return ()
     try:
@@ -176,7 +176,7 @@ def _meant(invocation: Invocation, ledger: Ledger, word: str) -> Sequence[Occurr
 
 
 def _zone_name(invocation: Invocation, found: Sequence[Occurrence]) -> str:
-    """All their names, where the clocks have changed meanwhile."""
+    """Return the short name of the zone; all its names if the clocks have changed meanwhile."""
     names = dict.fromkeys(f"{to_datetime(one.planned_at_ns, invocation.zone):%Z}" for one in found)
     return "/".join(names) or str(invocation.zone)
 
@@ -195,7 +195,7 @@ def _row(invocation: Invocation, one: Occurrence) -> tuple[str, ...]:
 
 
 def _open_ones(occurrences: Sequence[Occurrence]) -> str:
-    """Of whom nobody can say, or not yet, whether they have."""
+    """Return how many have not ended, and of how many it is unknown whether they have started."""
     unknown = sum(one.outcome is Outcome.UNKNOWN and one.started_at_ns is None for one in occurrences)
     running = sum(one.outcome is None for one in occurrences)
     return "".join(f", {count} {word}" for count, word in ((running, "not done yet"), (unknown, "unknown")) if count)
@@ -210,7 +210,7 @@ def _print_occurrence(invocation: Invocation, one: Occurrence) -> None:
     unknown = "not known" if one.outcome is Outcome.UNKNOWN or one.state is State.RUNNING else "never"
     output.line(f"  planned {local(one.planned_at_ns, invocation.zone)}, started {offset(one.start_offset_ns) or unknown}")
     by = f", by {one.executor}" if one.executor else ""
-    config = f", config {one.config_version}" if one.config_version else ""  # work that was handed over has none
+    config = f", config {one.config_version}" if one.config_version else ""  # background runs have none
     output.line(f"  origin {one.origin.value}{by}{config}")
     for key, value in one.params.items():
         output.line(f"  {key} = {value}")

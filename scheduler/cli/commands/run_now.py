@@ -15,7 +15,7 @@ from scheduler.operations.select import Selected, select
 
 @click.command(cls=Command, name="run-now", short_help="Start jobs by hand, several as one batch.")
 @click.argument("jobs", nargs=-1, metavar="JOB...", shell_complete=complete_jobs)
-@click.option("--at", metavar="TIME", help="Start them then; else as soon as they are armed.")
+@click.option("--at", metavar="TIME", help="Start them then; otherwise as soon as they are armed.")
 @click.option("--no-wait", is_flag=True, help="Leave it to the daemon.")
 @click.option("--set", "sets", metavar="KEY=VALUE", multiple=True, help="Another value for one of the job's params.")
 @click.option("--all", "every", is_flag=True, help="All jobs.")
