@@ -183,7 +183,11 @@ class Daemon:
         reloads = Reloads(service, self._file, is_stopping=lambda: self._stopping, reloaded=partial(self._watch_files, service))
         fresh = service.station.executors.fresh(self._file.apps.values(), self._file.folder)
         self._watch_files(service)  # the start may take long, and the file may change meanwhile
-        service.start(fresh)
+        try:
+            service.start(fresh)
+        except RuntimeError as error:
+            hint = "it needs some 20 threads: look at its limits of memory and of tasks (ulimit -v, ulimit -u, TasksMax)"
+            raise TminusError(f"the daemon does not start: {error}", hint=hint) from error
         pulse = Pulse(service, lock, lost=lambda: self._wakes.put(_Wake.LOST))
         pulse.start()
         with contextlib.suppress(Stopping):

@@ -1,9 +1,21 @@
 """The daemon, as users start it."""
 
+import os
 from pathlib import Path
 
-from tests.support.daemon import daemon
+from tests.support.daemon import DaemonProcess, daemon
+from tests.support.jobs import job, jobs_file
 from tests.support.target import TargetServer
+
+_NO_RECORDER = """
+import threading
+start = threading.Thread.start
+def limited(thread):
+    if thread.name == "recorder":
+        raise RuntimeError("can't start new thread")
+    start(thread)
+threading.Thread.start = limited
+"""
 
 
 def test_a_hundred_jobs_due_at_once_all_start_and_are_written_down(tmp_path: Path, target: TargetServer) -> None:
@@ -18,3 +30,16 @@ def test_a_hundred_jobs_due_at_once_all_start_and_are_written_down(tmp_path: Pat
     assert {one["outcome"] for one in history} == {"succeeded"}
     assert sorted(one["job"] for one in history) == sorted(f"job_{i}" for i in range(100))
     assert all(one["start_offset_ms"] >= 0 for one in history)
+
+
+def test_a_daemon_for_which_there_are_not_enough_threads_says_so_and_ends(tmp_path: Path, target: TargetServer) -> None:
+    (tmp_path / "sitecustomize.py").write_text(_NO_RECORDER)
+    env = {"PYTHONPATH": os.pathsep.join([os.getcwd(), str(tmp_path)])}
+    short = DaemonProcess(tmp_path, jobs_file(job("idle", target.url, "manual")), env=env)
+    try:
+        assert short.start(wait=False).wait() == 1
+    finally:
+        short.close()
+    said = short.log_file.read_text()
+    assert "the daemon does not start: can't start new thread" in said
+    assert "Traceback" not in said
