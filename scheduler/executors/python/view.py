@@ -33,15 +33,21 @@ class View:
         """Call the application, and read what it answers."""
         self._environ.pop("werkzeug.request", None)
         head: list[Any] = []
+        body = bytearray()
+
+        def write(chunk: bytes) -> None:
+            body.extend(chunk)
+            if len(body) > self._max_body:
+                raise Unfit(Cause.TOO_LARGE, f"the answer is longer than max_body, {self._max_body} bytes")
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             head[:] = [status, headers]
-            return written.append
+            return write
 
-        written: list[bytes] = []
         chunks: Iterable[bytes] = self._app(self._environ, start_response)
         try:
-            body = self._read(written, chunks)
+            for chunk in chunks:
+                write(chunk)
         finally:
             close = getattr(chunks, "close", None)
             if close is not None:
@@ -50,7 +56,7 @@ class View:
         lines = [f"{name}: {value}" for name, value in headers]
         if sum(map(len, lines)) > _MOST_HEADERS:
             raise Unfit(Cause.TOO_LARGE, f"the headers are longer than {_MOST_HEADERS} bytes")
-        return Answer(status=int(status.split(" ", 1)[0]), headers=lines, body=body)
+        return Answer(status=int(status.split(" ", 1)[0]), headers=lines, body=bytes(body))
 
     def answer(self, result: Answer) -> Answer:
         """It has been read already."""
@@ -58,11 +64,3 @@ class View:
 
     def leave(self, error: BaseException | None) -> None:
         """The application pops its own contexts."""
-
-    def _read(self, written: list[bytes], chunks: Iterable[bytes]) -> bytes:
-        body = bytearray()
-        for chunk in chunks:
-            body += chunk
-            if len(body) > self._max_body:
-                raise Unfit(Cause.TOO_LARGE, f"the answer is longer than max_body, {self._max_body} bytes")
-        return b"".join(written) + bytes(body)

@@ -50,6 +50,15 @@ def long():
     return "x" * 2_000_000
 
 app.register_blueprint(reports)
+
+def writes(environ, start_response, flask=app.wsgi_app):
+    if environ["PATH_INFO"] != "/writes":
+        return flask(environ, start_response)
+    write = start_response("200 OK", [])
+    for _ in range(int(environ["QUERY_STRING"])):
+        write(b"x" * (1 << 19))
+    return [b"!"]
+app.wsgi_app = writes
 """
 
 
@@ -86,6 +95,13 @@ def test_a_view_that_raises_answers_500_and_its_traceback_is_in_the_output(shop:
 
 def test_a_streamed_answer_is_read_to_its_end_within_its_context(shop: RunnerProcess) -> None:
     assert shop.run(a_view(path="/stream"))[0].body == b"/stream!"
+
+
+def test_what_an_application_writes_itself_comes_first_and_is_bounded_too(shop: RunnerProcess) -> None:
+    assert shop.run(a_view(path="/writes?1"))[0].body_size == (1 << 19) + 1
+    for times in (2, 200):
+        done = shop.run(a_view(path=f"/writes?{times}"))[0]
+        assert (done.cause, done.detail) == ("too_large", "the answer is longer than max_body, 1048576 bytes")
 
 
 def test_an_answer_is_bounded(shop: RunnerProcess) -> None:
