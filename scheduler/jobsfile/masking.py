@@ -16,7 +16,7 @@ _KEY = re.compile(r"""(?P<quote>["'])(?P<quoted>[^"']+)(?P=quote)\s*:\s*|(?<![\w
 _PART = re.compile(r"\{\{|\$\{")
 _OPEN_BRACKET = re.compile(r"[{\[]")
 _END_IN_FLOW = re.compile(r"[,}\]]")
-_USERINFO = re.compile(r"(?<=://)[^/?#\s\"'@]+(?=@)")
+_USERINFO = re.compile(r"(?<=://)[^/?#\s\"']+(?=@)")
 
 
 @lru_cache(maxsize=4096)

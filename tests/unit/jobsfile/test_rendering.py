@@ -126,6 +126,8 @@ def test_what_is_no_secret_in_plain_text(value: object) -> None:
         ("password: ${env:X}", "password: ${env:X}"),
         ('Authorization: "Bearer hunter2', 'Authorization: "****** *******'),
         ("url: https://anna:hunter2@a.example/x", "url: https://************@a.example/x"),
+        ("ledger: postgresql://anna:top@hunter2@c/d", "ledger: postgresql://****************@c/d"),
+        ("url: https://a.example/x?mail=anna@b.example", "url: https://a.example/x?mail=anna@b.example"),
         ("url: https://${env:A}:${env:B}@a.example/x", "url: https://${env:A}:${env:B}@a.example/x"),
         ("a: b", "a: b"),
     ],
@@ -141,4 +143,5 @@ def test_a_part_of_a_line() -> None:
 
 def test_a_url() -> None:
     assert mask_url("postgresql://a:b@c/d") == "postgresql://***@c/d"
+    assert mask_url("postgresql://a:b@b@c/d") == "postgresql://***@c/d"
     assert mask_url("postgresql://a:${env:B}@c/d") == "postgresql://a:${env:B}@c/d"
