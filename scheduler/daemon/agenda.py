@@ -41,6 +41,7 @@ class Agenda:
         self.waiting: defaultdict[int, list[Due]] = defaultdict(list)
         self.touched: set[int] = set()
         self._undecided = undecided
+        self._behind: set[str] = set()  #: jobs whose last collection raised
 
     def add(self, due: Due) -> None:
         """Let an occurrence wait for its T."""
@@ -57,10 +58,17 @@ class Agenda:
             The fire times that do not run.
         """
         try:
-            return self._collect(name, until_ns=until_ns, now_ns=now_ns)
+            decided = self._collect(name, until_ns=until_ns, now_ns=now_ns)
         except Exception as error:
             log.exception("a job could not be planned", job=name)
+            self._behind.add(name)
             return self._fail(name, error, until_ns=until_ns)
+        self._behind.discard(name)
+        return decided
+
+    def behind_ns(self) -> int | None:
+        """Return the fire time up to which all jobs are collected whose last collection raised; None if there is no such job."""
+        return min((self.collected[name] for name in self._behind & self.collected.keys()), default=None)
 
     def _collect(self, name: str, *, until_ns: int, now_ns: int) -> Sequence[Decided]:
         job, version = self.definitions.jobs[name], self.definitions.version

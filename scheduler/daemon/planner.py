@@ -124,7 +124,10 @@ class Planner:
         if first_ns is None:
             return None
         undecided_ns = self._undecided.first()
-        return min(now_ns, first_ns - 1, now_ns if undecided_ns is None else undecided_ns - 1)
+        with self._changed:
+            behind_ns = self._started.behind_ns()
+        others = [behind_ns, None if undecided_ns is None else undecided_ns - 1]
+        return min([now_ns, first_ns - 1, *(at for at in others if at is not None)])
 
     def stop(self) -> None:
         """Close no further batch; what is only collected is left for the next start."""

@@ -1,11 +1,14 @@
 """The agenda: what is due is collected once, and stays undecided until its row is durable, whatever is reloaded meanwhile."""
 
+from typing import Any
+
 import pytest
 
 from scheduler.daemon.agenda import Agenda
 from scheduler.daemon.undecided import Undecided
 from scheduler.instants import SECOND
 from scheduler.model.job import Every
+from scheduler.outcome import Outcome
 from tests.support.scheduling import definitions_of
 from tests.support.values import a_job
 
@@ -25,3 +28,18 @@ def test_what_was_due_when_its_schedule_ended_outlives_a_further_reload(is_back:
 
     assert sorted(agenda.waiting) == [T + SECOND, T + 2 * SECOND]
     assert undecided.first() == T + SECOND
+
+
+def test_a_job_that_cannot_be_collected_keeps_the_mark_back_until_it_can() -> None:
+    broken: Any = "30 s"
+    agenda = Agenda(
+        definitions_of(a_job("tick", schedule=(Every(SECOND),), misfire_grace_ns=broken)), {"tick": T}, undecided=Undecided()
+    )
+    (failed,) = agenda.collect("tick", until_ns=T + 20 * SECOND, now_ns=T + 10 * SECOND)
+    assert (failed.id.fire_time_ns, failed.outcome) == (T + SECOND, Outcome.FAILED)
+    assert agenda.behind_ns() == T + SECOND
+
+    agenda.replan(definitions_of(a_job("tick", schedule=(Every(SECOND),))), {"tick": T}, now_ns=T + 10 * SECOND)
+    agenda.collect("tick", until_ns=T + 20 * SECOND, now_ns=T + 10 * SECOND)
+    assert agenda.behind_ns() is None
+    assert min(agenda.waiting) == T + 10 * SECOND
