@@ -1,7 +1,7 @@
 """The agenda: for each job, up to where its fire times are collected; for each T, the due occurrences that wait for it."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -28,6 +28,7 @@ class Agenda:
         definitions: The definitions in force.
         after: For each scheduled job, the fire time up to which all are decided.
         undecided: Shared with all who make rows durable.
+        dues: Due occurrences that an earlier process has left.
 
     Attributes:
         collected: For each job, the fire time up to which all are collected.
@@ -35,17 +36,24 @@ class Agenda:
         touched: Each T to which `collect` has added something; the planner empties it.
     """
 
-    def __init__(self, definitions: Definitions, after: Mapping[str, int], *, undecided: Undecided) -> None:
+    def __init__(
+        self, definitions: Definitions, after: Mapping[str, int], *, undecided: Undecided, dues: Iterable[Due] = ()
+    ) -> None:
         self.definitions = definitions
         self.collected = dict(after)
         self.waiting: defaultdict[int, list[Due]] = defaultdict(list)
         self.touched: set[int] = set()
         self._undecided = undecided
         self._behind: set[str] = set()  #: jobs whose last collection raised
+        self._written: defaultdict[str, set[int]] = defaultdict(set)  #: claimed by an earlier process, for each job
+        for due in dues:
+            self.add(due)
 
     def add(self, due: Due) -> None:
         """Let an occurrence wait for its T."""
-        if due.origin is Origin.SCHEDULE and not due.is_written:
+        if due.origin is Origin.SCHEDULE and due.is_written:
+            self._written[due.id.job].add(due.id.fire_time_ns)
+        elif due.origin is Origin.SCHEDULE:
             self._undecided.add([due.id])
         self.waiting[due.planned_at_ns].append(due)
 
@@ -74,14 +82,16 @@ class Agenda:
         job, version = self.definitions.jobs[name], self.definitions.version
         found: list[int] = []
         decided: Sequence[Decided] = ()
+        written = self._written[name]
         at_ns = after(job.schedule, self.collected[name])
         if at_ns is not None and at_ns <= (past_ns := min(now_ns, until_ns)):
-            late = settle_late(job, after_ns=self.collected[name], now_ns=past_ns, version=version)
+            covered = ((written_ns, written_ns) for written_ns in written)
+            late = settle_late(job, after_ns=self.collected[name], now_ns=past_ns, version=version, covered=covered)
             decided = late.decided
             found += [late.runs] if late.runs is not None else []
             at_ns = after(job.schedule, past_ns)
         while at_ns is not None and at_ns <= until_ns:
-            found.append(at_ns)
+            found += [at_ns] if at_ns not in written else []
             at_ns = after(job.schedule, at_ns)
         # Nothing above has changed anything: a job that breaks there can be tried again.
         self._undecided.add(one.id for one in decided)
@@ -89,6 +99,7 @@ class Agenda:
             self.add(scheduled(job, at_ns, version=version))
         self.touched.update(found)
         self.collected[name] = max(self.collected[name], until_ns)
+        self._written[name] = {written_ns for written_ns in written if written_ns > until_ns}
         return decided
 
     def _fail(self, name: str, error: Exception, *, until_ns: int) -> Sequence[Decided]:

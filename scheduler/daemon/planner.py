@@ -59,15 +59,16 @@ class Planner:
         self._looked_at_ns = clock.monotonic_ns()
         self._closer = threading.Thread(target=self._close_batches, name="planner", daemon=True)
 
-    def start(self, definitions: Definitions, after: Mapping[str, int]) -> None:
+    def start(self, definitions: Definitions, after: Mapping[str, int], dues: Iterable[Due] = ()) -> None:
         """
         Begin.
 
         Args:
             definitions: The definitions in force.
             after: For each scheduled job, the fire time up to which all are decided.
+            dues: Due occurrences that an earlier process has left.
         """
-        self._agenda = Agenda(definitions, after, undecided=self._undecided)
+        self._agenda = Agenda(definitions, after, undecided=self._undecided, dues=dues)
         self._plan(self._agenda)
         self._closer.start()
 

@@ -111,8 +111,7 @@ class Service:
             now_ns=station.clock.wall_ns(),
             goes_on=lambda: systemd.starting("recovering"),
         )
-        self._planner.start(station.definitions, recovered.after)
-        self._planner.add(recovered.dues)
+        self._planner.start(station.definitions, recovered.after, recovered.dues)
         self._chains.start()
         self._chains.resume()
         self._background.start()

@@ -47,9 +47,7 @@ class SteppedDaemon:
         self.decided: list[Decided] = []
         self.instance = instances.register(ledger, kind="daemon", config_version=None, now_ns=now_ns)
         recovered = recover(ledger, definitions, since_ns=since_ns, now_ns=now_ns)
-        self.agenda = Agenda(definitions, recovered.after, undecided=self.undecided)
-        for due in recovered.dues:
-            self.agenda.add(due)
+        self.agenda = Agenda(definitions, recovered.after, undecided=self.undecided, dues=recovered.dues)
         self.high_water = HighWater(ledger, instance=self.instance, mark=self.mark)
 
     def mark(self) -> int | None:
