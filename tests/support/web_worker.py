@@ -6,8 +6,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
+
+from scheduler.flask import handover
 
 
 @contextlib.contextmanager
@@ -16,5 +19,8 @@ def web_worker(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> Iter
     (folder / "shop.py").write_text(code)
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("TMINUS_LEDGER", f"sqlite:///{folder}/ledger/ledger.db")
-    yield importlib.import_module("shop")
-    del sys.modules["shop"]
+    monkeypatch.setattr(handover, "schedulers", WeakSet())  # a process of its own would not know those of other tests
+    try:
+        yield importlib.import_module("shop")
+    finally:
+        del sys.modules["shop"]
