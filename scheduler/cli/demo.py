@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 from scheduler.clock import Clock
@@ -39,10 +40,11 @@ class Demo:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._stack = contextlib.ExitStack()
+        self._ended_by: int | None = None
 
     def __enter__(self) -> "Demo":
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda number, _frame: sys.exit(128 + number))  # which ends the block
+            signal.signal(number, self._end_by)
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tminus-demo-")))
         return self
 
@@ -114,7 +116,13 @@ class Demo:
         command = [sys.executable, *arguments]
         process = subprocess.Popen(command, stdout=stdout or subprocess.DEVNULL, stderr=stderr, preexec_fn=_end_with_parent)
         self._stack.callback(_end, process)
+        if self._ended_by:  # while Python's callbacks of fork(2) ran, which swallow what a handler raises
+            sys.exit(128 + self._ended_by)
         return process
+
+    def _end_by(self, number: int, _frame: FrameType | None) -> None:
+        self._ended_by = number
+        sys.exit(128 + number)  # which ends the block
 
 
 def _end_with_parent() -> None:

@@ -298,7 +298,7 @@ def test_a_lock_that_another_process_had_meanwhile_is_not_taken_again(postgresql
             an_instance(postgresql)
         errors.append(caught.value)
     assert errors[0] is not errors[1]
-    assert not is_held(postgresql)
+    assert eventually(lambda: not is_held(postgresql))
     assert lock.losses == 0
 
 

@@ -8,26 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import eventually
+from tests.support.daemon import eventually, is_alive, patched
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def start(tmp_path: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "scheduler.cli", "demo", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    env = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)} | (environment or {})
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 def children(pid: int) -> list[int]:
     return [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -37,10 +30,23 @@ def test_the_demo_leaves_no_process_behind(tmp_path: Path, number: signal.Signal
     started = eventually(lambda: found if len(found := children(demo.pid)) == 2 else None, what="target and daemon run")
     demo.send_signal(number)
     demo.communicate(timeout=60)
-    eventually(lambda: not any(map(is_running, started)), what="both have ended")
+    eventually(lambda: not any(map(is_alive, started)), what="both have ended")
     if number is signal.SIGTERM:
         assert demo.returncode == 128 + number
         assert list(tmp_path.iterdir()) == []
+
+
+_SIGNAL_IN_FORK = """
+import os, signal
+os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGTERM))
+"""
+
+
+def test_a_signal_that_comes_while_the_demo_forks_ends_it(tmp_path: Path) -> None:
+    demo = start(tmp_path, environment=patched(tmp_path, _SIGNAL_IN_FORK))
+    demo.communicate(timeout=60)
+    assert demo.returncode == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.iterdir()] == ["patch"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

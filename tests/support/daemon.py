@@ -51,13 +51,25 @@ def eventually(
     return answer
 
 
+def stat_of(pid: int) -> list[str]:
+    """Return the fields of proc_pid_stat(5) after the name: its state, its parent, …"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def is_alive(pid: int) -> bool:
     """Whether there is such a process, and not only its remains."""
     try:
         os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return stat_of(pid)[0] != "Z"
     except (OSError, IndexError):
         return False
+
+
+def patched(folder: Path, code: str) -> dict[str, str]:
+    """Return the environment of a process that runs this code before anything else, as each of its child processes does."""
+    (folder / "patch").mkdir()
+    (folder / "patch" / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": os.pathsep.join([os.getcwd(), str(folder / "patch")])}
 
 
 def lanes_of(pid: int) -> list[int]:
