@@ -160,7 +160,7 @@ def offset(duration_ns: int | None) -> str:
 
 
 def duration(duration_ns: int | None) -> str:
-    """Return a duration for people, with three digits."""
+    """Return a duration for people, with three significant digits."""
     if duration_ns is None:
         return ""
     for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000)):

@@ -91,7 +91,8 @@ class Agenda:
             found += [late.runs] if late.runs is not None else []
             at_ns = after(job.schedule, past_ns)
         while at_ns is not None and at_ns <= until_ns:
-            found += [at_ns] if at_ns not in written else []
+            if at_ns not in written:
+                found.append(at_ns)
             at_ns = after(job.schedule, at_ns)
         # Nothing above has changed anything: a job that breaks there can be tried again.
         self._undecided.add(one.id for one in decided)

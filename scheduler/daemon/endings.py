@@ -132,7 +132,7 @@ class Endings:
         return Lost(0, "it was not sent", {})
 
     def broken(self, flight: Flight, why: str, *, cause: Cause = Cause.DEFINITION) -> None:
-        """End all of a flight as `failed`: its executor does not work."""
+        """End every occurrence of a flight as `failed`: its executor does not work."""
         for due in _taken(flight):
             self.not_sent(due, why, cause=cause)
 
@@ -143,7 +143,7 @@ class Endings:
         self.missed([flight.outstanding.pop(index) for index in over], why)
 
     def late(self, flight: Flight, why: str) -> None:
-        """End all of a flight as `missed`: none has started."""
+        """End every occurrence of a flight as `missed`: none has started."""
         self.missed(_taken(flight), why)
 
     def missed(self, dues: Sequence[Due], why: str) -> None:

@@ -110,7 +110,7 @@ class _Records(logging.Handler):
 
 
 def escaped(value: object) -> object:
-    """Return a field of a line; in a text, control characters become escapes."""
+    """Return the value of a field, with escapes in place of a text's control characters."""
     return _CONTROL.sub(lambda sign: repr(sign[0])[1:-1], value) if isinstance(value, str) else value
 
 

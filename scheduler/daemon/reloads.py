@@ -27,7 +27,7 @@ _LOOK_S = 0.1
 _CODE_NS = 5 * SECOND
 #: A runner that replaces one that works is waited for; an application that is not imported by then never will be.
 _IMPORT_NS = 60 * SECOND
-#: A reload that the ledger did not take is made again after this.
+#: Time until a reload that failed because of the ledger is retried.
 _AGAIN_NS = 10 * SECOND
 _LONGEST_REASON = 500
 
@@ -53,7 +53,7 @@ class Reloads:
         self._executors = service.station.executors
         self._is_broken = False
         self._rejected: Sequence[CodeJob] | None = None  #: reported by runners, and not valid
-        self._again_ns: int | None = None  #: when the last reload is made again; monotonic clock
+        self._again_ns: int | None = None  #: when the failed reload is retried; monotonic clock
 
     def reload(self, *, is_asked_for: bool) -> None:
         """

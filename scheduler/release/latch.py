@@ -16,7 +16,7 @@ class Latch:
         self._shut.acquire()
 
     def open(self) -> None:
-        """Open it for good. Call this once."""
+        """Open the latch permanently. Call this at most once."""
         self._shut.release()
 
     def wait(self) -> None:

@@ -54,8 +54,10 @@ class ShardRun:
         self._lock = threading.Lock()
         self._present: set[Party] = set()
         self._stood_in_for: set[Party] = set()
+        self._errors: list[Exception] = []  #: of the last look
         self._arming = Last(len(parties), on_armed)
-        self._going = Last(len(parties), on_out)
+        self._on_out = on_out
+        self._going = Last(len(parties), self._out)
         self._running = Last(len(parties), on_ended)
 
     def start(self) -> Sequence[Party]:
@@ -141,9 +143,14 @@ class ShardRun:
         for party in self.parties:
             try:
                 party.last_look()
-            except Exception:  # noqa: BLE001  the Barrier's action: what it raises would break the Barrier for all
-                with contextlib.suppress(Exception):
-                    traceback.print_exc()
+            except Exception as error:  # noqa: BLE001  the Barrier's action: what it raises would break the Barrier for all
+                self._errors.append(error)
+
+    def _out(self) -> None:
+        self._on_out()
+        for error in self._errors:  # not before: nobody may be reading stderr, and the parties would wait for it
+            with contextlib.suppress(Exception):
+                traceback.print_exception(error)
 
 
 class Last:

@@ -6,7 +6,7 @@ import resource
 import signal
 from pathlib import Path
 
-from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.daemon import DaemonProcess, daemon, eventually, patched
 
 _SHOP = "import os\nfrom flask import Flask\napp = Flask('shop')\ndef pid():\n    return os.getpid()\n"
 _BREAKS = """
@@ -36,13 +36,6 @@ if "daemon" in sys.orig_argv:
 """
 
 
-def _patched(folder: Path, code: str) -> dict[str, str]:
-    """The environment of a daemon that runs this code first."""
-    (folder / "patch").mkdir()
-    (folder / "patch" / "sitecustomize.py").write_text(code)
-    return {"PYTHONPATH": os.pathsep.join([os.getcwd(), str(folder / "patch")])}
-
-
 def _jobs(*names: str) -> str:
     job = {"schedule": "manual", "call": {"ref": "shop:pid", "app": "shop"}}
     top = {
@@ -70,7 +63,7 @@ def _fails(running: DaemonProcess, problem: str) -> None:
 def test_a_reload_that_fails_keeps_the_old_configuration_and_runners(tmp_path: Path) -> None:
     shop, bug = tmp_path / "shop.py", tmp_path / "bug"
     shop.write_text(_SHOP)
-    with daemon(tmp_path, _jobs("first"), env=_patched(tmp_path, _BREAKS.format(path=str(bug)))) as running:
+    with daemon(tmp_path, _jobs("first"), env=patched(tmp_path, _BREAKS.format(path=str(bug)))) as running:
         assert running.process
         before = _runner(running)
         running.write(_jobs("first", "second"))
@@ -103,7 +96,7 @@ def test_a_reload_that_fails_keeps_the_old_configuration_and_runners(tmp_path: P
 def test_a_reload_that_the_ledger_did_not_take_is_made_again_once_it_does(tmp_path: Path) -> None:
     bug = tmp_path / "bug"
     (tmp_path / "shop.py").write_text(_SHOP)
-    with daemon(tmp_path, _jobs("first"), env=_patched(tmp_path, _LEDGER_BREAKS.format(path=str(bug)))) as running:
+    with daemon(tmp_path, _jobs("first"), env=patched(tmp_path, _LEDGER_BREAKS.format(path=str(bug)))) as running:
         bug.touch()
         running.write(_jobs("first", "second"))
         running.signal(signal.SIGHUP)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.daemon import DaemonProcess, daemon, eventually, is_alive
+from tests.support.daemon import DaemonProcess, daemon, eventually, is_alive, patched
 
 #: A busy machine needs more than the 5 s after the grace that are promised, and the 2 s after a second signal.
 SLACK_S = 30
@@ -86,10 +86,8 @@ def _everything_hangs(folder: Path, *, grace: str) -> Iterator[tuple[DaemonProce
     """A daemon whose runners, reload and ledger hang, each in its own way; with the processes that are to end with it."""
     (folder / "shop.py").write_text(_SHOP)
     (folder / "hangs.py").write_text(_HANGS)
-    (folder / "patch").mkdir()
-    (folder / "patch" / "sitecustomize.py").write_text(_SLOW_FILES.format(path=str(folder / "slow")))
-    path = os.pathsep.join([os.getcwd(), str(folder / "patch")])
-    with daemon(folder, _jobs(folder, grace=grace), env={"PYTHONPATH": path}) as running:
+    slow_files = patched(folder, _SLOW_FILES.format(path=str(folder / "slow")))
+    with daemon(folder, _jobs(folder, grace=grace), env=slow_files) as running:
         pids: list[int] = []
         assert running.tminus("run-now", "pooled", "stopped", "busy", "--no-wait").returncode == 0
         for name in ("pooled", "stopped", "busy"):
@@ -122,10 +120,7 @@ def test_a_signal_ends_it_whatever_hangs(tmp_path: Path, grace: str, signals: in
 def test_a_hundred_requests_to_reload_are_few_reloads_and_delay_no_stop(tmp_path: Path) -> None:
     job = {"schedule": "manual", "http": "http://127.0.0.1:1/"}
     top = {"version": 1, "timezone": "UTC", "daemon": {"reload": "sighup"}}
-    (tmp_path / "patch").mkdir()
-    (tmp_path / "patch" / "sitecustomize.py").write_text(_HUNDREDFOLD)
-    path = os.pathsep.join([os.getcwd(), str(tmp_path / "patch")])
-    with daemon(tmp_path, json.dumps(top | {"jobs": {"one": job}}), env={"PYTHONPATH": path}) as running:
+    with daemon(tmp_path, json.dumps(top | {"jobs": {"one": job}}), env=patched(tmp_path, _HUNDREDFOLD)) as running:
         running.signal(signal.SIGHUP)
         running.wait_until_said("reloaded")
         running.reload(json.dumps(top | {"jobs": {"one": job, "two": job}}))

@@ -1,9 +1,8 @@
 """The daemon, as users start it."""
 
-import os
 from pathlib import Path
 
-from tests.support.daemon import DaemonProcess, daemon
+from tests.support.daemon import DaemonProcess, daemon, patched
 from tests.support.jobs import job, jobs_file
 from tests.support.target import TargetServer
 
@@ -33,9 +32,7 @@ def test_a_hundred_jobs_due_at_once_all_start_and_are_written_down(tmp_path: Pat
 
 
 def test_a_daemon_for_which_there_are_not_enough_threads_says_so_and_ends(tmp_path: Path, target: TargetServer) -> None:
-    (tmp_path / "sitecustomize.py").write_text(_NO_RECORDER)
-    env = {"PYTHONPATH": os.pathsep.join([os.getcwd(), str(tmp_path)])}
-    short = DaemonProcess(tmp_path, jobs_file(job("idle", target.url, "manual")), env=env)
+    short = DaemonProcess(tmp_path, jobs_file(job("idle", target.url, "manual")), env=patched(tmp_path, _NO_RECORDER))
     try:
         assert short.start(wait=False).wait() == 1
     finally:

@@ -1,11 +1,10 @@
 """The jobs file is read again: on SIGHUP, or when it changes; all of it or nothing, and no batch is lost or doubled."""
 
-import os
 import signal
 from pathlib import Path
 
 from tests.support.checker import gaps
-from tests.support.daemon import coming, daemon, eventually
+from tests.support.daemon import coming, daemon, eventually, patched
 from tests.support.jobs import job, jobs_file, many
 from tests.support.target import TargetServer
 
@@ -190,10 +189,7 @@ if "daemon" in sys.orig_argv:
 def test_a_change_during_the_start_is_noticed(tmp_path: Path) -> None:
     watched = "lead: 2s, reload: watch"
     (tmp_path / "new").write_text(jobs_file(job("other", "http://127.0.0.1:1/", "manual"), daemon=watched))
-    (tmp_path / "sitecustomize.py").write_text(_LATER.format(new=str(tmp_path / "new"), old=str(tmp_path / "jobs.yaml")))
-    path = os.pathsep.join([os.getcwd(), str(tmp_path)])
-    with daemon(
-        tmp_path, jobs_file(job("idle", "http://127.0.0.1:1/", "manual"), daemon=watched), env={"PYTHONPATH": path}
-    ) as running:
+    env = patched(tmp_path, _LATER.format(new=str(tmp_path / "new"), old=str(tmp_path / "jobs.yaml")))
+    with daemon(tmp_path, jobs_file(job("idle", "http://127.0.0.1:1/", "manual"), daemon=watched), env=env) as running:
         running.wait_until_said("reloaded")
         assert [one["job"] for one in running.json("jobs")] == ["other"]

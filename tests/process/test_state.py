@@ -14,7 +14,7 @@ import pytest
 
 from scheduler.errors import LockTimeout
 from scheduler.ledger.engine import open_ledger
-from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.daemon import DaemonProcess, daemon, eventually, stat_of
 from tests.support.web import gunicorn
 from tests.support.web_worker import web_worker
 
@@ -203,7 +203,7 @@ def test_a_job_whose_process_is_killed_lets_go_of_its_lock(
 def test_a_fork_server_that_is_killed_takes_the_jobs_with_it_that_hold_locks(shop: Any, running: DaemonProcess) -> None:
     running.tminus("run-now", "--no-wait", "hold_process")
     holder = begun(shop, "process")
-    server = int(Path(f"/proc/{holder}/stat").read_text().rpartition(")")[2].split()[1])
+    server = int(stat_of(holder)[1])
     os.kill(server, signal.SIGKILL)
     with shop.state.lock("poll"):
         pass

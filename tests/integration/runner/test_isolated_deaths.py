@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.executors.python.wire import Answered, Release
-from tests.support.daemon import eventually
+from tests.support.daemon import eventually, stat_of
 from tests.support.runner import a_call, runner
 
 _SHOP = """
@@ -133,13 +133,9 @@ def test_a_process_that_dies_with_an_answer_unread_costs_itself_alone(tmp_path: 
         process.wait_until_armed()
         process.send(Release(shard=number, withdrawn=[]))
         ask = process.wait_until_asked()
-        eventually(lambda: state_of(ask.pid) == "T", what="it has stopped itself")
+        eventually(lambda: stat_of(ask.pid)[0] == "T", what="it has stopped itself")
         process.send(Answered(pid=ask.pid, number=ask.number))
         assert process.run(a_call("shop:well", 1))[0].body == b"1"  # so the answer has been passed on
         os.kill(ask.pid, signal.SIGKILL)
         assert process.results()[0].detail == "its process was killed by SIGKILL before it had said how it went"
         assert process.run(a_call("shop:well", 2))[0].body == b"2"
-
-
-def state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.executors.python.wire import Release
-from tests.support.daemon import eventually
+from tests.support.daemon import eventually, is_alive
 from tests.support.runner import a_call, runner, stopped
 
 _SHOP = """
@@ -131,15 +131,7 @@ def test_an_isolated_job_whose_time_is_over_is_ended_and_then_killed(tmp_path: P
 def test_what_an_isolated_job_has_started_ends_with_it(tmp_path: Path) -> None:
     with runner(tmp_path, _SHOP, isolates=True) as process:
         pid = int(process.run(a_call("shop:leaves_a_child"))[0].body)
-        eventually(lambda: not runs(pid), what="it has ended")
-
-
-def runs(pid: int) -> bool:
-    """A zombie, which nobody has reaped yet, runs no more."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+        eventually(lambda: not is_alive(pid), what="it has ended")
 
 
 def test_of_isolated_jobs_too_one_may_be_withdrawn_and_all_may_be_sent_home(tmp_path: Path) -> None:
@@ -164,7 +156,7 @@ def test_a_fork_server_that_is_killed_is_missed_at_once_and_its_jobs_end_with_it
         began_s = time.monotonic()
         assert process.results() == {}
         assert time.monotonic() - began_s < 15, "the end came with that of its job"
-        eventually(lambda: not runs(pid), what="its job has ended")
+        eventually(lambda: not is_alive(pid), what="its job has ended")
         os.killpg(pid, signal.SIGKILL)
 
 

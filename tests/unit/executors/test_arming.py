@@ -4,7 +4,8 @@ import os
 import socket
 from contextlib import nullcontext
 from typing import cast
-from unittest.mock import Mock
+
+import pycurl
 
 from scheduler.executors.http.arming import Arming
 from scheduler.executors.http.bundle import Bundle
@@ -46,10 +47,10 @@ class Primed:
     """A transfer whose primer has opened this connection."""
 
     origin = ("shop.example.com", 443)
-    curl = None
     idle_bytes_matter = False
 
     def __init__(self, connection: socket.socket) -> None:
+        self.curl = pycurl.Curl()
         self._connection = connection
 
     def unprime(self) -> None:
@@ -66,8 +67,11 @@ def test_a_descriptor_of_a_connection_that_libcurl_has_closed_is_not_closed_agai
     old, new = socket.socketpair()
     with new:
         number = old.detach()
-        arming._settle(cast(Bundle, Mock()), cast(Transfer, Primed(socket.socket(fileno=number))), ENDED_WELL)
-        arming._settle(cast(Bundle, Mock()), cast(Transfer, Primed(new)), ENDED_WELL)
+        for connection in (socket.socket(fileno=number), new):
+            transfer = cast(Transfer, Primed(connection))
+            bundle = Bundle(pycurl.CurlMulti(), [transfer], shares_connections=False)
+            bundle.multi.add_handle(transfer.curl)
+            arming._settle(bundle, transfer, ENDED_WELL)
         os.close(number)  # it is still open: it may be that of another connection by now
         assert standing == {KEY: new}
     arming.close()

@@ -1,13 +1,15 @@
 """The thread of one Python job: what it does when, beside the others of its shard."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
+from scheduler.clock import Clock
 from scheduler.executors.python.board import Board
 from scheduler.executors.python.job import Job
 from scheduler.executors.python.loading import Loader
-from scheduler.executors.python.wire import Finished
+from scheduler.executors.python.wire import Finished, Work
 from scheduler.instants import SECOND
 from scheduler.release.gate import Gate
 from scheduler.release.latch import Latch
@@ -31,14 +33,10 @@ def goes_on() -> None:
     ends.wait(20)
 
 
-@pytest.mark.parametrize("has_begun", [True, False])
-def test_a_job_is_written_off_as_late_unless_it_has_begun(*, has_begun: bool) -> None:
-    clock, all_out, board = FakeClock(T - SECOND), Latch(), Board.make()
-    clock.pass_by(SECOND)
-    all_out.open()
-    reports: list[Finished] = []
-    job = Job(
-        a_call(f"{__name__}:goes_on", latest_ns=T),
+def a_job(work: Work, *, clock: Clock, board: Board, all_out: Latch, report: Callable[[Finished], None]) -> Job:
+    """The only job of its shard."""
+    return Job(
+        work,
         None,
         slot=0,
         board=board,
@@ -47,8 +45,17 @@ def test_a_job_is_written_off_as_late_unless_it_has_begun(*, has_begun: bool) ->
         loader=Loader(),
         shard=1,
         all_out=all_out,
-        report=reports.append,
+        report=report,
     )
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_job_is_written_off_as_late_unless_it_has_begun(*, has_begun: bool) -> None:
+    clock, all_out, board = FakeClock(T - SECOND), Latch(), Board.make()
+    clock.pass_by(SECOND)
+    all_out.open()
+    reports: list[Finished] = []
+    job = a_job(a_call(f"{__name__}:goes_on", latest_ns=T), clock=clock, board=board, all_out=all_out, report=reports.append)
     entered.clear()
     ends.clear()
     job.go(T)
@@ -76,18 +83,7 @@ def test_what_comes_after_a_function_waits_until_all_of_its_shard_are_out_and_do
         order.append("reported")
         reports.append(finished)
 
-    job = Job(
-        a_call(f"{__name__}:enters"),
-        None,
-        slot=0,
-        board=board,
-        clock=clock,
-        gate=Gate(clock),
-        loader=Loader(),
-        shard=1,
-        all_out=all_out,
-        report=report,
-    )
+    job = a_job(a_call(f"{__name__}:enters"), clock=clock, board=board, all_out=all_out, report=report)
 
     def run() -> None:
         job.arm(T)

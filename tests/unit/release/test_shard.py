@@ -1,6 +1,8 @@
 """A shard: all its parties meet at one barrier, whatever happens to one of them, and each end is told once."""
 
+import io
 import os
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -140,6 +142,19 @@ def test_a_party_that_breaks_breaks_alone(breaks_in: str, been: list[str], capfd
     assert broken.been == been
     assert well.been == ["arm", "last_look", "go at 0", "drain"]
     assert ("RuntimeError: last_look" in capfd.readouterr().err) is (breaks_in == "last_look")
+
+
+def test_an_error_of_the_last_look_is_printed_after_all_are_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, printed_after = Told([Walker(breaks_in="last_look"), Walker()]), list[list[str]]()
+
+    class Stderr(io.StringIO):
+        def write(self, text: str) -> int:
+            printed_after.append(list(told.words))
+            return len(text)
+
+    monkeypatch.setattr(sys, "stderr", Stderr())
+    told.through()
+    assert printed_after[0] == ["armed", "out"]
 
 
 def test_a_party_that_breaks_on_its_way_home_breaks_alone() -> None:
