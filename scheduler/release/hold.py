@@ -1,4 +1,4 @@
-"""The hold: at their Barrier, a shard's parties wait for the permit, then for T."""
+"""The hold: a shard's parties wait for the permit, then for T."""
 
 import threading
 from collections.abc import Callable
@@ -6,15 +6,18 @@ from collections.abc import Callable
 from scheduler.clock import Clock
 from scheduler.instants import MS
 
+#: This long before T the parties leave the Barrier, to wait for their turn: a hundred threads need 5 ms for it.
+LEAVE_NS = 50 * MS
 #: This long before T the parties check once more what they have armed.
 LAST_LOOK_NS = 10 * MS
 
 
 class Hold:
     """
-    The Barrier's action: the last party to arrive runs it while all others are blocked; then all are released.
+    The hold has two parts. The first is the Barrier's action: the last party to arrive runs it while all others are blocked. It
+    ends shortly before T, and never raises, because that would break the Barrier for all. Then one party runs `until_t`.
 
-    It never raises, because that would break the Barrier for all. `released_at_ns` is set if the parties may start.
+    `released_at_ns` is set at the end if the parties may start.
 
     Args:
         t_ns: T, wall clock, nanoseconds since the Unix epoch.
@@ -57,6 +60,11 @@ class Hold:
     def __call__(self) -> None:
         self._clock.wait_until(self._give_up_ns, self._decided)
         self.withdraw()  # no permit came: too late for one
+        if self._permitted:
+            self._clock.hold_until(self.t_ns - LEAVE_NS)
+
+    def until_t(self) -> None:
+        """Wait for the rest of the time until T, if the parties may start. Call this once, after the action."""
         if self._permitted:
             self._clock.hold_until(self.t_ns - LAST_LOOK_NS)
             self._last_look()

@@ -1,4 +1,4 @@
-"""A latch: work that can wait until all of a shard have started waits here."""
+"""A latch: threads wait until it is opened, and leave one after another."""
 
 import threading
 
@@ -19,7 +19,9 @@ class Latch:
         """Open the latch permanently. Call this at most once."""
         self._shut.release()
 
-    def wait(self) -> None:
-        """Wait until it is open."""
-        with self._shut:
-            pass
+    def wait(self, timeout_s: float = -1) -> bool:
+        """Wait until it is open and it is this thread's turn; return False if that has taken too long. -1: there is no limit."""
+        in_turn = self._shut.acquire(timeout=timeout_s)
+        if in_turn:
+            self._shut.release()
+        return in_turn

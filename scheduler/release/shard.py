@@ -6,9 +6,15 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from scheduler.clock import Clock
+from scheduler.instants import MS, SECOND
 from scheduler.release import priority
 from scheduler.release.hold import Hold
+from scheduler.release.latch import Latch
 from scheduler.release.party import Party
+
+#: So long after T the parties start one after another: threads that all wake up at T pass the GIL to and fro, and the last of a
+#: hundred starts twice as late. Then all others start: those that have started may keep the GIL from the next for long.
+_IN_TURN_NS = 4 * MS
 
 
 class ShardRun:
@@ -48,9 +54,11 @@ class ShardRun:
         self.parties = parties
         self._deadline_ns = deadline_ns
         self._realtime = realtime
+        self._clock = clock
         self._barrier: threading.Barrier
         self._is_started = threading.Event()
-        self._is_over = threading.Event()  #: the hold, if a thread stood in for a party
+        self._turns = Latch()  #: open from T on
+        self._is_over = threading.Event()  #: the hold
         self._lock = threading.Lock()
         self._present: set[Party] = set()
         self._stood_in_for: set[Party] = set()
@@ -126,15 +134,28 @@ class ShardRun:
         try:
             self._arming.one_more()
         finally:
-            place = self._barrier.wait()
-            if self._realtime and place == self._barrier.parties - 1:  # the last to arrive was the one that held
+            if self._barrier.wait() == self._barrier.parties - 1:  # the last to arrive, which runs while the others wake up
+                self._hold_all()
+            elif not self._turns.wait(self._in_turn_s()):
+                self._is_over.wait()
+
+    def _hold_all(self) -> None:
+        try:
+            self.hold.until_t()
+        finally:
+            self._turns.open()
+            self._is_over.set()
+            if self._realtime:
                 priority.lower_priority()
+
+    def _in_turn_s(self) -> float:
+        return max(self.hold.t_ns + _IN_TURN_NS - self._clock.wall_ns(), 0) / SECOND
 
     def _wait_instead(self) -> None:
         try:
             self._wait()
         finally:
-            self._is_over.set()
+            self._is_over.set()  # even if the Barrier is broken
             self._going.one_more()
 
     def _last_look(self) -> None:

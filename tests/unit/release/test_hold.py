@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from scheduler.instants import MS, SECOND
-from scheduler.release.hold import LAST_LOOK_NS, Hold
+from scheduler.release.hold import LAST_LOOK_NS, LEAVE_NS, Hold
 from tests.support.fake_clock import FakeClock
 
 START = 1_700_000_000 * SECOND
@@ -30,11 +30,24 @@ def a_hold(clock: FakeClock, *, t_ns: int = START + 10 * SECOND, looks: list[int
     return Hold(t_ns=t_ns, give_up_ns=t_ns + 30 * SECOND, clock=clock, last_look=lambda: seen.append(clock.wall_ns()))
 
 
+def hold_to_the_end(hold: Hold) -> None:
+    hold()
+    hold.until_t()
+
+
+def test_the_barrier_is_left_shortly_before_t() -> None:
+    clock = FakeClock(START)
+    hold = a_hold(clock)
+    hold.permit()
+    hold()
+    assert (hold.released_at_ns, clock.wall_ns()) == (None, START + 10 * SECOND - LEAVE_NS)
+
+
 def test_with_a_permit_it_ends_at_t() -> None:
     clock = FakeClock(START)
     hold = a_hold(clock)
     assert hold.permit()
-    hold()
+    hold_to_the_end(hold)
     assert hold.released_at_ns == clock.wall_ns() == START + 10 * SECOND
 
 
@@ -42,21 +55,21 @@ def test_the_last_look_is_shortly_before_t() -> None:
     looks: list[int] = []
     hold = a_hold(FakeClock(START), looks=looks)
     hold.permit()
-    hold()
+    hold_to_the_end(hold)
     assert looks == [hold.t_ns - LAST_LOOK_NS]
 
 
 def test_a_permit_after_t_lets_go_at_once_and_says_how_late_it_is() -> None:
     hold = a_hold(FakeClock(START), t_ns=START - 3 * SECOND)
     hold.permit()
-    hold()
+    hold_to_the_end(hold)
     assert hold.released_at_ns == START
 
 
 def test_without_a_permit_all_go_home_when_it_is_too_late_for_one() -> None:
     clock = FakeClock(START)
     hold = a_hold(clock)
-    hold()
+    hold_to_the_end(hold)
     assert (hold.released_at_ns, clock.wall_ns()) == (None, START + 40 * SECOND)
     assert not hold.permit()
 
@@ -65,7 +78,7 @@ def test_who_is_withdrawn_goes_home_at_once_and_looks_at_nothing() -> None:
     clock, looks = FakeClock(START), list[int]()
     hold = a_hold(clock, looks=looks)
     assert hold.withdraw()
-    hold()
+    hold_to_the_end(hold)
     assert (hold.released_at_ns, clock.wall_ns(), looks) == (None, START, [])
 
 
@@ -75,14 +88,14 @@ def test_the_first_word_counts(first: str) -> None:
     assert getattr(hold, first)()
     assert hold.permit() is (first == "permit")
     assert hold.withdraw() is (first == "withdraw")
-    hold()
+    hold_to_the_end(hold)
     assert (hold.released_at_ns is not None) is (first == "permit")
 
 
 def test_what_comes_first_is_done_before_anybody_is_let_go() -> None:
     hold = a_hold(FakeClock(START), t_ns=START)
     released_when_done: list[int | None] = []
-    holding = threading.Thread(target=hold, name="holding")
+    holding = threading.Thread(target=hold_to_the_end, args=(hold,), name="holding")
 
     def first() -> None:
         holding.start()
@@ -106,7 +119,7 @@ def test_a_step_of_the_wall_clock_never_lets_go_before_t(by_ns: int) -> None:
     clock = SteppedClock(by_ns)
     hold = a_hold(clock)
     hold.permit()
-    hold()
+    hold_to_the_end(hold)
     assert hold.released_at_ns is not None
     assert hold.released_at_ns >= hold.t_ns
 
@@ -115,7 +128,7 @@ def test_a_step_back_moves_the_release_with_it() -> None:
     clock = SteppedClock(-5 * SECOND)
     hold = a_hold(clock)
     hold.permit()
-    hold()
+    hold_to_the_end(hold)
     assert hold.released_at_ns == hold.t_ns
     assert clock.monotonic_ns() == 15 * SECOND
 
@@ -132,5 +145,5 @@ def test_where_it_may_not_spin_it_sleeps_until_t() -> None:
     t_ns = clock.wall_ns() + SECOND
     hold = Hold(t_ns=t_ns, give_up_ns=t_ns + SECOND, clock=clock, last_look=lambda: None, spins=False)
     hold.permit()
-    hold()
+    hold_to_the_end(hold)
     assert (clock.slept_until, hold.released_at_ns) == (t_ns, t_ns)

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import pytest
 
 from scheduler.instants import SECOND
+from scheduler.release.hold import LAST_LOOK_NS
 from scheduler.release.party import Party, Rendezvous
 from scheduler.release.shard import ShardRun
+from tests.support.daemon import eventually
 from tests.support.fake_clock import FakeClock
 
 T = 1_700_000_010 * SECOND
@@ -192,6 +194,31 @@ def test_nobody_stands_in_for_a_party_before_it_is_known_who_has_a_thread() -> N
     told.run.join()
     told.run.done()
     assert (threadless.been, well.been[-1], told.words) == (["last_look"], "drain", ["armed", "out", "ended"])
+
+
+def test_who_does_not_get_its_turn_starts_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    parties = [Walker(), Walker(), Walker()]
+    told = Told(parties)
+    monkeypatch.setattr(told.run._turns, "open", lambda: None)
+    assert told.through() == ["armed", "out", "ended"]
+    assert [party.been[2] for party in parties] == ["go at 0"] * 3
+
+
+def test_nobody_leaves_before_t_though_its_turn_is_over() -> None:
+    class Behind(FakeClock):
+        """Its wall clock is an hour fast, until all others wait no longer for their turn."""
+
+        def hold_until(self, instant_ns: int) -> None:
+            if instant_ns == T - LAST_LOOK_NS:
+                self.step_wall(3600 * SECOND)
+                eventually(lambda: len(told.run._is_over._cond._waiters) == 2)  # type: ignore[attr-defined]
+                self.step_wall(-3600 * SECOND)
+            super().hold_until(instant_ns)
+
+    parties = [Walker(), Walker(), Walker()]
+    told = Told(parties, clock=Behind(T - 10 * SECOND))
+    told.through()
+    assert [party.been[2] for party in parties] == ["go at 0"] * 3
 
 
 def test_a_hundred_parties_each_go_once() -> None:
