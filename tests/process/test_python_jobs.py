@@ -83,7 +83,9 @@ def test_jobs_of_every_kind_start_together_and_stand_in_one_batch(tmp_path: Path
     skew = running.json("skew")
     assert (skew["jobs"], skew["started"]) == (40, 40)
     assert all(one["ms"] >= 0 for one in skew["offsets"])
-    assert {one["outcome"] for one in running.json("history", "--limit", "40")} == {"succeeded"}
+    # On a busy machine, the stop finds the next batch claimed.
+    batch = [one for one in running.json("history", "--limit", "200") if one["fire_time"] == skew["planned_at"]]
+    assert [one["outcome"] for one in batch] == ["succeeded"] * 40
 
 
 def test_a_function_s_result_and_output_are_kept_and_logs_shows_them(tmp_path: Path) -> None:
