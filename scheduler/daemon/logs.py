@@ -110,7 +110,7 @@ class _Records(logging.Handler):
 
 
 def escaped(value: object) -> object:
-    """Return the value of a field, with escapes in place of a text's control characters."""
+    """Return a value for a line of the log: in a string, control characters are replaced by escape sequences."""
     return _CONTROL.sub(lambda sign: repr(sign[0])[1:-1], value) if isinstance(value, str) else value
 
 

@@ -151,7 +151,7 @@ class Planner:
             self._decided(one)
 
     def _end_pass(self) -> None:
-        """Let batches be closed again: everything that is due now has been collected."""
+        """Allow batches to be closed again: everything that is due now has been collected."""
         with self._changed:
             self._touched.clear()
             self._changed.notify_all()

@@ -27,7 +27,7 @@ _LOOK_S = 0.1
 _CODE_NS = 5 * SECOND
 #: A runner that replaces one that works is waited for; an application that is not imported by then never will be.
 _IMPORT_NS = 60 * SECOND
-#: Time until a reload that failed because of the ledger is retried.
+#: How long to wait before retrying a reload that failed because of the ledger.
 _AGAIN_NS = 10 * SECOND
 _LONGEST_REASON = 500
 

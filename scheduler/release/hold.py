@@ -1,4 +1,4 @@
-"""The hold: a shard's parties wait for the permit, then for T."""
+"""Hold the parties of a shard until the permit has come, and then until T."""
 
 import threading
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from scheduler.clock import Clock
 from scheduler.instants import MS
 
-#: This long before T the parties leave the Barrier, to wait for their turn: a hundred threads need 5 ms for it.
+#: How long before T the parties leave the Barrier. A hundred threads need about 5 ms to leave it.
 LEAVE_NS = 50 * MS
 #: This long before T the parties check once more what they have armed.
 LAST_LOOK_NS = 10 * MS
@@ -14,10 +14,9 @@ LAST_LOOK_NS = 10 * MS
 
 class Hold:
     """
-    The hold has two parts. The first is the Barrier's action: the last party to arrive runs it while all others are blocked. It
-    ends shortly before T, and never raises, because that would break the Barrier for all. Then one party runs `until_t`.
-
-    `released_at_ns` is set at the end if the parties may start.
+    The hold has two parts. The first one is the Barrier's action: the last party to arrive runs it while the others are blocked.
+    It returns shortly before T. It never raises, because that would break the Barrier for all. The second one is `until_t`: one
+    party runs it while the others wait. It sets `released_at_ns` if the parties may start.
 
     Args:
         t_ns: T, wall clock, nanoseconds since the Unix epoch.
@@ -64,7 +63,7 @@ class Hold:
             self._clock.hold_until(self.t_ns - LEAVE_NS)
 
     def until_t(self) -> None:
-        """Wait for the rest of the time until T, if the parties may start. Call this once, after the action."""
+        """Wait until T if the parties may start; otherwise return at once. Call this once, after the Barrier's action."""
         if self._permitted:
             self._clock.hold_until(self.t_ns - LAST_LOOK_NS)
             self._last_look()

@@ -20,7 +20,15 @@ class Latch:
         self._shut.release()
 
     def wait(self, timeout_s: float = -1) -> bool:
-        """Wait until it is open and it is this thread's turn; return False if that has taken too long. -1: there is no limit."""
+        """
+        Wait until the latch is open and this thread's turn has come.
+
+        Args:
+            timeout_s: The longest time to wait; -1 for no limit.
+
+        Returns:
+            False if the time ran out first.
+        """
         in_turn = self._shut.acquire(timeout=timeout_s)
         if in_turn:
             self._shut.release()

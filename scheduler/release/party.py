@@ -35,7 +35,7 @@ class Party(ABC):
 
     @abstractmethod
     def last_look(self) -> None:
-        """Check what was armed. Called shortly before T, on the thread that holds, while all parties wait."""
+        """Check what was armed. Called shortly before T, on the thread that holds, while the other parties wait."""
 
     @abstractmethod
     def go(self, released_at_ns: int) -> None:

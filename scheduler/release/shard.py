@@ -12,8 +12,9 @@ from scheduler.release.hold import Hold
 from scheduler.release.latch import Latch
 from scheduler.release.party import Party
 
-#: So long after T the parties start one after another: threads that all wake up at T pass the GIL to and fro, and the last of a
-#: hundred starts twice as late. Then all others start: those that have started may keep the GIL from the next for long.
+#: Until this long after T the parties start one after another; then all that are left start at once. If all woke up at T, they
+#: would contend for the GIL, and the last of a hundred would start twice as late. If all had to wait for their turn, a function
+#: that computes would delay every one after it.
 _IN_TURN_NS = 4 * MS
 
 
@@ -26,8 +27,8 @@ class ShardRun:
         deadline_ns: By then every party is at the barrier.
         give_up_ns: Without a permit by then, the parties stand down.
         parties: At least one.
-        realtime: The thread that holds takes a real-time priority shortly before T. It gives the priority back once all are
-            released, before it goes on as a party: no code of a user runs with it.
+        realtime: The thread that holds takes a real-time priority shortly before T. It gives the priority back at the release,
+            before it goes on as a party: no code of a user runs with it.
         spins: Whether the hold spins for the last two milliseconds.
         on_armed: Called once, when the last party is at the barrier.
         on_out: Called once, when the last party has started or will not start.
@@ -57,8 +58,8 @@ class ShardRun:
         self._clock = clock
         self._barrier: threading.Barrier
         self._is_started = threading.Event()
-        self._turns = Latch()  #: open from T on
-        self._is_over = threading.Event()  #: the hold
+        self._turns = Latch()  #: opened at the end of the hold; the parties leave it one after another
+        self._is_over = threading.Event()  #: set at the end of the hold, for those that do not wait for their turn
         self._lock = threading.Lock()
         self._present: set[Party] = set()
         self._stood_in_for: set[Party] = set()
@@ -134,7 +135,7 @@ class ShardRun:
         try:
             self._arming.one_more()
         finally:
-            if self._barrier.wait() == self._barrier.parties - 1:  # the last to arrive, which runs while the others wake up
+            if self._barrier.wait() == self._barrier.parties - 1:  # the last to arrive: it already runs
                 self._hold_all()
             elif not self._turns.wait(self._in_turn_s()):
                 self._is_over.wait()
@@ -164,7 +165,7 @@ class ShardRun:
         for party in self.parties:
             try:
                 party.last_look()
-            except Exception as error:  # noqa: BLE001  the Barrier's action: what it raises would break the Barrier for all
+            except Exception as error:  # noqa: BLE001  one that cannot look must not keep the others from starting
                 self._errors.append(error)
 
     def _out(self) -> None:

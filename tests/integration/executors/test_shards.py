@@ -1,9 +1,11 @@
 """Shards: who is withdrawn, who is late, who waits for a connection, and what the daemon is told."""
 
+import contextlib
 import os
 import signal
 import sys
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,15 @@ def test_a_request_that_ends_while_connections_of_others_are_closed_is_reported(
         assert [shard[index].status for index in range(2)] == [200, 200]
 
 
+@contextlib.contextmanager
+def paused(executor: ExecutorProcess) -> Iterator[None]:
+    os.kill(executor.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:  # the tests after this one use the same executor
+        os.kill(executor.pid, signal.SIGCONT)
+
+
 def unread_from(port: int) -> int:
     """Return how many connections to this port hold bytes that nobody has read yet: proc_net_tcp(5)."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
@@ -140,9 +151,8 @@ def test_answers_that_come_together_are_reported_together(executor: ExecutorProc
     executor.wait_armed(shard)
     executor.release(shard)
     target.wait_for(40)
-    os.kill(executor.pid, signal.SIGSTOP)
-    eventually(lambda: unread_from(target.port) == 40, what="all answers have come")
-    os.kill(executor.pid, signal.SIGCONT)
+    with paused(executor):
+        eventually(lambda: unread_from(target.port) == 40, what="all answers have come")
     reports = 0
     while len(shard.finished) < 40:
         report = shard.reports.get(timeout=PATIENCE_S)
@@ -159,8 +169,7 @@ def test_an_answer_that_comes_in_time_while_the_executor_is_stopped_is_not_calle
     executor.wait_armed(shard)
     executor.release(shard)
     target.wait_for(1)
-    os.kill(executor.pid, signal.SIGSTOP)
-    with urllib.request.urlopen(f"{target.url}/delay/1500", timeout=PATIENCE_S) as last:  # noqa: S310  loopback
+    delay = f"{target.url}/delay/1500"
+    with paused(executor), urllib.request.urlopen(delay, timeout=PATIENCE_S) as last:  # noqa: S310  loopback
         assert last.status == 200
-    os.kill(executor.pid, signal.SIGCONT)
     assert (executor.collect(shard)[0].status, shard[0].cause) == (200, None)

@@ -221,6 +221,18 @@ def test_nobody_leaves_before_t_though_its_turn_is_over() -> None:
     assert [party.been[2] for party in parties] == ["go at 0"] * 3
 
 
+def test_a_hold_that_breaks_leaves_nobody_waiting() -> None:
+    class Broken(FakeClock):
+        def hold_until(self, instant_ns: int) -> None:
+            if instant_ns == T - LAST_LOOK_NS:
+                raise RuntimeError("no time")
+            super().hold_until(instant_ns)
+
+    parties = [Walker(), Walker(), Walker()]
+    assert Told(parties, clock=Broken(T - 10 * SECOND)).through() == ["armed", "out", "ended"]
+    assert sorted(party.been[1:] for party in parties) == [["give_up no time"], ["go_home"], ["go_home"]]
+
+
 def test_a_hundred_parties_each_go_once() -> None:
     parties = [Walker(f"walker-{index}") for index in range(100)]
     Told(parties).through()
