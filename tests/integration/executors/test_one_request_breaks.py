@@ -16,6 +16,7 @@ from scheduler.outcome import Cause
 from tests.support.executor import PATIENCE_S, a_request
 from tests.support.faults import fault_in, recording
 from tests.support.lanes import Lanes
+from tests.support.moments import stretched
 from tests.support.target import TargetServer
 
 #: The lanes' own process does not turn warnings into errors; PycURL has no other call for it.
@@ -130,7 +131,7 @@ class Shard:
         self._reports = reports
         self._scenario = scenario
         self._target = target
-        self.t_ns = CLOCK.wall_ns() + (-SECOND if scenario.is_late else LEAD_NS)
+        self.t_ns = CLOCK.wall_ns() + (-SECOND if scenario.is_late else stretched(LEAD_NS))
         self.finished: dict[int, Finished] = {}
         self.errors: list[Broke] = []
 

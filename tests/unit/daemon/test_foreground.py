@@ -6,23 +6,26 @@ import sys
 import threading
 
 _KILLS = """
-import sys, threading
+import os, sys, threading
 from scheduler.clock import SystemClock
 from scheduler.daemon.foreground import Foreground
 
 lock = threading.Lock()
 
+def say(text):
+    os.write(1, text.encode())  # in a handler of signals, print() may be within another print()
+
 def kill():
     with lock:
-        print("killing", flush=True)
+        say("killing\\n")
         sys.stdin.readline()
 
 def serve():
-    print("ready", flush=True)
+    say("ready\\n")
     threading.Event().wait()
 
 never = lambda: None
-Foreground(SystemClock(), stop=lambda: print("stopping", flush=True), reload=never, has_begun=lambda: True, grace_ns=lambda: 60 << 30,
+Foreground(SystemClock(), stop=lambda: say("stopping\\n"), reload=never, has_begun=lambda: True, grace_ns=lambda: 60 << 30,
            kill=kill).run(serve)
 """
 
