@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# Slim, two stages, not root, fit for a read-only root file system:
+# Slim image in two stages. It runs without root and with a read-only root file system:
 #     docker run --read-only --tmpfs /tmp --cap-drop ALL --ulimit nofile=65536 --ulimit rtprio=2 \
 #       -v ./jobs.yaml:/etc/tminus/jobs.yaml:ro -v tminus:/var/lib/tminus tminus
 FROM python:3.12-slim-bookworm AS build
@@ -9,7 +9,7 @@ RUN python -m venv .venv \
  && .venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
 
 FROM python:3.12-slim-bookworm
-# tini reaps what is left behind and hands signals on; hadolint wants a pinned version, Debian keeps only the newest.
+# tini reaps orphaned processes and forwards signals. hadolint wants a pinned version, but Debian keeps only the newest.
 # hadolint ignore=DL3008
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates tini \
@@ -30,7 +30,7 @@ ENV PATH=/app/.venv/bin:$PATH \
 USER 10001
 VOLUME /var/lib/tminus
 STOPSIGNAL SIGTERM
-# Unhealthy only where no daemon answers: what needs a look (status 1) is no reason to restart.
+# Unhealthy only if no daemon responds. Status 1 (needs attention) is not a reason to restart.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=20s \
   CMD ["sh", "-c", "python /app/run_scheduler.py status -q >/dev/null || [ $? -eq 1 ]"]
 ENTRYPOINT ["tini", "--", "python", "/app/run_scheduler.py"]

@@ -1,8 +1,11 @@
-# Two commands do it all on a fresh machine: `make demo` and `make test`. The rest is for developers.
+# On a new machine, `make demo` shows tminus and `make test` tests it. Both install what they need into .venv/.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo check test lint bench soak lock clean
+.PHONY: setup demo check coverage test test-long lint bench soak lock clean
+
+# The tests that start no process: `tests/conftest.py` keeps them so.
+CHECKED := -m "not processes" tests/unit tests/conformance tests/test_architecture.py tests/test_docs.py
 
 setup:
 	@$(PYTHON) tools/bootstrap.py
@@ -12,10 +15,20 @@ demo:
 	@$(BIN)/tminus demo
 
 test: setup
-	@$(BIN)/pytest
+	@$(BIN)/pytest -m "not long"
+
+# The tests with the marker `long`: examples, pages, environments of their own, commands of the bench.
+test-long: setup
+	@$(BIN)/pytest -m long
 
 check: lint
-	@$(BIN)/pytest tests/unit tests/test_architecture.py tests/test_docs.py
+	@$(BIN)/pytest $(CHECKED)
+
+coverage: setup
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(CHECKED)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 lint: setup
 	$(BIN)/ruff check .
@@ -29,10 +42,10 @@ bench: setup
 soak: setup
 	@$(BIN)/python -m bench.soak
 
-# Needs uv. Both locks are made in one go, so that running and developing never see different versions.
+# Needs uv. One run writes both locks, so that users and developers have the same versions.
 lock:
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra daemon --extra postgresql -o requirements.lock pyproject.toml
-	uv pip compile --universal --generate-hashes --python-version 3.11 --extra daemon --extra postgresql --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra calendars --extra daemon --extra notify --extra postgresql -o requirements.lock pyproject.toml
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra calendars --extra daemon --extra notify --extra postgresql --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
 clean:
-	rm -rf .venv build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf .venv .coverage* build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

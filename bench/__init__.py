@@ -1,1 +1,4 @@
-"""How simultaneous is a batch? Measured on the wire, against peers and against the limit, in one run. Never a test."""
+"""
+Measures how simultaneous a batch is: on the wire, compared with peers and with the limit, in one run. This is
+not a test.
+"""

@@ -1,4 +1,4 @@
-"""Requests as a witness saw them, and the server's log as one such witness."""
+"""Requests as a witness saw them; the server's log as a witness."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ class Arrival:
     One request.
 
     Attributes:
-        at_ns: Wall clock. From a capture: when its first packet was sent. From a log: when its first byte was read.
-        path: Empty where nobody can read it (TLS on the wire).
-        occurrence: What `X-Tminus-Occurrence` says; empty where there is none.
+        at_ns: Wall clock, nanoseconds. From a capture: when the first packet was sent. From a log: when the
+            first byte was read.
+        path: Empty if it is not readable (TLS on the wire).
+        occurrence: The header `X-Tminus-Occurrence`; empty if it is missing.
     """
 
     at_ns: int
@@ -23,8 +24,8 @@ class Arrival:
 
 def read_log(file: Path, offset: int = 0) -> Iterator[Arrival]:
     """
-    The requests in a server's log, from that byte on. nginx has steps of 1 ms, and looks at its clock once a round of
-    its loop.
+    Return the requests in a server's log, from this byte on. nginx logs in steps of 1 ms, and reads its clock
+    once per iteration of its loop.
     """
     with file.open("rb") as lines:
         lines.seek(offset)
@@ -32,10 +33,12 @@ def read_log(file: Path, offset: int = 0) -> Iterator[Arrival]:
             words = line.decode("latin-1").split()
             if len(words) == 6:
                 ended, took, _, path, _, occurrence = words
-                yield Arrival(_nanoseconds(ended) - _nanoseconds(took), path, "" if occurrence == "-" else occurrence)
+                yield Arrival(
+                    _nanoseconds(ended) - _nanoseconds(took), path, "" if occurrence == "-" else occurrence
+                )
 
 
 def _nanoseconds(seconds: str) -> int:
-    """Without a float: the epoch has too many digits for one."""
+    """Convert without a float, which has too few digits for nanoseconds since 1970."""
     whole, _, part = seconds.partition(".")
     return int(whole) * 10**9 + int(part.ljust(9, "0"))

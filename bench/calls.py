@@ -1,4 +1,7 @@
-"""Python functions of one application at one T, beside a plain `threading.Barrier` with the contexts pushed after it."""
+"""
+Python functions of one application at one T, compared with a plain `threading.Barrier` and contexts pushed
+after it.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,15 +17,16 @@ from bench.tminus_run import Daemon, DaemonFailed, at, jobs_text
 from bench.waiting import whole_second
 
 JOBS = 100
-#: So far 99 of a hundred start offsets in the ledger may be from what the function itself has noted: a switch of threads.
+#: Accepted difference between the start offset in the ledger and the function's own note, for 99 of 100
+#: functions: one switch of threads.
 MOST_OFF_MS = 0.5
 
-#: Name, title, and what starts them.
+#: Name, title, and the contestant.
 _Contestant = tuple[str, str, Callable[[Notes], Start]]
 
 
 def measure(*, repeat: int) -> Table:
-    """Both in turn, that many times."""
+    """Run both contestants in turn, this many times."""
     runs = []
     for _ in range(repeat):
         for contestant in _CONTESTANTS:
@@ -33,7 +37,8 @@ def measure(*, repeat: int) -> Table:
         title=f"{JOBS} Python functions of one Flask application at one T",
         explained=[
             f"Milliseconds after T; medians of {repeat}, runs interleaved.",
-            "Witness: each function itself, which notes the time as its first act, in memory that is read from outside.",
+            "Witness: each function itself, which notes the time as its first act, in memory that is read "
+            "from outside.",
         ],
         header=header("last / (e)"),
         raw=[one.as_json() for one in runs],
@@ -79,7 +84,9 @@ def _barrier(noted: Notes) -> Start:
     words = ["--at", str(t_ns), "--n", str(JOBS)]
     said = finish("bench.peers.flask_barrier", words, environment=noted.environment)
     waiting = said["waiting_at_t"]
-    return Start(t_ns=t_ns, note="" if waiting == JOBS else f"only {waiting} threads were at the barrier at T")
+    return Start(
+        t_ns=t_ns, note="" if waiting == JOBS else f"only {waiting} threads were at the barrier at T"
+    )
 
 
 _CONTESTANTS: Sequence[_Contestant] = (

@@ -1,4 +1,4 @@
-"""The witness nobody can argue with: packets, stamped by the kernel inside the client's `send`."""
+"""The most reliable witness: packets, stamped by the kernel inside the client's `send`."""
 
 import os
 import re
@@ -10,48 +10,63 @@ from pathlib import Path
 from bench.installed import lacks
 from bench.waiting import pause
 
-#: tcpdump reads its ring in blocks, at most a second late: whoever stops it at once loses the last of them.
+#: tcpdump reads its ring in blocks, up to a second late. An immediate stop would lose the last blocks.
 _LAST_BLOCK_S = 1.3
 _RING_KIB = 65536
 _FIRST_FOUR = "tcp[((tcp[12:1] & 0xf0) >> 2):4]"
-#: Only what begins with a method reaches user space; nothing else costs anything.
-_REQUESTS = " or ".join(f"{_FIRST_FOUR} = 0x{word.encode().hex()}" for word in ("GET ", "POST", "PUT ", "HEAD"))
+#: Only packets that begin with a method reach user space, so the others cost nothing.
+_REQUESTS = " or ".join(
+    f"{_FIRST_FOUR} = 0x{word.encode().hex()}" for word in ("GET ", "POST", "PUT ", "HEAD")
+)
 
 
 class NoCapture(Exception):
-    """Packets may not be captured here; the message says why."""
+    """Packets cannot be captured here. The message has the reason."""
 
 
 class Capture:
     """
-    tcpdump for the length of a `with` block; afterwards `dropped` says what the kernel could not keep.
+    A tcpdump that runs during a `with` block. Afterwards `dropped` counts the packets that the kernel lost.
 
     Args:
-        file: Where to write.
-        port: The server's.
-        interface: Where the client sends.
-        whole: Everything that clients send, and not only what begins as a request: TLS needs that.
-        inside: The command that puts another into the right network namespace.
+        file: File to write.
+        port: Port of the server.
+        interface: Interface that the client uses.
+        whole: Capture all packets of clients, not only those that begin a request. TLS needs that.
+        inside: Command prefix that enters the network namespace.
     """
 
-    def __init__(self, file: Path, *, port: int, interface: str = "lo", whole: bool = False, inside: Sequence[str] = ()) -> None:
+    def __init__(
+        self, file: Path, *, port: int, interface: str = "lo", whole: bool = False, inside: Sequence[str] = ()
+    ) -> None:
         self.file = file
         self.dropped = 0
         towards = f"ip and tcp dst port {port}"
         wanted = towards if whole else f"{towards} and ({_REQUESTS})"
-        # As root, tcpdump would become another user, who may not write there.
+        # As root, tcpdump would change to another user, who cannot write there.
         user = ["-Z", "root"] if os.geteuid() == 0 else []
-        options = ["-i", interface, "-n", "-s", "0" if whole else "600", "-B", str(_RING_KIB), "--time-stamp-precision=nano"]
+        options = [
+            "-i",
+            interface,
+            "-n",
+            "-s",
+            "0" if whole else "600",
+            "-B",
+            str(_RING_KIB),
+            "--time-stamp-precision=nano",
+        ]
         self._command = [*inside, "tcpdump", *options, *user, "-w", str(file), wanted]
 
     def __enter__(self) -> "Capture":
         """
         Raises:
-            NoCapture: it may not.
+            NoCapture: packets cannot be captured.
         """
         if missing := lacks("tcpdump"):
             raise NoCapture(missing)
-        self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True)
+        self._process = subprocess.Popen(
+            self._command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, start_new_session=True
+        )
         said = b""
         while b"listening on" not in said:
             line = self._process.stderr.readline() if self._process.stderr else b""
@@ -59,7 +74,9 @@ class Capture:
             if not line:
                 self._process.wait()
                 raise NoCapture(
-                    said.decode(errors="replace").strip().splitlines()[-1].strip("()") if said else "tcpdump does not start"
+                    said.decode(errors="replace").strip().splitlines()[-1].strip("()")
+                    if said
+                    else "tcpdump does not start"
                 )
         return self
 

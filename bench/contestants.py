@@ -1,4 +1,4 @@
-"""Who starts N requests at T: tminus, its peers, and the limit."""
+"""The contestants that start N requests at T: tminus, its peers, and the limit."""
 
 import functools
 import json
@@ -17,30 +17,31 @@ from bench.machine import ROOT, may_run_real_time, most_files, most_threads
 from bench.memory import pss_mb
 from bench.tminus_run import Daemon, DaemonFailed, TooSlow, at, daemon, jobs_text
 from bench.waiting import SECOND, eventually, wait_until, whole_second
-from scheduler.policies.lead import Lead
+from tminus.policies.lead import Lead
 
 _PATIENCE_S = 120.0
-#: When the daemon begins to collect what is due, before T; no batch has a longer lead.
+#: Seconds before T at which the daemon collects due jobs. No batch has a longer lead.
 LEAD_S = 10
 
 
 class LeftOut(Exception):
-    """It cannot be run here; the message says why."""
+    """The contestant cannot run here. The message has the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """
-    What is known of a start beside the wire.
+    A start, as known besides the wire. Only tminus has the fields after `t_ns`, except `note`.
 
     Attributes:
-        t_ns: T.
-        armed: Of tminus: attempts with `armed: true`.
-        own_last_ms: Of tminus: the last start offset as it tells it itself.
-        pss_mb: Of tminus: daemon and executors half a second before T.
-        off_by_ms: Of tminus and functions: how far its start offsets are from what they have noted, the 99th of a hundred.
-        collected_s: Of tminus: from LEAD_S before T until the ledger has all as claimed; None where the daemon came later.
-        note: What its own words say against it; empty is well.
+        t_ns: T, wall clock, nanoseconds.
+        armed: Attempts with `armed: true`.
+        own_last_ms: The last start offset in the ledger.
+        pss_mb: Memory of daemon and executors half a second before T.
+        off_by_ms: Difference between start offsets and the notes of the functions, 99th percentile.
+        collected_s: Time from LEAD_S before T until all occurrences are claimed; None if the daemon started
+            later.
+        note: A problem that the contestant reports itself; empty if there is none.
     """
 
     t_ns: int
@@ -56,9 +57,9 @@ class Start:
 class Contestant:
     """
     Attributes:
-        name: In the code and in latest.json.
-        title: For people.
-        run: Sends n requests along a course; returns when all are answered. Raises LeftOut.
+        name: Name in the code and in latest.json.
+        title: Name for people.
+        run: Sends n requests along a course. Returns when all have responses. Raises LeftOut.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Contestant:
 
 
 def limit(folder: Path) -> Contestant:
-    """The C program, or where there is no compiler the nearest thing in Python, named as such."""
+    """Return the C program; without a compiler its equivalent in Python, named as such."""
     try:
         command: Sequence[str] = (str(compiled(ROOT / "bench" / "peers" / "limit.c", folder)),)
         title = "(d) limit: C, open sockets, one send each"
@@ -77,35 +78,43 @@ def limit(folder: Path) -> Contestant:
 
     def run(n: int, course: Course) -> Start:
         t_ns = whole_second(2 + n / 2000)
-        _finished([*command, str(n), str(t_ns), course.host, str(course.port), course.prefix], inside=course.inside)
+        _finished(
+            [*command, str(n), str(t_ns), course.host, str(course.port), course.prefix], inside=course.inside
+        )
         return Start(t_ns=t_ns)
 
     return Contestant("limit", title, run)
 
 
 def barrier() -> Contestant:
-    """A thread a job and `threading.Barrier`."""
-    return Contestant("barrier", "(b) thread a job, Barrier, PycURL", functools.partial(_peer, "bench.peers.barrier"))
+    """Return the contestant with one thread per job and `threading.Barrier`."""
+    return Contestant(
+        "barrier", "(b) thread per job, Barrier, PycURL", functools.partial(_peer, "bench.peers.barrier")
+    )
 
 
 def apscheduler() -> Contestant:
-    """APScheduler with a pool of N threads."""
+    """Return APScheduler with a pool of N threads."""
     return Contestant(
-        "apscheduler", "(c) APScheduler, pool of N, PycURL", functools.partial(_peer, "bench.peers.apscheduler_pool")
+        "apscheduler",
+        "(c) APScheduler, pool of N, PycURL",
+        functools.partial(_peer, "bench.peers.apscheduler_pool"),
     )
 
 
 def tminus(priority: str) -> Contestant:
-    """tminus with `daemon: {priority: auto}` or `normal`."""
+    """Return tminus with `daemon: {priority: auto}` or `normal`."""
     is_real_time = priority == "auto" and may_run_real_time()
     title = f"(a) tminus, {'real-time priority' if is_real_time else f'priority: {priority}'}"
-    return Contestant("tminus" if priority == "auto" else f"tminus-{priority}", title, functools.partial(_tminus, priority))
+    return Contestant(
+        "tminus" if priority == "auto" else f"tminus-{priority}", title, functools.partial(_tminus, priority)
+    )
 
 
 def _peer(module: str, n: int, course: Course) -> Start:
     if (threads := most_threads()) < n + 100:
         raise LeftOut(f"needs {n} threads, {threads} are allowed")
-    # An instant answer frees them at once, so that this is more than it takes on loopback.
+    # An immediate response frees them at once, so this is more than loopback needs.
     if (files := most_files()) < n + 200:
         raise LeftOut(f"needs at least {n + 200} open files, {files} are allowed")
     t_ns = whole_second(2.5 + n / 800)
@@ -117,25 +126,33 @@ def _peer(module: str, n: int, course: Course) -> Start:
 
 
 def finish(
-    module: str, words: Sequence[str], *, inside: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    module: str,
+    words: Sequence[str],
+    *,
+    inside: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """
-    Run a peer in Python to its end; what it says of itself.
+    Run a peer in Python to its end. Return its report.
 
     Args:
-        inside: The command that puts another into the right network namespace.
-        environment: What it is to find in its environment beside ours.
+        inside: Command prefix that enters the network namespace.
+        environment: Environment variables besides those of this process.
 
     Raises:
-        LeftOut: it fails, or takes too long.
+        LeftOut: the peer fails or takes too long.
     """
     return _finished([sys.executable, "-m", module, *words], inside=inside, environment=environment)
 
 
-def _finished(command: Sequence[str], *, inside: Sequence[str], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _finished(
+    command: Sequence[str], *, inside: Sequence[str], environment: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     whole = os.environ | {"PYTHONPATH": str(ROOT)} | dict(environment or {})
     try:
-        done = subprocess.run([*inside, *command], capture_output=True, text=True, check=False, env=whole, timeout=_PATIENCE_S)
+        done = subprocess.run(
+            [*inside, *command], capture_output=True, text=True, check=False, env=whole, timeout=_PATIENCE_S
+        )
     except subprocess.TimeoutExpired:
         raise LeftOut(f"not done after {_PATIENCE_S:.0f} s") from None
     if done.returncode:
@@ -157,18 +174,20 @@ def _tminus(priority: str, n: int, course: Course) -> Start:
         raise LeftOut(str(error)) from None
 
 
-def in_time(jobs: Callable[[int], str], run: Callable[[Daemon, int], Start], *, n: int, inside: Sequence[str] = ()) -> Start:
+def in_time(
+    jobs: Callable[[int], str], run: Callable[[Daemon, int], Start], *, n: int, inside: Sequence[str] = ()
+) -> Start:
     """
-    Start a daemon so early that it is ready before it has to arm.
+    Start a daemon early enough to be ready before it arms.
 
     Args:
-        jobs: The jobs file for a T.
-        run: What to do with the daemon then.
+        jobs: Returns the jobs file for a T.
+        run: Called with the daemon.
         n: Jobs in the batch.
-        inside: The command that puts another into the right network namespace.
+        inside: Command prefix that enters the network namespace.
 
     Raises:
-        DaemonFailed: it is never ready.
+        DaemonFailed: the daemon is never ready.
     """
     lead_s = Lead().for_batch(n) / SECOND + 0.5
     ready_s = 2.5
@@ -178,7 +197,7 @@ def in_time(jobs: Callable[[int], str], run: Callable[[Daemon, int], Start], *, 
             try:
                 one.start(timeout_s=(t_ns - time.time_ns()) / SECOND - lead_s)
             except TooSlow:
-                # It would arm in the time that is left, which is not what is measured here.
+                # It would arm in the remaining time, which is not measured here.
                 one.kill()
                 ready_s *= 2
                 if ready_s > _PATIENCE_S:
@@ -188,7 +207,7 @@ def in_time(jobs: Callable[[int], str], run: Callable[[Daemon, int], Start], *, 
 
 
 def one_batch(one: Daemon, t_ns: int, n: int) -> Start:
-    """What a daemon that is ready says of its only batch; it is stopped afterwards."""
+    """Return what a ready daemon reports about its only batch, then stop it."""
     collected_s = _collected_s(one, t_ns, n)
     wait_until(t_ns - SECOND // 2)
     memory = pss_mb(one.pid)

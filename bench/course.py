@@ -1,4 +1,4 @@
-"""Where the requests of one run go."""
+"""The URLs of one run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,10 @@ from pathlib import Path
 class Course:
     """
     Attributes:
-        prefix: What every path of this run begins with, and of no other: whatever comes late counts for its own run.
+        prefix: Beginning of all paths of this run, and of no other run. Late requests count for their own
+            run.
         ca: The authority to trust; None for plain HTTP.
-        inside: The command that puts another into the right network namespace; empty for this one.
+        inside: Command prefix that enters the network namespace; empty for the current one.
     """
 
     host: str
@@ -22,5 +23,5 @@ class Course:
 
     @property
     def url(self) -> str:
-        """Of a job, but for its number."""
+        """Return the URL of a job without its number."""
         return f"{'https' if self.ca else 'http'}://{self.host}:{self.port}{self.prefix}"

@@ -1,7 +1,7 @@
-// delayline MS: a link between two new network namespaces, "near" and "far", for kernels without netem. Each end is a TUN
-// device named "tminus0"; every packet comes out of the other one MS milliseconds after it went in. Prints the descriptors
-// that hold near and far open (nsenter --net=/proc/PID/fd/N), then runs until it is ended or its parent is: then, with the
-// last process in them, the namespaces are gone, too.
+// delayline MS: a link between two new network namespaces, "near" and "far", for kernels without netem. Each end is a
+// TUN device named "tminus0". Every packet leaves the other device MS milliseconds after it entered. The program prints
+// the descriptors of near and far (nsenter --net=/proc/PID/fd/N). It runs until it or its parent is ended. The
+// namespaces end with their last process.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <net/if.h>
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define LONGEST 1600
-// A power of two, more than 1000 connections send within the delay. When it is full, the packets wait in the device.
+// A power of two, and more packets than 1000 connections send within the delay. If it is full, packets wait in the device.
 #define ROOM 16384u
 
 struct packet { long long due; ssize_t length; unsigned char bytes[LONGEST]; };
@@ -34,7 +34,7 @@ static long long now(void) {
   return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-// A new namespace with its end of the link; this process stays in it.
+// Creates a namespace with its end of the link. This process stays in it.
 static int end_of_link(int *namespace) {
   struct ifreq request = {.ifr_name = "tminus0", .ifr_flags = IFF_TUN | IFF_NO_PI};
   int device;
@@ -57,7 +57,7 @@ static void take_in(struct way *way, long long delay) {
 static void let_out(struct way *way) {
   while (way->out != way->in && way->packets[way->out % ROOM].due <= now()) {
     struct packet *packet = &way->packets[way->out++ % ROOM];
-    // An end that is not up takes nothing: lost, as on any link.
+    // An end that is down loses the packet, as on any link.
     if (write(way->to, packet->bytes, packet->length) < 0) continue;
   }
 }

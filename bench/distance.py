@@ -1,4 +1,7 @@
-"""The honest test: a server 20 ms away that speaks TLS 1.3, where a connection that is not open at T costs three round trips."""
+"""
+The realistic table: a server with a round trip of 20 ms and TLS 1.3. A connection that is not open at T costs
+three round trips.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,16 +19,17 @@ from bench.table import Table, Verdict, at_most
 
 _DELAY_MS = 10
 _PORT = 8443
-#: More than this is a test of the delay line.
+#: More requests would test the delay line.
 _MOST_N = 1000
-#: The last request: milliseconds after T; in times of what it takes on loopback without TLS; as a part of a thread a job's.
+#: Targets for the last request: milliseconds after T; ratio to loopback without TLS; ratio to one thread per
+#: job.
 LAST_MS = {100: 5.0, 1000: 30.0}
 LOOPBACK_TIMES = 1.5
 BARRIER_SHARE = {1000: 1 / 10}
 
 
 def measure(folder: Path, *, sizes: Sequence[int], repeat: int) -> Table:
-    """On a link of its own; the table is left out where that, or a capture on it, is not to be had."""
+    """Measure on a link of its own. Without a link, or without a capture on it, the table is left out."""
     table = Table(
         name="distance",
         title=f"N requests at one T, {2 * _DELAY_MS} ms round trip, TLS 1.3",
@@ -41,19 +45,31 @@ def measure(folder: Path, *, sizes: Sequence[int], repeat: int) -> Table:
     try:
         with (
             Link(folder, delay_ms=_DELAY_MS) as link,
-            Server(folder / "far", hosts=[FAR], port=_PORT, log=True, certificate=certificate, inside=link.far) as far,
+            Server(
+                folder / "far", hosts=[FAR], port=_PORT, log=True, certificate=certificate, inside=link.far
+            ) as far,
             Server(folder / "near", hosts=LOOPBACK) as near,
         ):
             if why_not := why_not_capture(folder):
-                table.left_out = f"packets may not be captured here ({why_not})"
+                table.left_out = f"packets cannot be captured here ({why_not})"
             else:
-                _fill(table, link, far, near, folder / "ca.pem", sizes=[n for n in sizes if n <= _MOST_N], repeat=repeat)
+                _fill(
+                    table,
+                    link,
+                    far,
+                    near,
+                    folder / "ca.pem",
+                    sizes=[n for n in sizes if n <= _MOST_N],
+                    repeat=repeat,
+                )
     except (NoLink, NoServer) as reason:
         table.left_out = str(reason)
     return table
 
 
-def _fill(table: Table, link: Link, far: Server, near: Server, ca: Path, *, sizes: Sequence[int], repeat: int) -> None:
+def _fill(
+    table: Table, link: Link, far: Server, near: Server, ca: Path, *, sizes: Sequence[int], repeat: int
+) -> None:
     ways = courses(far, "d", ca=ca, inside=link.near)
     on_link = Witness(far, why_not="", interface=DEVICE)
     on_loopback = Witness(near, why_not="")
@@ -65,13 +81,16 @@ def _fill(table: Table, link: Link, far: Server, near: Server, ca: Path, *, size
     found = summaries(runs)
     table.explained = [
         *table.explained,
-        f"Target: {far}, with a link that delays every packet {_DELAY_MS} ms; the loopback line has the same without either.",
+        f"Target: {far}, with a link that delays every packet {_DELAY_MS} ms; the loopback line has the "
+        "same without either.",
         f"Witness: {on_link}: each connection's first TLS record of application data after its handshake.",
         "Missing and doubled: by the paths in the server's log.",
     ]
     table.raw = [one.as_json() for one in runs]
     for summary in found:
-        table.rows.append(row(summary, *(ratio(summary, other(found, summary, name)) for name in ("loopback", "barrier"))))
+        table.rows.append(
+            row(summary, *(ratio(summary, other(found, summary, name)) for name in ("loopback", "barrier")))
+        )
         table.notes += summary.notes
         if summary.contestant == "tminus":
             table.verdicts += _judge(summary, found)
@@ -82,7 +101,9 @@ def _judge(summary: Summary, found: Sequence[Summary]) -> list[Verdict]:
     summary = replace(summary, title=f"{summary.title}, at a distance")
     verdicts = [complete(summary), all_armed(summary)]
     if most_ms := LAST_MS.get(summary.n):
-        verdicts.append(at_most(f"{summary}: last", loopback, LOOPBACK_TIMES, of=" times its own on loopback without TLS"))
+        verdicts.append(
+            at_most(f"{summary}: last", loopback, LOOPBACK_TIMES, of=" times its own on loopback without TLS")
+        )
         verdicts.append(at_most(f"{summary}: last", summary.last_ms, most_ms, unit=" ms"))
     if share := BARRIER_SHARE.get(summary.n):
         verdicts.append(at_most(f"{summary}: last", barrier, share, of=" times (b)"))

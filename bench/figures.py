@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.arrivals import Arrival
+from tminus.model.skew import nearest_rank
 
 MS = 1_000_000
 
@@ -14,11 +15,12 @@ MS = 1_000_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """
-    What became of N requests that were to start at T; milliseconds after T of the first request of each job.
+    The result of N requests that were due at T. Times are milliseconds after T, of the first request of each
+    job.
 
     Attributes:
         early: Jobs whose request left before T.
-        foreign: Requests that nobody of ours has sent: with any, the run proves little.
+        foreign: Requests that the bench has not sent. If there are any, the run proves little.
     """
 
     expected: int
@@ -34,18 +36,18 @@ class Figures:
 
     @property
     def is_complete(self) -> bool:
-        """Each job once, none before T."""
+        """Whether each job arrived once, and none before T."""
         return not (self.missing or self.doubled or self.early or self.foreign)
 
 
 def figures(arrivals: Iterable[Arrival], *, t_ns: int, expected: int, prefix: str = "") -> Figures:
     """
-    The figures of one run.
+    Compute the figures of one run.
 
     Args:
         t_ns: T, wall clock, nanoseconds since the Unix epoch.
-        expected: Jobs; job i is `prefix` and i.
-        prefix: What all paths of this run begin with.
+        expected: Number of jobs. The path of job i is `prefix` and i.
+        prefix: Beginning of all paths of this run.
     """
     names = {f"{prefix}{index}" for index in range(expected)}
     seen: dict[str, int] = {}
@@ -73,14 +75,12 @@ def figures(arrivals: Iterable[Arrival], *, t_ns: int, expected: int, prefix: st
 
 
 def percentile_ms(offsets: Sequence[int], share: float) -> float:
-    """By nearest rank, of sorted nanoseconds; NaN of none."""
-    if not offsets:
-        return math.nan
-    rank = max(math.ceil(share * len(offsets)), 1)
-    return round(offsets[rank - 1] / MS, 3)
+    """Return a percentile of sorted nanoseconds, by nearest rank; NaN if there are none."""
+    found = nearest_rank(offsets, share)
+    return math.nan if found is None else round(found / MS, 3)
 
 
 def median(values: Iterable[float]) -> float:
-    """NaN of none."""
+    """Return the median; NaN if there are no values."""
     known = [value for value in values if not math.isnan(value)]
     return statistics.median(known) if known else math.nan

@@ -1,11 +1,14 @@
-"""Batches of HTTP jobs under one daemon; with every other one something else goes on. Are its requests later for it?"""
+"""
+Batches of HTTP jobs under one daemon. Something else runs beside every other batch: does it delay the
+requests?
+"""
 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from bench.arrivals import Arrival
 from bench.course import Course
 from bench.figures import Figures, figures, median
 from bench.report import columns
@@ -14,21 +17,37 @@ from bench.table import Verdict, number
 from bench.tminus_run import at
 from bench.waiting import SECOND, wait_until, whole_second
 
-#: Seconds between two batches of so many jobs; `every` counts from 1970.
+if TYPE_CHECKING:
+    from bench.arrivals import Arrival
+
+#: Seconds between two batches, by their number of jobs; `every` counts from 1970.
 PERIOD_S = {100: 2, 1000: 3}
-HEADER = ("", "N", "first", "p50", "p99", "last", "(best–worst)", "missing", "doubled", "early", "last / alone", "batches")
-#: The first batches settle.
+HEADER = (
+    "",
+    "N",
+    "first",
+    "p50",
+    "p99",
+    "last",
+    "(best–worst)",
+    "missing",
+    "doubled",
+    "early",
+    "last / alone",
+    "batches",
+)
+#: The first batches are not measured.
 _SETTLED_S = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InTurn:
     """
-    The times of so many batches of each kind, the first one beside something.
+    The times of the batches of both kinds, in turn. The first one is beside something.
 
     Attributes:
-        n: Jobs of a batch.
-        first_ns: Its T, wall clock; taken when this is made.
+        n: Jobs per batch.
+        first_ns: T of the first batch, wall clock, nanoseconds; set at construction.
     """
 
     n: int
@@ -41,21 +60,24 @@ class InTurn:
 
     @property
     def beside(self) -> Sequence[int]:
-        """Each T beside something."""
+        """Return each T beside something."""
         return [self.first_ns + index * self._cycle_ns for index in range(self.repeat)]
 
     def wait(self) -> None:
-        """Until the last batch is over."""
+        """Wait until the last batch is over."""
         wait_until(self.first_ns + self.repeat * self._cycle_ns - SECOND // 2)
 
     def figures(self, seen: Sighting, course: Course) -> tuple[list[Figures], list[Figures]]:
-        """Of the batches alone, and of those beside something."""
+        """Return the figures of the batches alone, and of those beside something."""
         by_instant: defaultdict[str, list[Arrival]] = defaultdict(list)
         for arrival in seen.sent:
             by_instant[arrival.occurrence.rpartition("@")[2]].append(arrival)
 
         def of(instants: Sequence[int]) -> list[Figures]:
-            return [figures(by_instant[at(each)], t_ns=each, expected=self.n, prefix=course.prefix) for each in instants]
+            return [
+                figures(by_instant[at(each)], t_ns=each, expected=self.n, prefix=course.prefix)
+                for each in instants
+            ]
 
         return of([each + self._cycle_ns // 2 for each in self.beside]), of(self.beside)
 
@@ -65,17 +87,22 @@ class InTurn:
 
 
 def times(alone: Sequence[Figures], beside: Sequence[Figures]) -> float:
-    """The last request beside something, in times of the last one alone; NaN where one of them is not known."""
+    """
+    Return the ratio of the last request beside something to the last one alone; NaN if one is unknown.
+    """
     lasts = [median(each.last_ms for each in found) for found in (beside, alone)]
-    return lasts[0] / lasts[1] if lasts[1] > 0 else math.nan  # a log in steps of 1 ms can say 0
+    return lasts[0] / lasts[1] if lasts[1] > 0 else math.nan  # 0 is possible, because a log has steps of 1 ms
 
 
 def row(title: str, n: int, found: Sequence[Figures], *, times: float = math.nan) -> Sequence[str]:
-    """The cells of some batches."""
+    """Return the cells of these batches."""
     return (title, str(n), *columns(found), number(times), str(len(found)))
 
 
 def complete(name: str, batches: Sequence[Figures]) -> Verdict:
-    """Each job once, none before T, in every batch."""
+    """Judge that each job arrived once and none before T, in every batch."""
     well = sum(each.is_complete for each in batches)
-    return Verdict(well == len(batches) > 0, f"{name}: each job once and none before T in {well} of {len(batches)} batches")
+    return Verdict(
+        well == len(batches) > 0,
+        f"{name}: each job once and none before T in {well} of {len(batches)} batches",
+    )

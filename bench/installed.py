@@ -1,4 +1,4 @@
-"""What the bench needs beside its own Python; in CI it is installed from Debian's packages."""
+"""Programs that the bench needs besides Python. CI installs them from Debian's packages."""
 
 import os
 import shutil
@@ -6,22 +6,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-#: Command, and the package that brings it.
-_WANTED = {"nginx": "nginx-light", "tcpdump": "tcpdump", "gcc": "gcc", "ip": "iproute2"}
+#: Command, and the package that contains it.
+_WANTED = {"nginx": "nginx-light", "tcpdump": "tcpdump", "gcc": "gcc", "ip": "iproute2", "strace": "strace"}
 
 
 class NotInstalled(Exception):
-    """Something is not there; the message says what."""
+    """A program is missing. The message names it."""
 
 
 def install_in_ci() -> None:
-    """In CI (and nowhere else) install what is missing; what cannot be installed is said, and its part left out."""
+    """
+    In CI only, install missing programs. If one cannot be installed, print that; its tables are left out.
+    """
     missing = [package for command, package in _WANTED.items() if not shutil.which(command)]
     if not missing:
         return
     if not os.environ.get("CI"):
         names = " ".join(missing)
-        print(f"not installed: {names} (apt install {names}); what needs them is left out", file=sys.stderr)
+        print(f"not installed: {names} (apt install {names}); their tables are left out", file=sys.stderr)
         return
     if "gcc" in missing:
         missing.append("libc6-dev")
@@ -34,24 +36,26 @@ def install_in_ci() -> None:
 
 
 def lacks(*commands: str) -> str | None:
-    """The first of these that is not installed, in words."""
+    """Return a sentence about the first of these programs that is not installed."""
     for command in commands:
         if shutil.which(command) is None:
             return f"{command} is not installed"
     return None
 
 
-def compiled(source: Path, folder: Path) -> Path:
+def compiled(source: Path, folder: Path, *options: str) -> Path:
     """
-    The program made from one file of C.
+    Compile a file of C, with these options of gcc. Return the program or library.
 
     Raises:
-        NotInstalled: there is no compiler, or no C library to compile against.
+        NotInstalled: the compiler or the C library is missing.
     """
     if missing := lacks("gcc"):
         raise NotInstalled(missing)
     program = folder / source.stem
-    done = subprocess.run(["gcc", "-O2", "-o", str(program), str(source)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["gcc", "-O2", "-o", str(program), str(source), *options], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise NotInstalled(f"gcc does not compile {source.name}: {done.stderr.strip()[:200]}")
     return program

@@ -1,4 +1,4 @@
-"""Asked to stop, leave no server, daemon or network namespace behind."""
+"""Leaves no server, daemon or network namespace behind when the bench is interrupted."""
 
 import signal
 import sys
@@ -8,7 +8,9 @@ _ASKED = (signal.SIGINT, signal.SIGTERM)
 
 
 def leave_in_order() -> None:
-    """From now on SIGINT and SIGTERM end the process by way of its `with` blocks; a second one does not interrupt them."""
+    """
+    Let SIGINT and SIGTERM end the process through its `with` blocks. A second signal does not interrupt them.
+    """
 
     def leave(number: int, _frame: FrameType | None) -> None:
         for each in _ASKED:

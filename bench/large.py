@@ -1,10 +1,12 @@
-"""Many jobs, a long history, a long stop, many faults: what commands and a start take, in CPU and in wall time."""
+"""
+Many jobs, a long history, a long stop, a file with many faults: CPU and wall time of commands and of a start.
+"""
 
 import contextlib
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,37 +20,42 @@ from bench.table import Table, Verdict, at_most, none_of
 from bench.tminus_run import Daemon, DaemonFailed, daemon
 from bench.torture.judge import Evidence, cover
 from bench.waiting import SECOND, eventually
-from scheduler.ledger.engine import open_ledger
-from scheduler.ledger.tables import instances, occurrences, schedules
+from tminus.ledger.engine import open_ledger
+from tminus.ledger.tables import instances, occurrences, schedules
 
 MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
-#: Nobody listens there.
+#: Nothing listens there.
 _URL = "http://127.0.0.1:9/jobs"
 _BATCH = 100
-#: A million rows are twelve weeks then, which a ledger keeps.
+#: A million rows are then twelve weeks, which a ledger keeps.
 _HISTORY_PERIOD = 12 * MINUTE
-#: From ready until what is late has been claimed.
+#: The exit statuses of a command that did its work; 1 if what it found needs attention.
+_WORKED = (0, 1)
+#: Time from ready until late occurrences have been claimed.
 _CLAIM_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many jobs one file has, occurrences a ledger, faulty jobs a line."""
+    """
+    Numbers of jobs in a file, of occurrences in a ledger, of jobs after a stop, of faulty jobs on a line.
+    """
 
     jobs: int = 20_000
     rows: int = 1_000_000
+    late: int = 100
     faulty: int = 1000
 
 
-FULL, QUICK = Sizes(), Sizes(jobs=500, rows=10_000, faulty=100)
+FULL, QUICK = Sizes(), Sizes(jobs=500, rows=10_000, late=10, faulty=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """
     Attributes:
-        cpu_s: User and system time.
-        most_s: What it may take: of CPU time if `judges_cpu`, otherwise of wall time.
+        cpu_s: User and system time, seconds.
+        most_s: Limit, seconds: of CPU time if `judges_cpu`, otherwise of wall time.
     """
 
     what: str
@@ -58,17 +65,20 @@ class Cost:
     judges_cpu: bool = False
 
     def verdict(self) -> Verdict:
-        """Whether it took no longer."""
+        """Judge that the limit was kept."""
         kind, value = ("CPU", self.cpu_s) if self.judges_cpu else ("wall", self.wall_s)
         return at_most(f"{self.what}: {kind}", value, self.most_s, unit=" s")
 
 
 def measure(sizes: Sizes, *, repeat: int) -> Table:
-    """Each part with a daemon of its own; of commands the medians of so many."""
+    """Measure each part with a daemon of its own. Commands are medians of several runs."""
     table = Table(
         name="large",
         title="Many jobs, long history, long stop, many faults",
-        explained=[f"Seconds. Commands: medians of {repeat}, from their start to their end. The CPU time is user and system."],
+        explained=[
+            f"Seconds. Commands: medians of {repeat}, from their start to their end. The CPU time is user "
+            "and system."
+        ],
         header=("", "CPU s", "wall s", "may take", "of"),
     )
     for part in (_many_jobs, _long_history, _shipped_file, _stopped_for_a_day, _many_faults):
@@ -100,7 +110,9 @@ def _long_history(sizes: Sizes, repeat: int) -> Iterator[Cost | Verdict]:
         _fill(one.ledger, sizes.rows)
         one.start()
         for word in ("history", "status", "skew"):
-            yield _command(one, word, repeat=repeat, what=f"{sizes.rows} occurrences in the ledger", most_s=0.4)
+            yield _command(
+                one, word, repeat=repeat, what=f"{sizes.rows} occurrences in the ledger", most_s=0.4
+            )
 
 
 def _shipped_file(_: Sizes, repeat: int) -> Iterator[Cost | Verdict]:
@@ -110,29 +122,40 @@ def _shipped_file(_: Sizes, repeat: int) -> Iterator[Cost | Verdict]:
             yield _command(one, word, repeat=repeat, what="the shipped jobs.yaml", most_s=0.4)
 
 
-def _stopped_for_a_day(_: Sizes, __: int) -> Iterator[Cost | Verdict]:
-    """One half of the jobs may still run, and are coalesced; the other half is too late."""
-    jobs = _jobs(_BATCH, lambda number: "{every: 1m}", lambda number: "2d" if number % 2 else "30s")
+def _stopped_for_a_day(sizes: Sizes, _: int) -> Iterator[Cost | Verdict]:
+    """
+    Measure a start after a day. Half of the jobs may still run and are coalesced; the other half is too late.
+    """
+    jobs = _jobs(sizes.late, lambda number: "{every: 1m}", lambda number: "2d" if number % 2 else "30s")
     with daemon(jobs) as one:
         one.start()
         one.stop()
         since_ns = _set_back(one.ledger, DAY)
-        yield _start(one, what=f"{_BATCH} jobs each minute, stopped for a day", most_s=10)
+        yield _start(one, what=f"{sizes.late} jobs every minute, stopped for a day", most_s=10)
         until_ns = time.time_ns()
-        # What is late and runs is claimed after the daemon is ready.
-        due, missing, wrong = _covered(one, since_ns, until_ns)
-        yield none_of("due instants without a row", missing, due)
-        yield none_of("due instants that two rows cover, or rows of instants that are not due", wrong, due)
+        # Late occurrences that run are claimed after the daemon is ready.
+        due, missing, wrong = _covered(one, sizes.late, since_ns, until_ns)
+        yield none_of("due fire times without a row", missing, due)
+        yield none_of("due fire times covered twice, or rows of fire times that are not due", wrong, due)
 
 
 def _many_faults(sizes: Sizes, repeat: int) -> Iterator[Cost | Verdict]:
-    jobs = ", ".join(f"job_{number}: {{schedule: {{every: 0s}}, http: 'ftp://nowhere'}}" for number in range(sizes.faulty))
+    jobs = ", ".join(
+        f"job_{number}: {{schedule: {{every: 0s}}, http: 'ftp://nowhere'}}" for number in range(sizes.faulty)
+    )
     with daemon(f"version: 1\njobs: {{{jobs}}}\n") as one:
-        yield _command(one, "validate", repeat=repeat, what=f"{sizes.faulty} faulty jobs on a line", most_s=5, status=2)
+        yield _command(
+            one,
+            "validate",
+            repeat=repeat,
+            what=f"{sizes.faulty} faulty jobs on one line",
+            most_s=5,
+            statuses=(2,),
+        )
 
 
 def _jobs(count: int, schedule: Callable[[int], str], grace: Callable[[int], str] = lambda _: "30s") -> str:
-    """A jobs file as people write it."""
+    """Return a jobs file like one that people write."""
     lines = ["version: 1", "timezone: Europe/Berlin", "jobs:"]
     for number in range(count):
         lines += [
@@ -144,7 +167,16 @@ def _jobs(count: int, schedule: Callable[[int], str], grace: Callable[[int], str
     return "\n".join([*lines, ""])
 
 
-def _command(one: Daemon, word: str, *, repeat: int, what: str, most_s: float, judges_cpu: bool = False, status: int = 0) -> Cost:
+def _command(
+    one: Daemon,
+    word: str,
+    *,
+    repeat: int,
+    what: str,
+    most_s: float,
+    judges_cpu: bool = False,
+    statuses: Collection[int] = _WORKED,
+) -> Cost:
     cpu: list[float] = []
     wall: list[float] = []
     for _ in range(repeat):
@@ -152,36 +184,49 @@ def _command(one: Daemon, word: str, *, repeat: int, what: str, most_s: float, j
         done = one.run(word)
         wall.append(time.monotonic() - begun)
         cpu.append(_children_cpu_s() - cpu_before)
-        if done.returncode != status:
+        if done.returncode not in statuses:
             raise DaemonFailed(f"tminus {word} ended with {done.returncode}: {done.stderr[-500:]}")
-    return Cost(what=f"{what}: {word}", cpu_s=median(cpu), wall_s=median(wall), most_s=most_s, judges_cpu=judges_cpu)
+    return Cost(
+        what=f"{what}: {word}", cpu_s=median(cpu), wall_s=median(wall), most_s=most_s, judges_cpu=judges_cpu
+    )
 
 
 def _start(one: Daemon, *, what: str, most_s: float) -> Cost:
     begun = time.monotonic()
     one.start()
     wall_s = time.monotonic() - begun
-    return Cost(what=f"{what}: daemon ready", cpu_s=sum(map(_cpu_s, family(one.pid))), wall_s=wall_s, most_s=most_s)
+    return Cost(
+        what=f"{what}: daemon ready", cpu_s=sum(map(_cpu_s, family(one.pid))), wall_s=wall_s, most_s=most_s
+    )
 
 
 def _row(cost: Cost) -> tuple[str, ...]:
-    return cost.what, f"{cost.cpu_s:.2f}", f"{cost.wall_s:.2f}", f"{cost.most_s:g}", "CPU" if cost.judges_cpu else "wall"
+    return (
+        cost.what,
+        f"{cost.cpu_s:.2f}",
+        f"{cost.wall_s:.2f}",
+        f"{cost.most_s:g}",
+        "CPU" if cost.judges_cpu else "wall",
+    )
 
 
 def _children_cpu_s() -> float:
-    """Of all commands that have ended."""
+    """Return the CPU time of all commands that have ended, in seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def _cpu_s(pid: int) -> float:
-    """Of a process that runs, and of its children that have ended; /proc/PID/stat in proc(5)."""
+    """
+    Return the CPU time of a running process and its ended children, in seconds. Source: proc(5),
+    /proc/PID/stat.
+    """
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _fill(url: str, rows: int) -> None:
-    """Write so many occurrences: batches that have succeeded, the last one a moment ago."""
+    """Insert this many occurrences: batches that have succeeded, the last one a moment ago."""
     numbers = sa.select(sa.literal(0).label("n")).cte("numbers", recursive=True)
     numbers = numbers.union_all(sa.select(numbers.c.n + 1).where(numbers.c.n < rows - 1))
     first_ns = time.time_ns() // _HISTORY_PERIOD * _HISTORY_PERIOD - (rows // _BATCH - 1) * _HISTORY_PERIOD
@@ -208,7 +253,7 @@ def _fill(url: str, rows: int) -> None:
 
 
 def _set_back(url: str, by_ns: int) -> int:
-    """As if the last daemon had run so much earlier; returns up to when it has decided all."""
+    """Move the last daemon back in time. Return the time up to which it has decided all fire times."""
     with contextlib.closing(open_ledger(url)) as ledger, ledger.write() as connection:
         connection.execute(occurrences.delete())
         connection.execute(instances.update().values(decided_until_ns=None))
@@ -217,14 +262,16 @@ def _set_back(url: str, by_ns: int) -> int:
         return int(connection.execute(sa.select(sa.func.max(schedules.c.decided_until_ns))).scalar_one())
 
 
-def _covered(one: Daemon, since_ns: int, until_ns: int) -> tuple[int, list[str], list[str]]:
-    """How many instants were due; which have no row; which have two."""
-    periods = {f"job_{number}": MINUTE for number in range(_BATCH)}
+def _covered(one: Daemon, jobs: int, since_ns: int, until_ns: int) -> tuple[int, list[str], list[str]]:
+    """Return how many fire times were due, which have no row, and which have two."""
+    periods = {f"job_{number}": MINUTE for number in range(jobs)}
     found: list[tuple[int, list[str], list[str]]] = []
 
     def look() -> bool:
         rows = one.ask("history", "--limit", "1000000")
-        evidence = Evidence(rows=rows, arrivals=(), period_ns=periods, quick=(), since_ns=since_ns, until_ns=until_ns)
+        evidence = Evidence(
+            rows=rows, arrivals=(), period_ns=periods, quick=(), since_ns=since_ns, until_ns=until_ns
+        )
         found.append(cover(evidence))
         return not found[-1][1]
 

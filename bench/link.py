@@ -1,4 +1,6 @@
-"""A server at a distance, on one machine: two network namespaces, and a link between them that delays every packet."""
+"""
+A distant server on one machine: two network namespaces, and a link between them that delays every packet.
+"""
 
 import subprocess
 from collections.abc import Sequence
@@ -7,28 +9,28 @@ from pathlib import Path
 from bench.installed import NotInstalled, compiled, lacks
 from bench.machine import ROOT
 
-#: The name of the link's device at both ends.
+#: Name of the device at both ends of the link.
 DEVICE = "tminus0"
-#: Nobody else's: nothing outside the two namespaces sees them.
+#: Private addresses: nothing outside the two namespaces sees them.
 NEAR, FAR = "10.77.0.1", "10.77.0.2"
 
 
 class NoLink(Exception):
-    """Network namespaces may not be made here; the message says why."""
+    """Network namespaces cannot be created here. The message has the reason."""
 
 
 class Link:
     """
-    For the length of a `with` block. The delay line ends even with a bench that is killed, and the namespaces with the last
-    process in them: nothing has to be cleaned up by hand.
+    The link, during a `with` block. The delay line ends even if the bench is killed, and the namespaces end
+    with their last process. No manual cleanup is needed.
 
     Args:
-        folder: For the program that delays.
-        delay_ms: Each way.
+        folder: Folder for the delaying program.
+        delay_ms: Delay each way, milliseconds.
 
     Attributes:
-        near: The command that puts another to where clients are.
-        far: The same for servers.
+        near: Command prefix that enters the namespace of the clients.
+        far: The same for the servers.
     """
 
     near: Sequence[str]
@@ -41,13 +43,13 @@ class Link:
     def __enter__(self) -> "Link":
         """
         Raises:
-            NoLink: it cannot be made.
+            NoLink: the link cannot be created.
         """
         try:
             self._make()
         except NotInstalled as missing:
             raise NoLink(str(missing)) from None
-        except BaseException:  # interrupted, too: a `with` block that was not entered is not left
+        except BaseException:  # also interrupts: a `with` block that was not entered has no exit
             self.__exit__()
             raise
         return self
@@ -62,18 +64,20 @@ class Link:
             raise NoLink(missing)
         program = compiled(ROOT / "bench" / "delayline.c", self._folder)
         command = [str(program), str(self._delay_ms)]
-        # A session of its own: Ctrl-C ends it last.
+        # Its own session, so that Ctrl-C does not end it first.
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
         descriptors = self._process.stdout.readline().split() if self._process.stdout else []
         if len(descriptors) != 2:
             raise NoLink(self._process.communicate()[1].strip())
-        self.near, self.far = (("nsenter", f"--net=/proc/{self._process.pid}/fd/{each}") for each in descriptors)
+        self.near, self.far = (
+            ("nsenter", f"--net=/proc/{self._process.pid}/fd/{each}") for each in descriptors
+        )
         for inside, address in ((self.near, NEAR), (self.far, FAR)):
             _ip(inside, "link", "set", "lo", "up")
             _ip(inside, "address", "add", f"{address}/24", "dev", DEVICE)
-            # A thousand handshakes at once must not be lost before the link has taken them in.
+            # Room for a thousand handshakes at once, which must not be lost before the link.
             _ip(inside, "link", "set", DEVICE, "txqueuelen", "20000", "up")
 
 

@@ -1,4 +1,4 @@
-"""The machine and the versions: a figure in milliseconds means nothing without them."""
+"""The machine and the versions, without which milliseconds mean nothing."""
 
 import os
 import platform
@@ -13,12 +13,14 @@ from pathlib import Path
 import pycurl
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Above this, somebody else is using the cores.
+#: What runs have written.
+OUT = ROOT / "bench" / "run"
+#: Above this load, other programs use the cores.
 _QUIET_LOAD = 0.5
 
 
 def describe() -> dict[str, str]:
-    """What to print above the figures."""
+    """Return what to print above the figures."""
     load = os.getloadavg()[0]
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -26,7 +28,7 @@ def describe() -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
         "kernel": f"{platform.system()} {platform.release()}",
         "system": _system(),
-        "tminus": f"{version('tminus')}, commit {_commit()}",
+        "tminus": f"{version('tminus')}, commit {commit()}",
         "python": platform.python_version(),
         "pycurl": f"{version('pycurl')}, {pycurl.version.split()[1]}",
         "apscheduler": version("apscheduler"),
@@ -35,17 +37,32 @@ def describe() -> dict[str, str]:
         "gcc": _first_line(["gcc", "--version"]),
         "open files": str(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         "real-time priority": "allowed" if may_run_real_time() else "not allowed here",
-        "load before": f"{load:.2f}" + ("" if load <= _QUIET_LOAD else ": NOT QUIET, somebody else uses the cores"),
+        "load before": f"{load:.2f}"
+        + ("" if load <= _QUIET_LOAD else ": NOT QUIET, other programs use the cores"),
     }
 
 
+def code() -> str:
+    """
+    Return what identifies the code of the package: commits that change only documents and tests have the
+    same. Empty if it is changed and not committed.
+    """
+    changed = ["git", "-C", str(ROOT), "status", "--porcelain", "--", "scheduler/tminus"]
+    tree = ["git", "-C", str(ROOT), "rev-parse", "HEAD:scheduler/tminus"]
+    return "" if _first_line(changed) else _first_line(tree)
+
+
 def heading(title: str, machine: dict[str, str]) -> str:
-    """As Markdown."""
-    return "\n".join([f"# {title}", "", *(f"- {name}: {value or 'none'}" for name, value in machine.items()), ""])
+    """Format as Markdown."""
+    return "\n".join(
+        [f"# {title}", "", *(f"- {name}: {value or 'none'}" for name, value in machine.items()), ""]
+    )
 
 
 def may_run_real_time() -> bool:
-    """Whether a process that we start may take SCHED_FIFO; asked in a child, which it does not outlive."""
+    """
+    Return whether a child process may use SCHED_FIFO. A child tries it, so this process stays unchanged.
+    """
     child = os.fork()
     if not child:
         try:
@@ -57,7 +74,7 @@ def may_run_real_time() -> bool:
 
 
 def most_threads() -> int:
-    """How many threads a process may have here."""
+    """Return how many threads a process can have here."""
     limits = [resource.getrlimit(resource.RLIMIT_NPROC)[0]]
     for file, divisor in (
         ("/proc/sys/kernel/threads-max", 1),
@@ -72,7 +89,9 @@ def most_threads() -> int:
 
 
 def most_files() -> int:
-    """How many files a process may have open here; our own limit is raised to it, and children have it from us."""
+    """
+    Raise the limit of open files as far as possible, for this process and its children. Return it.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
@@ -90,8 +109,9 @@ def _system() -> str:
         return ""
 
 
-def _commit() -> str:
-    # A tree owned by somebody else is refused by git: the commit is then not known, which is no reason to fail.
+def commit() -> str:
+    """Return the commit, marked if something is changed."""
+    # git rejects a tree of another owner. The commit is then unknown, which is not an error.
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude", "*"]
     return _first_line(command) or "not known"
 
@@ -100,5 +120,5 @@ def _first_line(command: list[str]) -> str:
     if shutil.which(command[0]) is None:
         return ""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    # nginx says its version on stderr.
+    # nginx prints its version to stderr.
     return next(iter((done.stdout or done.stderr if done.returncode == 0 else "").splitlines()), "")

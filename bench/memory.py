@@ -1,4 +1,4 @@
-"""Memory as the kernel shares it out: PSS, summed over a process and all that it has started."""
+"""Memory as PSS, which divides shared pages: the sum of a process and its descendants."""
 
 import re
 from pathlib import Path
@@ -7,12 +7,14 @@ _PSS = re.compile(rb"^Pss:\s+(\d+) kB", re.MULTILINE)
 
 
 def pss_mb(pid: int) -> float:
-    """Megabytes (10^6 bytes) of that process and its descendants together; what has ended meanwhile counts nothing."""
+    """
+    Return megabytes (10^6 bytes) of a process and its descendants. A process that ends meanwhile counts 0.
+    """
     return sum(_of_one(each) for each in family(pid)) * 1024 / 1e6
 
 
 def family(pid: int) -> list[int]:
-    """A process and its descendants."""
+    """Return a process and its descendants."""
     found = [pid]
     for each in found:
         for children in Path(f"/proc/{each}/task").glob("*/children"):

@@ -1,4 +1,6 @@
-"""HTTP jobs with a hundred Python functions in their batch, beside the same HTTP jobs alone: are they later for it?"""
+"""
+HTTP jobs with a hundred Python functions in their batch, compared with the same HTTP jobs alone.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +19,8 @@ from bench.table import Table, Verdict, at_most
 from bench.tminus_run import DaemonFailed, at, daemon, jobs_text
 
 CALLS = 100
-#: The median last request with functions in the batch, in times of the one without: with a real-time priority, without.
+#: Targets: ratio of the median last request with functions to the one without, with a real-time priority and
+#: without.
 TIMES = (1.2, 1.6)
 _MS = 1e6
 
@@ -25,13 +28,13 @@ _MS = 1e6
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batches:
     """
-    Some batches under one daemon.
+    Batches under one daemon.
 
     Attributes:
-        n: HTTP jobs of a batch.
-        alone: Figures of those, in batches of their own.
-        beside: Of those in batches with functions.
-        functions: Of the functions, as the ledger has their start offsets.
+        n: HTTP jobs per batch.
+        alone: Figures of the HTTP jobs, in batches without functions.
+        beside: Figures of the HTTP jobs, in batches with functions.
+        functions: Figures of the functions, by their start offsets in the ledger.
     """
 
     title: str
@@ -43,18 +46,19 @@ class Batches:
 
     @property
     def times(self) -> float:
-        """The last request beside functions, in times of the last one alone."""
+        """The ratio of the last request beside functions to the last one alone."""
         return times(self.alone, self.beside)
 
 
 def measure(server: Server, witness: Witness, *, sizes: Sequence[int], repeat: int) -> Table:
-    """That many batches of each kind, for each N that has a period."""
+    """Measure this many batches of each kind, for each N that has a period."""
     table = Table(
         name="mixed",
         title=f"N requests and {CALLS} Python functions at one T",
         explained=[
-            f"Milliseconds after T; medians of {repeat} batches, with and without functions in turn. Target: {server}.",
-            f"Witness: {witness}; of the functions, the ledger.",
+            f"Milliseconds after T; medians of {repeat} batches, with and without functions in turn. "
+            f"Target: {server}.",
+            f"Witness: {witness}; for the functions, the ledger.",
         ],
         header=HEADER,
     )
@@ -88,9 +92,13 @@ def _run(priority: str, n: int, course: Course, witness: Witness, repeat: int) -
             return Start(t_ns=turns[0].first_ns)
 
         seen = witness.watch(act, course)
-        history = one.ask("history", "--since", at(turns[0].first_ns), "--limit", str(4 * repeat * (n + CALLS)))
+        history = one.ask(
+            "history", "--since", at(turns[0].first_ns), "--limit", str(4 * repeat * (n + CALLS))
+        )
     alone, beside = turns[0].figures(seen, course)
-    functions = [figures(_told(history, each), t_ns=each, expected=CALLS, prefix="call_") for each in turns[0].beside]
+    functions = [
+        figures(_told(history, each), t_ns=each, expected=CALLS, prefix="call_") for each in turns[0].beside
+    ]
     title = "real-time priority" if real_time else f"priority: {priority}"
     return Batches(title=title, n=n, real_time=real_time, alone=alone, beside=beside, functions=functions)
 
@@ -106,7 +114,7 @@ def _jobs(urls: Sequence[str], period_s: int, priority: str, noted: Notes) -> st
 
 
 def _told(history: Iterable[Mapping[str, object]], t_ns: int) -> list[Arrival]:
-    """The functions that the ledger has as started at that T."""
+    """Return the functions that started at this T, by the ledger."""
     return [
         Arrival(t_ns + round(offset_ms * _MS), str(each["job"]))
         for each in history
@@ -125,9 +133,14 @@ def _rows(found: Batches) -> list[Sequence[str]]:
 
 
 def judge(found: Batches) -> list[Verdict]:
-    """Whether all ran once, and the requests were not much later for the functions."""
+    """Judge that all ran once, and that the functions did not delay the requests much."""
     name = f"N={found.n} and {CALLS} functions, {found.title}"
     return [
         complete(name, [*found.alone, *found.beside, *found.functions]),
-        at_most(f"{name}: last request", found.times, TIMES[0] if found.real_time else TIMES[1], of=" times that without them"),
+        at_most(
+            f"{name}: last request",
+            found.times,
+            TIMES[0] if found.real_time else TIMES[1],
+            of=" times that without them",
+        ),
     ]

@@ -1,4 +1,4 @@
-"""What a hundred Python functions have noted of their own start, and the jobs that call them."""
+"""Notes of a hundred Python functions about their own start, and the jobs that call them."""
 
 import contextlib
 import mmap
@@ -11,17 +11,17 @@ from typing import Any
 from bench.arrivals import Arrival
 from bench.machine import ROOT
 
-#: As `peers/noting.py` has it, which is not imported here: it looks for its notes at once.
+#: As in `peers/noting.py`, which is not imported here because it opens its notes at once.
 _NOTE = struct.Struct("=qq")
 _PEERS = ROOT / "bench" / "peers"
 
 
 class Notes:
     """
-    Memory shared with those who note, in a folder of its own.
+    Memory that the noting processes share with the bench, in a folder of its own.
 
     Attributes:
-        environment: What the noting process has to find in its environment.
+        environment: Environment variables that the noting process needs.
     """
 
     def __init__(self, folder: Path, n: int) -> None:
@@ -32,11 +32,14 @@ class Notes:
         self._env_file.write_text("".join(f"{name}={value}\n" for name, value in self.environment.items()))
 
     def app(self) -> Mapping[str, Any]:
-        """For `apps:` of a jobs file."""
+        """The application, for `apps:` of a jobs file."""
         return {"noting": {"app": "noting:app", "directory": str(_PEERS), "env_file": str(self._env_file)}}
 
     def arrivals(self) -> Iterator[Arrival]:
-        """Job i as the path i; one that was entered twice has two, though only the first one's time is known."""
+        """
+        Return job i as the path i. A job that started twice has two arrivals, both with the time of the
+        first.
+        """
         with self._file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as memory:
             notes = list(_NOTE.iter_unpack(memory[:]))
         for index, (at_ns, times) in enumerate(notes):
@@ -44,15 +47,18 @@ class Notes:
 
 
 def calls(n: int, schedule: Mapping[str, object]) -> dict[str, Any]:
-    """For `jobs:` of a jobs file; job i notes i."""
+    """Return `jobs:` of a jobs file. Job i notes i."""
     return {
-        f"call_{index}": {"schedule": dict(schedule), "call": {"ref": "noting:note", "args": [index], "app": "noting"}}
+        f"call_{index}": {
+            "schedule": dict(schedule),
+            "call": {"ref": "noting:note", "args": [index], "app": "noting"},
+        }
         for index in range(n)
     }
 
 
 @contextlib.contextmanager
 def notes(n: int) -> Iterator[Notes]:
-    """Notes of n functions; gone afterwards."""
+    """Provide notes for n functions, and delete them afterwards."""
     with tempfile.TemporaryDirectory(prefix="tminus-bench-") as folder:
         yield Notes(Path(folder), n)

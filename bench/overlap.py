@@ -1,11 +1,11 @@
-"""Batches that overlap: `every: 1s` with answers that take 5 s, beside the same jobs with answers at once."""
+"""Batches that overlap: `every: 1s` with responses after 5 s, compared with immediate responses."""
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
-from bench.arrivals import Arrival
 from bench.contestants import Start
 from bench.course import Course
 from bench.figures import Figures, figures, median
@@ -16,13 +16,16 @@ from bench.table import Table, Verdict, at_most
 from bench.tminus_run import DaemonFailed, at, daemon, jobs_text
 from bench.waiting import SECOND, wait_until, whole_second
 
+if TYPE_CHECKING:
+    from bench.arrivals import Arrival
+
 JOBS = 100
-#: The median last request with slow answers, in times of the one with answers at once.
+#: Target: ratio of the median last request with slow responses to the one with immediate responses.
 SLOW_TIMES = 1.5
-#: By then as many batches run at once as ever will.
+#: By then the number of concurrent batches is constant.
 _SETTLED_S = SLOW_S + 2
-#: By the beginning of their paths.
-_NAMES = {"instant": "answers at once", "slow/": f"answers after {SLOW_S} s"}
+#: Names of the batches, by the beginning of their paths.
+_NAMES = {"instant": "immediate responses", "slow/": f"responses after {SLOW_S} s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class _Batches:
     One run.
 
     Attributes:
-        armed: The fewest attempts of a batch with `armed: true`.
+        armed: Attempts with `armed: true`, minimum over the batches.
     """
 
     name: str
@@ -40,18 +43,34 @@ class _Batches:
 
 
 def measure(server: Server, witness: Witness, *, batches: int, repeat: int) -> Table:
-    """That many batches a run, on one server; the table is left out where the server cannot answer late."""
+    """
+    Measure this many batches per run, on one server. The table is left out if the server cannot respond late.
+    """
     table = Table(
         name="overlap",
         title=f"Batches that overlap: {JOBS} jobs with every: 1s and overlap: allow_all",
         explained=[
-            f"Milliseconds after T; medians over {batches} batches a run and {repeat} runs, interleaved. Target: {server}.",
+            f"Milliseconds after T; medians over {batches} batches per run and {repeat} runs, interleaved. "
+            f"Target: {server}.",
             f"Witness: {witness}.",
         ],
-        header=("", "N", "first", "p50", "p99", "last", "(best–worst)", "missing", "doubled", "early", "armed", "batches"),
+        header=(
+            "",
+            "N",
+            "first",
+            "p50",
+            "p99",
+            "last",
+            "(best–worst)",
+            "missing",
+            "doubled",
+            "early",
+            "armed",
+            "batches",
+        ),
     )
     if not server.can_be_slow:
-        table.left_out = "nginx has no echo module here (libnginx-mod-http-echo): it cannot answer late"
+        table.left_out = "nginx has no echo module here (libnginx-mod-http-echo): it cannot respond late"
         return table
     ways = {kind: courses(server, kind) for kind in _NAMES}
     runs: dict[str, list[_Batches]] = defaultdict(list)
@@ -68,9 +87,13 @@ def measure(server: Server, witness: Witness, *, batches: int, repeat: int) -> T
         table.verdicts.append(_complete(name, runs[kind], batches * repeat))
         table.raw += [asdict(one) for one in runs[kind]]
     instant, slow = (_last_ms(runs[kind]) for kind in _NAMES)
-    # A log in steps of 1 ms can say 0.
+    # 0 is possible, because a log has steps of 1 ms.
     times = slow / instant if instant else math.nan
-    table.verdicts.append(at_most(f"{_NAMES['slow/']}: median last", times, SLOW_TIMES, of=" times that with answers at once"))
+    table.verdicts.append(
+        at_most(
+            f"{_NAMES['slow/']}: median last", times, SLOW_TIMES, of=f" times that with {_NAMES['instant']}"
+        )
+    )
     return table
 
 
@@ -87,12 +110,16 @@ def _run(name: str, course: Course, witness: Witness, batches: int) -> _Batches:
 
         seen = witness.watch(act, course)
         instants = [seen.start.t_ns + index * SECOND for index in range(batches)]
-        history = one.ask("history", "--since", at(instants[0]), "--limit", str(2 * JOBS * (batches + _SETTLED_S)))
+        history = one.ask(
+            "history", "--since", at(instants[0]), "--limit", str(2 * JOBS * (batches + _SETTLED_S))
+        )
     armed = Counter(occurrence["fire_time"] for occurrence in history if occurrence["armed"])
     by_instant: defaultdict[str, list[Arrival]] = defaultdict(list)
     for arrival in seen.sent:
         by_instant[arrival.occurrence.rpartition("@")[2]].append(arrival)
-    found = [figures(by_instant[at(each)], t_ns=each, expected=JOBS, prefix=course.prefix) for each in instants]
+    found = [
+        figures(by_instant[at(each)], t_ns=each, expected=JOBS, prefix=course.prefix) for each in instants
+    ]
     return _Batches(name, found, min(armed[at(each)] for each in instants))
 
 
@@ -106,7 +133,13 @@ def _last_ms(runs: Sequence[_Batches]) -> float:
 
 def _row(name: str, runs: Sequence[_Batches]) -> Sequence[str]:
     found = _all(runs)
-    return (name, str(JOBS), *columns(found), str(min((one.armed for one in runs), default=0)), str(len(found)))
+    return (
+        name,
+        str(JOBS),
+        *columns(found),
+        str(min((one.armed for one in runs), default=0)),
+        str(len(found)),
+    )
 
 
 def _complete(name: str, runs: Sequence[_Batches], wanted: int) -> Verdict:

@@ -1,7 +1,7 @@
 """
-A target for where nginx is not installed: one process, answers at once (`/slow/` late), logs when each request came.
+The target if nginx is not installed: one process that responds at once (`/slow/` late) and logs each request.
 
-`python -m bench.own_server PORT LOG SLOW_S HOST...`; a line is written as nginx writes it, with microseconds.
+`python -m bench.own_server PORT LOG SLOW_S HOST...`. Lines are like those of nginx, with microseconds.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _FLUSH_S = 0.2
 
 
 class Connection(asyncio.Protocol):
-    """One client; requests without a body, one after another."""
+    """A client's connection: requests without a body, one after another."""
 
     def __init__(self, log: TextIO, slow_s: float) -> None:
         self._log = log
@@ -37,7 +37,9 @@ class Connection(asyncio.Protocol):
         method, path, _ = first.split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         occurrence = headers.get("x-tminus-occurrence", "-")
-        self._log.write(f"{came_ns // 10**9}.{came_ns % 10**9 // 1000:06} 0.000 {method} {path} 200 {occurrence}\n")
+        self._log.write(
+            f"{came_ns // 10**9}.{came_ns % 10**9 // 1000:06} 0.000 {method} {path} 200 {occurrence}\n"
+        )
         if path.startswith("/slow/"):
             asyncio.get_running_loop().call_later(self._slow_s, self._say)
         else:
@@ -49,7 +51,7 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(port: int, log: TextIO, slow_s: float, hosts: Sequence[str]) -> None:
-    """Until the process is ended."""
+    """Serve until the process is ended."""
     loop = asyncio.get_running_loop()
     await loop.create_server(lambda: Connection(log, slow_s), hosts, port, backlog=65535)
     while True:

@@ -1,4 +1,7 @@
-"""Reads what tcpdump wrote: TCP segments with the kernel's time stamps. No module of others: the format is small."""
+"""
+Reads the files of tcpdump: TCP segments with the kernel's time stamps. The format is too small for a
+dependency.
+"""
 
 import struct
 from collections.abc import Iterator
@@ -7,14 +10,14 @@ from pathlib import Path
 
 from bench.arrivals import Arrival
 
-#: First bytes of a file: byte order, and nanoseconds in a unit of its stamps.
+#: First bytes of a file, with its byte order and the nanoseconds per unit of its stamps.
 _MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
     b"\x4d\x3c\xb2\xa1": ("<", 1),
     b"\xa1\xb2\xc3\xd4": (">", 1000),
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
-#: Link types: Ethernet (as lo has), Linux cooked 1 and 2, raw IP (as a TUN device has); and how long their headers are.
+#: Link types and the lengths of their headers: Ethernet (lo), Linux cooked 1 and 2, raw IP (a TUN device).
 _LINK_HEADER = {1: 14, 113: 16, 276: 20, 0: 4, 12: 0, 101: 0}
 _METHODS = (b"GET ", b"POST", b"PUT ", b"HEAD")
 _OCCURRENCE = b"\r\nX-Tminus-Occurrence: "
@@ -27,8 +30,8 @@ class Segment:
     One TCP segment from a client, over IPv4.
 
     Attributes:
-        client: Its port.
-        payload: As much of it as was captured.
+        client: Port of the client.
+        payload: The captured part.
     """
 
     at_ns: int
@@ -39,7 +42,7 @@ class Segment:
 
 
 def segments(file: Path) -> Iterator[Segment]:
-    """All segments, in the order in which they were sent."""
+    """Yield all segments, in the order in which they were sent."""
     data = file.read_bytes()
     order, unit = _MAGIC[data[:4]]
     header = _LINK_HEADER[struct.unpack_from(order + "I", data, 20)[0] & 0xFFFF]
@@ -48,7 +51,7 @@ def segments(file: Path) -> Iterator[Segment]:
     while offset + record.size <= len(data):
         seconds, fraction, captured, _ = record.unpack_from(data, offset)
         offset += record.size
-        # Integers: a float has not digits enough for nanoseconds since 1970.
+        # Integers: a float has too few digits for nanoseconds since 1970.
         yield _segment(seconds * 10**9 + fraction * unit, data[offset + header : offset + captured])
         offset += captured
 
@@ -62,7 +65,9 @@ def _segment(at_ns: int, packet: bytes) -> Segment:
 
 
 def requests(file: Path) -> Iterator[Arrival]:
-    """Plain HTTP: a request is a segment that begins with a method. What TCP had to send again counts once."""
+    """
+    Yield the requests of plain HTTP: segments that begin with a method. Retransmissions count once.
+    """
     seen: set[tuple[int, int]] = set()
     for segment in segments(file):
         payload, place = segment.payload, (segment.client, segment.sequence)

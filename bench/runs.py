@@ -1,4 +1,4 @@
-"""One run: a contestant, N, a course, a witness; and the medians of several."""
+"""A run (a contestant, N, a course, a witness), and the medians of several runs."""
 
 import math
 import tempfile
@@ -16,7 +16,7 @@ from bench.figures import Figures, figures, median
 from bench.server import Server
 from bench.waiting import pause
 
-#: Until the last lines of a log are written.
+#: Time until the last lines of a log are written.
 _LOG_S = 0.6
 
 
@@ -24,8 +24,8 @@ _LOG_S = 0.6
 class Run:
     """
     Attributes:
-        left_out: Why there are no figures; empty where there are.
-        dropped: Packets that the kernel could not keep for the witness.
+        left_out: The reason why there are no figures; empty if there are.
+        dropped: Packets that the kernel lost.
     """
 
     contestant: str
@@ -37,13 +37,13 @@ class Run:
     dropped: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """All that is known of it."""
+        """Return all data of the run, for latest.json."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The runs of one contestant with one N: medians of times and sizes, sums of what must not be."""
+    """The runs of one contestant with one N: medians of times and sizes, sums of violations."""
 
     contestant: str
     title: str
@@ -55,45 +55,52 @@ class Summary:
 
     @property
     def measured(self) -> list[Run]:
-        """Those with figures."""
+        """The runs with figures."""
         return [run for run in self.runs if run.figures]
 
     @property
     def left_out(self) -> str:
-        """Why there is nothing; empty where there is something."""
+        """The reason why there are no figures; empty if there are."""
         return "" if self.measured else next((run.left_out for run in self.runs), "not run")
 
     def median(self, of: Callable[[Figures], float]) -> float:
-        """Of one figure."""
+        """Return the median of one figure."""
         return median(of(run.figures) for run in self.measured if run.figures)
 
     @property
     def last_ms(self) -> float:
-        """The median of the last requests."""
+        """The median of the last requests, milliseconds."""
         return self.median(lambda figures: figures.last_ms)
 
     @property
     def fewest_armed(self) -> int | None:
-        """Of the worst run; None where nothing arms."""
-        return min((run.start.armed for run in self.measured if run.start and run.start.armed is not None), default=None)
+        """The minimum of all runs; None if the contestant does not arm."""
+        return min(
+            (run.start.armed for run in self.measured if run.start and run.start.armed is not None),
+            default=None,
+        )
 
     def worst(self, of: Callable[[Start], float | None]) -> float:
-        """The highest of what was measured beside the wire; NaN where it was not."""
+        """Return the maximum of a value that was measured besides the wire; NaN if it was not measured."""
         values = [of(run.start) for run in self.measured if run.start]
         return max((value for value in values if value is not None), default=math.nan)
 
     @property
     def notes(self) -> list[str]:
-        """What to know about these runs."""
+        """Remarks about these runs."""
         said = [f"left out: {run.left_out}" for run in self.runs if run.left_out]
         said += [run.start.note for run in self.measured if run.start and run.start.note]
         said += [f"{run.dropped} packets were not captured" for run in self.measured if run.dropped]
-        said += [f"{run.figures.foreign} foreign requests" for run in self.measured if run.figures and run.figures.foreign]
+        said += [
+            f"{run.figures.foreign} foreign requests"
+            for run in self.measured
+            if run.figures and run.figures.foreign
+        ]
         return [f"{self}: {words}" for words in said]
 
 
 def summaries(runs: Iterable[Run]) -> list[Summary]:
-    """By N, then by contestant, each in the order of its first run."""
+    """Group runs by N and contestant, in the order of their first runs."""
     groups: dict[tuple[int, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.n, run.contestant), []).append(run)
@@ -104,12 +111,12 @@ def summaries(runs: Iterable[Run]) -> list[Summary]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
     """
-    What a witness saw of one start.
+    The requests of one start, as a witness saw them.
 
     Attributes:
         sent: Requests with their times.
-        logged: With their paths, where `sent` has none: inside TLS nobody else can read them.
-        dropped: Packets that the kernel could not keep.
+        logged: Requests with their paths, if `sent` has none because of TLS.
+        dropped: Packets that the kernel lost.
     """
 
     start: Start
@@ -120,11 +127,11 @@ class Sighting:
 
 class Witness:
     """
-    Tells what reached one server: by packets where they may be captured, else by the server's log.
+    A witness of one server: a packet capture if that is possible, otherwise the server's log.
 
     Args:
-        why_not: Why packets may not be captured; empty where they may.
-        interface: Where clients send.
+        why_not: The reason why packets cannot be captured; empty if they can.
+        interface: Interface that the clients use.
     """
 
     def __init__(self, server: Server, *, why_not: str, interface: str = "lo") -> None:
@@ -135,11 +142,11 @@ class Witness:
     def __str__(self) -> str:
         if self._why_not:
             steps = "in steps of 1 ms" if self.server.is_nginx else "by its own clock"
-            return f"times from the server's log, {steps}: packets may not be captured here ({self._why_not})"
+            return f"times from the server's log, {steps}: packets cannot be captured here ({self._why_not})"
         return f"times from the packets on {self._interface}, stamped by the kernel as they are sent"
 
     def watch(self, act: Callable[[], Start], course: Course) -> Sighting:
-        """See what arrives while something is done."""
+        """Return the requests that arrive during an action."""
         offset = self.server.log_file.stat().st_size
         if self._why_not:
             start = act()
@@ -148,16 +155,20 @@ class Witness:
         with tempfile.TemporaryDirectory(prefix="tminus-bench-") as folder:
             file = Path(folder) / "packets"
             whole = course.ca is not None
-            with Capture(file, port=course.port, interface=self._interface, whole=whole, inside=course.inside) as capture:
+            with Capture(
+                file, port=course.port, interface=self._interface, whole=whole, inside=course.inside
+            ) as capture:
                 start = act()
             if whole:
                 logged = list(read_log(self.server.log_file, offset))
-                return Sighting(start=start, sent=list(tls.requests(file)), logged=logged, dropped=capture.dropped)
+                return Sighting(
+                    start=start, sent=list(tls.requests(file)), logged=logged, dropped=capture.dropped
+                )
             return Sighting(start=start, sent=list(pcap.requests(file)), dropped=capture.dropped)
 
 
 def why_not_capture(folder: Path) -> str:
-    """Why packets on loopback may not be captured; empty where they may."""
+    """Return why packets on loopback cannot be captured; empty if they can."""
     try:
         with Capture(folder / "packets", port=1):
             return ""
@@ -166,7 +177,7 @@ def why_not_capture(folder: Path) -> str:
 
 
 def run(contestant: Contestant, n: int, course: Course, witness: Witness) -> Run:
-    """Let it run once, and see what arrives."""
+    """Run a contestant once and collect its requests."""
     try:
         seen = witness.watch(lambda: contestant.run(n, course), course)
     except LeftOut as reason:
@@ -175,8 +186,15 @@ def run(contestant: Contestant, n: int, course: Course, witness: Witness) -> Run
     if course.ca is None:
         found = figures(seen.sent, t_ns=t_ns, expected=n, prefix=course.prefix)
     else:
-        # Times by connection from the packets; what is missing or doubled by path from the log.
+        # Times per connection come from the packets; missing and doubled, by path, from the log.
         found = figures(seen.sent, t_ns=t_ns, expected=n)
         counts = figures(seen.logged, t_ns=t_ns, expected=n, prefix=course.prefix)
         found = replace(found, missing=counts.missing, doubled=counts.doubled, foreign=counts.foreign)
-    return Run(contestant=contestant.name, title=contestant.title, n=n, start=seen.start, figures=found, dropped=seen.dropped)
+    return Run(
+        contestant=contestant.name,
+        title=contestant.title,
+        n=n,
+        start=seen.start,
+        figures=found,
+        dropped=seen.dropped,
+    )

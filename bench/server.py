@@ -1,4 +1,7 @@
-"""The target: nginx with one worker where it is installed, else a server of our own. The same one for all variants."""
+"""
+The target: nginx with one worker if it is installed, otherwise a server in Python. It is the same for all
+contestants.
+"""
 
 import errno
 import itertools
@@ -16,13 +19,13 @@ from bench.installed import lacks
 from bench.machine import most_files
 from bench.waiting import eventually
 
-#: Debian's nginx-light brings it; it answers late.
+#: The echo module, which responds late. Debian's nginx-light contains it.
 _ECHO = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
-#: How long `/slow/` takes to answer.
+#: Seconds until `/slow/` responds.
 SLOW_S = 5
 _PATIENCE_S = 10.0
-#: A client's port stays taken for a minute for one address of the server: with several, 10,000 connections a run do not use
-#: all of them up.
+#: A client's port stays in use for a minute per server address. With several addresses, 10,000 connections
+#: per run do not use up all ports.
 LOOPBACK = tuple(f"127.0.0.{last}" for last in range(2, 10))
 
 _CONFIGURATION = """
@@ -47,21 +50,21 @@ http {{
 
 
 class NoServer(Exception):
-    """It cannot be had here; the message says why."""
+    """The server cannot run here. The message has the reason."""
 
 
 class Server:
     """
-    A server in a process of its own, for the length of a `with` block.
+    A server in a process of its own, during a `with` block.
 
     Args:
-        folder: For its files; its own.
-        hosts: The addresses that it listens on.
-        port: None: a free one.
-        log: Whether it writes a line for each request: costs it time, which counts in the figures.
-        certificate: Its certificate and key: with them it speaks TLS 1.3, and nothing else.
-        inside: The command that puts another into the right network namespace.
-        own: Not nginx, even where it is installed.
+        folder: Folder for its files.
+        hosts: Addresses to listen on.
+        port: Port to listen on; None for a free one.
+        log: Whether to log each request. Logging takes time, which is part of the figures.
+        certificate: Certificate and key. With them the server speaks only TLS 1.3.
+        inside: Command prefix that enters the network namespace.
+        own: Use the server in Python even if nginx is installed.
     """
 
     def __init__(
@@ -93,7 +96,7 @@ class Server:
                 self._process = self._start(output)
             if not eventually(self._is_up, timeout_s=_PATIENCE_S):
                 raise NoServer(f"the server does not start: {said.read_text()[-500:]}")
-        except BaseException:  # interrupted, too: a `with` block that was not entered is not left
+        except BaseException:  # also interrupts: a `with` block that was not entered has no exit
             self.__exit__()
             raise
         return self
@@ -104,17 +107,37 @@ class Server:
             self._process.wait()
 
     def __str__(self) -> str:
-        return "nginx, one worker" if self.is_nginx else "a server of our own in Python, one process (nginx is not installed)"
+        return (
+            "nginx, one worker"
+            if self.is_nginx
+            else "a server in Python, one process (nginx is not installed)"
+        )
 
     def _start(self, output: IO[bytes]) -> subprocess.Popen[bytes]:
         if self.is_nginx:
             file = self._folder / "nginx.conf"
             file.write_text(self._configuration())
-            command = ["nginx", "-p", str(self._folder), "-e", str(self._folder / "error.log"), "-c", str(file)]
+            command = [
+                "nginx",
+                "-p",
+                str(self._folder),
+                "-e",
+                str(self._folder / "error.log"),
+                "-c",
+                str(file),
+            ]
         elif self._certificate or self.inside:
             raise NoServer("nginx is not installed")
         else:
-            command = [sys.executable, "-m", "bench.own_server", str(self.port), str(self.log_file), str(SLOW_S), *self.hosts]
+            command = [
+                sys.executable,
+                "-m",
+                "bench.own_server",
+                str(self.port),
+                str(self.log_file),
+                str(SLOW_S),
+                *self.hosts,
+            ]
         return subprocess.Popen([*self.inside, *command], stdout=output, stderr=output)
 
     def _configuration(self) -> str:
@@ -138,7 +161,7 @@ class Server:
     def _is_up(self) -> bool:
         if self._process is None or self._process.poll() is not None:
             return False
-        if self.inside:  # not reachable from here: the log of errors stays empty, and the pid is written last
+        if self.inside:  # not reachable from here, so wait for the pid file, which is written last
             return (self._folder / "nginx.pid").exists()
         try:
             socket.create_connection((self.hosts[-1], self.port), timeout=1).close()
@@ -147,15 +170,17 @@ class Server:
         return True
 
 
-def courses(server: Server, name: str, *, ca: Path | None = None, inside: Sequence[str] = ()) -> Iterator[Course]:
+def courses(
+    server: Server, name: str, *, ca: Path | None = None, inside: Sequence[str] = ()
+) -> Iterator[Course]:
     """
-    Courses to a server, one a run; no two have a path in common.
+    Yield courses to a server, one per run. No two courses share a path.
 
     Args:
-        server: Where they lead.
-        name: What their paths begin with; of courses in one table each its own.
-        ca: The authority to trust, where it speaks TLS.
-        inside: The command that puts a client into the right network namespace.
+        server: The target.
+        name: Beginning of the paths, unique in a table.
+        ca: The authority to trust, if the server speaks TLS.
+        inside: Command prefix that enters the network namespace of the clients.
     """
     for index in itertools.count():
         host, prefix = server.hosts[index % len(server.hosts)], f"/{name}{index}/job/"
@@ -164,10 +189,10 @@ def courses(server: Server, name: str, *, ca: Path | None = None, inside: Sequen
 
 def free_port(hosts: Sequence[str]) -> int:
     """
-    A port that is free on all of them, below the range of ports for outgoing connections: one of those could sit on it.
+    Find a port that is free on all hosts, below the range of outgoing connections, which could use it.
 
     Raises:
-        NoServer: there is none.
+        NoServer: no port is free.
     """
     lowest = int(re.split(r"\s+", Path("/proc/sys/net/ipv4/ip_local_port_range").read_text())[0])
     candidates = list(range(min(10_000, lowest // 2), lowest))

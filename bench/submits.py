@@ -1,4 +1,7 @@
-"""Views that hand work over while a batch is released: what does `submit` take, and are the batch's requests later for it?"""
+"""
+Views that submit while a batch is released: how long does `submit` take, and does it delay the batch's
+requests?
+"""
 
 import json
 import os
@@ -18,26 +21,26 @@ from bench.table import Table, Verdict, at_most
 from bench.tminus_run import Daemon, DaemonFailed, daemon, jobs_text
 from bench.waiting import eventually
 
-#: Threads of one web worker, and the requests of each around a T, within a second.
+#: Threads of the web worker, and the requests of each thread within the second around a T.
 THREADS, EACH = 4, 25
-#: The median last request, in times of the one of batches around which nobody hands over.
+#: Target: ratio of the median last request to that of batches without submits.
 TIMES = 1.2
-#: What a submit may take.
+#: Target: duration of a submit.
 P99_MS = 10.0
-_PEER = ROOT / "bench" / "peers" / "handing.py"
-_JOB = "handing.noted"
+_PEER = ROOT / "bench" / "peers" / "submitting_worker.py"
+_JOB = "submitting_worker.noted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batches:
     """
-    Some batches under one daemon.
+    Batches under one daemon.
 
     Attributes:
-        alone: Figures of batches around which nothing else happens.
-        beside: Of those around which work was handed over.
-        took: What each submit took; nanoseconds, sorted.
-        ran: How much of that work has succeeded.
+        alone: Figures of batches without submits.
+        beside: Figures of batches with submits.
+        took: Duration of each submit, nanoseconds, sorted.
+        ran: Number of background runs that succeeded.
     """
 
     n: int
@@ -48,18 +51,20 @@ class Batches:
 
     @property
     def times(self) -> float:
-        """The last request beside submits, in times of the last one alone."""
+        """The ratio of the last request beside submits to the last one alone."""
         return times(self.alone, self.beside)
 
 
 def measure(server: Server, witness: Witness, *, sizes: Sequence[int], repeat: int) -> Table:
-    """That many batches of each kind, for each N that has a period."""
+    """Measure this many batches of each kind, for each N that has a period."""
     table = Table(
         name="submits",
-        title="N requests at one T, while views hand work over",
+        title="N requests at one T, while views submit calls",
         explained=[
-            f"Milliseconds after T; medians of {repeat} batches, with and without submits in turn. Target: {server}.",
-            f"Around every other T, {THREADS} threads of a web worker hand over {EACH} calls each within a second; SQLite.",
+            f"Milliseconds after T; medians of {repeat} batches, with and without submits in turn. "
+            f"Target: {server}.",
+            f"Around every other T, {THREADS} threads of a web worker submit {EACH} calls each within "
+            "a second; SQLite.",
             f"Witness: {witness}; what a submit takes, by the worker's clock.",
         ],
         header=HEADER,
@@ -73,10 +78,14 @@ def measure(server: Server, witness: Witness, *, sizes: Sequence[int], repeat: i
             table.verdicts.append(Verdict(False, f"N={n}: not measured"))
         else:
             print(f"  N={n:<6} last {found.times:.2f} times that alone", flush=True)
-            table.rows += [row("alone", n, found.alone), row("beside submits", n, found.beside, times=found.times)]
+            table.rows += [
+                row("alone", n, found.alone),
+                row("beside submits", n, found.beside, times=found.times),
+            ]
             p50, p99, last = (percentile_ms(found.took, share) for share in (0.5, 0.99, 1))
             table.notes.append(
-                f"N={n}: {len(found.took)} submits took {p50:.2f} ms (p50), {p99:.2f} ms (p99), {last:.2f} ms (the last)"
+                f"N={n}: {len(found.took)} submits took {p50:.2f} ms (p50), {p99:.2f} ms (p99), "
+                f"{last:.2f} ms (the last)"
             )
             table.verdicts += judge(found)
             table.raw.append(asdict(found))
@@ -84,7 +93,7 @@ def measure(server: Server, witness: Witness, *, sizes: Sequence[int], repeat: i
 
 
 def _run(n: int, course: Course, witness: Witness, repeat: int) -> Batches:
-    apps = {"handing": {"app": "handing:app", "directory": str(_PEER.parent)}}
+    apps = {"submitting_worker": {"app": "submitting_worker:app", "directory": str(_PEER.parent)}}
     jobs = jobs_text([f"{course.url}{index}" for index in range(n)], {"every": f"{PERIOD_S[n]}s"}, apps=apps)
     with daemon(jobs) as one:
         took: list[int] = []
@@ -102,7 +111,7 @@ def _run(n: int, course: Course, witness: Witness, repeat: int) -> Batches:
             return Start(t_ns=turns[0].first_ns)
 
         seen = witness.watch(act, course)
-        ran = one.succeeded(_JOB) - 1  # but for the one that opened the ledger
+        ran = one.succeeded(_JOB) - 1  # without the one that opened the ledger
     alone, beside = turns[0].figures(seen, course)
     return Batches(n=n, alone=alone, beside=beside, took=took, ran=ran)
 
@@ -110,17 +119,25 @@ def _run(n: int, course: Course, witness: Witness, repeat: int) -> Batches:
 def _worker(one: Daemon, instants: Sequence[int]) -> "subprocess.Popen[str]":
     given = json.dumps({"instants": instants, "threads": THREADS, "each": EACH})
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{_PEER.parent}", "TMINUS_LEDGER": one.ledger}
-    command = [sys.executable, "-c", f"import {_PEER.stem}; {_PEER.stem}.main()", given]  # as a script it would be __main__
+    command = [
+        sys.executable,
+        "-c",
+        f"import {_PEER.stem}; {_PEER.stem}.main()",
+        given,
+    ]  # a script would be __main__
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def judge(found: Batches) -> list[Verdict]:
-    """Whether all ran once, the requests were not later for the submits, and those were quick and lost nothing."""
+    """
+    Judge that all jobs ran once, that submits did not delay requests, and that submits were quick and not
+    lost.
+    """
     name = f"N={found.n} and {THREADS * EACH} submits"
-    handed = len(found.beside) * THREADS * EACH
+    submitted = len(found.beside) * THREADS * EACH
     return [
         complete(name, [*found.alone, *found.beside]),
         at_most(f"{name}: last request", found.times, TIMES, of=" times that without them"),
         at_most(f"{name}: a submit, p99", percentile_ms(found.took, 0.99), P99_MS, unit=" ms"),
-        Verdict(found.ran == len(found.took) == handed, f"{name}: {found.ran} of {handed} calls ran"),
+        Verdict(found.ran == len(found.took) == submitted, f"{name}: {found.ran} of {submitted} calls ran"),
     ]

@@ -1,4 +1,4 @@
-"""A table of figures, what they had to reach, and both as text: Markdown that reads well in a terminal."""
+"""A table of figures with its targets, formatted as Markdown that is readable in a terminal."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -12,32 +12,36 @@ class Verdict:
     One target.
 
     Attributes:
-        words: What was measured, and what is to be reached.
+        words: The measured value and the target.
+        value: The number of violations, or the measured value; None if there is no number.
+        of: The number of cases that were judged; None if cases are not counted.
     """
 
     ok: bool
     words: str
+    value: float | None = None
+    of: int | None = None
 
     def __str__(self) -> str:
         return f"{'ok         ' if self.ok else 'NOT REACHED'}  {self.words}"
 
 
 def none_of(what: str, found: Iterable[str], of: int) -> Verdict:
-    """Of so many nothing is to be found that must not be; what is found is named."""
+    """Judge that there are no violations among this many cases. Name those that there are."""
     names = sorted(found)
     some = f": {', '.join(names[:3])}{' …' if len(names) > 3 else ''}" if names else ""
-    return Verdict(not names, f"{len(names)} of {of} {what}{some}")
+    return Verdict(not names, f"{len(names)} of {of} {what}{some}", value=len(names), of=of)
 
 
 @dataclass(slots=True, kw_only=True)
 class Table:
     """
-    What one part of the bench found.
+    The result of one part of the bench.
 
     Attributes:
-        explained: What is in it, and how it was measured.
-        raw: All that was measured, for the JSON file.
-        left_out: Why there is no table at all; empty where there is.
+        explained: Contents, and how they were measured.
+        raw: All measured values, for the JSON file.
+        left_out: The reason why there is no table; empty if there is one.
     """
 
     name: str
@@ -51,7 +55,7 @@ class Table:
     left_out: str = ""
 
     def text(self) -> str:
-        """As Markdown."""
+        """Format as Markdown."""
         lines = [f"## {self.title}", "", *self.explained]
         if self.left_out:
             return "\n".join([*lines, f"LEFT OUT: {self.left_out}", ""])
@@ -62,7 +66,7 @@ class Table:
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
-        """For machines."""
+        """Return the table for latest.json."""
         return {
             "name": self.name,
             "title": self.title,
@@ -76,14 +80,15 @@ class Table:
 
 
 def at_most(what: str, value: float, most: float, *, unit: str = "", of: str = "") -> Verdict:
-    """A target that is an upper bound; what could not be measured has not reached it."""
+    """Judge an upper bound. A value that was not measured does not reach it."""
     if math.isnan(value):
-        return Verdict(False, f"{what} not measured, to reach at most {most:g}{unit}{of}")
-    return Verdict(value <= most, f"{what} {value:.3g}{unit}{of}, to reach at most {most:.3g}{unit}")
+        return Verdict(False, f"{what} not measured, target: at most {most:g}{unit}{of}")
+    words = f"{what} {value:.3g}{unit}{of}, target: at most {most:.3g}{unit}"
+    return Verdict(value <= most, words, value=value)
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """For a cell."""
+    """Format a number for a cell."""
     return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
@@ -92,7 +97,10 @@ def _grid(rows: Iterable[Sequence[str]]) -> list[str]:
     widths = [max(len(row[column]) for row in [header, *body]) for column in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+        ]
         return f"| {' | '.join(cells)} |"
 
     rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"

@@ -1,8 +1,8 @@
 """
-Requests inside TLS 1.3, told from the outside: when the record that holds one was sent.
+Requests inside TLS 1.3, seen from outside: the time at which the record of a request was sent.
 
-A client's records of type `application data` are its Finished message, then its requests, then a short alert when it closes.
-Source: RFC 8446, 5.2 (every encrypted record calls itself application data).
+A client's records of type `application data` are its Finished message, then its requests, then a short alert
+at the close. Source: RFC 8446, 5.2 (every encrypted record has the type application data).
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from bench.pcap import Segment, segments
 
 _APPLICATION_DATA = 23
 _HEADER = 5
-#: An alert is 2 bytes, the type 1, the tag 16; no request is as short.
+#: An alert has 2 bytes, its type 1, its tag 16. A request is longer.
 _ALERT = 19
 
 
@@ -24,8 +24,8 @@ class _Connection:
     The client's half of a connection.
 
     Attributes:
-        start: The sequence number of its first byte.
-        boundary: Where its next record begins, in bytes from there: a record may begin in the middle of a segment.
+        start: Sequence number of the first byte.
+        boundary: Beginning of the next record, in bytes from `start`. It may be in the middle of a segment.
     """
 
     start: int
@@ -33,7 +33,10 @@ class _Connection:
     finished: bool = False
 
     def take(self, segment: Segment) -> int:
-        """How many requests begin in that segment; what is sent again lies before the boundary, and counts nothing."""
+        """
+        Return how many requests begin in this segment. Retransmitted bytes are before the boundary and do not
+        count.
+        """
         found = 0
         begin = (segment.sequence - self.start) % 2**32
         while begin <= self.boundary <= begin + len(segment.payload) - _HEADER:
@@ -48,8 +51,8 @@ class _Connection:
 
 def requests(file: Path) -> Iterator[Arrival]:
     """
-    One a request. Its path is the number of its connection, counted among those that have sent one: what was opened and not
-    used has none, and a second request on a connection has the same as the first.
+    Yield one arrival per request. Its path is the number of its connection among those that sent a request. A
+    second request on a connection has the same path as the first.
     """
     connections: dict[int, _Connection] = {}
     numbers: dict[int, int] = {}

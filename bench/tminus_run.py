@@ -1,9 +1,10 @@
-"""tminus as users start it: a jobs file, a ledger of its own, `tminus daemon`, and what its commands say afterwards."""
+"""
+tminus as users run it: a jobs file, a ledger of its own, `tminus daemon`, and the output of its commands.
+"""
 
 import contextlib
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -12,22 +13,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pysqlite3 import dbapi2
+
 from bench.machine import ROOT
 from bench.waiting import SECOND, eventually
 
 _READY_S = 120.0
 _STOP_S = 60.0
 _NOT_OURS = ("TMINUS_", "PYTHONDONTWRITEBYTECODE")
-#: As `python -m`: under another root's checkout, an installed command could be another version.
-_TMINUS = (sys.executable, "-m", "scheduler.cli")
+#: As `python -m`, because an installed command could belong to another checkout.
+_TMINUS = (sys.executable, "-m", "tminus.cli")
 
 
 class DaemonFailed(Exception):
-    """It did not do what it was started for; the message is the end of its log."""
+    """The daemon failed. The message is the end of its log."""
 
 
 class TooSlow(DaemonFailed):
-    """It has not said something in time."""
+    """The daemon did not log an event in time."""
 
 
 class Daemon:
@@ -35,40 +38,49 @@ class Daemon:
     A daemon in a folder of its own.
 
     Args:
-        jobs: The jobs file.
-        inside: The command that puts another into the right network namespace.
-        environment: Beside ours.
+        jobs: Text of the jobs file.
+        inside: Command prefix that enters the network namespace.
+        ledger: The URL of its ledger; by default a file in the folder.
+        environment: Environment variables besides those of this process.
     """
 
-    def __init__(self, folder: Path, jobs: str, *, inside: Sequence[str] = (), **environment: str) -> None:
+    def __init__(
+        self, folder: Path, jobs: str, *, inside: Sequence[str] = (), ledger: str = "", **environment: str
+    ) -> None:
         self._folder, self._inside = folder, inside
         self._log_file = folder / "daemon.log"
         (folder / "jobs.yaml").write_text(jobs)
         self._ledger_file = folder / "ledger" / "ledger.db"
-        self.ledger = f"sqlite:///{self._ledger_file}"
+        self.ledger = ledger or f"sqlite:///{self._ledger_file}"
         self._options = ["--config", str(folder / "jobs.yaml"), "--ledger", self.ledger]
-        # An installed program is already compiled. So what is started here keeps what it compiles, even if this process does not.
+        # An installed program is already compiled. So processes that are started here store their bytecode,
+        # even if this process does not.
         ours = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
         self._environment = ours | environment
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
-        """Of the daemon itself."""
+        """The pid of the daemon."""
         if self._process is None:
             raise DaemonFailed("it was not started")
         return self._process.pid
 
     def start(self, *, timeout_s: float = _READY_S) -> None:
         """
-        Start it and wait until it says that it is ready.
+        Start the daemon and wait until it is ready.
 
         Raises:
-            DaemonFailed: it ends.
-            TooSlow: it is not ready in time.
+            DaemonFailed: the daemon ended.
+            TooSlow: the daemon was not ready in time.
         """
+        self.launch()
+        self.wait_for("ready", timeout_s=timeout_s)
+
+    def launch(self) -> None:
+        """Start the daemon. Return at once."""
         environment = self._environment | {"TMINUS_LOG": "json"}
-        with self._log_file.open("wb") as log:  # that of an earlier start would be ready already
+        with self._log_file.open("wb") as log:  # an old log would already contain "ready"
             self._process = subprocess.Popen(
                 [*self._inside, *_TMINUS, *self._options, "daemon"],
                 cwd=ROOT,
@@ -76,15 +88,22 @@ class Daemon:
                 stderr=log,
                 stdout=subprocess.DEVNULL,
             )
-        self.wait_for("ready", timeout_s=timeout_s)
+
+    def status_within(self, seconds: float) -> int | None:
+        """Wait this long for the end of the daemon. Return its exit status; None if it still runs."""
+        if self._process is None:
+            raise DaemonFailed("it was not started")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
+        return None
 
     def wait_for(self, event: str, *, timeout_s: float, **fields: object) -> dict[str, Any]:
         """
-        The first line of the log with that event and those fields.
+        Wait for a log line with this event and these fields. Return the first one.
 
         Raises:
-            DaemonFailed: it has ended.
-            TooSlow: there is none in that time.
+            DaemonFailed: the daemon ended.
+            TooSlow: there was no such line in time.
         """
 
         def found() -> dict[str, Any] | None:
@@ -97,31 +116,50 @@ class Daemon:
 
         line = eventually(found, timeout_s=timeout_s, every_s=0.1)
         if line is None:
-            raise TooSlow(f"never said {event!r}: {self._end_of_log()}")
+            raise TooSlow(f"never logged {event!r}: {self._end_of_log()}")
         return line
 
     def claimed(self, t_ns: int) -> int:
-        """How many occurrences with that T are in the ledger; looks into its file, since a command takes too long to start."""
+        """
+        Return how many occurrences with this T are in the ledger. Reads its file, because a command takes too
+        long to start.
+        """
         return self._count("planned_at_ns = ?", t_ns)
 
     def succeeded(self, job: str) -> int:
-        """How many runs of that job have."""
+        """Return how many runs of a job have succeeded."""
         return self._count("job = ? AND outcome = 'succeeded'", job)
 
     def background_runs(self) -> dict[str, tuple[str | None, int, str | None]]:
-        """Outcome, attempts and result of each, by its id; from the ledger's file, as above."""
-        query = "SELECT runs.id, outcome, attempts, result FROM runs JOIN occurrences ON occurrences.id = runs.occurrence"
-        with contextlib.closing(sqlite3.connect(f"file:{self._ledger_file}?mode=ro", uri=True)) as ledger:
-            return {identity: (outcome, attempts, result) for identity, outcome, attempts, result in ledger.execute(query)}
+        """Return outcome, attempts and result of each background run by id. Reads the ledger's file."""
+        query = (
+            "SELECT runs.id, outcome, attempts, result FROM runs JOIN occurrences ON occurrences.id = "
+            "runs.occurrence"
+        )
+        with contextlib.closing(dbapi2.connect(f"file:{self._ledger_file}?mode=ro", uri=True)) as ledger:
+            return {
+                identity: (outcome, attempts, result)
+                for identity, outcome, attempts, result in ledger.execute(query)
+            }
+
+    def waiting_for_code(self) -> int:
+        """Return how many background runs wait for newer code of their application."""
+        return self._count("state = ? AND reason IS NOT NULL AND outcome IS NULL", "queued")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the columns of each occurrence. Reads the ledger's file."""
+        with contextlib.closing(dbapi2.connect(f"file:{self._ledger_file}?mode=ro", uri=True)) as ledger:
+            ledger.row_factory = dbapi2.Row
+            return [dict(row) for row in ledger.execute("SELECT * FROM occurrences ORDER BY fire_time_ns")]
 
     def log(self) -> Iterator[dict[str, Any]]:
-        """The lines of its log so far, since the last start."""
+        """Return the lines of the log since the last start."""
         for line in self._log_file.read_text().splitlines():
             with contextlib.suppress(ValueError):
                 yield json.loads(line)
 
     def stop(self) -> int:
-        """SIGTERM, and wait; returns the exit status."""
+        """Send SIGTERM and wait. Return the exit status."""
         if self._process is None:
             return 0
         if self._process.poll() is None:
@@ -133,13 +171,13 @@ class Daemon:
             return self._process.returncode
 
     def kill(self) -> None:
-        """End it at once: asked to stop, it would still start what is due soon."""
+        """Kill the daemon. After SIGTERM it would still start jobs that are due soon."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def ask(self, *words: str) -> Any:
-        """What a command prints with `--json`; it reads the ledger, a daemon need not run."""
+        """Return the `--json` output of a command that reads the ledger. The daemon need not run."""
         done = self.run("--json", *words)
         if not done.stdout:
             raise DaemonFailed(f"tminus {' '.join(words)}: {done.stderr[-500:]}")
@@ -148,10 +186,12 @@ class Daemon:
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run one command to its end."""
         command = [*_TMINUS, *self._options, *words]
-        return subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False
+        )
 
     def _count(self, where: str, value: object) -> int:
-        with contextlib.closing(sqlite3.connect(f"file:{self._ledger_file}?mode=ro", uri=True)) as ledger:
+        with contextlib.closing(dbapi2.connect(f"file:{self._ledger_file}?mode=ro", uri=True)) as ledger:
             found = ledger.execute(f"SELECT count(*) FROM occurrences WHERE {where}", (value,)).fetchone()  # noqa: S608  ours
         return int(found[0])
 
@@ -161,7 +201,9 @@ class Daemon:
 
 @contextlib.contextmanager
 def daemon(jobs: str, *, inside: Sequence[str] = (), **environment: str) -> Iterator[Daemon]:
-    """A daemon that is not started yet; it and its folder are gone afterwards. As for `Daemon`."""
+    """
+    Yield a daemon that is not started. It and its folder are removed afterwards. Arguments as for `Daemon`.
+    """
     with tempfile.TemporaryDirectory(prefix="tminus-bench-") as folder:
         one = Daemon(Path(folder), jobs, inside=inside, **environment)
         try:
@@ -181,16 +223,19 @@ def jobs_text(
     **more: object,
 ) -> str:
     """
-    A jobs file with a job for each URL, all on one schedule. JSON is YAML, too.
+    Return a jobs file with one job per URL, all with one schedule. It is JSON, which is also YAML.
 
     Args:
         ca: The authority to trust.
-        apps: As in the file.
-        others: Jobs beside those.
-        more: What each job for a URL has beside its schedule and target.
+        apps: As in the jobs file.
+        others: Further jobs.
+        more: Keys of each job for a URL, besides schedule and target.
     """
     http: dict[str, object] = {"tls": {"ca": str(ca)}} if ca else {}
-    jobs = {f"job_{index}": {"schedule": dict(schedule), "http": {"url": url, **http}, **more} for index, url in enumerate(urls)}
+    jobs = {
+        f"job_{index}": {"schedule": dict(schedule), "http": {"url": url, **http}, **more}
+        for index, url in enumerate(urls)
+    }
     file = {
         "version": 1,
         "timezone": "UTC",
@@ -202,5 +247,5 @@ def jobs_text(
 
 
 def at(t_ns: int) -> str:
-    """A whole second as the jobs file and the log write it."""
+    """Format a whole second as in the jobs file and the log."""
     return datetime.fromtimestamp(t_ns // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

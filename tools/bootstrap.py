@@ -1,9 +1,9 @@
 """
-Make `.venv/` with all that running and developing tminus need; with `--run`, running alone. Standard library only; run again, it
-does nothing, and it adds to an environment for running what developing needs.
+Create `.venv/` with everything for running and developing tminus; with `--run`, only for running. A second
+call does nothing. A call without `--run` extends an environment that was made with it. Standard library only.
 
-Copes with a Debian that has no ensurepip (python3 and python3-pip, but no python3-venv): the environment is then
-made without pip and filled by the system's own `pip --python`. Where neither is there, it names the package to install.
+A Debian with python3-pip but without python3-venv has no ensurepip. The environment is then created without
+pip and filled by the system's `pip --python`. If both are missing, the script names the package to install.
 """
 
 import hashlib
@@ -21,10 +21,14 @@ OLDEST = (3, 11)
 
 
 def main() -> int:
+    """Create or extend the environment; return the exit status."""
     if sys.version_info < OLDEST:
-        return complain(f"python {sys.version.split()[0]} is too old: tminus needs 3.11 or newer", "make PYTHON=python3.12 …")
+        return fail(
+            f"python {sys.version.split()[0]} is too old: tminus needs 3.11 or newer",
+            "make PYTHON=python3.12 …",
+        )
     if sys.platform == "win32":
-        return complain("this set-up is for Linux and macOS", "use WSL or the container image")
+        return fail("this set-up is for Linux and macOS", "use WSL or the container image")
     lock = LOCK_TO_RUN if "--run" in sys.argv[1:] else LOCK_TO_DEVELOP
     found = STAMP.read_text() if STAMP.exists() else ""
     if found in (fingerprint(lock), fingerprint(LOCK_TO_DEVELOP)):
@@ -32,7 +36,9 @@ def main() -> int:
     is_new = found != fingerprint(LOCK_TO_RUN)
     own_pip = importlib.util.find_spec("ensurepip") is not None
     if not own_pip and importlib.util.find_spec("pip") is None:
-        return complain("this python can make no virtual environment", "apt install python3-venv   (or python3-pip)")
+        return fail(
+            "this python cannot create a virtual environment", "apt install python3-venv   (or python3-pip)"
+        )
     print(f"setting up {VENV.relative_to(ROOT)}/ from {lock.name}, once …", file=sys.stderr, flush=True)
     if is_new:
         venv.create(VENV, clear=True, symlinks=True, with_pip=own_pip)
@@ -41,26 +47,33 @@ def main() -> int:
     pip += ["--disable-pip-version-check", "--quiet", "install"]
     steps = [[*pip, "--require-hashes", "--only-binary", ":all:", "-r", str(lock)]]
     if is_new:
-        # What builds it is in the lock for developing; without that lock pip fetches it for the moment.
+        # The lock for developing contains the build backend. Without that lock, pip downloads it temporarily.
         isolation = ["--no-build-isolation"] if lock is LOCK_TO_DEVELOP else []
         steps.append([*pip, "--no-deps", *isolation, "-e", str(ROOT)])
     for step in steps:
         if subprocess.call(step) != 0:
-            return complain(
-                "installing the locked packages failed (see above)", "run it again; behind a proxy set HTTPS_PROXY and PIP_CERT"
+            return fail(
+                "installing the locked packages failed (see above)",
+                "run it again; behind a proxy set HTTPS_PROXY and PIP_CERT",
             )
     STAMP.write_text(fingerprint(lock))
     return 0
 
 
 def fingerprint(lock: Path) -> str:
-    """What the environment is made from: any change of it makes a new one."""
-    made_from = [lock.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), sys.version.encode(), str(ROOT).encode()]
+    """Return a hash of everything that the environment depends on. A change of it makes a new environment."""
+    made_from = [
+        lock.read_bytes(),
+        (ROOT / "pyproject.toml").read_bytes(),
+        sys.version.encode(),
+        str(ROOT).encode(),
+    ]
     return hashlib.sha256(b"\0".join(made_from)).hexdigest()
 
 
-def complain(what: str, hint: str) -> int:
-    print(f"error: {what}\n  hint: {hint}", file=sys.stderr)
+def fail(message: str, hint: str) -> int:
+    """Print an error; return the exit status."""
+    print(f"error: {message}\n  hint: {hint}", file=sys.stderr)
     return 2
 
 

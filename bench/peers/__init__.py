@@ -1,1 +1,3 @@
-"""What somebody would write instead, each a program of its own: N requests at T, nothing else in the process."""
+"""
+The usual ways to start N requests at T. Each is a program of its own and does nothing else.
+"""

@@ -1,4 +1,4 @@
-"""APScheduler as one would set it up for this: a pool of N threads, no grace, a date job each at T."""
+"""APScheduler in its usual set-up: a pool of N threads, no grace time, one date job each at T."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ _PATIENCE_S = 90
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Run the peer. Return the exit status."""
     words = request.words()
     threading.stack_size(256 << 10)
     good: list[bool] = []

@@ -1,4 +1,7 @@
-"""A thread a job: each has its handle ready and waits at a `threading.Barrier`; the main thread is the last, at T."""
+"""
+One thread per job. Each has a prepared handle and waits at a `threading.Barrier`. The main thread arrives
+last, at T.
+"""
 
 import json
 import sys
@@ -7,12 +10,12 @@ import threading
 from bench.peers import request
 from bench.waiting import hold_until
 
-#: Enough for libcurl with TLS; ten thousand stacks of the usual 8 MiB would not fit in some address spaces.
+#: Enough for libcurl with TLS. Ten thousand stacks of the default 8 MiB do not fit into some address spaces.
 _STACK = 256 << 10
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Run the peer. Return the exit status."""
     words = request.words()
     threading.stack_size(_STACK)
     barrier = threading.Barrier(words.n + 1)
@@ -23,7 +26,10 @@ def main() -> int:
         barrier.wait()
         good.append(request.perform(curl))
 
-    threads = [threading.Thread(target=job, args=(index,), name=f"job-{index}", daemon=True) for index in range(words.n)]
+    threads = [
+        threading.Thread(target=job, args=(index,), name=f"job-{index}", daemon=True)
+        for index in range(words.n)
+    ]
     for started, thread in enumerate(threads):
         try:
             thread.start()

@@ -1,7 +1,7 @@
 """
-A thread a job that waits at a `threading.Barrier`; its contexts are pushed after it, then the function is called.
+One thread per job, which waits at a `threading.Barrier`, then pushes its contexts and calls the function.
 
-To make it no easier for tminus than it has to be, what can be made before T without being pushed is made before T.
+Contexts are created before T, and only pushed after T. This makes the peer as fast as possible.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from bench.waiting import hold_until
 
 
 def main() -> None:
-    """`--at NS --n N`."""
+    """Run the peer with `--at NS --n N`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--at", type=int, required=True)
     parser.add_argument("--n", type=int, required=True)
@@ -26,7 +26,10 @@ def main() -> None:
         with app.app_context(), context:
             note(index)
 
-    threads = [threading.Thread(target=job, args=(index,), name=f"job-{index}", daemon=True) for index in range(words.n)]
+    threads = [
+        threading.Thread(target=job, args=(index,), name=f"job-{index}", daemon=True)
+        for index in range(words.n)
+    ]
     for thread in threads:
         thread.start()
     hold_until(words.at)

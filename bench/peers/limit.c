@@ -1,5 +1,5 @@
-// limit N AT_NS HOST PORT PREFIX: what is possible at all. Before T it connects N sockets and prepares N requests
-// (GET PREFIX<i>); at T one thread of normal priority does nothing but N times send(). Prints {"ok": n, "failed": n}.
+// limit N AT_NS HOST PORT PREFIX: the best that this machine can do. Before T it connects N sockets and prepares N
+// requests (GET PREFIX<i>). At T one thread of normal priority calls send() N times. Prints {"ok": n, "failed": n}.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-// A server accepts no faster than it can: its queue must not overflow.
+// Connect slowly, so that the server's queue does not overflow.
 #define CONNECTIONS_AT_ONCE 200
 #define PAUSE_NS 4000000
-// nanosleep may wake this late; what is left is spun.
+// nanosleep may wake this late, so the rest is a busy loop.
 #define SPIN_NS 2000000LL
 
 struct request { int socket, length; char text[232]; };
@@ -69,7 +69,7 @@ int main(int count, char **words) {
     r[i].length = snprintf(r[i].text, sizeof r[i].text, "GET %s%d HTTP/1.1\r\nHost: %s\r\n\r\n", words[5], i, words[3]);
     if (i % CONNECTIONS_AT_ONCE == CONNECTIONS_AT_ONCE - 1) nanosleep(&(struct timespec){0, PAUSE_NS}, NULL);
   }
-  mlockall(MCL_CURRENT);  // where it may: no page fault at T
+  mlockall(MCL_CURRENT);  // if allowed: no page fault at T
   if (now() > at - SPIN_NS) { fprintf(stderr, "connected too late\n"); return 1; }
   hold_until(at);
   for (int i = 0; i < n; i++)

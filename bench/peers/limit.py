@@ -1,7 +1,7 @@
 """
-The nearest thing to the limit where there is no C compiler: sockets open before T, one `send` each at T, in Python.
+The limit in Python, if there is no C compiler: open sockets before T, one `send` each at T.
 
-Takes the words of limit.c: N AT_NS HOST PORT PREFIX.
+Arguments as for limit.c: N AT_NS HOST PORT PREFIX.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ _PATIENCE_S = 5
 
 
 def main(n: int, at_ns: int, host: str, port: int, prefix: str) -> int:
-    """Returns the exit status."""
+    """Run the limit. Return the exit status."""
     sockets = []
     for index in range(n):
         connection = socket.create_connection((host, port))

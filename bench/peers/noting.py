@@ -1,7 +1,7 @@
 """
-The application of the Python jobs, tminus's and its peer's: a function that notes when it was entered.
+The application of the Python jobs, for tminus and its peer: a function that notes when it started.
 
-The notes are memory shared with the bench, which reads them from outside: no system call, and nobody hands over the GIL for it.
+The notes are memory shared with the bench. A note needs no system call and does not release the GIL.
 """
 
 import mmap
@@ -13,13 +13,13 @@ from flask import Flask
 
 app = Flask("noting")
 
-NOTE = struct.Struct("=qq")  #: wall clock of the first time, and how many times
+NOTE = struct.Struct("=qq")  #: wall clock of the first start, and number of starts
 
 _memory = mmap.mmap(os.open(os.environ["BENCH_NOTES"], os.O_RDWR), 0)
 
 
 def note(index: int) -> None:
-    """It was entered now."""
+    """Note that the function started now."""
     at_ns = time.time_ns()
     first_ns, times = NOTE.unpack_from(_memory, index * NOTE.size)
     NOTE.pack_into(_memory, index * NOTE.size, first_ns or at_ns, times + 1)

@@ -1,4 +1,4 @@
-"""The request that the PycURL peers make, and the words that they take."""
+"""The request of the PycURL peers, and their arguments."""
 
 import argparse
 
@@ -8,7 +8,7 @@ _PATIENCE_S = 60
 
 
 def words() -> argparse.Namespace:
-    """`--at NS --n N --url URL [--ca FILE]`; job i asks for URL<i>."""
+    """Parse `--at NS --n N --url URL [--ca FILE]`. Job i requests URL<i>."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--at", type=int, required=True)
     parser.add_argument("--n", type=int, required=True)
@@ -18,7 +18,7 @@ def words() -> argparse.Namespace:
 
 
 def make(url: str, ca: str | None) -> pycurl.Curl:
-    """A handle that is ready to perform."""
+    """Return a handle that is ready to perform."""
     curl = pycurl.Curl()
     curl.setopt(pycurl.URL, url)
     curl.setopt(pycurl.NOSIGNAL, 1)
@@ -30,7 +30,7 @@ def make(url: str, ca: str | None) -> pycurl.Curl:
 
 
 def perform(curl: pycurl.Curl) -> bool:
-    """Whether it was answered with 200."""
+    """Send the request. Return whether the response was 200."""
     try:
         curl.perform()
     except pycurl.error:

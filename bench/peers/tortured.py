@@ -1,7 +1,9 @@
 """
-The application of the torture rounds. Each function's first act is a line in a file: the witness of what was entered.
+The application of the fault rounds. Each function first writes a line to a file, which is the witness of its
+start.
 
-`TORTURE_FOLDER` has that file, `notes`, and a folder of flags: a flag makes the next call of a function misbehave, once.
+`TORTURE_FOLDER` contains that file, `notes`, and a folder of flags. A flag makes the next call of a function
+misbehave, once.
 """
 
 import ctypes
@@ -17,7 +19,7 @@ from typing import Any
 
 from flask import Flask
 
-from scheduler.flask import Scheduler, background, current_occurrence
+from tminus.flask import Scheduler, background, current_occurrence
 
 _FOLDER = Path(os.environ["TORTURE_FOLDER"])
 #: How long a misbehaving function blocks.
@@ -30,7 +32,12 @@ scheduler = Scheduler(app, app="tortured")
 
 def note(what: str, occurrence: str = "", **more: object) -> None:
     """Write one line. A single `write` in append mode does not mix with other processes' lines."""
-    fact = {"at_ns": time.time_ns(), "what": what, "occurrence": occurrence or current_occurrence().id, **more}
+    fact = {
+        "at_ns": time.time_ns(),
+        "what": what,
+        "occurrence": occurrence or current_occurrence().id,
+        **more,
+    }
     descriptor = os.open(_FOLDER / "notes", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC)
     os.write(descriptor, json.dumps(fact).encode() + b"\n")
     os.close(descriptor)
@@ -116,7 +123,7 @@ def crashing() -> None:
 
 
 def stubborn() -> None:
-    """If flagged, run far over the timeout, without looking whether to stop."""
+    """If flagged, run far over the timeout, without checking `should_stop`."""
     note("call")
     if _is_flagged("stubborn"):
         _pause(6 * _BLOCKS_S)
@@ -129,7 +136,7 @@ def sign(request: Any) -> None:
 
 @app.post("/view")
 def view() -> str:
-    """Answer."""
+    """Respond."""
     note("call")
     return "ok"
 
@@ -165,7 +172,7 @@ def poison(number: int) -> int:
 
 
 def submit_until_stopped() -> None:
-    """Be a web worker that submits again and again; each accepted run is a line in the file `accepted`."""
+    """Submit repeatedly, like a web worker. Each accepted run is a line in the file `accepted`."""
     numbers = range(int(sys.argv[1]), sys.maxsize)
     with (_FOLDER / "accepted").open("a", buffering=1, encoding="utf-8") as accepted:
         for number in numbers:
@@ -173,9 +180,13 @@ def submit_until_stopped() -> None:
             try:
                 with app.test_request_context("/search", method="POST", data={"words": "shoes"}):
                     run = submitted(number)
-            except Exception as error:  # noqa: BLE001  whatever a fault makes of it: not accepted
+            except Exception as error:  # noqa: BLE001  whatever the fault causes: not accepted
                 fact = {"number": number, "refused": f"{type(error).__name__}: {error}"}
             else:
-                fact = {"number": number, "occurrence": run.occurrence, "is_poison": submitted == poison.submit}
+                fact = {
+                    "number": number,
+                    "occurrence": run.occurrence,
+                    "is_poison": submitted == poison.submit,
+                }
             accepted.write(json.dumps(fact) + "\n")
             _pause(0.25)

@@ -1,1 +1,4 @@
-"""Torture rounds: a daemon with a hundred jobs, faults drawn by a seed, and a judge that knows only witnesses and the ledger."""
+"""
+Fault rounds: a daemon with a hundred jobs, faults selected by a seed, and a judge that knows only the
+witnesses and the ledger.
+"""

@@ -1,4 +1,6 @@
-"""Small disks: file systems in memory that only this process and its children see, and that can be filled up."""
+"""
+Small file systems in memory. Only this process and its children see them, and a fault can fill them.
+"""
 
 import contextlib
 import ctypes
@@ -15,9 +17,10 @@ _CHUNK = 1 << 20
 @contextlib.contextmanager
 def small_disks(folders: dict[Path, str]) -> Iterator[bool]:
     """
-    Mount one of that size on each folder; False if we may not. They are gone afterwards.
+    Mount a file system of this size on each folder until the end of the block. Yield False if that is not
+    allowed.
 
-    Threads that were started before do not see them.
+    Threads that were started before do not see the file systems.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if os.geteuid() != 0 or libc.unshare(_NEW_MOUNTS) != 0:
@@ -27,7 +30,10 @@ def small_disks(folders: dict[Path, str]) -> Iterator[bool]:
     mounted = [
         folder
         for folder, size in folders.items()
-        if libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", ctypes.c_ulong(0), f"size={size},mode=0700".encode()) == 0
+        if libc.mount(
+            b"tmpfs", os.fsencode(folder), b"tmpfs", ctypes.c_ulong(0), f"size={size},mode=0700".encode()
+        )
+        == 0
     ]
     try:
         yield len(mounted) == len(folders)
@@ -38,7 +44,7 @@ def small_disks(folders: dict[Path, str]) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def filled(folder: Path) -> Iterator[None]:
-    """Take up all room there is, until the end of the block."""
+    """Fill the file system until the end of the block."""
     file = folder / "filler"
     try:
         with contextlib.suppress(OSError), file.open("wb", buffering=0) as room:

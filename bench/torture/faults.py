@@ -1,10 +1,12 @@
-"""The faults of a torture round. Each takes the scene and its own random numbers, lasts some seconds, and undoes itself."""
+"""
+The faults of a round. Each gets the scene and a random generator of its own, lasts some seconds, and is
+undone at its end.
+"""
 
 import contextlib
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
+
+from pysqlite3 import dbapi2
 
 from bench.memory import family
 from bench.torture.disks import filled
@@ -21,26 +25,26 @@ from bench.torture.server import PrivateServer
 from bench.torture.users import Commands, Submitter
 from bench.waiting import pause
 
-#: So long after a fault of the ledger a daemon that has ended, or does not start, is excused.
+#: This long after a fault of the ledger, the end or a failed start of a daemon is excused.
 _EXCUSED_S = 30.0
 _LANES, _RUNNER, _FORK_SERVER = (
-    "scheduler.executors.http",
-    "scheduler.executors.python\0serve",
-    "scheduler.executors.python\0fork",
+    "tminus.executors.http",
+    "tminus.executors.python\0serve",
+    "tminus.executors.python\0fork",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """
-    What the faults work on.
+    Everything that faults can affect.
 
     Attributes:
         ledger_file: None if the ledger is in PostgreSQL.
-        ledger_disk: A small disk for the ledger alone; None if there is none.
+        ledger_disk: A small disk for the ledger only; None if there is none.
         temporary: A small disk that is TMPDIR; None if there is none.
         server: None if the ledger is in SQLite.
-        options: Of each command: the jobs file and the ledger.
+        options: Options of each command: the jobs file and the ledger.
     """
 
     folder: Path
@@ -57,7 +61,7 @@ class Scene:
 
     @property
     def jobs_file(self) -> Path:
-        """Of the daemon."""
+        """The jobs file of the daemon."""
         return self.folder / "jobs.yaml"
 
     def flag(self, name: str) -> None:
@@ -70,8 +74,8 @@ class Fault:
     """
     Attributes:
         does: Blocks until the fault is over.
-        on: Two faults on one thing never happen at once.
-        weight: How often it is drawn, beside the others.
+        on: What the fault affects. Two faults on one thing never happen at once.
+        weight: How often it is selected, relative to the others.
     """
 
     name: str
@@ -81,7 +85,7 @@ class Fault:
 
 
 def faults(scene: Scene) -> list[Fault]:
-    """Those that can happen on this scene."""
+    """Return the faults that are possible on this scene."""
     found = [
         Fault(name="kill -9 of the daemon", on="daemon", does=_kill_daemon, weight=5),
         Fault(name="SIGTERM", on="daemon", does=_terminate, weight=4),
@@ -98,18 +102,26 @@ def faults(scene: Scene) -> list[Fault]:
             Fault(name=f"a function that is {flag}", on=flag, does=_flagging(flag), weight=1)
             for flag in ("hog", "crash", "stubborn", "poison", "submit-poison")
         ),
-        Fault(name="ledger locked by a foreign writer", on="ledger", does=_lock_ledger, weight=4),
+        Fault(name="ledger locked by another writer", on="ledger", does=_lock_ledger, weight=4),
         Fault(name="broken jobs file", on="file", does=_break_file, weight=3),
         Fault(name="reload storm", on="file", does=_reload_storm),
-        Fault(name="log that nobody reads", on="log", does=_ignore_log),
-        Fault(name="commands at once", on="commands", does=lambda scene, random: scene.commands.burst(random)),
+        Fault(name="log that is not read", on="log", does=_ignore_log),
+        Fault(
+            name="commands at once", on="commands", does=lambda scene, random: scene.commands.burst(random)
+        ),
         Fault(name="second daemon", on="commands", does=_second_daemon),
         Fault(name="kill -9 of the web worker", on="web worker", does=_kill_submitter),
     ]
     if scene.ledger_file is not None:
-        found.append(Fault(name="removed lock file", on="ledger", does=partial(_remove_lock_file, scene.ledger_file)))
+        found.append(
+            Fault(name="removed lock file", on="ledger", does=partial(_remove_lock_file, scene.ledger_file))
+        )
     if scene.ledger_disk is not None:
-        found.append(Fault(name="full disk of the ledger", on="ledger", does=partial(_fill, scene.ledger_disk), weight=4))
+        found.append(
+            Fault(
+                name="full disk of the ledger", on="ledger", does=partial(_fill, scene.ledger_disk), weight=4
+            )
+        )
     if scene.temporary is not None:
         found += [
             Fault(name="full /tmp", on="temporary", does=partial(_fill, scene.temporary), weight=3),
@@ -118,7 +130,12 @@ def faults(scene: Scene) -> list[Fault]:
     if scene.server is not None:
         found += [
             Fault(name="restart of PostgreSQL", on="ledger", does=partial(_restart, scene.server), weight=4),
-            Fault(name="sessions of PostgreSQL ended", on="ledger", does=partial(_end_sessions, scene.server), weight=4),
+            Fault(
+                name="sessions of PostgreSQL ended",
+                on="ledger",
+                does=partial(_end_sessions, scene.server),
+                weight=4,
+            ),
             Fault(name="SIGSTOP of PostgreSQL", on="ledger", does=partial(_pause_server, scene.server)),
         ]
     return found
@@ -137,7 +154,7 @@ def _terminate_twice(scene: Scene, random: Random) -> None:
 
 
 def _pause_daemon(scene: Scene, random: Random) -> None:
-    with _stopped(scene.keeper.pid):
+    with stopped(scene.keeper.pid):
         pause(random.uniform(0.3, 9))
 
 
@@ -152,7 +169,7 @@ def _killing(role: str) -> Callable[[Scene, Random], None]:
 def _pausing(role: str) -> Callable[[Scene, Random], None]:
     def hold(scene: Scene, random: Random) -> None:
         for pid in _some(scene, role, random):
-            with _stopped(pid):
+            with stopped(pid):
                 pause(random.uniform(0.3, 9))
 
     return hold
@@ -173,8 +190,10 @@ def _lock_ledger(scene: Scene, random: Random) -> None:
     if scene.server is not None:
         scene.server.lock(random.choice(["occurrences", "releases", "instances", "runs"]), seconds)
     elif scene.ledger_file is not None:
-        with contextlib.closing(sqlite3.connect(scene.ledger_file, isolation_level=None, timeout=10)) as ledger:
-            with contextlib.suppress(sqlite3.OperationalError):  # a full disk, or nobody gives way
+        with contextlib.closing(
+            dbapi2.connect(scene.ledger_file, isolation_level=None, timeout=10)
+        ) as ledger:
+            with contextlib.suppress(dbapi2.OperationalError):  # a full disk, or a lock that is not released
                 ledger.execute("BEGIN IMMEDIATE")
             pause(seconds)
 
@@ -192,7 +211,7 @@ def _fill(disk: Path, scene: Scene, random: Random) -> None:
 
 
 def _empty(disk: Path, scene: Scene, _random: Random) -> None:
-    """As a cleaner of old files does."""
+    """Delete everything, like a program that cleans up old files."""
     for file in disk.iterdir():
         if file.is_dir() and not file.is_symlink():
             shutil.rmtree(file, ignore_errors=True)
@@ -200,13 +219,15 @@ def _empty(disk: Path, scene: Scene, _random: Random) -> None:
             file.unlink(missing_ok=True)
 
 
-#: Each is tried as the jobs file; the daemon goes on with the one before.
+#: Broken jobs files. The daemon keeps the previous configuration.
 _BROKEN = (
     b"",
     b"version: 1\njobs:\n\tx: 1\n",
     b"{version: 1, jobs: {a: {schedule: manual,\n http: 'http://x.example.com/'}},\n? explicit : 1,\n? }\n",
     b"\xff\xfe\x00",
-    b'{"version": 1, "jobs": {' + b",".join(b'"j%d": {"schedle": "manual", "http": 1}' % index for index in range(300)) + b"}}",
+    b'{"version": 1, "jobs": {'
+    + b",".join(b'"j%d": {"schedle": "manual", "http": 1}' % index for index in range(300))
+    + b"}}",
     b"[" * 30_000,
     b"version: 1\njobs: {only: {schedule: manual, http: 'http://127.0.0.1:1/', app: nowhere}}\n",
 )
@@ -243,11 +264,13 @@ def _ignore_log(scene: Scene, random: Random) -> None:
 
 
 def _second_daemon(scene: Scene, random: Random) -> None:
-    """One more daemon on the same ledger: it has to end by itself, or to wait, and to end when told to."""
-    scene.keeper.excuse(_EXCUSED_S, run=False)  # the kept one may find it there, and end
+    """Start a second daemon on the same ledger. It must end by itself, or wait and end on SIGTERM."""
+    scene.keeper.excuse(_EXCUSED_S, run=False)  # the main daemon may find the second one, and end
     command = [*TMINUS, *scene.options, "daemon"]
     with (scene.folder / "second.log").open("ab") as log:
-        second = subprocess.Popen(command, env=scene.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        second = subprocess.Popen(
+            command, env=scene.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
     with contextlib.suppress(subprocess.TimeoutExpired):
         second.wait(random.uniform(3, 8))
     second.kill()
@@ -276,12 +299,14 @@ def _pause_server(server: PrivateServer, scene: Scene, random: Random) -> None:
     scene.keeper.excuse(seconds + _EXCUSED_S, run=True)
     with contextlib.ExitStack() as stack:
         for pid in family(server.pid) if server.pid else ():
-            stack.enter_context(_stopped(pid))
+            stack.enter_context(stopped(pid))
         pause(seconds)
 
 
 def processes(pid: int | None, role: str) -> list[int]:
-    """The daemon's processes of that role; a forked one that has not called another program is none of them."""
+    """
+    Return the daemon's processes with this role. A forked process that has not called `exec` does not count.
+    """
     found: list[int] = []
     for each in family(pid)[1:] if pid else ():
         with contextlib.suppress(OSError):
@@ -297,7 +322,8 @@ def _some(scene: Scene, role: str, random: Random) -> list[int]:
 
 
 @contextlib.contextmanager
-def _stopped(pid: int | None) -> Iterator[None]:
+def stopped(pid: int | None) -> Iterator[None]:
+    """Stop a process (SIGSTOP) within the block, if there is one."""
     if pid is None:
         yield
         return

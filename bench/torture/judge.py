@@ -1,7 +1,8 @@
 """
-The judge of a torture round. It knows the schedule, the witnesses' arrivals, what was acknowledged, and what `history` prints.
+The judge of a fault round. It knows the schedule, the arrivals at the witnesses, what was accepted, and the
+output of `history`.
 
-It asks nothing of the scheduler's own code.
+It uses no code of the scheduler.
 """
 
 from collections import Counter, defaultdict
@@ -10,14 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bench.torture.jobs import FOLLOWS
+from bench.torture.jobs import FOLLOWS, RETRIED
 from bench.torture.users import RunNow, Submitted
 from bench.torture.witness import Arrival
 from bench.waiting import SECOND
 
 Row = Mapping[str, Any]
 
-#: How often the request or the function of a run that was not retried may have been seen, by its outcome.
+#: Allowed number of arrivals of a run that was not retried, by its outcome.
 _SEEN = {
     "succeeded": (1, 1),
     "failed": (0, 1),
@@ -39,14 +40,14 @@ _HEALTHY_S = 15
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """
-    All that is known of a round.
+    The evidence of a round. Instants are nanoseconds of the wall clock.
 
     Attributes:
-        rows: As `tminus history --json` prints them after the quiet period.
-        period_ns: Of each job that is due by a schedule.
-        quick: Jobs that succeed if nothing disturbs them.
-        since_ns: The first daemon was ready. Wall clock, as the next one.
-        until_ns: The end of the quiet period: what was due by then has an outcome.
+        rows: Output of `tminus history --json` after the quiet period.
+        period_ns: Period of each job with a schedule.
+        quick: Jobs that succeed without faults.
+        since_ns: When the first daemon was ready.
+        until_ns: The end of the quiet period. Everything due before has an outcome.
     """
 
     rows: Sequence[Row]
@@ -59,21 +60,25 @@ class Evidence:
     submitted: Sequence[Submitted] = ()
 
 
-#: What must not be: a sentence for each case, and of how many.
+#: A kind of violation: a sentence for each case, and the number of cases that were checked.
 Violations = tuple[str, list[str], int]
 
 
 def judge(evidence: Evidence) -> list[Violations]:
-    """Return each kind of violation with its cases, those without any, too."""
+    """Return each kind of violation with its cases, including kinds without cases."""
     by_id = {row["id"]: row for row in evidence.rows}
     arrivals = evidence.arrivals
     due, uncovered, twice = cover(evidence)
     return [
-        ("due instants without a row", uncovered, due),
-        ("due instants that two rows cover, or rows of instants that are not due", twice, due),
+        ("due fire times without a row", uncovered, due),
+        ("due fire times covered twice, or rows of fire times that are not due", twice, due),
         ("rows of one occurrence", _repeated(row["id"] for row in evidence.rows), len(by_id)),
         ("rows without an outcome after the quiet period", list(_open(evidence)), len(by_id)),
-        ("arrivals of an occurrence that is not in the ledger", list(_silent(by_id, arrivals)), len(arrivals)),
+        (
+            "arrivals of an occurrence that is not in the ledger",
+            list(_silent(by_id, arrivals)),
+            len(arrivals),
+        ),
         ("arrivals of one attempt more than once", list(_doubled(by_id, arrivals)), len(arrivals)),
         ("arrivals before their T", list(_early(by_id, arrivals)), len(arrivals)),
         ("outcomes that the witnesses contradict", list(_contradicted(by_id, arrivals)), len(by_id)),
@@ -81,12 +86,16 @@ def judge(evidence: Evidence) -> list[Violations]:
         ("outcomes other than succeeded without a reason", list(_unexplained(by_id)), len(by_id)),
         ("run-nows lost or doubled", list(_lost_run_nows(evidence)), len(evidence.run_nows)),
         ("accepted submits lost", list(_lost_submits(by_id, evidence)), len(evidence.submitted)),
-        ("jobs that had not recovered by the end of the quiet period", list(_ill(evidence)), len(list(evidence.quick))),
+        (
+            "jobs that had not recovered by the end of the quiet period",
+            list(_ill(evidence)),
+            len(list(evidence.quick)),
+        ),
     ]
 
 
 def outcomes(rows: Iterable[Row]) -> dict[str, int]:
-    """How many fire times and runs ended how."""
+    """Count fire times and runs by outcome."""
     found: Counter[str] = Counter()
     for row in rows:
         found[row["outcome"] or row["state"]] += row["count"]
@@ -94,7 +103,7 @@ def outcomes(rows: Iterable[Row]) -> dict[str, int]:
 
 
 def instant_ns(text: str) -> int:
-    """An instant of the ledger, to the nanosecond."""
+    """Convert an instant of the ledger to nanoseconds."""
     whole, _, fraction = text.removesuffix("Z").partition(".")
     return round(datetime.fromisoformat(f"{whole}+00:00").timestamp()) * SECOND + int(fraction.ljust(9, "0"))
 
@@ -104,7 +113,9 @@ def _at(instant: int) -> str:
 
 
 def cover(evidence: Evidence) -> tuple[int, list[str], list[str]]:
-    """How many instants were due; which of them no row covers; which are covered twice, or were never due."""
+    """
+    Return how many fire times were due, which no row covers, and which are covered twice or were never due.
+    """
     covered: defaultdict[str, Counter[int]] = defaultdict(Counter)
     wrong: list[str] = []
     for row in evidence.rows:
@@ -119,13 +130,18 @@ def cover(evidence: Evidence) -> tuple[int, list[str], list[str]]:
     for job, period in evidence.period_ns.items():
         instants = range(evidence.since_ns // period * period + period, evidence.until_ns + 1, period)
         due += len(instants)
-        missing += [f"{job} {span}" for span in _spans([at for at in instants if not covered[job][at]], period)]
-        wrong += [f"{job} {span}" for span in _spans(sorted(at for at, times in covered[job].items() if times > 1), period)]
+        missing += [
+            f"{job} {span}" for span in _spans([at for at in instants if not covered[job][at]], period)
+        ]
+        wrong += [
+            f"{job} {span}"
+            for span in _spans(sorted(at for at, times in covered[job].items() if times > 1), period)
+        ]
     return due, missing, wrong
 
 
 def _spans(instants: Sequence[int], period: int) -> Iterator[str]:
-    """Instants in words; those that follow one another are one."""
+    """Describe instants. Consecutive instants become one span."""
     start = 0
     for index, instant in enumerate(instants):
         if index + 1 == len(instants) or instants[index + 1] - instant != period:
@@ -156,15 +172,31 @@ def _silent(by_id: Mapping[str, Row], arrivals: Sequence[Arrival]) -> Iterator[s
 
 
 def _doubled(by_id: Mapping[str, Row], arrivals: Sequence[Arrival]) -> Iterator[str]:
-    """One attempt has at most one arrival; a background run as many as it has attempts; a cause starts one follower."""
-    for (what, name, part), times in Counter((one.what, one.occurrence, one.part) for one in arrivals).items():
+    """
+    Find duplicates. An attempt has at most one arrival, a background run at most one per attempt, and a cause
+    starts one follower.
+    """
+    for (what, name, part), times in Counter(
+        (one.what, one.occurrence, one.part) for one in arrivals
+    ).items():
         row = by_id.get(name)
-        allowed = max(row["attempts"] or 0, 1) if what == "background" and row else 1
+        allowed = _most_attempts(row) if row and what != "link" else 1
         if times > allowed:
-            yield f"{name} {what} {part} {times} times, {row['outcome'] if row else 'no row'}, attempts {allowed}"
+            yield (
+                f"{name} {what} {part} {times} times, {row['outcome'] if row else 'no row'}, attempts "
+                f"{allowed}"
+            )
     causes = {(one.cause, one.occurrence) for one in arrivals if one.cause}
     for cause in _repeated(cause for cause, _ in causes):
         yield f"{cause} has started more than one follower"
+
+
+def _most_attempts(row: Row) -> int:
+    """Return how many attempts a run may have had. The last one has no row if its result is unknown."""
+    attempts = row["attempts"] or 0
+    if row["job"].startswith(RETRIED) and row["outcome"] in ("unknown", None):
+        return int(attempts) + 1
+    return max(attempts, 1)
 
 
 def _early(by_id: Mapping[str, Row], arrivals: Sequence[Arrival]) -> Iterator[str]:
@@ -180,7 +212,9 @@ def _contradicted(by_id: Mapping[str, Row], arrivals: Sequence[Arrival]) -> Iter
     for name, row in by_id.items():
         least, most = _SEEN[row["outcome"]]
         if row["origin"] == "background":
-            least, most = (1 if row["outcome"] == "succeeded" else 0), max(row["attempts"] or 0, 1)
+            least, most = (1 if row["outcome"] == "succeeded" else 0), _most_attempts(row)
+        elif row["job"].startswith(RETRIED) and row["attempts"]:
+            least, most = 0, _most_attempts(row)
         elif row["outcome"] == "failed" and row["http_status"]:
             least = 1
         elif row["outcome"] == "failed" and _NOT_SENT in (row["reason"] or "").partition(":")[0]:
@@ -209,7 +243,8 @@ def _broken_links(by_id: Mapping[str, Row], arrivals: Sequence[Arrival]) -> Iter
 
 
 def _unexplained(by_id: Mapping[str, Row]) -> Iterator[str]:
-    # A row that is coalesced into another is not followed: a daemon that was killed meanwhile counts the other one as missed.
+    # A row coalesced into another one is not followed. If the daemon was killed meanwhile, the other one is
+    # missed.
     for name, row in by_id.items():
         if row["outcome"] not in ("succeeded", None) and not row["reason"]:
             yield f"{name} {row['outcome']} without a reason"
@@ -236,9 +271,14 @@ def _lost_submits(by_id: Mapping[str, Row], evidence: Evidence) -> Iterator[str]
     for one in evidence.submitted:
         row = by_id.get(one.occurrence)
         outcome, attempts = (row["outcome"], row["attempts"]) if row else ("not in the ledger", 0)
-        is_well = (outcome == "succeeded" and not one.is_poison) or (outcome == "unknown" and attempts >= _MOST_ATTEMPTS)
+        is_well = (outcome == "succeeded" and not one.is_poison) or (
+            outcome == "unknown" and attempts >= _MOST_ATTEMPTS
+        )
         if not is_well:
-            yield f"{one.number} {one.occurrence} {outcome}, attempts {attempts}, seen {seen[one.occurrence]} times"
+            yield (
+                f"{one.number} {one.occurrence} {outcome}, attempts {attempts}, seen "
+                f"{seen[one.occurrence]} times"
+            )
 
 
 def _ill(evidence: Evidence) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""Keeps a daemon running as systemd does: starts it again when it has ended, reads its log, and notes how it ended."""
+"""
+Keeps a daemon running like systemd: restarts it when it has ended, reads its log, and records how it ended.
+"""
 
 import contextlib
 import fcntl
@@ -15,21 +17,21 @@ from pathlib import Path
 from bench.machine import ROOT
 from bench.waiting import SECOND, eventually, pause
 
-#: As `python -m`: an installed command could be another version.
-TMINUS = (sys.executable, "-m", "scheduler.cli")
+#: As `python -m`, because an installed command could be another version.
+TMINUS = (sys.executable, "-m", "tminus.cli")
 _READY_S = 60
 _RESTART_S = 0.5
 _LOOK_S = 0.05
-#: As small as a pipe can be, so that a log which nobody reads is soon full.
+#: The smallest size of a pipe, so that a log that is not read fills up soon.
 _PIPE_BYTES = 4096
-#: For the stacks of all threads, before a daemon that does not end is killed.
+#: Time to write the stacks of all threads, before a daemon that does not end is killed.
 _STACKS_S = 3
 _GIVE_UP_S = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One end that was asked for, by signal; both times in seconds."""
+    """One requested end, by signal. Both times are in seconds."""
 
     how: str
     took_s: float
@@ -40,13 +42,13 @@ class Stop:
 @dataclass(slots=True)
 class Observed:
     """
-    What the keeper has seen.
+    The observations of the keeper.
 
     Attributes:
-        first_ready_ns: Wall clock; 0 if no daemon was ever ready.
-        ended: Ends that nobody has asked for and no fault excuses.
-        excused: How many ends a fault excuses.
-        unready: Starts that did not become ready in time, with no fault to excuse it.
+        first_ready_ns: Wall clock, nanoseconds; 0 if no daemon was ever ready.
+        ended: Ends that were not requested and that no fault excuses.
+        excused: Number of ends that a fault excuses.
+        unready: Starts that were not ready in time and that no fault excuses.
     """
 
     first_ready_ns: int = 0
@@ -59,7 +61,7 @@ class Observed:
 
 
 class _Log:
-    """Reads the log of one daemon, unless it is told to pause."""
+    """Reads the log of one daemon, except while paused."""
 
     def __init__(self, descriptor: int, file: Path) -> None:
         self.is_ready = False
@@ -85,13 +87,15 @@ class Keeper:
     Keeps the daemon running from `start` to `stop`. Thread-safe.
 
     Args:
-        folder: For the log.
-        options: Of each command: the jobs file and the ledger.
-        environment: Of the daemon, complete.
+        folder: Folder for the log.
+        options: Options of each command: the jobs file and the ledger.
+        environment: The complete environment of the daemon.
         grace_s: The daemon's `shutdown_grace`.
     """
 
-    def __init__(self, folder: Path, options: Sequence[str], environment: Mapping[str, str], grace_s: float) -> None:
+    def __init__(
+        self, folder: Path, options: Sequence[str], environment: Mapping[str, str], grace_s: float
+    ) -> None:
         self.observed = Observed()
         self._log_file = folder / "daemon.log"
         self._options = options
@@ -107,35 +111,35 @@ class Keeper:
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
     def start(self) -> None:
-        """Start the daemon and keep it running; returns when it is ready, or when that takes too long."""
+        """Start the daemon and keep it running. Return when it is ready, or after a timeout."""
         self._is_wanted = True
         self._thread.start()
         eventually(lambda: self.is_ready or self.observed.unready, timeout_s=2 * _READY_S)
 
     @property
     def pid(self) -> int | None:
-        """The daemon's process; None if there is none now."""
+        """The pid of the daemon; None if it is not running."""
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
 
     @property
     def is_ready(self) -> bool:
-        """Whether the daemon has said that it is ready."""
+        """Whether the daemon has logged that it is ready."""
         return self.pid is not None and self._log is not None and self._log.is_ready
 
     @property
     def log(self) -> threading.Event | None:
-        """Cleared, nobody reads the log of the daemon that runs now."""
+        """While this event is cleared, the log of the current daemon is not read."""
         return self._log.may_read if self._log else None
 
     def excuse(self, seconds: float, *, run: bool) -> None:
-        """A fault may make starts fail for so long; with `run`, a daemon that runs may end, too."""
+        """Excuse failed starts for this long; with `run`, also the end of a running daemon."""
         until_ns = time.monotonic_ns() + round(seconds * SECOND)
         for what in ("start", "run") if run else ("start",):
             self._excused_ns[what] = max(self._excused_ns[what], until_ns)
 
     def kill(self, away_s: float) -> None:
-        """kill -9; the next daemon is started after so many seconds."""
+        """Kill the daemon. The next one starts after this many seconds."""
         with self._resting(away_s) as process:
             if process is not None and process.poll() is None:
                 process.kill()
@@ -144,7 +148,10 @@ class Keeper:
                 self.observed.kills += 1
 
     def terminate(self, away_s: float, *, twice: bool = False) -> None:
-        """SIGTERM, and note how long it takes; with `twice` a second one follows, which ends it at once."""
+        """
+        Send SIGTERM and record the duration. With `twice`, a second one follows, which ends the daemon at
+        once.
+        """
         with self._resting(away_s) as process:
             if process is None or process.poll() is not None:
                 return
@@ -162,16 +169,18 @@ class Keeper:
                     process.wait()
             self._process = None
             took_s = (time.monotonic_ns() - began_ns) / SECOND
-            self.observed.stops.append(Stop("a second SIGTERM" if twice else "SIGTERM", took_s, limit_s, at_ns))
+            self.observed.stops.append(
+                Stop("a second SIGTERM" if twice else "SIGTERM", took_s, limit_s, at_ns)
+            )
 
     def stop(self) -> None:
-        """SIGTERM for the last time."""
+        """Send the last SIGTERM."""
         self.terminate(0)
         self._is_over = True
         self._thread.join()
 
     def close(self) -> None:
-        """End what still runs."""
+        """End everything that still runs."""
         self._is_over = True
         with self._lock:
             if self._process is not None and self._process.poll() is None:
@@ -222,7 +231,12 @@ class Keeper:
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         command = [*TMINUS, *self._options, "daemon"]
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=self._environment, stderr=writer, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            command,
+            cwd=ROOT,
+            env=self._environment,
+            stderr=writer,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
         )
         os.close(writer)
         self._log = _Log(reader, self._log_file)
@@ -235,4 +249,6 @@ class Keeper:
             self.observed.excused += 1
         else:
             state = "ready" if was_ready else "not ready yet"
-            self.observed.ended.append(f"pid {self._process.pid if self._process else 0} ({state}) ended by itself with {status}")
+            self.observed.ended.append(
+                f"pid {self._process.pid if self._process else 0} ({state}) ended by itself with {status}"
+            )

@@ -1,4 +1,4 @@
-"""Processes that a daemon has left behind: this process adopts them, and so knows them."""
+"""Processes that a daemon has left behind. This process adopts them, and so finds them."""
 
 import contextlib
 import ctypes
@@ -14,12 +14,14 @@ _SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
-    """From now on descendants whose parent ends become our children."""
+    """Become the parent of descendants whose parent ends."""
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
 
 
 def end_orphans(patience_s: float, *, spared: Collection[int]) -> list[str]:
-    """Wait that long for all descendants to end; return the commands of those that have not, which are killed."""
+    """
+    Wait this long for all descendants to end. Kill the others, and return their commands.
+    """
     eventually(lambda: not _alive(spared), timeout_s=patience_s, every_s=0.5)
     left = _alive(spared)
     for pid in left:
@@ -33,6 +35,6 @@ def _alive(spared: Collection[int]) -> dict[int, str]:
     for pid in family(os.getpid())[1:]:
         with contextlib.suppress(OSError):
             words = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
-            if words and pid not in spared and "postgres" not in words:  # a zombie has no words
+            if words and pid not in spared and "postgres" not in words:  # a zombie has no command line
                 found[pid] = words[:150]
     return found

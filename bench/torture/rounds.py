@@ -1,4 +1,7 @@
-"""One torture round: a daemon, its users, faults by a seed, a quiet period, and the judge's verdicts."""
+"""
+One fault round: a daemon, its users, faults selected by a seed, a quiet period, and the verdicts of the
+judge.
+"""
 
 import contextlib
 import json
@@ -18,6 +21,7 @@ from bench.installed import NotInstalled
 from bench.machine import ROOT
 from bench.memory import pss_mb
 from bench.table import Verdict
+from bench.torture import timeline
 from bench.torture.disks import small_disks
 from bench.torture.faults import Fault, Scene, faults
 from bench.torture.jobs import SHUTDOWN_GRACE_S, Plan
@@ -31,12 +35,12 @@ from bench.waiting import SECOND, eventually, pause
 
 SECONDS = 1200.0
 DATABASES = ("sqlite", "postgresql")
-#: All faults are over for so long before the last look: longer than a grace, and than what a fault leaves to be mended.
+#: Quiet period after the last fault: longer than a misfire grace time, and than any recovery from a fault.
 _QUIET_S = 40
-#: What was due in the last of these is left alone: it may still run.
+#: Fire times this close to the end are not judged, because they may still run.
 _LAST_S = 8
 _BETWEEN_S = (1.0, 6.0)
-#: Share of faults that do not wait for the one before to be over.
+#: Share of faults that start before the previous one is over.
 _AT_ONCE = 0.25
 _BACKGROUND_S = 120
 _ORPHANS_S = 20
@@ -48,7 +52,7 @@ _LEDGER_DISK, _TEMPORARY_DISK = "512m", "24m"
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """The daemon at one instant: open files, threads, and PSS of it and all that it has started."""
+    """The daemon at one instant: open files, threads, and PSS including its descendants."""
 
     pid: int
     files: int
@@ -56,22 +60,28 @@ class _Sample:
     pss_mb: float
 
 
-def measure(database: str, seconds: float, seed: int, only: Sequence[str] = ()) -> list[Verdict]:
+def measure(
+    database: str, seconds: float, seed: int, *, picture: Path, only: Sequence[str] = ()
+) -> list[Verdict]:
     """
-    Torture a daemon on that database for so long, and judge. The folder with the evidence stays if something was wrong.
+    Run a daemon on this database under faults for this long, and judge. After a violation the folder with the
+    evidence stays.
 
     Args:
         database: One of `DATABASES`.
-        seed: Draws the faults; how they meet what the daemon does, it does not.
-        only: Parts of the names of faults. Given any, no other faults happen.
+        seed: Selects the faults, but not the moments at which they hit the daemon.
+        picture: The file for the plot.
+        only: Parts of names of faults. If there are any, no other faults happen.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"tminus-torture-{database}-"))
-    print(f"torture on {database}: {seconds:g} s of faults, then {_QUIET_S} s of peace; seed {seed}", flush=True)
+    print(
+        f"torture on {database}: {seconds:g} s of faults, then {_QUIET_S} s of quiet; seed {seed}", flush=True
+    )
     try:
-        verdicts = _Round(folder, database, seconds, Random(seed), only).run()
+        verdicts = _Round(folder, database, seconds, seed, picture, only).run()
     except NotInstalled as error:
         verdicts = [Verdict(True, f"{database}: left out: {error}")]
-    except SystemExit:  # asked to stop
+    except SystemExit:  # interrupted
         shutil.rmtree(folder, ignore_errors=True)
         raise
     if all(verdict.ok for verdict in verdicts):
@@ -82,12 +92,16 @@ def measure(database: str, seconds: float, seed: int, only: Sequence[str] = ()) 
 
 
 class _Round:
-    def __init__(self, folder: Path, database: str, seconds: float, random: Random, only: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, database: str, seconds: float, seed: int, picture: Path, only: Sequence[str]
+    ) -> None:
         self._only = only
+        self._seed = seed
+        self._picture = picture
         self._folder = folder
         self._database = database
         self._seconds = seconds
-        self._random = random
+        self._random = Random(seed)
         self._busy: dict[str, threading.Thread] = {}
         self._done: Counter[str] = Counter()
         self._samples: list[_Sample] = []
@@ -98,12 +112,14 @@ class _Round:
             (self._folder / name).mkdir()
         with contextlib.ExitStack() as stack:
             stack.callback(end_orphans, 1, spared=[])
-            # Before any thread is started: a thread that is there already does not see the disks.
+            # Before any thread starts, because existing threads do not see the disks.
             disks = {self._folder / "ledger": _LEDGER_DISK, self._folder / "tmp": _TEMPORARY_DISK}
             has_disks = stack.enter_context(small_disks(disks))
             if not has_disks:
                 print("  no small disks here (only root may mount them): no disk is filled", flush=True)
-            server = stack.enter_context(private_server(self._folder)) if self._database == "postgresql" else None
+            server = (
+                stack.enter_context(private_server(self._folder)) if self._database == "postgresql" else None
+            )
             witness = stack.enter_context(Witness(self._folder))
             plan = Plan(witness.url, self._folder)
             scene = self._scene(plan, server, has_disks=has_disks)
@@ -139,7 +155,12 @@ class _Round:
         keeper = scene.keeper
         keeper.start()
         if not keeper.is_ready:
-            return [Verdict(False, f"the daemon never became ready: {keeper.observed.ended or keeper.observed.unready}")]
+            return [
+                Verdict(
+                    False,
+                    f"the daemon never became ready: {keeper.observed.ended or keeper.observed.unready}",
+                )
+            ]
         scene.submitter.start()
         scene.commands.start()
         self._draw_faults(scene)
@@ -147,7 +168,11 @@ class _Round:
         scene.commands.stop()
         eventually(lambda: keeper.is_ready, timeout_s=_BACKGROUND_S)
         self._watch(keeper, _QUIET_S)
-        eventually(lambda: not any(row["origin"] == "background" for row in _open(scene)), timeout_s=_BACKGROUND_S, every_s=5)
+        eventually(
+            lambda: not any(row["origin"] == "background" for row in _open(scene)),
+            timeout_s=_BACKGROUND_S,
+            every_s=5,
+        )
         until_ns = time.time_ns() - _LAST_S * SECOND
         keeper.stop()
         rows = _history(scene)
@@ -164,17 +189,27 @@ class _Round:
             submitted=scene.submitter.accepted(),
         )
         self._report(scene, evidence)
-        return [*self._verdicts(judge(evidence)), *self._verdicts(_of_processes(keeper.observed, scene.commands, left))]
+        return [
+            *self._verdicts(judge(evidence)),
+            *self._verdicts(_of_processes(keeper.observed, scene.commands, left)),
+        ]
 
     def _draw_faults(self, scene: Scene) -> None:
-        known = [fault for fault in faults(scene) if not self._only or any(part in fault.name for part in self._only)]
+        known = [
+            fault
+            for fault in faults(scene)
+            if not self._only or any(part in fault.name for part in self._only)
+        ]
         until_ns = time.monotonic_ns() + round(self._seconds * SECOND)
         shown_ns = time.monotonic_ns()
         while (now_ns := time.monotonic_ns()) < until_ns:
             self._sample(scene.keeper)
             if now_ns - shown_ns > _PROGRESS_S * SECOND:
                 shown_ns = now_ns
-                print(f"  {(until_ns - now_ns) / SECOND:.0f} s left, {sum(self._done.values())} faults", flush=True)
+                print(
+                    f"  {(until_ns - now_ns) / SECOND:.0f} s left, {sum(self._done.values())} faults",
+                    flush=True,
+                )
             self._busy = {on: thread for on, thread in self._busy.items() if thread.is_alive()}
             if not self._busy or self._random.random() < _AT_ONCE:
                 self._begin(self._random.choices(known, [fault.weight for fault in known])[0], scene)
@@ -188,7 +223,9 @@ class _Round:
         seed = self._random.random()
         if fault.on in self._busy:
             return
-        thread = threading.Thread(target=self._do, args=(fault, scene, Random(seed)), name=fault.name, daemon=True)
+        thread = threading.Thread(
+            target=self._do, args=(fault, scene, Random(seed)), name=fault.name, daemon=True
+        )
         self._busy[fault.on] = thread
         thread.start()
 
@@ -198,10 +235,15 @@ class _Round:
         wrong = ""
         try:
             fault.does(scene, random)
-        except Exception as error:  # noqa: BLE001  a fault that cannot be done is written down; the round goes on
+        except Exception as error:  # noqa: BLE001  a fault that fails is recorded, and the round continues
             wrong = f"{type(error).__name__}: {error}"
         line = json.dumps(
-            {"fault": fault.name, "at_ns": began_ns, "took_s": (time.time_ns() - began_ns) / SECOND, "wrong": wrong}
+            {
+                "fault": fault.name,
+                "at_ns": began_ns,
+                "took_s": (time.time_ns() - began_ns) / SECOND,
+                "wrong": wrong,
+            }
         )
         with (self._folder / "faults").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
@@ -225,51 +267,83 @@ class _Round:
                 file.writelines(f"{what}: {case}\n" for case in cases)
                 shown = "".join(f"\n               {case[:300]}" for case in cases[:_SHOWN])
                 more = f"\n               and {len(cases) - _SHOWN} more" if len(cases) > _SHOWN else ""
-                yield Verdict(not cases, f"{self._database}: {len(cases)} of {of} {what}{shown}{more}")
+                words = f"{self._database}: {len(cases)} of {of} {what}{shown}{more}"
+                yield Verdict(not cases, words, value=len(cases), of=of)
 
     def _report(self, scene: Scene, evidence: Evidence) -> None:
         (self._folder / "history.json").write_text(json.dumps(evidence.rows))
         observed, stops = scene.keeper.observed, scene.keeper.observed.stops
         (self._folder / "observed.json").write_text(json.dumps(asdict(observed)))
         period = {"since_ns": evidence.since_ns, "until_ns": evidence.until_ns}
-        (self._folder / "acknowledged.json").write_text(json.dumps(period | {"run_nows": list(map(asdict, evidence.run_nows))}))
+        (self._folder / "acknowledged.json").write_text(
+            json.dumps(period | {"run_nows": list(map(asdict, evidence.run_nows))})
+        )
+        self._draw(evidence)
         print(f"  faults: {', '.join(f'{times} {name}' for name, times in sorted(self._done.items()))}")
         print(f"  outcomes: {outcomes(evidence.rows)}")
         seen = Counter(one.what for one in evidence.arrivals)
-        print(f"  witnesses: {dict(seen)}; {len(evidence.submitted)} submits accepted, {scene.submitter.refused()} refused")
+        print(
+            f"  witnesses: {dict(seen)}; {len(evidence.submitted)} submits accepted, "
+            f"{scene.submitter.refused()} refused"
+        )
         statuses = Counter(one.status for one in evidence.run_nows)
         commands = f"{scene.commands.count} commands, {scene.commands.overdue} without an end"
         print(f"  {commands}; run-now by exit status: {dict(statuses)}")
-        print(f"  daemons: {observed.starts} started, {observed.kills} killed, {observed.excused} ended by themselves, excused")
+        print(
+            f"  daemons: {observed.starts} started, {observed.kills} killed, {observed.excused} ended by "
+            "themselves, excused"
+        )
         if stops:
             print(f"  {len(stops)} SIGTERMs, at most {max(stop.took_s for stop in stops):.1f} s")
         self._report_leaks()
         for event, times in Counter(_errors(self._folder / "daemon.log")).most_common(10):
             print(f"  log, {times} times: {event}")
 
+    def _draw(self, evidence: Evidence) -> None:
+        file = self._folder / "faults"
+        lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        periods = [(line["at_ns"], line["at_ns"] + round(line["took_s"] * SECOND)) for line in lines]
+        title = (
+            f"{self._database}, seed {self._seed}: arrivals per second, and {len(periods)} faults (shaded)"
+        )
+        arrivals = [one.at_ns for one in evidence.arrivals]
+        self._picture.parent.mkdir(parents=True, exist_ok=True)
+        self._picture.write_text(
+            timeline.render_svg(title, arrivals, periods, evidence.since_ns, evidence.until_ns)
+        )
+        print(f"  plot: {self._picture}")
+
     def _report_leaks(self) -> None:
-        """Of the daemon that lived longest: what it held at first and at last."""
+        """Print what the daemon with the longest life held at first and at last."""
         if not self._samples:
             return
         (pid, _), *_ = Counter(sample.pid for sample in self._samples).most_common(1)
         of_one = [sample for sample in self._samples if sample.pid == pid]
         parts = [of_one[:5], of_one[-5:]]
         files, threads, memory = (
-            [max(getattr(sample, name) for sample in part) for part in parts] for name in ("files", "threads", "pss_mb")
+            [max(getattr(sample, name) for sample in part) for part in parts]
+            for name in ("files", "threads", "pss_mb")
         )
         print(
-            f"  the daemon that was seen most often ({len(of_one)} times), at first and at last: files {files[0]}, {files[1]}; "
+            f"  the daemon that was seen most often ({len(of_one)} times), at first and at last: "
+            f"files {files[0]}, {files[1]}; "
             f"threads {threads[0]}, {threads[1]}; PSS {memory[0]:.0f}, {memory[1]:.0f} MB"
         )
 
 
-def _of_processes(observed: Observed, commands: Commands, left: list[str]) -> list[tuple[str, list[str], int]]:
-    late = [f"{stop.how}: {stop.took_s:.1f} s, at most {stop.limit_s:g}" for stop in observed.stops if stop.took_s > stop.limit_s]
+def _of_processes(
+    observed: Observed, commands: Commands, left: list[str]
+) -> list[tuple[str, list[str], int]]:
+    late = [
+        f"{stop.how}: {stop.took_s:.1f} s, at most {stop.limit_s:g}"
+        for stop in observed.stops
+        if stop.took_s > stop.limit_s
+    ]
     return [
         ("ends by SIGTERM that took too long", late, len(observed.stops)),
-        ("ends of a daemon that nobody has asked for", observed.ended, observed.starts),
+        ("unrequested ends of a daemon", observed.ended, observed.starts),
         ("starts that did not become ready", observed.unready, observed.starts),
-        ("commands that ended with a traceback or a strange status", commands.wrong, commands.count),
+        ("commands that ended with a traceback or an undocumented status", commands.wrong, commands.count),
         ("processes left behind", left, observed.starts),
     ]
 
@@ -279,15 +353,17 @@ def _open(scene: Scene) -> list[Row]:
 
 
 def _history(scene: Scene, limit: int = _MOST_ROWS) -> list[Row]:
-    """What `history` prints, newest first."""
+    """Return the output of `history`, newest first."""
     command = [*TMINUS, *scene.options, "--json", "history", "--limit", str(limit)]
-    done = subprocess.run(command, cwd=ROOT, env=scene.environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=scene.environment, capture_output=True, text=True, check=False
+    )
     found: list[Row] = json.loads(done.stdout)
     return found
 
 
 def _errors(log: Path) -> Iterator[str]:
-    """The last line of each traceback in the log, and what the interpreter said when it broke."""
+    """Return the last line of each traceback in the log, and fatal errors of the interpreter."""
     is_traceback = False
     for line in log.read_text(errors="replace").splitlines():
         if is_traceback and not line.startswith(" "):

@@ -1,4 +1,7 @@
-"""Users of the daemon during a torture round: a web worker that submits, and commands. Both note what was acknowledged."""
+"""
+Users of the daemon during a fault round: a web worker that submits, and commands. Both record what was
+accepted.
+"""
 
 import contextlib
 import json
@@ -30,7 +33,7 @@ _LOOKS = (
     ("skew",),
     ("logs", "get_0"),
 )
-#: What a command may end with, whatever happens around it.
+#: Allowed exit statuses of a command, whatever happens around it.
 _STATUSES = range(5)
 
 
@@ -40,8 +43,8 @@ class RunNow:
     One `run-now` that has ended.
 
     Attributes:
-        tag: In the parameters of its occurrences, and in no others'.
-        is_acknowledged: It has promised that the jobs run, said when, or shown how they ended.
+        tag: A parameter of its occurrences, and of no others.
+        is_acknowledged: The command has confirmed the runs, with their time or their outcomes.
     """
 
     tag: str
@@ -64,14 +67,16 @@ class Commands:
     Runs commands until stopped. Thread-safe.
 
     Args:
-        folder: For what commands print; a line each.
-        options: Of each command: the jobs file and the ledger.
-        environment: Of each command, complete.
+        folder: Folder for the output of commands, one line each.
+        options: Options of each command: the jobs file and the ledger.
+        environment: The complete environment of each command.
     """
 
-    def __init__(self, folder: Path, options: Sequence[str], environment: Mapping[str, str], random: Random) -> None:
+    def __init__(
+        self, folder: Path, options: Sequence[str], environment: Mapping[str, str], random: Random
+    ) -> None:
         self.run_nows: list[RunNow] = []
-        self.wrong: list[str] = []  #: tracebacks, and exit statuses that are none of ours
+        self.wrong: list[str] = []  #: tracebacks, and undocumented exit statuses
         self.overdue = 0  #: commands that had to be killed
         self.count = 0
         self._file = (folder / "commands").open("a", buffering=1, encoding="utf-8")
@@ -83,19 +88,21 @@ class Commands:
         self._thread = threading.Thread(target=self._go_on, name="commands", daemon=True)
 
     def start(self) -> None:
-        """From now on, one after another."""
+        """Start to run commands, one after another."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Start no further ones; returns when the last has ended."""
+        """Start no further commands. Return when the last one has ended."""
         self._over.set()
         self._thread.join()
         self._file.close()
 
     def burst(self, random: Random) -> None:
-        """Several at once."""
+        """Run several commands at once."""
         seeds = [Random(random.random()) for _ in range(5)]
-        threads = [threading.Thread(target=self._one, args=(seed,), name="command", daemon=True) for seed in seeds]
+        threads = [
+            threading.Thread(target=self._one, args=(seed,), name="command", daemon=True) for seed in seeds
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -125,7 +132,12 @@ class Commands:
         command = [*TMINUS, *self._options, "--json", *words]
         began_ns = time.monotonic_ns()
         process = subprocess.Popen(
-            command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         try:
             output, errors = process.communicate(timeout=_COMMAND_S)
@@ -135,17 +147,28 @@ class Commands:
             self.overdue += 1
         took_s = (time.monotonic_ns() - began_ns) / SECOND
         said = errors.decode(errors="replace")
-        fact = {"at_ns": time.time_ns(), "words": words, "status": process.returncode, "took_s": took_s, "stderr": said[-2000:]}
+        fact = {
+            "at_ns": time.time_ns(),
+            "words": words,
+            "status": process.returncode,
+            "took_s": took_s,
+            "stderr": said[-2000:],
+        }
         with self._lock:
             self.count += 1
             self._file.write(json.dumps({**fact, "stdout": output[-300:].decode(errors="replace")}) + "\n")
-            if "Traceback (most recent call last)" in said or process.returncode not in (*_STATUSES, -signal.SIGKILL):
+            if "Traceback (most recent call last)" in said or process.returncode not in (
+                *_STATUSES,
+                -signal.SIGKILL,
+            ):
                 self.wrong.append(f"{' '.join(words)} ended with {process.returncode}: {said.strip()[-300:]}")
         return process.returncode, output, said
 
 
 class Submitter:
-    """A web worker that submits four times a second, until stopped. It is started again when it was killed."""
+    """
+    A web worker that submits four times per second until stopped. It is restarted after a kill.
+    """
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._file = folder / "accepted"
@@ -154,28 +177,30 @@ class Submitter:
         self._next = 0
 
     def start(self) -> None:
-        """Start it; its numbers are new."""
+        """Start the worker, with new numbers."""
         self._next += 1_000_000
         code = "from bench.peers.tortured import submit_until_stopped as go; go()"
         environment = {**self._environment, "PYTHONPATH": str(ROOT)}
         with self._file.with_name("submitter.log").open("ab") as log:
             command = [sys.executable, "-c", code, str(self._next)]
-            self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stderr=log, stdout=log)
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stderr=log, stdout=log
+            )
 
     def kill(self) -> None:
-        """kill -9, in whatever it does."""
+        """Kill the worker at any moment."""
         if self._process is not None:
             with contextlib.suppress(OSError):
                 os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
     def stop(self) -> None:
-        """End it. What it was about to write down is written."""
+        """End the worker after it has recorded its last submit."""
         pause(0)
         self.kill()
 
     def accepted(self) -> list[Submitted]:
-        """All that was accepted."""
+        """Return all accepted runs."""
         return [
             Submitted(number=each["number"], occurrence=each["occurrence"], is_poison=each["is_poison"])
             for each in facts(self._file)
@@ -183,5 +208,5 @@ class Submitter:
         ]
 
     def refused(self) -> int:
-        """How many submits raised."""
+        """Return how many submits raised."""
         return sum("refused" in each for each in facts(self._file))

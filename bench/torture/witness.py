@@ -1,8 +1,8 @@
 """
-The witnesses of a torture round: an HTTP server of our own that writes down each request, and what functions have noted.
+The witnesses of a fault round: an HTTP server that records each request, and the notes of functions.
 
-`python -m bench.torture.witness FILE` is the server; it prints its port. The query says how it answers: `wait` seconds
-later, with a `status`.
+`python -m bench.torture.witness FILE` runs the server and prints its port. The query selects the response:
+after `wait` seconds, with `status`.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from bench.waiting import eventually
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
     """
-    One request that has arrived, or one function that was entered.
+    One request that arrived, or one function that started.
 
     Attributes:
-        at_ns: Wall clock.
+        at_ns: Wall clock, nanoseconds.
         what: `http`, `call`, `link` or `background`.
-        part: Tells apart what one occurrence may do once each: the path and the attempt, the name of a link.
-        cause: The occurrence that has started this one, by `X-Tminus-Cause`.
+        part: Part of the occurrence that may arrive once: path and attempt, or the name of a link.
+        cause: The occurrence that started this one, by `X-Tminus-Cause`.
     """
 
     at_ns: int
@@ -41,7 +41,7 @@ class Arrival:
 
 
 class Witness:
-    """The server, in a process of its own, for the length of a `with` block."""
+    """The server, in a process of its own, during a `with` block."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "arrivals"
@@ -62,11 +62,11 @@ class Witness:
 
     @property
     def pid(self) -> int:
-        """Of the server."""
+        """The pid of the server."""
         return self._process.pid
 
     def arrivals(self) -> list[Arrival]:
-        """All that has arrived so far."""
+        """Return all arrivals so far."""
         found = [
             Arrival(
                 at_ns=each["at_ns"],
@@ -78,13 +78,18 @@ class Witness:
             for each in facts(self._file)
         ]
         return found + [
-            Arrival(at_ns=each["at_ns"], what=each["what"], occurrence=each["occurrence"], part=each.get("link", ""))
+            Arrival(
+                at_ns=each["at_ns"],
+                what=each["what"],
+                occurrence=each["occurrence"],
+                part=each.get("link", ""),
+            )
             for each in facts(self._notes)
         ]
 
 
 def facts(file: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file, JSON; the last one may be cut off, because its writer was killed."""
+    """Yield the JSON lines of a file. The last one may be incomplete, because its writer was killed."""
     if file.exists():
         for line in file.read_bytes().splitlines():
             try:
@@ -123,7 +128,9 @@ class _Connection(asyncio.Protocol):
         address = urlsplit(first.split(" ")[1])
         self._write(address.path, headers)
         wanted = {name: values[0] for name, values in parse_qs(address.query).items()}
-        answer = f"HTTP/1.1 {wanted.get('status', '200')} Made To Order\r\nContent-Length: 2\r\n\r\nok".encode()
+        answer = (
+            f"HTTP/1.1 {wanted.get('status', '200')} Made To Order\r\nContent-Length: 2\r\n\r\nok".encode()
+        )
         asyncio.get_running_loop().call_later(float(wanted.get("wait", 0)), self._answer, answer)
 
     def _write(self, path: str, headers: Mapping[str, str]) -> None:
@@ -137,7 +144,9 @@ class _Connection(asyncio.Protocol):
 
 async def _serve(file: Path) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(descriptor), "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Connection(descriptor), "127.0.0.1", 0, backlog=4096
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -1,4 +1,7 @@
-"""At 11:30 the stock of a hundred items is counted: a process each, twenty calls of a service each, within one context."""
+"""
+A hundred jobs count the stock of a hundred items at 11:30. Each has its own process and calls a service
+twenty times, within one context.
+"""
 
 import json
 import sqlite3
@@ -10,7 +13,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, current_app, g, request
 
-from scheduler.flask import Failure, Scheduler, current_occurrence
+from tminus.flask import Failure, Scheduler, current_occurrence
 
 ITEMS = range(1, 101)
 WAREHOUSES = range(1, 21)
@@ -24,10 +27,10 @@ scheduler = Scheduler(app, app="inventory")
 
 def stock() -> dict[str, Any]:
     """
-    Ask every warehouse for the item that the request around this job names.
+    Ask every warehouse for the stock of this job's item.
 
     Raises:
-        RuntimeError: some did not say; all have been asked.
+        RuntimeError: at least one warehouse gave no count. All have been asked.
     """
     item = request.args["item"]
     counts, refusals = [], []
@@ -43,10 +46,10 @@ def stock() -> dict[str, Any]:
 
 def ask(path: str) -> Any:
     """
-    One call, on the connection that belongs to this context.
+    Call the service, on the connection of this context.
 
     Raises:
-        ValueError: the answer is an error, or no JSON.
+        ValueError: the response is an error, or is not JSON.
     """
     if "service" not in g:
         g.service = HTTPConnection(urlsplit(current_app.config["SERVICE"]).netloc, timeout=30)
@@ -60,26 +63,28 @@ def ask(path: str) -> Any:
 
 @app.teardown_appcontext
 def close_service(_error: BaseException | None) -> None:
-    """The context is over, and the connection with it."""
+    """Close the connection with its context."""
     if service := g.pop("service", None):
         service.close()
 
 
 def stocked(result: dict[str, Any]) -> None:
-    """The callback: what was counted."""
+    """Callback: write the count."""
     write("stocked", f"{result['count']} pieces in {result['warehouses']} warehouses")
 
 
 def not_stocked(failure: Failure) -> None:
-    """The errback: why nothing was. It hears of a process that was killed, too."""
+    """Errback: write the reason. It is called for a killed process too."""
     write("failed", str(failure))
 
 
 def write(state: str, words: str) -> None:
-    """One row for the job that this link follows; its request is around the link, too."""
+    """Write one row for the job. Its request is active in its links too."""
     row = current_occurrence().id, request.args["item"], state, words
     with closing(sqlite3.connect(current_app.config["DATABASE"], timeout=30)) as database, database:
-        database.execute("CREATE TABLE IF NOT EXISTS inventory (occurrence PRIMARY KEY, item INTEGER, state, words)")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS inventory (occurrence PRIMARY KEY, item INTEGER, state, words)"
+        )
         database.execute("INSERT INTO inventory VALUES (?, ?, ?, ?)", row)
 
 

@@ -1,8 +1,9 @@
 """
-The service that is called: `python service.py [PORT]`. An answer takes it 20 ms, and some items it cannot count.
+The service that the jobs call: `python service.py [PORT]`. A response takes 20 ms, and some items fail.
 
-`/stock/ITEM/WAREHOUSE` answers `{"count": …}`; an item whose number ends in 7 is a 503 at warehouse 13, and item 100 is no JSON
-at warehouse 1. `/calls` tells of all calls: item, warehouse, the occurrence that asked, the port of its connection.
+`/stock/ITEM/WAREHOUSE` returns `{"count": …}`. Items whose number ends in 7 get a 503 at warehouse 13. Item
+100 gets a response that is not JSON at warehouse 1. `/calls` returns all calls: item, warehouse, occurrence,
+port of the connection.
 """
 
 import json
@@ -15,17 +16,17 @@ _calls: list[tuple[int, int, str, int]] = []
 
 
 class Service(ThreadingHTTPServer):
-    """A thread for each connection, and room for a hundred that come at once."""
+    """A server with one thread per connection, and room for a hundred connections at once."""
 
     request_queue_size = 256
     daemon_threads = True
 
 
 class Warehouses(BaseHTTPRequestHandler):
-    """One connection, kept open between its calls."""
+    """One connection, kept open between calls."""
 
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body leave together
+    wbufsize = -1  # send head and body together
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
@@ -44,7 +45,7 @@ class Warehouses(BaseHTTPRequestHandler):
             self._answer(200, json.dumps({"count": item * warehouse}))
 
     def log_message(self, format: str, *_arguments: object) -> None:
-        """Two thousand lines tell nobody anything."""
+        """Log nothing: there would be two thousand lines."""
 
     def _answer(self, status: int, text: str) -> None:
         body = text.encode()

@@ -1,4 +1,7 @@
-"""Do pages answer as fast while a hundred jobs run? One run: first without the jobs, then with them, round after round."""
+"""
+Compares how fast pages respond without jobs and with a hundred jobs. One run has both phases: first without
+jobs, then with them, round after round.
+"""
 
 import json
 import subprocess
@@ -13,7 +16,7 @@ from locust.env import Environment
 
 
 class Reader(FastHttpUser):
-    """Opens the first page, of any application."""
+    """A user who opens the first page of any application."""
 
     wait_time = between(0.1, 0.3)
 
@@ -24,7 +27,7 @@ class Reader(FastHttpUser):
 
 
 class Searcher(FastHttpUser):
-    """Searches for letters in `word_search`, which hands a log entry over each time."""
+    """A user who searches in `word_search`, which submits a log entry each time."""
 
     wait_time = between(0.1, 0.3)
 
@@ -35,7 +38,7 @@ class Searcher(FastHttpUser):
 
 
 class Seen(NamedTuple):
-    """A request: its page, when it began in seconds since 1970, and how long it took in ms."""
+    """A request: its page, its start in seconds since 1970, its duration in ms."""
 
     page: str
     began: float
@@ -48,9 +51,14 @@ _all_users_are_there = threading.Event()
 
 @events.init_command_line_parser.add_listener
 def _options(parser: ArgumentParser) -> None:
-    parser.add_argument("--quiet-seconds", type=float, default=10, help="how long there are no jobs")
-    parser.add_argument("--rounds", type=int, default=5, help="how often all jobs are started, together")
-    parser.add_argument("--bound", type=float, default=5, help="exit 1 where p95 with jobs is more times p95 without")
+    parser.add_argument("--quiet-seconds", type=float, default=10, help="length of the phase without jobs")
+    parser.add_argument("--rounds", type=int, default=5, help="how often all jobs are started together")
+    parser.add_argument(
+        "--bound",
+        type=float,
+        default=5,
+        help="exit 1 if p95 with jobs is more than this many times p95 without",
+    )
 
 
 @events.request.add_listener
@@ -70,7 +78,7 @@ def _start(environment: Environment) -> None:
 
 
 def _run(environment: Environment) -> None:
-    """Both phases, and the end of the test."""
+    """Run both phases, then end the test."""
     options: Any = environment.parsed_options
     environment.process_exit_code = 1
     try:
@@ -79,7 +87,9 @@ def _run(environment: Environment) -> None:
         without = list(_seen)
         rounds = [_round() for _ in range(options.rounds)]
         during = [one for one in _seen if any(first <= one.began <= last for first, last in rounds)]
-        are_fast = [_judge(page, without, during, options.bound) for page in sorted({one.page for one in _seen})]
+        are_fast = [
+            _judge(page, without, during, options.bound) for page in sorted({one.page for one in _seen})
+        ]
         failed = environment.stats.total.num_failures
         print(f"failed requests: {failed}")
         environment.process_exit_code = int(failed > 0 or not all(are_fast))
@@ -89,10 +99,12 @@ def _run(environment: Environment) -> None:
 
 
 def _round() -> tuple[float, float]:
-    """Run all jobs of the daemon, once. Returns from when to when they ran, seconds since 1970."""
-    done = subprocess.run(["tminus", "run-now", "--all", "--yes", "--json"], stdout=subprocess.PIPE, check=False)
+    """Run all jobs once. Return the first start and the last end, in seconds since 1970."""
+    done = subprocess.run(
+        ["tminus", "run-now", "--all", "--yes", "--json"], stdout=subprocess.PIPE, check=False
+    )
     if done.returncode:
-        raise SystemExit  # it has said why
+        raise SystemExit  # the command has printed the reason
     runs = json.loads(done.stdout)
     return min(_seconds(one["started_at"]) for one in runs), max(_seconds(one["finished_at"]) for one in runs)
 
@@ -102,12 +114,18 @@ def _seconds(instant: str) -> float:
 
 
 def _judge(page: str, without: list[Seen], during: list[Seen], bound: float) -> bool:
-    """Print what came of a page; returns whether it is fast enough."""
+    """Print the result of a page. Return whether it is fast enough."""
     quiet, busy = ([one.ms for one in phase if one.page == page] for phase in (without, during))
     if min(len(quiet), len(busy)) < 20:
-        print(f"{page}: too few requests for a p95, {len(quiet)} without jobs and {len(busy)} with them; give it more users")
+        print(
+            f"{page}: too few requests for a p95, {len(quiet)} without jobs and {len(busy)} with them; "
+            "give it more users"
+        )
         return False
     quiet_ms, busy_ms = quantiles(quiet, n=20)[-1], quantiles(busy, n=20)[-1]
     ratio = busy_ms / quiet_ms
-    print(f"{page}: p95 {quiet_ms:.1f} ms without jobs, {busy_ms:.1f} ms with them, ratio {ratio:.2f}, at most {bound:g}")
+    print(
+        f"{page}: p95 {quiet_ms:.1f} ms without jobs, {busy_ms:.1f} ms with them, ratio {ratio:.2f}, at "
+        f"most {bound:g}"
+    )
     return ratio <= bound

@@ -1,4 +1,4 @@
-"""What each of the hundred jobs does."""
+"""The function of each of the hundred jobs."""
 
 from threading import Event
 
@@ -6,6 +6,6 @@ from flask import current_app
 
 
 def wait(seconds: float) -> str:
-    """Stand for a slow partner: it answers after that many seconds."""
+    """Wait like the call of a slow partner."""
     Event().wait(seconds)
     return f"{current_app.name} has waited for {seconds} s"

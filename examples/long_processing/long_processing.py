@@ -1,23 +1,28 @@
-"""A page that takes a request, answers at once, and shows how the work goes on that takes longer than a web worker may."""
+"""
+A form that starts work which takes longer than a web worker may, and a page that shows its progress.
+"""
 
 import threading
 
 from flask import Flask, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from scheduler.flask import Scheduler, background, current_occurrence
+from tminus.flask import Scheduler, background, current_occurrence
 
 app = Flask(__name__)
 scheduler = Scheduler(app, app="long_processing")
 
 SHELVES = 20
 LONGEST_S = 600
-POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'"
+)
 
 
 @background
 def search(subject: str, seconds: int) -> str | None:
-    """Look through all shelves, which takes so many seconds in all."""
+    """Search all shelves, within this many seconds."""
     occurrence, wait = current_occurrence(), threading.Event().wait
     for shelf in range(1, SHELVES + 1):
         if occurrence.should_stop:
@@ -29,24 +34,24 @@ def search(subject: str, seconds: int) -> str | None:
 
 @app.get("/")
 def index() -> str:
-    """The form."""
+    """Show the form."""
     return render_template("index.html", error=None, longest_s=LONGEST_S)
 
 
 @app.post("/")
 def begin() -> ResponseReturnValue:
-    """Hand it over, and show the run's own page, which is `templates/tminus_run.html` of this application."""
+    """Submit the search and redirect to the page of its run, `templates/tminus_run.html`."""
     subject = request.form.get("subject", "").strip()[:200]
     seconds = request.form.get("seconds", type=int)
     if not subject or seconds is None or not 1 <= seconds <= LONGEST_S:
         error = f"Say what to look for, and for how long: 1 to {LONGEST_S} seconds."
         return render_template("index.html", error=error, longest_s=LONGEST_S), 400
     run = search.submit(subject, seconds)
-    return redirect(url_for("scheduler.run", id=run.id), 303)
+    return redirect(url_for("tminus.run", id=run.id), 303)
 
 
 @app.after_request
 def with_policy(response: Response) -> Response:
-    """Nothing inline, nothing from elsewhere."""
+    """Allow nothing inline and nothing from other hosts."""
     response.headers["Content-Security-Policy"] = POLICY
     return response

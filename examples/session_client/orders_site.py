@@ -1,4 +1,7 @@
-"""A small site to log in to: `python orders_site.py [PORT]`. The password of its only user, tminus, is $ORDERS_PASSWORD."""
+"""
+A small site with a login: `python orders_site.py [PORT]`. Its only user is tminus, with the password
+$ORDERS_PASSWORD.
+"""
 
 import os
 import secrets
@@ -16,7 +19,7 @@ _open = [1001, 1002, 1003]
 
 @app.post("/login")
 def login() -> ResponseReturnValue:
-    """Begin a session: a cookie, and the token that what changes something must bring along."""
+    """Start a session: set a cookie, and return the token that a change requires."""
     good = secrets.compare_digest(request.form["password"].encode(), os.environ["ORDERS_PASSWORD"].encode())
     if not good or request.form["user"] != "tminus":
         abort(403, "wrong user or password")
@@ -26,7 +29,7 @@ def login() -> ResponseReturnValue:
 
 @app.get("/orders")
 def orders() -> ResponseReturnValue:
-    """What is to be confirmed; for who has logged in."""
+    """Return the open orders to a logged-in user."""
     if "user" not in session:
         abort(401, "log in first")
     return {"open": _open}
@@ -34,7 +37,7 @@ def orders() -> ResponseReturnValue:
 
 @app.post("/orders/confirm")
 def confirm() -> ResponseReturnValue:
-    """Confirm some; for who has logged in, and brings the token of this session."""
+    """Confirm orders for a logged-in user who sends the token of this session."""
     if "user" not in session:
         abort(401, "log in first")
     if request.headers.get("X-CSRF-Token") != session["csrf"]:
@@ -44,7 +47,7 @@ def confirm() -> ResponseReturnValue:
 
 @app.errorhandler(HTTPException)
 def refused(error: HTTPException) -> ResponseReturnValue:
-    """Errors are JSON, as all answers are."""
+    """Return an error as JSON."""
     return jsonify(error=error.description), error.code or 500
 
 

@@ -1,4 +1,6 @@
-"""A job that is a client of a site: it logs in, and the cookies that it is given go along with whatever it asks then."""
+"""
+A job that logs in to a site and sends the cookies of the login with its further requests.
+"""
 
 import json
 import ssl
@@ -10,15 +12,15 @@ from urllib.parse import urlencode
 
 import pycurl
 
-from scheduler.flask import Failure, current_occurrence
+from tminus.flask import Failure, current_occurrence
 
 
 class Answer:
     """
-    What a site answered.
+    A response of the site.
 
     Attributes:
-        status: Of HTTP.
+        status: HTTP status code.
         text: The body.
     """
 
@@ -28,15 +30,15 @@ class Answer:
 
     def json(self) -> Any:
         """
-        The body as JSON.
+        Return the body, decoded from JSON.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the body is not JSON.
         """
         return json.loads(self.text)
 
     def kept(self) -> dict[str, Any]:
-        """Status, text and JSON, for the result of a job; `json` is None where the body is none."""
+        """Return status, text and JSON, as part of a job's result. `json` is None if the body is not JSON."""
         try:
             document = self.json()
         except ValueError:
@@ -46,20 +48,20 @@ class Answer:
 
 class Session:
     """
-    Asks a site several things, one after another. The cookies that it sets are sent back to its host and to no other, and are
-    forgotten at the end of the `with` block. Redirects are not followed. Not thread-safe: a job makes its own.
+    A session of requests to a site. Cookies are sent only to the host that set them, and are deleted at the
+    end of the `with` block. Redirects are not followed. Not thread-safe: each job creates its own.
 
     Args:
-        timeout_s: For one answer, from its name's look-up to its last byte.
+        timeout_s: Limit for one response, from the name lookup to the last byte, in seconds.
     """
 
     def __init__(self, timeout_s: int = 20) -> None:
         self._curl = curl = pycurl.Curl()
-        curl.setopt(pycurl.COOKIEFILE, "")  # no file: it makes libcurl keep cookies, in memory
+        curl.setopt(pycurl.COOKIEFILE, "")  # no file: this turns the cookie engine on, in memory
         curl.setopt(pycurl.TIMEOUT, timeout_s)
-        curl.setopt(pycurl.NOSIGNAL, True)  # jobs are threads, and a signal is the process's
+        curl.setopt(pycurl.NOSIGNAL, True)  # jobs are threads, and a signal belongs to the process
         if authorities := ssl.get_default_verify_paths().cafile:
-            curl.setopt(pycurl.CAINFO, authorities)  # PycURL's wheel has another system's path built in
+            curl.setopt(pycurl.CAINFO, authorities)  # PycURL's wheel has the path of another system
 
     def __enter__(self) -> Self:
         return self
@@ -69,10 +71,10 @@ class Session:
 
     def get(self, url: str) -> Answer:
         """
-        Ask for a page.
+        Get a page.
 
         Raises:
-            pycurl.error: there was no answer.
+            pycurl.error: there was no response.
         """
         self._curl.setopt(pycurl.HTTPGET, True)
         return self._answer(url, {})
@@ -89,7 +91,7 @@ class Session:
         Send a form, or a document as JSON.
 
         Raises:
-            pycurl.error: there was no answer.
+            pycurl.error: there was no response.
         """
         self._curl.setopt(pycurl.POST, True)
         if form is not None:
@@ -109,10 +111,10 @@ class Session:
 
 def confirm_orders(site: str, user: str, password: str) -> dict[str, Any]:
     """
-    The job: a login, a page, and what is to be sent; all three answers are its result.
+    Log in, get the open orders and confirm them. Return all three responses.
 
     Raises:
-        RuntimeError: the site refused one of them.
+        RuntimeError: the site rejected a request.
     """
     with Session() as session:
         login = allowed("the login", session.post(f"{site}/login", form={"user": user, "password": password}))
@@ -130,10 +132,10 @@ def confirm_orders(site: str, user: str, password: str) -> dict[str, Any]:
 
 def allowed(what: str, answer: Answer) -> Answer:
     """
-    The same answer, if it is a good one.
+    Return the response if its status is 200.
 
     Raises:
-        RuntimeError: it is none.
+        RuntimeError: the status is another one.
     """
     if answer.status != 200:
         raise RuntimeError(f"the site refused {what}: {answer.status} {answer.text[:200].strip()}")
@@ -141,6 +143,6 @@ def allowed(what: str, answer: Answer) -> Answer:
 
 
 def not_confirmed(failure: Failure) -> None:
-    """The errback: a line for whoever looks after the orders."""
+    """Errback: write a line for the people who handle orders."""
     with Path(__file__).with_name("not_confirmed.log").open("a") as log:
         log.write(f"{current_occurrence().id}: {failure}\n")

@@ -1,4 +1,7 @@
-"""A poll: the same views over what all workers share, and, below `/plain`, over a global of the module that goes wrong."""
+"""
+A poll, served twice by the same views: with state that all workers share, and below `/plain` with a global
+variable, which gives wrong results.
+"""
 
 import json
 import os
@@ -10,8 +13,7 @@ from typing import Any
 from flask import Blueprint, Flask, abort, redirect, render_template, session, url_for
 from werkzeug.wrappers import Response
 
-from scheduler.flask import Scheduler, background
-from scheduler.flask.state import State
+from tminus.flask import Scheduler, State, background
 
 CHOICES = ("yes", "no")
 
@@ -22,7 +24,9 @@ scheduler = Scheduler(app, app="votes")
 
 
 class Global:
-    """What one would write first. Each worker has its own, and two threads of one that count at once count once."""
+    """
+    State in a global variable. Each worker has its own, and two threads that count at once count once.
+    """
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -44,10 +48,10 @@ class Global:
 
 def views(state: State | Global) -> Blueprint:
     """
-    The poll.
+    Return the views of the poll.
 
     Args:
-        state: Where it is kept.
+        state: Where the votes are stored.
     """
     poll = Blueprint("poll", __name__)
 
@@ -62,7 +66,7 @@ def views(state: State | Global) -> Blueprint:
     @poll.post("/start")
     def start() -> Response:
         with state.lock("poll", timeout="30s"):
-            state.incr("round")  # whoever voted in an earlier one may vote again
+            state.incr("round")  # voters of an earlier round may vote again
             for choice in CHOICES:
                 state.set(choice, 0)
             state.set("open", True)
@@ -70,7 +74,7 @@ def views(state: State | Global) -> Blueprint:
 
     @poll.post("/vote/<any(yes, no):choice>")
     def vote(choice: str) -> Response:
-        with state.lock("poll", timeout="30s"):  # to look, to decide and to count are one step
+        with state.lock("poll", timeout="30s"):  # check, decide and count in one step
             voter = open_for(state)
             if state.get(voter):
                 abort(409, "you have voted: correct it")
@@ -99,13 +103,13 @@ def views(state: State | Global) -> Blueprint:
 
 
 def tally_of(state: State | Global) -> dict[str, Any]:
-    """How it stands; never in the middle of a correction."""
+    """Return the tally. It never shows half of a correction."""
     with state.lock("poll", timeout="30s"):
         return {"open": state.get("open", False), **{choice: state.get(choice, 0) for choice in CHOICES}}
 
 
 def open_for(state: State | Global) -> str:
-    """The name of this browser's vote; 409 where no poll is open."""
+    """Return the name of this browser's vote. Abort with 409 if no poll is open."""
     if not state.get("open"):
         abort(409, "no poll is open")
     voter = session.setdefault("voter", secrets.token_hex(8))
@@ -113,20 +117,20 @@ def open_for(state: State | Global) -> str:
 
 
 def closed(state: State | Global) -> dict[str, Any]:
-    """Close it; how it stands then."""
+    """Close the poll and return its tally."""
     with state.lock("poll", timeout="30s"):
         state.set("open", False)
     return tally_of(state)
 
 
 def close() -> None:
-    """The job of the evening."""
+    """Close the poll in the evening; the job `close_poll`."""
     write_tally.submit(closed(scheduler.state))
 
 
 @background
 def write_tally(tally: dict[str, Any]) -> None:
-    """It may run twice, so it replaces the file."""
+    """Write the tally. A second call is harmless, because it replaces the file."""
     file = Path(__file__).with_name("tally.json")
     new = file.with_suffix(".new")
     new.write_text(json.dumps(tally))

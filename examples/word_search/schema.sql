@@ -1,4 +1,4 @@
--- The key is the run that writes the entry: a run that is called again writes it no second time.
+-- The key is the run that writes the entry, so a run that is called again does not write a second entry.
 CREATE TABLE search_log (
     run         TEXT PRIMARY KEY,
     logged_at   TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,

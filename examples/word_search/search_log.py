@@ -1,4 +1,4 @@
-"""The database of the log: one transaction in a `with`, and what can go wrong with it told apart."""
+"""The database of the log: one transaction per `with` block, and a class for each kind of error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,25 +10,27 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 
 class DatabaseError(Exception):
-    """The log cannot be read or written. `for_users` is what a page says; the text is for the application's log."""
+    """
+    An error of the log's database. `for_users` is for the page, the message for the application's log.
+    """
 
     for_users: str
 
 
 class ConnectionError_(DatabaseError):
-    """Nobody answers, or not any more."""
+    """No server responds, or the connection was lost."""
 
     for_users = "The database of the log does not answer. Please try again later."
 
 
 class CredentialsError(DatabaseError):
-    """A server answers, and does not let us in."""
+    """A server responds, but rejects the login."""
 
     for_users = "The database of the log does not accept this site's name and password."
 
 
 class SQLError(DatabaseError):
-    """It refuses a statement."""
+    """The database rejects a statement."""
 
     for_users = "The database of the log does not understand this site. Has its table been made?"
 
@@ -36,13 +38,14 @@ class SQLError(DatabaseError):
 @contextmanager
 def use_database(url: str) -> Iterator[Connection]:
     """
-    A connection of one's own; what was done in the block is committed where it ends well, and else undone.
+    Open a connection with one transaction. It is committed at the end of the block, and rolled back on an
+    exception.
 
     Args:
-        url: An SQLAlchemy URL, of SQLite or PostgreSQL.
+        url: An SQLAlchemy URL, for SQLite or PostgreSQL.
 
     Raises:
-        ConnectionError_, CredentialsError, SQLError: from here, or from a statement in the block.
+        ConnectionError_, CredentialsError, SQLError: opening it failed, or a statement in the block.
     """
     try:
         connection = _engine(url).connect()
@@ -62,14 +65,15 @@ def _engine(url: str) -> Engine:
     found = make_url(url)
     if found.get_backend_name() == "postgresql":
         found = found.update_query_dict({"connect_timeout": "5"})  # no page waits longer
-    # Without a pool nothing is held between two requests, and nothing crosses gunicorn's fork.
+    # Without a pool, no connection stays open between requests or crosses gunicorn's fork.
     return create_engine(found, poolclass=NullPool)
 
 
 def _answers(engine: Engine) -> bool:
     """
-    Whether a server is there, whoever asks. A refused log-in brings no code, only a sentence in the server's language; that a
-    server is there and still refuses us says the same. SQLite has neither servers nor names.
+    Return whether a server responds at all. A rejected login has no error code, only a message in the
+    server's language. If a server responds but the login failed, its credentials were rejected. SQLite has
+    neither.
     """
     if engine.dialect.name != "postgresql":
         return False

@@ -1,4 +1,7 @@
-"""Search for letters: the page answers at once, and the search is logged to a database 15 s later, in the background."""
+"""
+A search for letters: the page responds at once, and a background run logs the search to a database 15 s
+later.
+"""
 
 import json
 import secrets
@@ -13,15 +16,15 @@ from search_log import DatabaseError, use_database
 from sqlalchemy import text
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from scheduler.flask import Failure, Scheduler, background, current_occurrence
+from tminus.flask import Failure, Scheduler, background, current_occurrence
 
 HERE = Path(__file__).resolve().parent
 
 app = Flask(__name__)
 app.config.from_mapping(
     DATABASE=f"sqlite:///{HERE}/search_log.db",
-    DELAY=15,  # seconds from the answer to the log
-    SPOOL=f"{HERE}/spool",  # entries that the database did not take
+    DELAY=15,  # seconds from the response to the log entry
+    SPOOL=f"{HERE}/spool",  # entries that the database did not accept
     USERS={},  # name to hash of the password
     SESSION_COOKIE_SAMESITE="Lax",
 )
@@ -39,31 +42,31 @@ _READ = text("SELECT * FROM search_log ORDER BY logged_at DESC LIMIT 100")
 
 @app.get("/")
 def entry_page() -> str:
-    """The form."""
+    """Show the form."""
     return render_template("search.html")
 
 
 @app.post("/search")
 def search() -> str:
-    """The answer. Nobody waits for the log: it is written down that there is something to log."""
+    """Show the result. The log entry is submitted, so the response does not wait for it."""
     log_request.submit(delay=app.config["DELAY"])
     phrase, letters = request.form["phrase"], request.form["letters"]
     return render_template("search.html", phrase=phrase, letters=letters, found=letters_in(phrase, letters))
 
 
 def letters_in(phrase: str, letters: str) -> str:
-    """Those of the letters that the phrase has, once each."""
+    """Return the letters that the phrase contains, once each."""
     return "".join(sorted(set(letters) & set(phrase)))
 
 
 def tell_admin(failure: Failure) -> None:
-    """The errback of `log_request`. A handler that sends mails may listen to this logger."""
+    """Errback of `log_request`: log the failure. A handler of this logger could send mails."""
     app.logger.error("a search could not be logged and is kept for `flask read-spool`: %s", failure)
 
 
 @background(then=[{"errback": tell_admin}])
 def log_request() -> None:
-    """Log a search. What was asked, from where and by which browser stands in the copy of the request."""
+    """Log a search. Phrase, remote address and browser come from the copy of the request."""
     phrase, letters = request.form["phrase"], request.form["letters"]
     entry = {
         "run": current_occurrence().id,
@@ -80,11 +83,11 @@ def log_request() -> None:
         folder = Path(app.config["SPOOL"])
         folder.mkdir(exist_ok=True)
         (folder / f"{entry['run']}.json").write_text(json.dumps(entry))
-        raise  # `tminus history` shows that it has failed, and why
+        raise  # `tminus history` shows the failure and its reason
 
 
 def logged_in(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseReturnValue]:
-    """Decorate a view that only users may see; everybody else is asked to log in."""
+    """Decorate a view for logged-in users. Redirect others to the login."""
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
@@ -99,14 +102,14 @@ def logged_in(view: Callable[P, ResponseReturnValue]) -> Callable[P, ResponseRet
 @app.get("/log")
 @logged_in
 def view_log() -> ResponseReturnValue:
-    """The last hundred searches."""
+    """Show the last hundred searches."""
     with use_database(app.config["DATABASE"]) as database:
         return render_template("log.html", entries=database.execute(_READ).mappings().all())
 
 
 @app.errorhandler(DatabaseError)
 def no_log(error: DatabaseError) -> ResponseReturnValue:
-    """Each kind of trouble has its own sentence for who sees the page; the details are for the log."""
+    """Show the sentence of the error. Its details go to the log."""
     app.logger.error("%s: %s", type(error).__name__, error)
     return render_template("no_log.html", error=error), 503
 
@@ -117,7 +120,7 @@ def login() -> ResponseReturnValue:
     if request.method == "GET":
         return render_template("login.html")
     name = request.form["name"]
-    # A name that nobody has takes as long as a wrong password.
+    # An unknown name takes as long as a wrong password.
     if not check_password_hash(app.config["USERS"].get(name, _NOBODY), request.form["password"]):
         flash("No user has this name and password.")
         return render_template("login.html"), 401
@@ -128,21 +131,21 @@ def login() -> ResponseReturnValue:
 
 @app.post("/logout")
 def logout() -> ResponseReturnValue:
-    """Forget who it is."""
+    """Log out."""
     session.clear()
     return redirect(url_for("entry_page"))
 
 
 @app.cli.command("make-table")
 def make_table() -> None:
-    """Make the table of the log, once."""
+    """Create the table of the log."""
     with use_database(app.config["DATABASE"]) as database:
         database.execute(text((HERE / "schema.sql").read_text()))
 
 
 @app.cli.command("read-spool")
 def read_spool() -> None:
-    """Log the entries that were kept; those that cannot be logged stay."""
+    """Log the entries in the spool. Entries that cannot be logged stay there."""
     for file in sorted(Path(app.config["SPOOL"]).glob("*.json")):
         with use_database(app.config["DATABASE"]) as database:
             database.execute(_WRITE, json.loads(file.read_text()))

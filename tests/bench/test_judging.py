@@ -38,12 +38,18 @@ def test_figures_of_a_complete_run() -> None:
     ("arrivals", "field", "count"),
     [
         pytest.param([("/r0/job/0", 1.0)], "missing", 1, id="missing"),
-        pytest.param([("/r0/job/0", 1.0), ("/r0/job/1", 1.0), ("/r0/job/1", 9.0)], "doubled", 1, id="doubled"),
+        pytest.param(
+            [("/r0/job/0", 1.0), ("/r0/job/1", 1.0), ("/r0/job/1", 9.0)], "doubled", 1, id="doubled"
+        ),
         pytest.param([("/r0/job/0", -0.001), ("/r0/job/1", 1.0)], "early", 1, id="early"),
-        pytest.param([("/r0/job/0", 1.0), ("/r0/job/1", 1.0), ("/r1/job/0", 1.0)], "foreign", 1, id="of another run"),
+        pytest.param(
+            [("/r0/job/0", 1.0), ("/r0/job/1", 1.0), ("/r1/job/0", 1.0)], "foreign", 1, id="of another run"
+        ),
     ],
 )
-def test_what_must_not_be_is_counted_and_spoils_the_run(arrivals: list[tuple[str, float]], field: str, count: int) -> None:
+def test_what_must_not_be_is_counted_and_spoils_the_run(
+    arrivals: list[tuple[str, float]], field: str, count: int
+) -> None:
     found = _figures(*arrivals)
     assert getattr(found, field) == count
     assert not found.is_complete
@@ -63,7 +69,9 @@ def test_nothing_has_no_percentile() -> None:
 
 
 @pytest.mark.parametrize(("value", "ok"), [(2.0, True), (2.01, False), (math.nan, False)])
-def test_a_bound_holds_up_to_itself_and_what_was_not_measured_has_not_reached_it(value: float, ok: bool) -> None:
+def test_a_bound_holds_up_to_itself_and_what_was_not_measured_has_not_reached_it(
+    value: float, ok: bool
+) -> None:
     assert at_most("last", value, 2.0).ok is ok
 
 
@@ -76,7 +84,16 @@ def test_a_cost_is_judged_by_its_cpu_or_its_wall_time(*, judges_cpu: bool, ok: b
 def _summary(name: str, n: int, *lasts: float, armed: int | None = None) -> Summary:
     def run(last: float) -> Run:
         found = Figures(
-            expected=n, started=n, missing=0, doubled=0, early=0, foreign=0, first_ms=0, p50_ms=0, p99_ms=0, last_ms=last
+            expected=n,
+            started=n,
+            missing=0,
+            doubled=0,
+            early=0,
+            foreign=0,
+            first_ms=0,
+            p50_ms=0,
+            p99_ms=0,
+            last_ms=last,
         )
         start = Start(t_ns=T_NS, armed=n if armed is None else armed, pss_mb=240.0, collected_s=2.0)
         return Run(contestant=name, title=name, n=n, start=start, figures=found)
@@ -115,17 +132,23 @@ def test_the_targets_of_ten_thousand_name_memory_arming_and_collecting() -> None
 
 
 def test_the_targets_at_a_distance() -> None:
-    found = [_summary("tminus", 1000, 12.0, armed=999), _summary("loopback", 1000, 8.0), _summary("barrier", 1000, 900.0)]
+    found = [
+        _summary("tminus", 1000, 12.0, armed=999),
+        _summary("loopback", 1000, 8.0),
+        _summary("barrier", 1000, 900.0),
+    ]
     verdicts = distance._judge(found[0], found)
     assert [verdict.words for verdict in verdicts if not verdict.ok] == [
-        "N=1000, tminus, at a distance: at least 999 of 1000 attempts armed, to reach all"
+        "N=1000, tminus, at a distance: at least 999 of 1000 attempts armed, target: all"
     ]
 
 
 def test_functions_are_to_be_ahead_of_a_plain_barrier_at_the_median_and_at_the_last() -> None:
     found = [_summary("tminus", 100, 9.1), _summary("flask-barrier", 100, 9.0)]
     failed = [verdict.words for verdict in calls._judge(found[0], found) if not verdict.ok]
-    assert [any(words in sentence for sentence in failed) for words in ("p50", "last 1.01 times (e)", "armed")] == [
+    assert [
+        any(words in sentence for sentence in failed) for words in ("p50", "last 1.01 times (e)", "armed")
+    ] == [
         True,  # 0 of 0: not measured
         True,
         False,
@@ -138,7 +161,9 @@ def test_functions_are_to_be_ahead_of_a_plain_barrier_at_the_median_and_at_the_l
 )
 def test_requests_beside_functions_may_be_so_much_later(*, real_time: bool, last: float, ok: bool) -> None:
     alone, beside = [_figures(("/r0/job/0", 1.0), ("/r0/job/1", each)) for each in (1.0, last)]
-    batches = mixed.Batches(title="", n=100, real_time=real_time, alone=[alone], beside=[beside], functions=[alone])
+    batches = mixed.Batches(
+        title="", n=100, real_time=real_time, alone=[alone], beside=[beside], functions=[alone]
+    )
     assert [verdict.ok for verdict in mixed.judge(batches)] == [True, ok]
 
 
@@ -155,7 +180,9 @@ def test_submits_may_not_delay_a_batch_nor_take_long_nor_be_lost(
     last_ms: float, took_ms: float, ran: int, failed: list[str]
 ) -> None:
     alone, beside = (_figures(("/r0/job/0", 0.5), ("/r0/job/1", ms)) for ms in (1.0, last_ms))
-    batches = submits.Batches(n=100, alone=[alone], beside=[beside], took=[round(took_ms * MS)] * 100, ran=ran)
+    batches = submits.Batches(
+        n=100, alone=[alone], beside=[beside], took=[round(took_ms * MS)] * 100, ran=ran
+    )
     said = [str(verdict).partition("submits: ")[2] for verdict in submits.judge(batches) if not verdict.ok]
     assert len(said) == len(failed)
     assert all(words.startswith(begins) for words, begins in zip(said, failed, strict=True))
@@ -183,10 +210,12 @@ WELL: dict[str, str | None] = {"a@1": "succeeded", "b@1": "succeeded", "a@2": No
     ("arrived", "outcomes", "failed"),
     [
         pytest.param(["a@1", "b@1"], WELL, [], id="well"),
-        pytest.param(["a@1"], WELL, ["due but not in the server's log", "and not both"], id="not sent"),
+        pytest.param(["a@1"], WELL, ["due but not in the server's log", "but not both"], id="not sent"),
         pytest.param(["a@1", "b@1", "b@1"], WELL, ["more than once"], id="doubled"),
-        pytest.param(["a@1", "b@1", "c@1"], WELL, ["and not both"], id="not written down"),
-        pytest.param(["a@1"], {**WELL, "b@1": "missed"}, ["not in the server's log", "b@1 missed"], id="missed"),
+        pytest.param(["a@1", "b@1", "c@1"], WELL, ["but not both"], id="not written down"),
+        pytest.param(
+            ["a@1"], {**WELL, "b@1": "missed"}, ["not in the server's log", "b@1 missed"], id="missed"
+        ),
         pytest.param(["a@1", "b@1"], {**WELL, "a@0": "missed"}, [], id="missed before the time watched"),
     ],
 )
@@ -208,10 +237,14 @@ OURS: dict[str, killed.Row] = {"a": ("succeeded", 1, "1"), "b": ("succeeded", 2,
         pytest.param([1, 2, 2], OURS, [], id="well"),
         pytest.param([1, 2], OURS, [], id="killed before it was called"),
         pytest.param([1, 2, 2, 2], {**OURS, "b": ("unknown", 3, None)}, [], id="unknown after three"),
-        pytest.param([1, 2, 2], {**OURS, "b": ("unknown", 2, None)}, ["and not succeeded"], id="given up too early"),
+        pytest.param(
+            [1, 2, 2], {**OURS, "b": ("unknown", 2, None)}, ["but neither succeeded"], id="given up too early"
+        ),
         pytest.param([1], OURS, ["never called"], id="not called"),
-        pytest.param([1, 2], {"a": OURS["a"]}, ["and not succeeded"], id="lost"),
-        pytest.param([1, 2], {**OURS, "b": ("succeeded", 1, "1")}, ["and not succeeded"], id="another's result"),
+        pytest.param([1, 2], {"a": OURS["a"]}, ["but neither succeeded"], id="lost"),
+        pytest.param(
+            [1, 2], {**OURS, "b": ("succeeded", 1, "1")}, ["but neither succeeded"], id="another's result"
+        ),
         pytest.param([1, 1, 2], OURS, ["more often"], id="twice, and does not say so"),
         pytest.param([1, 2], {**OURS, "c": ("succeeded", 1, "3")}, ["never accepted"], id="from nowhere"),
         pytest.param([1, 2, 3], OURS, ["never accepted"], id="called from nowhere"),
@@ -227,7 +260,9 @@ def test_the_soak_holds_what_was_answered_against_the_calls_and_the_ledger(
 
 
 @pytest.mark.parametrize(("last", "ok"), [(104.9, True), (105.1, False), (94.0, False)])
-def test_memory_is_flat_where_the_last_minute_is_within_five_per_cent_of_the_second(last: float, ok: bool) -> None:
+def test_memory_is_flat_where_the_last_minute_is_within_five_per_cent_of_the_second(
+    last: float, ok: bool
+) -> None:
     assert is_flat([50.0] * 60 + [100.0] * 60 + [120.0] * 60 + [last] * 60).ok is ok
 
 
@@ -240,14 +275,18 @@ def test_publishing_replaces_what_stands_between_the_marks(tmp_path: Path) -> No
     for document in (tmp_path / "README.md", tmp_path / "docs" / "benchmarks.md"):
         document.write_text("before\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nafter\n")
     table = Table(name="loopback", title="", header=["", "N", "last"])
-    table.rows = [["(a) tminus, real-time", "100", "1.10"], ["(b) thread", "100", "–"], ["(a) tminus, normal", "100", "9.90"]]
+    table.rows = [
+        ["(a) tminus, real-time", "100", "1.10"],
+        ["(b) thread", "100", "–"],
+        ["(a) tminus, normal", "100", "9.90"],
+    ]
     (tmp_path / "latest.json").write_text(json.dumps({"tables": [table.as_json()]}))
     (tmp_path / "latest.md").write_text("# tminus bench\n\nfigures\n")
-    publish(tmp_path, tmp_path)
+    assert publish(tmp_path, tmp_path, []) == ["README.md and docs/benchmarks.md"]
     assert (tmp_path / "README.md").read_text().splitlines() == [
         "before",
         "<!-- bench:begin -->",
-        "| requests | tminus | a thread each, Barrier, PycURL | APScheduler, a thread each | a C program on open sockets |",
+        "| requests | tminus | a thread per job, Barrier, PycURL | APScheduler, a thread per job | a C program on open sockets |",
         "| --- | --- | --- | --- | --- |",
         "| 100 | 1.10 ms | – | – | – |",
         "<!-- bench:end -->",

@@ -22,7 +22,9 @@ def test_a_round_trip_takes_twice_the_delay_and_nothing_of_the_link_is_left(tmp_
             link = stack.enter_context(Link(tmp_path, delay_ms=30))
         except NoLink as reason:
             pytest.skip(f"no network namespaces here: {reason}")
-        done = subprocess.run([*link.near, sys.executable, "-c", _CONNECT], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [*link.near, sys.executable, "-c", _CONNECT], capture_output=True, text=True, check=True
+        )
     refused, took_s = done.stdout.split()
     assert int(refused) == 111  # nobody listens there, and the answer says so
     assert float(took_s) >= 0.06

@@ -16,11 +16,26 @@ SYN, ACK = 0x02, 0x10
 def _packet(payload: bytes, *, client: int = 40_000, sequence: int = 1, flags: int = ACK) -> bytes:
     """An IPv4 packet; with an option in each header, since their lengths vary."""
     tcp = struct.pack(">HHIIBBHHHI", client, 80, sequence, 0, 6 << 4, flags, 0, 0, 0, 0)
-    ip = struct.pack(">BBHHHBBH4s4sI", 0x46, 0, 24 + len(tcp) + len(payload), 0, 0, 64, 6, 0, b"\x7f\0\0\1", b"\x7f\0\0\1", 0)
+    ip = struct.pack(
+        ">BBHHHBBH4s4sI",
+        0x46,
+        0,
+        24 + len(tcp) + len(payload),
+        0,
+        0,
+        64,
+        6,
+        0,
+        b"\x7f\0\0\1",
+        b"\x7f\0\0\1",
+        0,
+    )
     return ip + tcp + payload
 
 
-def _write(file: Path, packets: Iterable[bytes], *, order: str = "<", magic: int = 0xA1B23C4D, link: int = 12) -> Path:
+def _write(
+    file: Path, packets: Iterable[bytes], *, order: str = "<", magic: int = 0xA1B23C4D, link: int = 12
+) -> Path:
     """A capture of packets that are 1 µs apart."""
     before = b"\0" * {1: 14, 113: 16, 276: 20, 12: 0}[link]
     unit = 1 if magic == 0xA1B23C4D else 1000
@@ -28,7 +43,9 @@ def _write(file: Path, packets: Iterable[bytes], *, order: str = "<", magic: int
     for index, packet in enumerate(packets):
         at_ns = T_NS + index * 1000
         size = len(before + packet)
-        data += struct.pack(order + "IIII", at_ns // 10**9, at_ns % 10**9 // unit, size, size) + before + packet
+        data += (
+            struct.pack(order + "IIII", at_ns // 10**9, at_ns % 10**9 // unit, size, size) + before + packet
+        )
     file.write_bytes(data)
     return file
 
@@ -37,13 +54,22 @@ def _write(file: Path, packets: Iterable[bytes], *, order: str = "<", magic: int
 @pytest.mark.parametrize("link", [1, 12, 113, 276], ids=["ethernet", "raw", "cooked-1", "cooked-2"])
 def test_a_request_is_a_segment_that_begins_with_a_method(order: str, link: int, tmp_path: Path) -> None:
     request = b"GET /job/7 HTTP/1.1\r\nHost: a\r\nX-Tminus-Occurrence: job_7@2026-11-20T11:30:00Z\r\n\r\n"
-    file = _write(tmp_path / "packets", [_packet(b""), _packet(request), _packet(b"more of a body")], order=order, link=link)
+    file = _write(
+        tmp_path / "packets",
+        [_packet(b""), _packet(request), _packet(b"more of a body")],
+        order=order,
+        link=link,
+    )
     assert list(pcap.requests(file)) == [Arrival(T_NS + 1000, "/job/7", "job_7@2026-11-20T11:30:00Z")]
 
 
 def test_a_request_that_tcp_sends_again_counts_once(tmp_path: Path) -> None:
-    first, again, second = (_packet(b"GET /job/7 HTTP/1.1\r\n\r\n", sequence=sequence) for sequence in (1, 1, 27))
-    assert [one.at_ns - T_NS for one in pcap.requests(_write(tmp_path / "packets", [first, again, second]))] == [0, 2000]
+    first, again, second = (
+        _packet(b"GET /job/7 HTTP/1.1\r\n\r\n", sequence=sequence) for sequence in (1, 1, 27)
+    )
+    assert [
+        one.at_ns - T_NS for one in pcap.requests(_write(tmp_path / "packets", [first, again, second]))
+    ] == [0, 2000]
 
 
 def test_stamps_in_microseconds_are_read_as_such(tmp_path: Path) -> None:
@@ -60,7 +86,13 @@ def _record(kind: int, length: int) -> bytes:
     return bytes([kind, 3, 3]) + length.to_bytes(2, "big") + b"x" * length
 
 
-HELLO, CHANGE, FINISHED, REQUEST, ALERT = _record(22, 300), _record(20, 1), _record(23, 53), _record(23, 120), _record(23, 19)
+HELLO, CHANGE, FINISHED, REQUEST, ALERT = (
+    _record(22, 300),
+    _record(20, 1),
+    _record(23, 53),
+    _record(23, 120),
+    _record(23, 19),
+)
 
 
 def _connection(client: int, *payloads: bytes) -> list[bytes]:

@@ -1,12 +1,12 @@
-"""Ledgers of one kind, where a test is about that kind."""
+"""Ledgers on one kind of database, for tests about that kind."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from scheduler.ledger.engine import Ledger, open_ledger
-from tests.support.postgres import a_schema_of_its_own
+from tests.support.new_ledgers import ledger_on_postgresql
+from tminus.ledger.engine import Ledger
 
 
 @pytest.fixture
@@ -18,7 +18,5 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture
 def postgresql() -> Iterator[Ledger]:
     """An empty ledger in PostgreSQL."""
-    with a_schema_of_its_own() as url:
-        ledger = open_ledger(url)
+    with ledger_on_postgresql() as ledger:
         yield ledger
-        ledger.close()

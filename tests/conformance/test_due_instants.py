@@ -1,4 +1,7 @@
-"""No due instant is ever without a row, and none has two: random lives of a daemon, against a scan of what was due."""
+"""
+No due instant is ever without a row, and none has two: random lives of a daemon, against a scan of what was
+due.
+"""
 
 import itertools
 from collections import defaultdict
@@ -10,18 +13,19 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scheduler.errors import LedgerError
-from scheduler.instants import MS, SECOND
-from scheduler.ledger import upkeep
-from scheduler.ledger.engine import Ledger, open_ledger
-from scheduler.ledger.tables import metadata, occurrences
-from scheduler.model.job import Every, Once, Schedule
-from scheduler.model.occurrence import OccurrenceId
-from scheduler.schedule import canonical
-from scheduler.schedule.fire_times import between
-from tests.support.ledgers import T
+from tests.support.ledgers import T, prune_all
 from tests.support.scheduling import SteppedDaemon, definitions_of
 from tests.support.values import a_job
+from tminus.errors import LedgerError
+from tminus.instants import MS, SECOND
+from tminus.ledger.engine import Ledger, open_ledger
+from tminus.ledger.tables import metadata, occurrences
+from tminus.model.job import Every, Once, Schedule
+from tminus.model.occurrence import OccurrenceId
+from tminus.policies.catch_up import CatchUp
+from tminus.policies.coalesce import Coalesce
+from tminus.schedule import canonical
+from tminus.schedule.fire_times import between
 
 NAMES = ("pay", "pack", "ship")
 SCHEDULES: tuple[Schedule, ...] = (
@@ -32,19 +36,28 @@ SCHEDULES: tuple[Schedule, ...] = (
     (),
 )
 JOBS = st.tuples(
-    st.sampled_from(SCHEDULES), st.sampled_from([SECOND, 5 * SECOND, 300 * SECOND]), st.sampled_from([False] * 4 + [True])
+    st.sampled_from(SCHEDULES),
+    st.sampled_from([SECOND, 5 * SECOND, 300 * SECOND]),
+    st.sampled_from([False] * 4 + [True]),
+    st.sampled_from(Coalesce),
+    st.builds(
+        CatchUp, window_ns=st.sampled_from([0, 3 * SECOND, 20 * SECOND]), most=st.sampled_from([1, 3, 100])
+    ),
+    st.sampled_from([0, 0, SECOND, 7 * SECOND]),
 )
 FILE = st.tuples(JOBS, JOBS, st.one_of(st.none(), JOBS))
 STEP = st.one_of(
     st.tuples(st.just("pass"), st.integers(50, 12_000)),
     st.tuples(
-        st.sampled_from(["wake", "wake all", "close", "claim", "claim all", "claim unclear", "give up", "run", "run all"]),
+        st.sampled_from(
+            ["wake", "wake all", "close", "claim", "claim all", "claim unclear", "give up", "run", "run all"]
+        ),
         st.integers(0, 9),
     ),
-    st.tuples(st.sampled_from(["write", "beat", "prune", "kill"]), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["write", "put off", "beat", "prune", "kill"]), st.integers(0, 9)),
     st.tuples(st.sampled_from(["reload", "reload unclear", "restart"]), FILE),
 )
-File = tuple[tuple[Schedule, int, bool] | None, ...]
+File = tuple[tuple[Schedule, int, bool, Coalesce, CatchUp, int] | None, ...]
 
 
 @dataclass
@@ -65,7 +78,9 @@ class Life:
         self.now_ns = T
         self.file = first
         self.book: list[Account] = []
-        self.unclear: list[Account] | None = None  # the book before a reload of which the daemon does not know
+        self.unclear: list[Account] | None = (
+            None  # the book before a reload of which the daemon does not know
+        )
         self.rows: dict[OccurrenceId, tuple[int, int]] = {}
         self.pruned: set[OccurrenceId] = set()
         self.daemon: SteppedDaemon | None = None
@@ -91,7 +106,7 @@ class Life:
         self._look()
 
     def _note(self, file: File, now_ns: int) -> None:
-        scheduled = {job.name: job.schedule for job in definitions(file).jobs.values() if job.schedule and not job.suspended}
+        scheduled = {job.name: job.schedule for job in definitions(file).jobs.values() if job.schedule}
         self.book = [Account(one.job, one.schedule, one.since_ns, one.until_ns) for one in self.book]
         open_ones = {one.job: one for one in self.book if one.until_ns is None}
         for name, one in open_ones.items():
@@ -160,16 +175,20 @@ class Life:
     def _write(self, daemon: SteppedDaemon, which: int) -> None:
         daemon.write(daemon.decided[which % 3 :: 2], self.now_ns)
 
+    def _put_off(self, daemon: SteppedDaemon, most: int) -> None:
+        daemon.put_off(most)
+
     def _beat(self, daemon: SteppedDaemon, _: int) -> None:
         daemon.beat(self.now_ns)
         self._restored()
 
     def _prune(self, _daemon: SteppedDaemon, keep_s: int) -> None:
         self._look()
-        while upkeep.prune(self.ledger, before_ns=self.now_ns - keep_s % 3 * SECOND):
-            pass
+        prune_all(self.ledger, before_ns=self.now_ns - keep_s % 3 * SECOND)
         with self.ledger.read() as connection:
-            rows = connection.execute(sa.select(occurrences.c.job, occurrences.c.fire_time_ns, occurrences.c.run))
+            rows = connection.execute(
+                sa.select(occurrences.c.job, occurrences.c.fire_time_ns, occurrences.c.run)
+            )
             left = {OccurrenceId(job=job, fire_time_ns=at, run=run) for job, at, run in rows}
         self.pruned |= self.rows.keys() - left
 
@@ -199,7 +218,15 @@ class Life:
 
 def definitions(file: File):  # type: ignore[no-untyped-def]
     jobs = (
-        a_job(name, schedule=one[0], misfire_grace_ns=one[1], suspended=one[2])
+        a_job(
+            name,
+            schedule=one[0],
+            misfire_grace_ns=one[1],
+            suspended=one[2],
+            coalesce=one[3],
+            catch_up=one[4],
+            jitter_ns=one[5],
+        )
         for name, one in zip(NAMES, file, strict=True)
         if one is not None
     )
@@ -225,21 +252,35 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Led
 def violations(life: Life) -> list[str]:
     due: defaultdict[str, set[int]] = defaultdict(set)
     for one in life.book:
-        due[one.job].update(between(one.schedule, one.since_ns, min(one.until_ns or life.now_ns, life.now_ns)))
+        due[one.job].update(
+            between(one.schedule, one.since_ns, min(one.until_ns or life.now_ns, life.now_ns))
+        )
     found = []
     for name in NAMES:
-        rows = sorted((identity.fire_time_ns, *rest) for identity, rest in life.rows.items() if identity.job == name)
-        found += [f"{name}: {one} and {other} overlap" for one, other in itertools.pairwise(rows) if one[1] >= other[0]]
+        rows = sorted(
+            (identity.fire_time_ns, *rest) for identity, rest in life.rows.items() if identity.job == name
+        )
+        found += [
+            f"{name}: {one} and {other} overlap"
+            for one, other in itertools.pairwise(rows)
+            if one[1] >= other[0]
+        ]
         for first_ns, last_ns, count in rows:
             covered = {at for at in due[name] if first_ns <= at <= last_ns}
             if count != max(len(covered), 1):
-                found.append(f"{name}: {first_ns - T} to {last_ns - T} counts {count} and stands for {len(covered)}")
+                found.append(
+                    f"{name}: {first_ns - T} to {last_ns - T} counts {count} and stands for {len(covered)}"
+                )
             due[name] -= covered
         found += [f"{name}: {(at - T) / SECOND} has no row" for at in sorted(due[name])]
     return found
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(first=FILE, steps=st.lists(STEP, min_size=5, max_size=60))
 def test_each_due_instant_has_exactly_one_row_that_stands_for_it(
     empty: Callable[[], Ledger], first: File, steps: list[tuple[str, object]]

@@ -1,4 +1,6 @@
-"""`kill -9` in the middle of writing: the ledger opens, what was said to be written is there, and no half batch."""
+"""
+`kill -9` in the middle of writing: the ledger opens, what was said to be written is there, and no half batch.
+"""
 
 import contextlib
 import random
@@ -8,14 +10,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from scheduler.instants import SECOND
-from scheduler.ledger import history, outcomes
-from scheduler.ledger.engine import Ledger
-from scheduler.ledger.tables import attempts
-from scheduler.model.occurrence import Occurrence
-from scheduler.outcome import Outcome, State
 from tests.support.ledgers import T, count, full_url, open_it, opened, released, write_batches
 from tests.support.other_process import another_process
+from tminus.instants import SECOND
+from tminus.ledger import history, outcomes
+from tminus.ledger.engine import Ledger
+from tminus.ledger.tables import attempts
+from tminus.model.occurrence import Occurrence
+from tminus.outcome import OccurrenceState, Outcome
 
 JOBS = 25
 
@@ -29,7 +31,10 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
 
 
 def write_and_be_killed(url: str, *, first: int, messages: int) -> dict[str, set[int]]:
-    """What a process that writes batch after batch has said before it was killed, at some moment after that many messages."""
+    """
+    What a process that writes batch after batch has said before it was killed, at some moment after that many
+    messages.
+    """
     said: dict[str, set[int]] = {"claimed": set(), "released": set(), "recorded": set()}
     with another_process(write_batches, url, first, JOBS) as writer:
         for _ in range(messages):
@@ -48,7 +53,10 @@ def batches(ledger: Ledger) -> dict[int, list[Occurrence]]:
     return found
 
 
-def test_kill_9_at_any_moment_loses_nothing_that_was_said_and_leaves_no_half_batch(ledger: Ledger, chance: random.Random) -> None:
+@pytest.mark.processes
+def test_kill_9_at_any_moment_loses_nothing_that_was_said_and_leaves_no_half_batch(
+    ledger: Ledger, chance: random.Random
+) -> None:
     url, first = full_url(ledger.url), 0
     said: dict[str, set[int]] = {"claimed": set(), "released": set(), "recorded": set()}
     for _ in range(12):
@@ -64,8 +72,8 @@ def test_kill_9_at_any_moment_loses_nothing_that_was_said_and_leaves_no_half_bat
             for number, batch in found.items():
                 states = {one.state for one in batch}
                 assert len(states) == 1, f"half of batch {number}: {Counter(one.state for one in batch)}"
-                assert (State.FINISHED in states) or number not in said["recorded"]
-                assert (State.CLAIMED in states) is (number not in let_go)
+                assert (OccurrenceState.FINISHED in states) or number not in said["recorded"]
+                assert (OccurrenceState.CLAIMED in states) is (number not in let_go)
         first = max(found) + 1
     _judge_what_was_running(ledger, said["recorded"])
 
@@ -80,7 +88,7 @@ def _wait_for_the_server(ledger: Ledger) -> None:
 def _judge_what_was_running(ledger: Ledger, recorded: set[int]) -> None:
     """After the start that follows: what was let go is `unknown`, and what has ended stays as it is."""
     ended = {one.id for one in history.find(ledger) if one.outcome is not None}
-    lost = [one for one in history.unfinished(ledger) if one.state is State.RUNNING]
+    lost = [one for one in history.unfinished(ledger) if one.state is OccurrenceState.RUNNING]
     assert outcomes.unknown_after_crash(ledger, now_ns=T, reason="killed") == len(lost)
     for one in history.find(ledger):
         if one.id in ended:
@@ -90,6 +98,7 @@ def _judge_what_was_running(ledger: Ledger, recorded: set[int]) -> None:
     assert count(ledger, attempts) >= len(recorded) * JOBS
 
 
+@pytest.mark.processes
 def test_a_sqlite_file_is_whole_after_kill_9(sqlite_url: str, chance: random.Random) -> None:
     for number in range(4):
         write_and_be_killed(sqlite_url, first=number * 1_000, messages=chance.randrange(1, 12))
@@ -98,8 +107,11 @@ def test_a_sqlite_file_is_whole_after_kill_9(sqlite_url: str, chance: random.Ran
             assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("bytes_in_it", [0, 1, 4096])
-def test_a_ledger_whose_making_was_killed_is_made_by_the_next(sqlite_url: str, tmp_path: Path, bytes_in_it: int) -> None:
+def test_a_ledger_whose_making_was_killed_is_made_by_the_next(
+    sqlite_url: str, tmp_path: Path, bytes_in_it: int
+) -> None:
     folder = tmp_path / "ledger"
     with another_process(open_it, sqlite_url) as maker:
         maker.hears()

@@ -1,4 +1,4 @@
-"""What people read: the newest first, only what they ask for, and each as it was written."""
+"""Reads of the history: the newest first, filtered, and as written."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from scheduler.instants import MS, SECOND
-from scheduler.ledger import chains, claims, history, outcomes, runs, upkeep
-from scheduler.ledger.engine import Ledger, open_ledger
-from scheduler.model.background import Work
-from scheduler.model.occurrence import Occurrence, OccurrenceId
-from scheduler.outcome import Origin, Outcome, State
 from tests.support.ledgers import T, claim, dues_of, let_go, run_batch
 from tests.support.values import a_due, a_job
+from tminus.instants import MS, SECOND
+from tminus.ledger import chains, claims, history, outcomes, submissions, upkeep
+from tminus.ledger.engine import Ledger, open_ledger
+from tminus.model.background import Submission
+from tminus.model.occurrence import Occurrence, OccurrenceId
+from tminus.outcome import OccurrenceState, Origin, Outcome
 
 
 def names(found: list[Occurrence]) -> list[str]:
@@ -31,14 +31,20 @@ def three_batches(ledger: Ledger) -> None:
 
 
 def test_an_occurrence_is_read_as_it_was_written(ledger: Ledger) -> None:
-    due = a_due(a_job("pay"), fire_time_ns=T + 1, planned_at_ns=T + 7, params={"day": "ä", "n": [1, None]}, origin=Origin.MANUAL)
+    due = a_due(
+        a_job("pay"),
+        fire_time_ns=T + 1,
+        planned_at_ns=T + 7,
+        params={"day": "ä", "n": [1, None]},
+        origin=Origin.MANUAL,
+    )
     claim(ledger, [due])
     assert history.find(ledger) == [
         Occurrence(
             id=due.id,
             planned_at_ns=T + 7,
             origin=Origin.MANUAL,
-            state=State.CLAIMED,
+            state=OccurrenceState.CLAIMED,
             params={"day": "ä", "n": [1, None]},
             config_version=due.config_version,
         )
@@ -90,8 +96,8 @@ def test_all_conditions_hold_together(ledger: Ledger) -> None:
 
 def test_a_batch_is_all_that_has_the_same_t(ledger: Ledger) -> None:
     three_batches(ledger)
-    assert names(history.of_batch(ledger, T + 2 * SECOND)) == ["job_0", "job_1"]
-    assert history.of_batch(ledger, T) == []
+    assert names(history.find_batch(ledger, T + 2 * SECOND)) == ["job_0", "job_1"]
+    assert history.find_batch(ledger, T) == []
 
 
 def test_the_last_batch_is_one_of_which_something_has_started(ledger: Ledger) -> None:
@@ -104,8 +110,10 @@ def test_the_last_batch_is_one_of_which_something_has_started(ledger: Ledger) ->
 def test_what_is_not_there_is_left_out(ledger: Ledger) -> None:
     (pay,) = dues_of("pay")
     claim(ledger, [pay])
-    assert [one.id for one in history.of_ids(ledger, [OccurrenceId(job="x", fire_time_ns=0), pay.id])] == [pay.id]
-    assert history.of_ids(ledger, []) == []
+    assert [
+        one.id for one in history.find_by_ids(ledger, [OccurrenceId(job="x", fire_time_ns=0), pay.id])
+    ] == [pay.id]
+    assert history.find_by_ids(ledger, []) == []
 
 
 def test_the_newest_of_each_job_is_that_of_its_last_fire_time_and_run(ledger: Ledger) -> None:
@@ -122,7 +130,7 @@ def test_the_newest_of_each_job_is_that_of_its_last_fire_time_and_run(ledger: Le
 def test_a_row_that_stands_for_several_counts_as_so_many(ledger: Ledger) -> None:
     three_batches(ledger)
     (pay,) = dues_of("pay", fire_time_ns=T + 2 * SECOND)
-    outcomes.decide(ledger, [pay.ends(Outcome.MISSED, "late", count=40)], now_ns=T)
+    outcomes.record_unstarted(ledger, [pay.ends(Outcome.MISSED, "late", count=40)], now_ns=T)
     counted = history.count_outcomes(ledger, since_ns=T + 2 * SECOND)
     assert counted == {Outcome.SUCCEEDED: 2, Outcome.FAILED: 2, Outcome.MISSED: 40}
     assert list(counted) == [outcome for outcome in Outcome if outcome in counted]
@@ -132,15 +140,20 @@ def test_running_is_what_was_let_go_and_has_not_ended(ledger: Ledger) -> None:
     claim(ledger, dues_of("claimed", fire_time_ns=T + MS))
     let_go(ledger, "running")
     run_batch(ledger, [0.5])
-    assert {one.id.job: one.state for one in history.unfinished(ledger)} == {"claimed": State.CLAIMED, "running": State.RUNNING}
+    assert {one.id.job: one.state for one in history.unfinished(ledger)} == {
+        "claimed": OccurrenceState.CLAIMED,
+        "running": OccurrenceState.RUNNING,
+    }
 
 
-def test_what_is_queued_and_what_runs_in_the_background_may_be_left_out_of_what_is_unfinished(ledger: Ledger) -> None:
+def test_unfinished_can_leave_out_queued_and_background_runs(
+    ledger: Ledger,
+) -> None:
     claim(ledger, dues_of("claimed", fire_time_ns=T + MS))
     let_go(ledger, "running")
     with ledger.write() as connection:
         claims.queue(connection, dues_of("queued"))
-    runs.submit(ledger, Work(app="shop", ref="shop:look"), now_ns=T)
+    submissions.submit(ledger, Submission(app="shop", ref="shop:look"), now_ns=T)
     assert names(history.unfinished(ledger)) == ["claimed", "running", "queued", "shop.look"]
     assert names(history.unfinished(ledger, queued=False)) == ["claimed", "running"]
     assert names(history.unfinished(ledger, background=False)) == ["claimed", "running", "queued"]
@@ -197,23 +210,29 @@ def test_a_row_that_this_version_does_not_understand_is_left_out_and_counted_now
         row = connection.execute(sa.text("SELECT id FROM occurrences WHERE job = 'odd'")).scalar_one()
     reads: list[Callable[[Callable[[int], object]], Iterable[Occurrence]]] = [
         lambda left_out: history.find(ledger, unreadable=left_out),
-        lambda left_out: [one for page in history.find_pages(ledger, page_size=1, unreadable=left_out) for one in page],
-        lambda left_out: history.of_batch(ledger, T, unreadable=left_out),
+        lambda left_out: [
+            one for page in history.find_pages(ledger, page_size=1, unreadable=left_out) for one in page
+        ],
+        lambda left_out: history.find_batch(ledger, T, unreadable=left_out),
         lambda left_out: history.last_of_each(ledger, ["even", "odd"], unreadable=left_out).values(),
-        lambda left_out: history.of_ids(ledger, [one.id for one in dues_of("even", "odd")], unreadable=left_out),
+        lambda left_out: history.find_by_ids(
+            ledger, [one.id for one in dues_of("even", "odd")], unreadable=left_out
+        ),
     ]
     for read in reads:
         left_out: list[int] = []
         assert [one.id.job for one in read(left_out.append)] == ["even"]
         assert left_out == [row]
-    with pytest.raises(ValueError, match=f"row {row} of occurrences makes no sense"):
+    with pytest.raises(ValueError, match=f"row {row} of occurrences is not valid"):
         history.find(ledger)
 
 
-def test_a_chain_with_a_link_that_this_version_does_not_understand_costs_itself_alone(ledger: Ledger) -> None:
+def test_a_chain_with_an_unknown_state_of_a_link_is_left_out_alone(ledger: Ledger) -> None:
     claim(ledger, [a_due(a_job(name), fire_time_ns=T, planned_at_ns=T) for name in ("even", "odd")])
     with ledger.write() as connection:
-        connection.execute(sa.text("INSERT INTO chains SELECT id, :failure, '' FROM occurrences"), {"failure": False})
+        connection.execute(
+            sa.text("INSERT INTO chains SELECT id, :failure, '' FROM occurrences"), {"failure": False}
+        )
         links = "INSERT INTO links (occurrence, position, link, state) SELECT id, 0, '', :state FROM occurrences WHERE job = :job"
         for job, state in (("even", "waiting"), ("odd", "lost")):
             connection.execute(sa.text(links), {"job": job, "state": state})

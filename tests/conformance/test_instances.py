@@ -1,4 +1,4 @@
-"""Who runs jobs on a ledger, or ran them last."""
+"""The processes that run jobs on a ledger, or ran them last."""
 
 import os
 import socket
@@ -6,12 +6,14 @@ import subprocess
 import sys
 from dataclasses import replace
 
-from scheduler import __version__
-from scheduler.instants import SECOND
-from scheduler.ledger import instances
-from scheduler.ledger.engine import Ledger
-from scheduler.ledger.instances import Instance
+import pytest
+
 from tests.support.ledgers import T
+from tminus import __version__
+from tminus.instants import SECOND
+from tminus.ledger import instances
+from tminus.ledger.engine import Ledger
+from tminus.ledger.instances import Instance
 
 
 def register(ledger: Ledger, *, kind: str = "daemon", now_ns: int = T) -> str:
@@ -55,23 +57,24 @@ def test_it_is_fresh_as_long_as_it_beats(ledger: Ledger) -> None:
     identity = register(ledger)
     assert latest(ledger).is_fresh(T + instances.STALE_NS - 1)
     assert not latest(ledger).is_fresh(T + instances.STALE_NS)
-    instances.beat(ledger, identity, T + instances.BEAT_NS)
+    instances.record_heartbeat(ledger, identity, T + instances.HEARTBEAT_NS)
     assert latest(ledger).is_fresh(T + instances.STALE_NS)
 
 
 def test_one_that_has_stopped_is_not_fresh(ledger: Ledger) -> None:
-    instances.stopped(ledger, register(ledger), T + 1)
+    instances.record_stop(ledger, register(ledger), T + 1)
     assert not latest(ledger).is_fresh(T + 1)
 
 
 def test_one_that_stops_is_stopping_as_long_as_it_beats(ledger: Ledger) -> None:
     identity = register(ledger)
     assert not latest(ledger).is_stopping(T + 1)
-    instances.stopped(ledger, identity, T + 1)
+    instances.record_stop(ledger, identity, T + 1)
     assert latest(ledger).is_stopping(T + 2)
     assert not latest(ledger).is_stopping(T + instances.STALE_NS)
 
 
+@pytest.mark.processes
 def test_another_process_that_still_beats_may_run_unless_its_host_knows_better(ledger: Ledger) -> None:
     register(ledger)
     mine, now_ns = latest(ledger), T + SECOND
@@ -86,23 +89,23 @@ def test_another_process_that_still_beats_may_run_unless_its_host_knows_better(l
 
 def test_a_configuration_that_was_refused_keeps_the_version_in_force(ledger: Ledger) -> None:
     identity = register(ledger)
-    instances.report(ledger, identity, problems=["jobs.yaml:3:1: no", "shop does not import"])
+    instances.set_problems(ledger, identity, problems=["jobs.yaml:3:1: no", "shop does not import"])
     assert (latest(ledger).config_version, latest(ledger).config_error) == (
         "0123456789ab",
         "jobs.yaml:3:1: no\nshop does not import",
     )
-    instances.configured(ledger, identity, version="ba9876543210")
-    instances.report(ledger, identity, problems=[])
+    instances.set_config_version(ledger, identity, version="ba9876543210")
+    instances.set_problems(ledger, identity, problems=[])
     assert (latest(ledger).config_version, latest(ledger).config_error) == ("ba9876543210", None)
 
 
 def test_a_problem_is_stored_whatever_characters_an_application_has_put_into_it(ledger: Ledger) -> None:
     identity = register(ledger)
-    instances.report(ledger, identity, problems=["no module 'caf\udce9'", "a\0b"])
+    instances.set_problems(ledger, identity, problems=["no module 'caf\udce9'", "a\0b"])
     assert latest(ledger).config_error == "no module 'caf\\udce9'\na\\x00b"
 
 
 def test_the_latest_is_who_started_last_though_the_clock_was_set_back_meanwhile(ledger: Ledger) -> None:
-    instances.stopped(ledger, register(ledger), T)
+    instances.record_stop(ledger, register(ledger), T)
     identity = register(ledger, now_ns=T - 3600 * SECOND)
     assert latest(ledger).id == identity

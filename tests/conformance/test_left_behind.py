@@ -1,4 +1,7 @@
-"""What an earlier process has left in the ledger starts only what the configuration in force declares, whoever wrote the rows."""
+"""
+What an earlier process has left in the ledger starts only what the configuration in force declares, whoever
+wrote the rows.
+"""
 
 import json
 from collections.abc import Sequence
@@ -7,24 +10,24 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from scheduler.daemon import late
-from scheduler.daemon.left_behind import dues_of as left_behind
-from scheduler.daemon.recovery import recover
-from scheduler.instants import SECOND
-from scheduler.ledger import background, chains, claims, history, outcomes, runs, upkeep
-from scheduler.ledger.engine import Ledger
-from scheduler.ledger.tables import occurrences
-from scheduler.ledger.tables import runs as runs_table
-from scheduler.model.background import Work
-from scheduler.model.batch import Due
-from scheduler.model.chain import Function, Link, Result
-from scheduler.model.definitions import Definitions
-from scheduler.model.job import Every
-from scheduler.model.occurrence import Occurrence, OccurrenceId
-from scheduler.outcome import Origin, Outcome
 from tests.support.ledgers import T, an_instance, claim, dues_of, let_go
 from tests.support.scheduling import definitions_of
 from tests.support.values import a_due, a_job, an_ending
+from tminus.daemon.batches import overdue_occurrences
+from tminus.daemon.recovery import recover
+from tminus.daemon.runs.left_behind import runs_by_id as left_behind
+from tminus.instants import SECOND
+from tminus.ledger import background_queue, chains, claims, history, outcomes, submissions, upkeep
+from tminus.ledger.engine import Ledger
+from tminus.ledger.tables import occurrences
+from tminus.ledger.tables import runs as runs_table
+from tminus.model.background import Submission
+from tminus.model.batch import DueOccurrence
+from tminus.model.chain import Function, Link, ReturnValue
+from tminus.model.definitions import Definitions
+from tminus.model.job import Every
+from tminus.model.occurrence import Occurrence, OccurrenceId
+from tminus.outcome import Origin, Outcome
 
 PLANTED = "bad0bad0bad0"
 NOTE = Link(callback=Function(ref="hooks:note"))
@@ -33,19 +36,23 @@ OTHER = Link(callback=Function(ref="os:system", kwargs={"command": "id"}))
 
 def plant(ledger: Ledger, *names: str) -> None:
     """The text of a version in which these jobs do something else."""
-    evil = {"schedule": "manual", "call": {"ref": "os:system", "args": ["id"]}, "then": [{"both": "os:system"}]}
+    evil = {
+        "schedule": "manual",
+        "call": {"ref": "os:system", "args": ["id"]},
+        "then": [{"both": "os:system"}],
+    }
     text = json.dumps({"version": 1, "timezone": "UTC", "jobs": dict.fromkeys(names, evil)})
     upkeep.keep_config(ledger, PLANTED, text, now_ns=T)
 
 
-def queue(ledger: Ledger, *dues: Due) -> None:
+def queue(ledger: Ledger, *due_occurrences: DueOccurrence) -> None:
     with ledger.write() as connection:
-        assert claims.queue(connection, dues)
+        assert claims.queue(connection, due_occurrences)
 
 
-def recovered(ledger: Ledger, definitions: Definitions) -> Sequence[Due]:
+def recovered(ledger: Ledger, definitions: Definitions) -> Sequence[DueOccurrence]:
     """What runs after a start."""
-    return recover(ledger, definitions, since_ns=T, now_ns=T).dues
+    return recover(ledger, definitions, since_ns=T, now_ns=T).due_occurrences
 
 
 def rows(ledger: Ledger) -> dict[str, Occurrence]:
@@ -72,8 +79,7 @@ def test_an_occurrence_runs_by_the_definition_in_force_and_its_row_says_so(ledge
     ("definitions", "reason"),
     [
         (definitions_of(), "the job was deleted from the jobs file"),
-        (definitions_of(a_job(suspended=True, schedule=(Every(SECOND),))), "the job was suspended, or has no schedule any more"),
-        (definitions_of(a_job()), "the job was suspended, or has no schedule any more"),
+        (definitions_of(a_job()), "the job has no schedule any more"),
     ],
 )
 @pytest.mark.parametrize("later_ns", [0, 60 * SECOND])
@@ -86,7 +92,9 @@ def test_what_no_job_in_force_declares_is_cancelled_with_the_reason(
     assert (rows(ledger)["pay"].outcome, rows(ledger)["pay"].reason) == (Outcome.CANCELLED, reason)
 
 
-def test_params_of_a_row_count_if_they_were_asked_for_by_hand_and_the_job_declares_them(ledger: Ledger) -> None:
+def test_params_of_a_row_count_for_manual_runs_if_the_job_declares_them(
+    ledger: Ledger,
+) -> None:
     given: dict[str, Any] = {"params": {"day": "monday", "more": "${file:/etc/shadow}"}}
     queue(ledger, a_due(a_job("by_hand"), fire_time_ns=T, origin=Origin.MANUAL, **given))
     queue(ledger, a_due(a_job("by_chain"), fire_time_ns=T, origin=Origin.CHAIN, **given))
@@ -95,19 +103,25 @@ def test_params_of_a_row_count_if_they_were_asked_for_by_hand_and_the_job_declar
     assert params == {"by_hand": {"day": "monday", "hour": 11}, "by_chain": {"day": "today", "hour": 11}}
 
 
-@pytest.mark.parametrize(("then", "goes_on"), [((NOTE,), True), ((OTHER,), False), ((NOTE, NOTE), False), ((), False)])
-def test_a_chain_goes_on_if_the_job_in_force_has_its_links(ledger: Ledger, then: tuple[Link, ...], goes_on: bool) -> None:
+@pytest.mark.parametrize(
+    ("then", "goes_on"), [((NOTE,), True), ((OTHER,), False), ((NOTE, NOTE), False), ((), False)]
+)
+def test_a_chain_goes_on_if_the_job_in_force_has_its_links(
+    ledger: Ledger, then: tuple[Link, ...], goes_on: bool
+) -> None:
     plant(ledger, "pay")
     due = a_due(a_job(then=(NOTE,)), fire_time_ns=T, config_version=PLANTED)
     claim(ledger, [due])
-    outcomes.record(ledger, [an_ending(due, chain=due.chain(Result(text="1")))])
+    outcomes.record(ledger, [an_ending(due, chain=due.chain(ReturnValue(text="1")))])
     (found,) = chains.find(ledger)
     follows = left_behind(ledger, definitions_of(a_job(then=then)), [found.id])[found.id]
-    assert follows.job.then == then
-    assert found.has(follows.job.then) is goes_on
+    assert follows.then == then
+    assert found.has(follows.then) is goes_on
 
 
-def test_the_chain_of_what_was_released_begins_as_the_configuration_in_force_declares_it(ledger: Ledger) -> None:
+def test_the_chain_of_a_released_occurrence_is_that_of_the_configuration_in_force(
+    ledger: Ledger,
+) -> None:
     plant(ledger, "pay")
     (due,) = let_go(ledger, "pay")
     set_row(ledger, due.id, config_version=PLANTED)
@@ -115,7 +129,9 @@ def test_the_chain_of_what_was_released_begins_as_the_configuration_in_force_dec
     assert [link.link for link in rows(ledger)["pay"].chain] == ["callback hooks:note"]
 
 
-@pytest.mark.parametrize("broken", [{"state": "odd"}, {"origin": "odd"}, {"params": "{"}, {"params": "[]", "origin": "manual"}])
+@pytest.mark.parametrize(
+    "broken", [{"state": "odd"}, {"origin": "odd"}, {"params": "{"}, {"params": "[]", "origin": "manual"}]
+)
 def test_a_row_that_makes_no_sense_costs_no_other_one(ledger: Ledger, broken: dict[str, str]) -> None:
     for name in ("first", "odd", "last"):
         claim(ledger, dues_of(name, origin=Origin.MANUAL))
@@ -124,13 +140,27 @@ def test_a_row_that_makes_no_sense_costs_no_other_one(ledger: Ledger, broken: di
     assert [due.id.job for due in recovered(ledger, definitions_of(*jobs))] == ["first", "last"]
 
 
-def test_a_background_run_that_makes_no_sense_and_was_lost_for_good_costs_no_other_one(ledger: Ledger) -> None:
+def test_a_lost_background_run_that_makes_no_sense_fails_alone(
+    ledger: Ledger,
+) -> None:
     given: dict[str, Any] = {"args": [], "kwargs": {}}
-    accepted = [runs.submit(ledger, Work(app="shop", ref="shop:look", options={}, given=given), now_ns=T) for _ in range(2)]
+    accepted = [
+        submissions.submit(ledger, Submission(app="shop", ref="shop:look", options={}, given=given), now_ns=T)
+        for _ in range(2)
+    ]
     with ledger.write() as connection:
-        connection.execute(runs_table.update().where(runs_table.c.id == accepted[0].id).values(options='{"timeout_ns": "odd"}'))
+        connection.execute(
+            runs_table.update()
+            .where(runs_table.c.id == accepted[0].id)
+            .values(options='{"timeout_ns": "odd"}')
+        )
         connection.execute(occurrences.update().values(attempts=9))
-    background.start(ledger, background.pending(ledger, "shop", now_ns=T, limit=9), instance=an_instance(ledger), now_ns=T)
+    background_queue.mark_started(
+        ledger,
+        background_queue.find_due_runs(ledger, "shop", now_ns=T, limit=9),
+        instance=an_instance(ledger),
+        now_ns=T,
+    )
     claim(ledger, dues_of("pay", origin=Origin.MANUAL))
     assert [due.id.job for due in recovered(ledger, definitions_of(a_job()))] == ["pay"]
     assert rows(ledger)["shop.look"].outcome is Outcome.UNKNOWN
@@ -141,30 +171,34 @@ def test_a_background_run_that_makes_no_sense_and_was_lost_for_good_costs_no_oth
 def test_a_job_that_breaks_while_it_is_recovered_costs_no_other_one(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, victim: str
 ) -> None:
-    definitions = definitions_of(*(a_job(name, schedule=(Every(SECOND),)) for name in ("first", "odd", "last")))
+    definitions = definitions_of(
+        *(a_job(name, schedule=(Every(SECOND),)) for name in ("first", "odd", "last"))
+    )
     recover(ledger, definitions, since_ns=T - 5 * SECOND, now_ns=T - 5 * SECOND)
     claim(ledger, dues_of(victim, fire_time_ns=T - 2 * SECOND))
-    original: Any = vars(late)["arrears"]
+    original: Any = vars(overdue_occurrences)["classify_overdue"]
 
     def arrears(schedule: Any, **more: Any) -> Any:
         if schedule is definitions.jobs[victim].schedule:
             raise RuntimeError("injected")
         return original(schedule, **more)
 
-    monkeypatch.setattr(late, "arrears", arrears)
+    monkeypatch.setattr(overdue_occurrences, "classify_overdue", arrears)
     fire_times = {due.id.job: due.id.fire_time_ns for due in recovered(ledger, definitions)}
     assert fire_times == {"first": T, "odd": T, "last": T} | {victim: T - 2 * SECOND}
 
 
-def test_a_decision_that_the_ledger_does_not_take_costs_no_other_one(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decision_that_the_ledger_does_not_take_costs_no_other_one(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     claim(ledger, dues_of("first", "odd", "last"))
-    original: Any = vars(outcomes)["ending"]
+    original: Any = vars(outcomes)["result_columns"]
 
     def ending(decided: Any, now_ns: int) -> Any:
         return original(decided, now_ns) | ({"count": 1 << 80} if decided.id.job == "odd" else {})
 
-    monkeypatch.setattr(outcomes, "ending", ending)
-    monkeypatch.setattr("scheduler.ledger.rows.ending", ending)
+    monkeypatch.setattr(outcomes, "result_columns", ending)
+    monkeypatch.setattr("tminus.ledger.rows.result_columns", ending)
     recovered(ledger, definitions_of())
     assert {name: one.outcome for name, one in rows(ledger).items()} == {
         "first": Outcome.CANCELLED,

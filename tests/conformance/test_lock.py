@@ -1,4 +1,4 @@
-"""One process at a time runs jobs on a ledger, and it is known which."""
+"""The lock: one process at a time runs jobs on a ledger, and others see which."""
 
 import contextlib
 import fcntl
@@ -9,26 +9,23 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from scheduler.errors import LedgerError, LedgerLost
-from scheduler.ledger import instances
-from scheduler.ledger.engine import Ledger
-from scheduler.ledger.files import lock_file
-from scheduler.ledger.lock import is_held, lock_of
 from tests.support.daemon import eventually
 from tests.support.ledgers import an_instance, full_url, hold_lock, opened
+from tests.support.moments import PATIENCE_S
 from tests.support.other_process import another_process
 from tests.support.postgres import a_schema_of_its_own
+from tminus.errors import LedgerError, LedgerLost
+from tminus.ledger import instances
+from tminus.ledger.engine import Ledger
+from tminus.ledger.files import lock_file
+from tminus.ledger.lock import is_held, lock_of
 
 
 def wait_until_free(ledger: Ledger) -> None:
     """PostgreSQL notices the end of a client a moment later."""
     lock = lock_of(ledger)
-    for _ in range(1_000):
-        if lock.acquire():
-            lock.release()
-            return
-        threading.Event().wait(0.02)
-    raise AssertionError("the lock is still held")
+    eventually(lock.acquire, what="the lock is free")
+    lock.release()
 
 
 def is_refused(ledger: Ledger) -> bool:
@@ -57,6 +54,7 @@ def test_a_second_one_in_this_process_is_refused(ledger: Ledger) -> None:
     lock.release()
 
 
+@pytest.mark.processes
 def test_a_second_process_is_refused_and_can_say_who_has_it(ledger: Ledger) -> None:
     identity = an_instance(ledger)
     with another_process(hold_lock, full_url(ledger.url)) as holder:
@@ -69,6 +67,7 @@ def test_a_second_process_is_refused_and_can_say_who_has_it(ledger: Ledger) -> N
     assert str(latest) == f"daemon with pid {latest.pid} on {latest.host}"
 
 
+@pytest.mark.processes
 def test_a_lock_that_is_given_back_is_free_for_the_next_process(ledger: Ledger) -> None:
     with another_process(hold_lock, full_url(ledger.url)) as holder:
         assert holder.hears() is True
@@ -77,6 +76,7 @@ def test_a_lock_that_is_given_back_is_free_for_the_next_process(ledger: Ledger) 
         wait_until_free(ledger)
 
 
+@pytest.mark.processes
 def test_kill_9_frees_it(ledger: Ledger) -> None:
     with another_process(hold_lock, full_url(ledger.url)) as holder:
         assert holder.hears() is True
@@ -117,7 +117,9 @@ def test_who_only_looks_keeps_nobody_out(ledger: Ledger) -> None:
 
 
 def test_waiters_are_served_in_turn_and_a_daemon_before_any_other(ledger: Ledger) -> None:
-    holder, first, second, daemon = (lock_of(ledger, goes_first=first) for first in (False, False, False, True))
+    holder, first, second, daemon = (
+        lock_of(ledger, goes_first=first) for first in (False, False, False, True)
+    )
     assert holder.acquire()
     assert [lock.acquire() for lock in (first, second, daemon)] == [False] * 3
     holder.release()
@@ -128,6 +130,7 @@ def test_waiters_are_served_in_turn_and_a_daemon_before_any_other(ledger: Ledger
         lock.release()
 
 
+@pytest.mark.processes
 def test_a_waiter_that_is_killed_leaves_the_queue(ledger: Ledger) -> None:
     holder = lock_of(ledger)
     assert holder.acquire()
@@ -141,7 +144,10 @@ def test_a_waiter_that_is_killed_leaves_the_queue(ledger: Ledger) -> None:
 def test_all_names_of_a_database_share_one_lock(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "link.db").symlink_to(tmp_path / "ledger.db")
-    with opened(f"sqlite:///{tmp_path}/ledger.db") as ledger, opened(f"sqlite:///{tmp_path}/elsewhere/link.db") as linked:
+    with (
+        opened(f"sqlite:///{tmp_path}/ledger.db") as ledger,
+        opened(f"sqlite:///{tmp_path}/elsewhere/link.db") as linked,
+    ):
         lock = lock_of(ledger)
         assert lock.acquire()
         assert is_held(linked)
@@ -202,7 +208,9 @@ def end_session(ledger: Ledger) -> None:
         assert ended.scalars().all() == [True]
 
 
-def test_a_session_that_ends_is_noticed_by_the_next_write_which_takes_the_lock_again(postgresql: Ledger) -> None:
+def test_a_session_that_ends_is_noticed_by_the_next_write_which_takes_the_lock_again(
+    postgresql: Ledger,
+) -> None:
     lock = lock_of(postgresql)
     assert lock.acquire()
     postgresql.guard = lock.check
@@ -235,14 +243,14 @@ def test_of_two_threads_that_notice_the_loss_together_neither_writes(postgresql:
 
     def wait_for_the_other(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if "writes AS MATERIALIZED" in statement:
-            both.wait(60)
+            both.wait(PATIENCE_S)
 
     end_session(postgresql)
     with another_process(hold_lock, full_url(postgresql.url)) as other, ThreadPoolExecutor(2) as pool:
         assert other.hears() is True
         sa.event.listen(postgresql._reader, "after_cursor_execute", wait_for_the_other)
         writes = [pool.submit(an_instance, postgresql) for _ in range(2)]
-        assert [type(write.exception(60)) for write in writes] == [LedgerLost, LedgerLost]
+        assert [type(write.exception(PATIENCE_S)) for write in writes] == [LedgerLost, LedgerLost]
     assert instances.latest(postgresql) is None
     lock.release()
 
@@ -257,7 +265,7 @@ def test_the_next_holder_waits_for_what_the_last_one_writes(postgresql: Ledger) 
             taken = pool.submit(next_one.acquire)
             eventually(lambda: is_held(postgresql))
             assert not taken.done()
-        assert taken.result(60)
+        assert taken.result(PATIENCE_S)
     next_one.release()
     lock.release()
 
@@ -302,7 +310,9 @@ def test_a_lock_that_another_process_had_meanwhile_is_not_taken_again(postgresql
     assert lock.losses == 0
 
 
-def test_a_lock_is_taken_again_though_all_other_connections_of_the_pool_are_in_use(postgresql: Ledger) -> None:
+def test_a_lock_is_taken_again_though_all_other_connections_of_the_pool_are_in_use(
+    postgresql: Ledger,
+) -> None:
     lock = lock_of(postgresql)
     assert lock.acquire()
     postgresql.guard = lock.check

@@ -1,4 +1,4 @@
-"""A ledger is made, migrated or refused, by one at a time and in words."""
+"""Opening a ledger: it is created, migrated or refused, by one process at a time."""
 
 import contextlib
 from pathlib import Path
@@ -9,13 +9,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pysqlite3 import dbapi2
 
-from scheduler.errors import LedgerError
-from scheduler.ledger import history
-from scheduler.ledger.engine import Ledger, bring_up_to_date, check_schema, open_ledger
-from scheduler.ledger.tables import SCHEMA, metadata
 from tests.support.ledgers import T, full_url, make_older, open_it, opened, run_batch
 from tests.support.other_process import another_process
 from tests.support.postgres import a_schema_of_its_own
+from tminus.errors import LedgerError
+from tminus.ledger import history
+from tminus.ledger.engine import Ledger, bring_up_to_date, check_schema, open_ledger
+from tminus.ledger.tables import SCHEMA, metadata
 
 
 def refusal(url: str, **options: bool) -> LedgerError:
@@ -58,12 +58,17 @@ def test_the_migrations_make_each_condition_that_the_tables_say(ledger: Ledger) 
 def test_what_must_be_unique_is_so_by_the_database(ledger: Ledger) -> None:
     with ledger.read() as connection:
         (unique,) = sa.inspect(connection).get_unique_constraints("occurrences")
-    assert (unique["name"], unique["column_names"]) == ("one_owner_per_occurrence", ["job", "fire_time_ns", "run"])
+    assert (unique["name"], unique["column_names"]) == (
+        "one_owner_per_occurrence",
+        ["job", "fire_time_ns", "run"],
+    )
 
 
 def test_numbers_of_rows_do_not_run_out(ledger: Ledger) -> None:
     with ledger.read() as connection:
-        kinds = {column["name"]: column["type"] for column in sa.inspect(connection).get_columns("occurrences")}
+        kinds = {
+            column["name"]: column["type"] for column in sa.inspect(connection).get_columns("occurrences")
+        }
     assert isinstance(kinds["id"], sa.BigInteger if ledger.path is None else sa.Integer)
 
 
@@ -86,9 +91,54 @@ def undo_accounts(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
 
 
+def undo_attention(connection: sa.Connection) -> None:
+    """Take back what migration 0009 has brought."""
+    for table in ("overdue", "failure_counts"):
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+
+
+def undo_policies(connection: sa.Connection) -> None:
+    """Take back what migration 0007 has brought."""
+    for table in ("pauses", "skips", "notices", "alerts", "notifications"):
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    for table, column in (
+        ("occurrences", "buffered_ns"),
+        ("occurrences", "next_attempt_ns"),
+        ("occurrences", "cause"),
+        ("occurrences", "resolved"),
+        ("occurrences", "resolved_by"),
+        ("occurrences", "resolved_ns"),
+        ("attempts", "request"),
+        ("requests", "by"),
+    ):
+        connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+
+
+def undo_phases(connection: sa.Connection) -> None:
+    """Take back what migration 0008 has brought."""
+    connection.exec_driver_sql("ALTER TABLE attempts DROP COLUMN phases")
+
+
+def undo_chain_failure(connection: sa.Connection) -> None:
+    """Take back what migration 0010 has brought."""
+    connection.exec_driver_sql("ALTER TABLE occurrences DROP COLUMN chain_failure")
+
+
+def undo_upkeep(connection: sa.Connection) -> None:
+    """Take back what migration 0011 has brought."""
+    connection.exec_driver_sql("ALTER TABLE schedules DROP COLUMN deleted_until_ns")
+    connection.exec_driver_sql("DROP INDEX occurrences_by_job")
+    connection.exec_driver_sql("DROP INDEX occurrences_not_succeeded")
+
+
 def test_an_older_ledger_is_migrated_and_keeps_what_it_has(ledger: Ledger) -> None:
     before = run_batch(ledger, [1.0, 2.0])
     with ledger.write() as connection:
+        undo_upkeep(connection)
+        undo_chain_failure(connection)
+        undo_attention(connection)
+        undo_phases(connection)
+        undo_policies(connection)
         connection.exec_driver_sql("ALTER TABLE attempts DROP COLUMN output")  # what 0002 has brought
         for table in ("chains", "links", "runs", "apps", "state"):  # and 0003 to 0005
             connection.exec_driver_sql(f"DROP TABLE {table}")
@@ -98,10 +148,15 @@ def test_an_older_ledger_is_migrated_and_keeps_what_it_has(ledger: Ledger) -> No
         assert schema_of(migrated) == SCHEMA
         with migrated.read() as connection:
             assert (
-                compare_metadata(MigrationContext.configure(connection, opts={"version_table": "tminus_schema"}), metadata) == []
+                compare_metadata(
+                    MigrationContext.configure(connection, opts={"version_table": "tminus_schema"}), metadata
+                )
+                == []
             )
-        assert [one.id for one in history.of_ids(migrated, before)]
-        assert {attempt.output for identity in before for attempt in history.attempts_of(migrated, identity)} == {b""}
+        assert [one.id for one in history.find_by_ids(migrated, before)]
+        assert {
+            attempt.output for identity in before for attempt in history.find_attempts(migrated, identity)
+        } == {b""}
 
 
 def test_a_ledger_whose_file_has_gone_takes_nothing_more(tmp_path: Path) -> None:
@@ -133,7 +188,11 @@ def test_a_connection_to_another_file_of_its_name_is_none_to_the_ledger(tmp_path
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_an_older_ledger_is_migrated_only_by_who_has_its_lock(tmp_path: Path, kind: str) -> None:
     with contextlib.ExitStack() as stack:
-        url = f"sqlite:///{tmp_path}/ledger.db" if kind == "sqlite" else stack.enter_context(a_schema_of_its_own())
+        url = (
+            f"sqlite:///{tmp_path}/ledger.db"
+            if kind == "sqlite"
+            else stack.enter_context(a_schema_of_its_own())
+        )
         make_older(url, "0002")
         error = refusal(url, upgrade=False)
         assert error.message.endswith(f"has schema 0002, and this tminus needs {SCHEMA}")
@@ -210,6 +269,7 @@ def test_a_file_of_another_program_is_not_changed_by_looking_at_it(tmp_path: Pat
     assert [file.name for file in tmp_path.iterdir()] == ["customers.db"]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_of_many_that_open_a_new_ledger_at_the_same_moment_all_succeed(tmp_path: Path, kind: str) -> None:
     if kind == "sqlite":
@@ -221,7 +281,11 @@ def test_of_many_that_open_a_new_ledger_at_the_same_moment_all_succeed(tmp_path:
 
 def _open_together(urls: list[str]) -> None:
     for url in urls:
-        with another_process(open_it, url) as one, another_process(open_it, url) as two, another_process(open_it, url) as three:
+        with (
+            another_process(open_it, url) as one,
+            another_process(open_it, url) as two,
+            another_process(open_it, url) as three,
+        ):
             openers = [one, two, three]
             assert [opener.hears() for opener in openers] == ["ready"] * 3
             for opener in openers:
@@ -231,9 +295,10 @@ def _open_together(urls: list[str]) -> None:
             assert schema_of(ledger) == SCHEMA
 
 
+@pytest.mark.processes
 def test_a_migration_in_postgresql_may_take_longer_than_other_statements() -> None:
     slow = """
-        CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1.2); RETURN NEW; END';
+        CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3.2); RETURN NEW; END';
         CREATE TRIGGER slowly BEFORE UPDATE ON schedules FOR EACH STATEMENT EXECUTE FUNCTION slowly()
     """
     with a_schema_of_its_own() as url:
@@ -243,8 +308,8 @@ def test_a_migration_in_postgresql_may_take_longer_than_other_statements() -> No
             connection.exec_driver_sql(slow)
         engine.dispose()
         impatient = sa.make_url(url)
-        options = f"{impatient.query['options']} -c statement_timeout=1s"
+        options = f"{impatient.query['options']} -c statement_timeout=3s"
         with opened(full_url(impatient.set(query={"options": options}))) as ledger:
             assert schema_of(ledger) == SCHEMA
             with ledger.read() as connection:
-                assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "1s"
+                assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "3s"

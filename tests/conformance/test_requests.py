@@ -1,4 +1,4 @@
-"""What is asked of the daemon is not lost, is done once, and may be taken back until it is taken."""
+"""Requests to the daemon: none is lost, each is executed once, and can be withdrawn until it is taken."""
 
 import json
 import threading
@@ -10,24 +10,29 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from scheduler.errors import LedgerError
-from scheduler.ledger import claims, history, requests, runs
-from scheduler.ledger.changes import change_counter
-from scheduler.ledger.engine import Ledger
-from scheduler.ledger.requests import Kind, Request
-from scheduler.ledger.tables import requests as rows
-from scheduler.model.background import Work
 from tests.support.ledgers import T, an_instance, dues_of, full_url, one_commit_raises, opened
+from tests.support.moments import PATIENCE_S
+from tminus.errors import LedgerError
+from tminus.ledger import claims, history, requests, submissions
+from tminus.ledger.changes import change_counter
+from tminus.ledger.engine import Ledger
+from tminus.ledger.requests import RequestKind, RequestRow
+from tminus.ledger.tables import requests as rows
+from tminus.model.background import Submission
 
 BODY = {"jobs": ["pay"], "set": {"day": "ä\0"}, "at_ns": None}
 
 
-def ask(ledger: Ledger, *, at_ns: int = T) -> Request:
-    return requests.ask(ledger, Kind.RUN_NOW, BODY, now_ns=at_ns)
+def ask(ledger: Ledger, *, at_ns: int = T) -> RequestRow:
+    return requests.add_request(ledger, RequestKind.RUN_NOW, BODY, now_ns=at_ns)
 
 
-def take(ledger: Ledger, request: Request, *, answer: Mapping[str, Any] | None = None) -> Mapping[str, Any] | None:
-    return requests.take(ledger, request, instance=an_instance(ledger), answer=lambda _: answer or {"ok": True})
+def take(
+    ledger: Ledger, request: RequestRow, *, answer: Mapping[str, Any] | None = None
+) -> Mapping[str, Any] | None:
+    return requests.take(
+        ledger, request, instance=an_instance(ledger), answer=lambda _: answer or {"ok": True}
+    )
 
 
 def test_what_is_asked_for_is_there_for_who_comes_later(ledger: Ledger) -> None:
@@ -44,7 +49,7 @@ def test_requests_are_pending_oldest_first(ledger: Ledger) -> None:
 def test_a_request_that_is_taken_has_its_answer_and_is_pending_no_more(ledger: Ledger) -> None:
     request = ask(ledger)
     assert take(ledger, request, answer={"occurrences": ["pay@now"]}) == {"occurrences": ["pay@now"]}
-    assert requests.look_at(ledger, request).answer == {"occurrences": ["pay@now"]}
+    assert requests.get_request(ledger, request).answer == {"occurrences": ["pay@now"]}
     assert requests.pending(ledger) == []
 
 
@@ -52,7 +57,7 @@ def test_a_request_is_taken_once(ledger: Ledger) -> None:
     request = ask(ledger)
     take(ledger, request, answer={"by": "the first"})
     assert take(ledger, request, answer={"by": "the second"}) is None
-    assert requests.look_at(ledger, request).answer == {"by": "the first"}
+    assert requests.get_request(ledger, request).answer == {"by": "the first"}
 
 
 def test_a_request_that_was_withdrawn_is_not_taken(ledger: Ledger) -> None:
@@ -76,23 +81,29 @@ def test_a_request_is_withdrawn_once(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
-        pytest.param({"kind": "pause"}, "this tminus does not know the request 'pause'", id="kind"),
+        pytest.param({"kind": "teleport"}, "this tminus does not know the request 'teleport'", id="kind"),
         pytest.param({"body": "{"}, "the request is not a JSON object", id="no-json"),
         pytest.param({"body": "[" * 100_000}, "the request is not a JSON object", id="deep"),
         pytest.param({"body": "7"}, "the request is not a JSON object", id="no-object"),
-        pytest.param({"body": '"' + "x" * (1 << 20) + '"'}, "the request has more than 1048576 characters", id="huge"),
+        pytest.param(
+            {"body": '"' + "x" * (1 << 20) + '"'}, "the request has more than 1048576 characters", id="huge"
+        ),
     ],
 )
 def test_a_row_that_is_not_understood_hides_no_other(ledger: Ledger, row: dict[str, str], fault: str) -> None:
     with ledger.write() as connection:
-        connection.execute(sa.insert(rows).values({"id": "x", "kind": "run_now", "body": "{}", "created_ns": T} | row))
-        connection.execute(sa.insert(rows).values({"id": "y", "kind": "cancel", "body": '{"number": "7"}', "created_ns": T}))
+        connection.execute(
+            sa.insert(rows).values({"id": "x", "kind": "run_now", "body": "{}", "created_ns": T} | row)
+        )
+        connection.execute(
+            sa.insert(rows).values({"id": "y", "kind": "cancel", "body": '{"number": "7"}', "created_ns": T})
+        )
     request = ask(ledger, at_ns=T + 1)
     strange, _, last = requests.pending(ledger)
     assert (strange.id, (strange.fault or "")[: len(fault)]) == ("x", fault)
     assert last == request
-    assert requests.to_cancel(ledger) == set()
-    assert requests.look_at(ledger, strange).fault == strange.fault
+    assert requests.runs_to_cancel(ledger) == set()
+    assert requests.get_request(ledger, strange).fault == strange.fault
 
 
 def test_a_commit_that_raises_and_is_durable_is_no_error(ledger: Ledger) -> None:
@@ -103,11 +114,13 @@ def test_a_commit_that_raises_and_is_durable_is_no_error(ledger: Ledger) -> None
     assert not requests.withdraw(ledger, request, now_ns=T)
     request, instance = ask(ledger), an_instance(ledger)
     with one_commit_raises(ledger):
-        assert requests.take(ledger, request, instance=instance, answer=lambda _: {"ok": True}) == {"ok": True}
+        assert requests.take(ledger, request, instance=instance, answer=lambda _: {"ok": True}) == {
+            "ok": True
+        }
     with one_commit_raises(ledger):
-        work = Work(app="shop", ref="shop:count", options={}, given={})
-        accepted = runs.submit(ledger, work, now_ns=T)
-    assert runs.standing(ledger, accepted.id)
+        work = Submission(app="shop", ref="shop:count", options={}, given={})
+        accepted = submissions.submit(ledger, work, now_ns=T)
+    assert submissions.get_status(ledger, accepted.id)
 
 
 def test_a_commit_that_raises_and_is_not_durable_is_an_error(ledger: Ledger) -> None:
@@ -144,12 +157,12 @@ def test_of_takers_and_a_withdrawal_at_the_same_moment_one_wins(ledger: Ledger) 
     for number in range(10):
         request, together = ask(ledger, at_ns=T + number), threading.Barrier(3)
 
-        def try_to_take(request: Request = request, together: threading.Barrier = together) -> bool:
-            together.wait(60)
+        def try_to_take(request: RequestRow = request, together: threading.Barrier = together) -> bool:
+            together.wait(PATIENCE_S)
             return take(ledger, request) is not None
 
-        def try_to_withdraw(request: Request = request, together: threading.Barrier = together) -> bool:
-            together.wait(60)
+        def try_to_withdraw(request: RequestRow = request, together: threading.Barrier = together) -> bool:
+            together.wait(PATIENCE_S)
             return requests.withdraw(ledger, request, now_ns=T)
 
         with ThreadPoolExecutor(3, thread_name_prefix="racer") as pool:
@@ -179,4 +192,4 @@ def test_who_watches_for_requests_keeps_no_old_view_open(sqlite_url: str) -> Non
 
 
 def test_a_request_holds_what_was_asked_to_the_letter(ledger: Ledger) -> None:
-    assert json.dumps(requests.look_at(ledger, ask(ledger)).body) == json.dumps(BODY)
+    assert json.dumps(requests.get_request(ledger, ask(ledger)).body) == json.dumps(BODY)

@@ -1,4 +1,7 @@
-"""A ledger of an earlier version: what its jobs owe survives the upgrade, also if a schedule's old text is not understood."""
+"""
+A ledger of an earlier version: what its jobs owe survives the upgrade, also if a schedule's old text is not
+understood.
+"""
 
 from pathlib import Path
 
@@ -8,15 +11,15 @@ from alembic import command
 from alembic.config import Config
 from pysqlite3 import dbapi2
 
-from scheduler.daemon.recovery import recover
-from scheduler.instants import SECOND
-from scheduler.ledger import history
-from scheduler.ledger.schedules import accounts
-from scheduler.model.job import Cron, Every, Once, Schedule
-from scheduler.schedule.canonical import from_text
 from tests.support.ledgers import T, opened
 from tests.support.scheduling import definitions_of
 from tests.support.values import a_job
+from tminus.daemon.recovery import recover
+from tminus.instants import SECOND
+from tminus.ledger import history
+from tminus.ledger.schedules import accounts
+from tminus.model.job import Cron, Every, Once, Schedule
+from tminus.schedule.canonical import from_text
 
 #: As version 0.1 wrote them: the `repr` of its classes.
 OLD = {
@@ -34,11 +37,14 @@ NOW: dict[str, Schedule] = {
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """Schema 0005, left by a daemon that was last there at T: each job has a row at T, and one of them a mark after it."""
+    """
+    Schema 0005, left by a daemon that was last there at T: each job has a row at T, and one of them a mark
+    after it.
+    """
     path = tmp_path / "ledger.db"
     engine = sa.create_engine(f"sqlite:///{path}", module=dbapi2)
     config = Config()
-    config.set_main_option("script_location", "scheduler.ledger:migrations")
+    config.set_main_option("script_location", "tminus.ledger:migrations")
     config.set_main_option("path_separator", "os")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
@@ -73,17 +79,27 @@ def test_old_texts_become_canonical_and_what_was_decided_stays_so(old: Path) -> 
     with opened(f"sqlite:///{old}") as ledger:
         found = {one.job: one for one in accounts(ledger)}
         assert all(set(from_text(found[job].schedule)) == set(NOW[job]) for job in ("pay", "pack"))
-        assert {job: one.decided_until_ns for job, one in found.items()} == {"pay": T + 60 * SECOND, "pack": T, "ship": T}
+        assert {job: one.decided_until_ns for job, one in found.items()} == {
+            "pay": T + 60 * SECOND,
+            "pack": T,
+            "ship": T,
+        }
         assert found["ship"].schedule == ""
 
 
 def test_what_was_due_since_is_owed_after_the_upgrade_and_nothing_twice(old: Path) -> None:
-    definitions = definitions_of(*(a_job(name, schedule=schedule, misfire_grace_ns=SECOND) for name, schedule in NOW.items()))
+    definitions = definitions_of(
+        *(a_job(name, schedule=schedule, misfire_grace_ns=SECOND) for name, schedule in NOW.items())
+    )
     now_ns = T + 5 * 60 * SECOND + 30 * SECOND
     with opened(f"sqlite:///{old}") as ledger:
         for _ in range(2):
             recover(ledger, definitions, since_ns=now_ns - SECOND, now_ns=now_ns)
-            counts = {one.id.job: (one.id.fire_time_ns - T, one.count) for one in history.find(ledger) if one.id.fire_time_ns > T}
+            counts = {
+                one.id.job: (one.id.fire_time_ns - T, one.count)
+                for one in history.find(ledger)
+                if one.id.fire_time_ns > T
+            }
             assert counts == {
                 "pay": (120 * SECOND, 4),
                 "pack": (30 * SECOND, 3),

@@ -1,4 +1,6 @@
-"""The example `load_test`: Locust in a process of its own, against `word_search` under gunicorn and the daemon."""
+"""
+The example `load_test`: Locust in a process of its own, against `word_search` under gunicorn and the daemon.
+"""
 
 import os
 import re
@@ -9,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.jobsfile.load import load
 from tests.support.daemon import DaemonProcess, daemon
 from tests.support.web import EXAMPLES, Gunicorn, example, gunicorn
+from tminus.jobsfile.load import load
+
+pytestmark = pytest.mark.long
 
 #: Far beyond what noise makes of a ratio on a machine that others use, too.
 _LENIENT = "200"
@@ -26,10 +30,25 @@ class Target:
 
     def load(self, *options: str) -> subprocess.CompletedProcess[str]:
         """One run with 20 users."""
-        command = ["locust", "--headless", "--users", "20", "--spawn-rate", "20", "--host", self.server.url, *options]
-        env = self.jobs.environment() | {"TMINUS_CONFIG": str(self.jobs.jobs_file), "TMINUS_LEDGER": self.jobs.ledger}
+        command = [
+            "locust",
+            "--headless",
+            "--users",
+            "20",
+            "--spawn-rate",
+            "20",
+            "--host",
+            self.server.url,
+            *options,
+        ]
+        env = self.jobs.environment() | {
+            "TMINUS_CONFIG": str(self.jobs.jobs_file),
+            "TMINUS_LEDGER": self.jobs.ledger,
+        }
         env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
-        return subprocess.run(command, cwd=self.jobs.folder, env=env, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=self.jobs.folder, env=env, capture_output=True, text=True, check=False
+        )
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from tests.support.daemon import daemon, tminus, tminus_json
 from tests.support.target import TargetServer
 from tests.support.web import example
 
+pytestmark = pytest.mark.long
+
 _PASSWORD = "canary & ümlaut"
 
 
@@ -50,9 +52,7 @@ def bytes_of(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
 
 
-def test_status_text_and_json_of_login_page_and_post_are_the_result_of_the_job_and_the_secrets_are_nowhere(
-    folder: Path, site: str
-) -> None:
+def test_the_result_of_the_job_is_that_of_the_site_and_contains_no_secret(folder: Path, site: str) -> None:
     with daemon(folder, (folder / "jobs.yaml").read_text(), env={"ORDERS_PASSWORD": _PASSWORD}) as running:
         (done,) = running.json("run-now", "orders", "--set", f"site={site}")
         logs = running.tminus("logs", done["id"], "--json").stdout
@@ -72,7 +72,7 @@ def test_status_text_and_json_of_login_page_and_post_are_the_result_of_the_job_a
     assert b"session=" not in written  # the cookie
 
 
-def test_with_a_wrong_password_the_job_fails_with_the_reason_and_the_errback_notes_it(folder: Path, site: str) -> None:
+def test_with_a_wrong_password_the_job_fails_and_its_errback_is_called(folder: Path, site: str) -> None:
     environment = {"ORDERS_PASSWORD": "canary-wrong", "TMINUS_LEDGER": f"sqlite:///{folder}/ledger.db"}
     (done,) = tminus_json("run-now", "orders", "--set", f"site={site}", cwd=folder, env=environment)
     reason = 'RuntimeError: the site refused the login: 403 {"error":"wrong user or password"}'
@@ -82,7 +82,7 @@ def test_with_a_wrong_password_the_job_fails_with_the_reason_and_the_errback_not
     assert b"canary" not in bytes_of(folder)
 
 
-def test_the_site_lets_nobody_in_without_its_cookie_and_changes_nothing_without_its_token(site: str, client: Any) -> None:
+def test_the_site_needs_its_cookie_to_read_and_its_token_to_change(site: str, client: Any) -> None:
     with client.Session() as session:
         assert session.get(f"{site}/orders").status == 401
         login = session.post(f"{site}/login", form={"user": "tminus", "password": _PASSWORD})
@@ -90,10 +90,14 @@ def test_the_site_lets_nobody_in_without_its_cookie_and_changes_nothing_without_
         assert session.post(f"{site}/orders/confirm", document={"orders": [1001]}).status == 400
     with client.Session() as another:
         headers = {"X-CSRF-Token": login.json()["csrf"]}
-        assert another.post(f"{site}/orders/confirm", document={"orders": [1001]}, headers=headers).status == 401
+        assert (
+            another.post(f"{site}/orders/confirm", document={"orders": [1001]}, headers=headers).status == 401
+        )
 
 
-def test_cookies_go_to_the_host_that_set_them_and_to_no_other(site: str, client: Any, target: TargetServer) -> None:
+def test_cookies_go_to_the_host_that_set_them_and_to_no_other(
+    site: str, client: Any, target: TargetServer
+) -> None:
     with client.Session() as session:
         session.post(f"{site}/login", form={"user": "tminus", "password": _PASSWORD})
         session.get(target.url)  # the same host; a cookie does not ask for the port

@@ -1,4 +1,6 @@
-"""The example `votes`: four workers, fifty voters at once, one poll; and beside it a global, which is four."""
+"""
+The example `votes`: four workers, fifty voters at once, one poll; and beside it a global, which is four.
+"""
 
 import importlib
 import json
@@ -15,7 +17,10 @@ from typing import Any
 import pytest
 
 from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.moments import PATIENCE_S
 from tests.support.web import Gunicorn, example, gunicorn
+
+pytestmark = pytest.mark.long
 
 VOTERS = 50
 
@@ -30,14 +35,14 @@ class Browser:
     def post(self, path: str) -> int:
         """Push a button; the status."""
         try:
-            with self._opener.open(f"{self._url}{path}", data=b"", timeout=60) as answer:
+            with self._opener.open(f"{self._url}{path}", data=b"", timeout=PATIENCE_S) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
 
     def tally(self, prefix: str = "") -> dict[str, Any]:
         """How it stands, and who says so."""
-        with self._opener.open(f"{self._url}{prefix}/tally", timeout=60) as answer:
+        with self._opener.open(f"{self._url}{prefix}/tally", timeout=PATIENCE_S) as answer:
             said: dict[str, Any] = json.load(answer)
             return said
 
@@ -87,11 +92,15 @@ def at_once(steps: list[tuple[Browser, str]]) -> list[int]:
         return list(pool.map(push, steps))
 
 
-def test_fifty_voters_at_once_in_four_workers_are_fifty_votes(server: Gunicorn, running: DaemonProcess, folder: Path) -> None:
+def test_fifty_voters_at_once_in_four_workers_are_fifty_votes(
+    server: Gunicorn, running: DaemonProcess, folder: Path
+) -> None:
     voters = [Browser(server.url) for _ in range(VOTERS)]
     assert voters[0].post("/vote/yes") == 409
     assert voters[0].post("/start") == 200
-    assert set(at_once([(voter, f"/vote/{'yes' if n < 30 else 'no'}") for n, voter in enumerate(voters)])) == {200}
+    assert set(
+        at_once([(voter, f"/vote/{'yes' if n < 30 else 'no'}") for n, voter in enumerate(voters)])
+    ) == {200}
     assert list(of_each_worker(server).values()) == [{"open": True, "yes": 30, "no": 20}] * 4
 
     corrected = at_once(
@@ -133,7 +142,7 @@ def test_two_threads_that_count_in_a_global_at_once_count_once(
     class Slow(dict[str, int]):
         def get(self, name: str, default: Any = None) -> Any:
             found = super().get(name, default)
-            both_have_read.wait(10)
+            both_have_read.wait(PATIENCE_S)
             return found
 
     plain.values = Slow()

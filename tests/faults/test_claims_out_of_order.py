@@ -1,24 +1,27 @@
-"""A later fire time gets its row before an earlier one, and then the daemon ends: the next start sees the gap, and closes it."""
+"""
+A later fire time gets its row before an earlier one, and then the daemon ends: the next start sees the gap,
+and closes it.
+"""
 
 import signal
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pysqlite3 import dbapi2
 
-from scheduler.clock import SystemClock
-from scheduler.instants import MS, SECOND, parse_rfc3339
-from scheduler.ledger.rows import insert_new, new_row
-from scheduler.outcome import State
 from tests.support.daemon import DaemonProcess, daemon, eventually
 from tests.support.jobs import job, jobs_file, many
 from tests.support.ledgers import opened
-from tests.support.moments import wait_until
+from tests.support.moments import PATIENCE_S, wait_until
 from tests.support.postgres import a_schema_of_its_own
 from tests.support.target import TargetServer
 from tests.support.values import a_due, a_job
+from tminus.clock import SystemClock
+from tminus.instants import MS, SECOND, parse_rfc3339
+from tminus.ledger.rows import insert_new, new_row
+from tminus.outcome import OccurrenceState
 
 FAST = "lead: 1s, reload: sighup, shutdown_grace: 1s"
 
@@ -39,13 +42,16 @@ def go_on_and_judge(running: DaemonProcess, target: TargetServer, *, every_s: fl
 
 
 @contextmanager
-def claimed_by_another(url: str, name: str, fire_time_ns: int) -> Iterator[None]:
-    """An open transaction holds the row of that occurrence; it is rolled back at the end."""
-    due = a_due(a_job(name), fire_time_ns=fire_time_ns)
+def claimed_by_another(url: str, name: str, every_ns: int) -> Iterator[int]:
+    """
+    Hold the row of a fire time in an open transaction, which is rolled back at the end; yield that fire time.
+    """
     with opened(url) as ledger, ledger.own_connection() as connection:
         connection.exec_driver_sql("BEGIN")
-        insert_new(connection, [new_row(due, state=State.CLAIMED.value)])
-        yield
+        fire_time_ns = (SystemClock().wall_ns() // every_ns + 2) * every_ns
+        due = a_due(a_job(name), fire_time_ns=fire_time_ns)
+        insert_new(connection, [new_row(due, state=OccurrenceState.CLAIMED.value)])
+        yield fire_time_ns
         connection.exec_driver_sql("ROLLBACK")
 
 
@@ -56,8 +62,7 @@ def test_on_postgresql_while_another_holds_the_row_of_the_earlier_one(
     tick = jobs_file(job("tick", f"{target.url}/ok", "every: 2s", "overlap: allow_all"), daemon=FAST)
     with a_schema_of_its_own() as url, daemon(tmp_path, tick, ledger=url) as running:
         running.wait_for(outcome="succeeded")
-        held_ns = (SystemClock().wall_ns() // (2 * SECOND) + 2) * 2 * SECOND
-        with claimed_by_another(url, "tick", held_ns):
+        with claimed_by_another(url, "tick", 2 * SECOND) as held_ns:
             wait_for_a_row_after(running, held_ns)
             assert held_ns not in {parse_rfc3339(one["fire_time"]) for one in running.occurrences()}
             running.signal(number)
@@ -72,7 +77,9 @@ def test_on_sqlite_after_another_has_held_the_writer(tmp_path: Path, target: Tar
             if running.has_ended():
                 running.start()
             wait_for_a_row_after(running, newest_ns(running))
-            other = sqlite3.connect(running.folder / "ledger" / "ledger.db", isolation_level=None, timeout=30)
+            other = dbapi2.connect(
+                running.folder / "ledger" / "ledger.db", isolation_level=None, timeout=PATIENCE_S
+            )
             other.execute("BEGIN IMMEDIATE")
             before = newest_ns(running)
             wait_until(SystemClock().wall_ns() + 3300 * MS)
@@ -84,7 +91,10 @@ def test_on_sqlite_after_another_has_held_the_writer(tmp_path: Path, target: Tar
 
 
 def test_after_the_daemon_was_stopped_for_a_while(tmp_path: Path, target: TargetServer) -> None:
-    """The late fire time that runs is claimed at once; what says of the others that they were missed waits for the recorder."""
+    """
+    The late fire time that runs is claimed at once; what says of the others that they were missed waits for
+    the recorder.
+    """
     grace = "misfire_grace_time: 1500ms, overlap: allow_all"
     with daemon(tmp_path, jobs_file(many(5, f"{target.url}/ok", "every: 1s", grace), daemon=FAST)) as running:
         running.wait_for(outcome="succeeded")

@@ -1,4 +1,7 @@
-"""A reload that fails, at whatever step, keeps the old configuration and the old runners, and says so; the next one may succeed."""
+"""
+A reload that fails, at whatever step, keeps the old configuration and the old runners, and says so; the next
+one may succeed.
+"""
 
 import json
 import os
@@ -12,27 +15,27 @@ _SHOP = "import os\nfrom flask import Flask\napp = Flask('shop')\ndef pid():\n  
 _BREAKS = """
 import os, sys
 if "daemon" in sys.orig_argv:
-    from scheduler.jobsfile import load
+    from tminus.jobsfile import load
     read = load.JobsFile.load
-    def breaks(self, *args):
+    def breaks(self, *args, **given):
         if os.path.exists({path!r}):
             os.remove({path!r})
             raise ZeroDivisionError("a bug")
-        return read(self, *args)
+        return read(self, *args, **given)
     load.JobsFile.load = breaks
 """
 _LEDGER_BREAKS = """
 import os, sys
 if "daemon" in sys.orig_argv:
-    from scheduler.errors import LedgerError
-    from scheduler.ledger import schedules
-    adopt = schedules.adopt
+    from tminus.errors import LedgerError
+    from tminus.ledger import schedules
+    replace = schedules.replace_schedules
     def breaks(*args, **given):
         if os.path.exists({path!r}):
             os.remove({path!r})
             raise LedgerError("it is locked")
-        return adopt(*args, **given)
-    schedules.adopt = breaks
+        return replace(*args, **given)
+    schedules.replace_schedules = breaks
 """
 
 
@@ -69,7 +72,9 @@ def test_a_reload_that_fails_keeps_the_old_configuration_and_runners(tmp_path: P
         running.write(_jobs("first", "second"))
 
         shop.write_text("import no_such_module")
-        _fails(running, "apps.shop: shop does not import: ModuleNotFoundError: No module named 'no_such_module'")
+        _fails(
+            running, "apps.shop: shop does not import: ModuleNotFoundError: No module named 'no_such_module'"
+        )
         assert _runner(running) == before
         shop.write_text(_SHOP)
 
@@ -96,7 +101,9 @@ def test_a_reload_that_fails_keeps_the_old_configuration_and_runners(tmp_path: P
 def test_a_reload_that_the_ledger_did_not_take_is_made_again_once_it_does(tmp_path: Path) -> None:
     bug = tmp_path / "bug"
     (tmp_path / "shop.py").write_text(_SHOP)
-    with daemon(tmp_path, _jobs("first"), env=patched(tmp_path, _LEDGER_BREAKS.format(path=str(bug)))) as running:
+    with daemon(
+        tmp_path, _jobs("first"), env=patched(tmp_path, _LEDGER_BREAKS.format(path=str(bug)))
+    ) as running:
         bug.touch()
         running.write(_jobs("first", "second"))
         running.signal(signal.SIGHUP)

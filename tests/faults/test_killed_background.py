@@ -1,83 +1,29 @@
-"""kill -9 of the daemon around background runs: none is lost, each that was called twice says so, none that was cancelled begins."""
+"""
+kill -9 of the daemon around background runs: none is lost, each that was called twice says so, none that was
+cancelled begins.
+"""
 
 import json
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pysqlite3 import dbapi2 as sqlite3  # two libraries in one process would break each other's locks
+from pysqlite3 import dbapi2
 
-from scheduler.instants import SECOND, parse_rfc3339
 from tests.support.daemon import daemon, eventually
+from tests.support.jobs import shop_file
+from tests.support.moments import PATIENCE_S
 from tests.support.web import Gunicorn, gunicorn
-from tests.support.web_worker import web_worker
+from tminus.instants import SECOND, parse_rfc3339
+
+#: The application that the fixture `shop` imports.
+APP = "killed"
 
 CALLS = 600
-
-_SHOP = """
-import os, pathlib, threading
-from flask import Flask
-from scheduler.flask import Scheduler, background, current_occurrence
-
-folder = pathlib.Path(__file__).parent
-if "TMINUS_APP" in os.environ and (folder / "broken").exists():
-    raise RuntimeError("not yet")
-app = Flask("shop")
-scheduler = Scheduler(app, app="shop")
-
-def note(words):
-    descriptor = os.open(folder / "notes", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(descriptor, f"{words}\\n".encode())
-    os.close(descriptor)
-
-@background
-def work(number):
-    note(number)
-    threading.Event().wait(0.02)
-    return number
-
-@background
-def stubborn():
-    note("stubborn")
-    while not (folder / "go").exists():
-        threading.Event().wait(0.01)
-
-@background
-def dies_when_told():
-    note("dies")
-    while not current_occurrence().should_stop:
-        threading.Event().wait(0.01)
-    os._exit(3)
-
-@background
-def dies_once():
-    if (folder / "notes").exists():
-        note("lives")
-        return
-    note("dies")
-    os._exit(3)
-
-@app.post("/work/<int:number>")
-def hand_over(number):
-    return {"id": work.submit(number).id}
-"""
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The application as a web worker has it."""
-    with web_worker(tmp_path, _SHOP, monkeypatch) as module:
-        yield module
-
-
-def jobs_file(background: int = 32) -> str:
-    """No job but what is handed over."""
-    return json.dumps({"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app", "background": background}}})
 
 
 def notes(folder: Path) -> list[str]:
@@ -87,7 +33,7 @@ def notes(folder: Path) -> list[str]:
 
 def hand_over(server: Gunicorn, numbers: range) -> list[str]:
     """One call each, on one connection; the ids in the answers."""
-    connection, ids = HTTPConnection(server.url.removeprefix("http://"), timeout=60), []
+    connection, ids = HTTPConnection(server.url.removeprefix("http://"), timeout=PATIENCE_S), []
     for number in numbers:
         connection.request("POST", f"/work/{number}")
         answer = connection.getresponse()
@@ -100,16 +46,25 @@ def hand_over(server: Gunicorn, numbers: range) -> list[str]:
 def rows(folder: Path) -> dict[str, tuple[str, int, str]]:
     """By id: outcome, attempts and result, as the ledger has them."""
     query = "SELECT runs.id, outcome, attempts, result FROM runs JOIN occurrences ON occurrences.id = runs.occurrence"
-    with sqlite3.connect(folder / "ledger" / "ledger.db") as ledger:
-        return {identity: (outcome, attempts, result) for identity, outcome, attempts, result in ledger.execute(query)}
+    with dbapi2.connect(folder / "ledger" / "ledger.db") as ledger:
+        return {
+            identity: (outcome, attempts, result)
+            for identity, outcome, attempts, result in ledger.execute(query)
+        }
 
 
-def test_of_what_four_workers_hand_over_while_the_daemon_is_killed_nothing_is_lost_and_what_ran_twice_says_so(
+def test_submitted_while_the_daemon_is_killed_none_is_lost_and_repeats_are_marked(
     shop: Any, tmp_path: Path
 ) -> None:
-    with daemon(tmp_path, jobs_file()) as running, gunicorn(tmp_path, "shop:app") as server, ThreadPoolExecutor(8) as pool:
+    with (
+        daemon(tmp_path, shop_file()) as running,
+        gunicorn(tmp_path, "shop:app") as server,
+        ThreadPoolExecutor(8) as pool,
+    ):
         share = CALLS // 8
-        handed = [pool.submit(hand_over, server, range(first, first + share)) for first in range(0, CALLS, share)]
+        handed = [
+            pool.submit(hand_over, server, range(first, first + share)) for first in range(0, CALLS, share)
+        ]
         for seen in (CALLS // 6, CALLS // 2):
             eventually(lambda seen=seen: len(notes(tmp_path)) > seen, what="some have run")  # type: ignore[misc]
             running.kill()
@@ -127,11 +82,13 @@ def test_of_what_four_workers_hand_over_while_the_daemon_is_killed_nothing_is_lo
     assert max(attempts.values()) == 2, "some were called twice"
 
 
-@pytest.mark.parametrize("is_heard", [pytest.param(True, id="and-it-was-told"), pytest.param(False, id="before-it-was-told")])
-def test_one_that_is_cancelled_while_it_runs_is_not_called_again_though_the_daemon_is_killed(
+@pytest.mark.parametrize(
+    "is_heard", [pytest.param(True, id="and-it-was-told"), pytest.param(False, id="before-it-was-told")]
+)
+def test_one_cancelled_while_it_runs_is_not_called_again_though_the_daemon_is_killed(
     shop: Any, tmp_path: Path, is_heard: bool
 ) -> None:
-    with daemon(tmp_path, jobs_file()) as running:
+    with daemon(tmp_path, shop_file()) as running:
         run = shop.stubborn.submit()
         eventually(lambda: notes(tmp_path) == ["stubborn"])
         if is_heard:
@@ -141,30 +98,35 @@ def test_one_that_is_cancelled_while_it_runs_is_not_called_again_though_the_daem
         if not is_heard:
             run.cancel()
         running.start()
-        standing = run.standing()
+        standing = run.status()
         assert (standing.outcome, standing.attempts) == ("cancelled", 1)
-        assert standing.reason == "cancelled: it was told to stop; tminus was killed while it ran; how far it came is not known"
+        assert (
+            standing.reason
+            == "cancelled: it was asked to stop; tminus was killed while it ran; how far it came is not known"
+        )
     assert notes(tmp_path) == ["stubborn"]
 
 
 def _is_taken(folder: Path) -> bool:
-    with sqlite3.connect(folder / "ledger" / "ledger.db") as ledger:
+    with dbapi2.connect(folder / "ledger" / "ledger.db") as ledger:
         return bool(ledger.execute("SELECT count(*) FROM requests WHERE taken_by IS NOT NULL").fetchone()[0])
 
 
 def test_a_reload_while_some_run_and_others_wait_calls_each_once(shop: Any, tmp_path: Path) -> None:
-    with daemon(tmp_path, jobs_file(background=2)) as running:
+    with daemon(tmp_path, shop_file(app={"background": 2})) as running:
         runs = [shop.stubborn.submit() for _ in range(4)]
         eventually(lambda: len(notes(tmp_path)) == 2)
-        running.reload(jobs_file(background=3))
+        running.reload(shop_file(app={"background": 3}))
         (tmp_path / "go").touch()
-        eventually(lambda: all(run.standing().outcome for run in runs), what="all have ended")
-        assert [(run.standing().outcome, run.standing().attempts) for run in runs] == [("succeeded", 1)] * 4
+        eventually(lambda: all(run.status().outcome for run in runs), what="all have ended")
+        assert [(run.status().outcome, run.status().attempts) for run in runs] == [("succeeded", 1)] * 4
     assert notes(tmp_path) == ["stubborn"] * 4
 
 
-def test_stopped_in_order_what_runs_may_end_and_what_waits_begins_after_the_next_start(shop: Any, tmp_path: Path) -> None:
-    with daemon(tmp_path, jobs_file(background=1)) as running:
+def test_stopped_in_order_what_runs_may_end_and_what_waits_starts_the_next_time(
+    shop: Any, tmp_path: Path
+) -> None:
+    with daemon(tmp_path, shop_file(app={"background": 1})) as running:
         first, second = shop.stubborn.submit(), shop.stubborn.submit()
         eventually(lambda: notes(tmp_path) == ["stubborn"])
         running.signal(signal.SIGTERM)
@@ -172,46 +134,53 @@ def test_stopped_in_order_what_runs_may_end_and_what_waits_begins_after_the_next
         assert running.said("stopping")[0]["running"] == 1
         (tmp_path / "go").touch()
         assert running.wait() == 0
-        assert (first.standing().outcome, second.standing().state) == ("succeeded", "queued")
+        assert (first.status().outcome, second.status().state) == ("succeeded", "queued")
         running.start()
-        eventually(lambda: second.standing().outcome, what="it has ended")
-        assert (second.standing().outcome, second.standing().attempts) == ("succeeded", 1)
+        eventually(lambda: second.status().outcome, what="it has ended")
+        assert (second.status().outcome, second.status().attempts) == ("succeeded", 1)
     assert notes(tmp_path) == ["stubborn"] * 2
 
 
 def test_one_that_was_cancelled_and_whose_runner_dies_is_not_called_again(shop: Any, tmp_path: Path) -> None:
-    with daemon(tmp_path, jobs_file()):
+    with daemon(tmp_path, shop_file()):
         run = shop.dies_when_told.submit()
         eventually(lambda: notes(tmp_path) == ["dies"])
         run.cancel()
-        eventually(lambda: run.standing().outcome, what="it has ended")
-        assert run.standing().outcome == "cancelled"
+        eventually(lambda: run.status().outcome, what="it has ended")
+        assert run.status().outcome == "cancelled"
     assert notes(tmp_path) == ["dies"]
 
 
-def test_one_that_must_be_called_again_is_though_the_ledger_does_not_take_it_at_first(shop: Any, tmp_path: Path) -> None:
-    with daemon(tmp_path, jobs_file()) as running, sqlite3.connect(tmp_path / "ledger" / "ledger.db", timeout=30) as ledger:
-        ledger.execute("CREATE TRIGGER no BEFORE INSERT ON attempts BEGIN SELECT RAISE(ABORT, 'not now'); END")
+def test_one_to_be_called_again_is_though_the_ledger_does_not_take_it_at_first(
+    shop: Any, tmp_path: Path
+) -> None:
+    with (
+        daemon(tmp_path, shop_file()) as running,
+        dbapi2.connect(tmp_path / "ledger" / "ledger.db", timeout=PATIENCE_S) as ledger,
+    ):
+        ledger.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON attempts BEGIN SELECT RAISE(ABORT, 'not now'); END"
+        )
         ledger.commit()
         run = shop.dies_once.submit()
         running.wait_until_said("the ledger does not work, background runs wait", 2)
         ledger.execute("DROP TRIGGER no")
         ledger.commit()
-        eventually(lambda: run.standing().outcome, what="it has ended")
-        assert (run.standing().outcome, run.standing().attempts) == ("succeeded", 2)
+        eventually(lambda: run.status().outcome, what="it has ended")
+        assert (run.status().outcome, run.status().attempts) == ("succeeded", 2)
     assert notes(tmp_path) == ["dies", "lives"]
 
 
-def test_an_application_that_does_not_import_is_left_in_peace_between_two_tries_and_its_work_waits(
+def test_an_application_that_does_not_import_is_tried_again_later_and_its_work_waits(
     shop: Any, tmp_path: Path
 ) -> None:
-    with daemon(tmp_path, jobs_file()) as running:
+    with daemon(tmp_path, shop_file()) as running:
         running.stop()
         runs = [shop.work.submit(number) for number in range(3)]
         (tmp_path / "broken").touch()
         running.start()
         first, second = (running.wait_until_said("background runs wait", number) for number in (1, 2))
-        assert parse_rfc3339(second["timestamp"]) - parse_rfc3339(first["timestamp"]) > 4 * SECOND
+        assert parse_rfc3339(second["timestamp"]) - parse_rfc3339(first["timestamp"]) > SECOND  # it is 5 s
         (tmp_path / "broken").unlink()
-        eventually(lambda: all(run.standing().outcome == "succeeded" for run in runs), what="all have ended")
-        assert {run.standing().attempts for run in runs} == {1}
+        eventually(lambda: all(run.status().outcome == "succeeded" for run in runs), what="all have ended")
+        assert {run.status().attempts for run in runs} == {1}

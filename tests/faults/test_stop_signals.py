@@ -1,44 +1,23 @@
-"""SIGTERM ends the daemon within its shutdown grace and some seconds, whatever hangs; a second one ends it at once."""
+"""
+SIGTERM ends the daemon within its shutdown grace and some seconds, whatever hangs; a second one ends it at
+once.
+"""
 
 import json
 import os
 import signal
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pysqlite3 import dbapi2
 
+from tests.support.apps import install
 from tests.support.daemon import DaemonProcess, daemon, eventually, is_alive, patched
+from tests.support.moments import PATIENCE_S
 
-#: A busy machine needs more than the 5 s after the grace that are promised, and the 2 s after a second signal.
-SLACK_S = 30
-
-_SHOP = """
-import ctypes, os, threading
-from concurrent.futures import ProcessPoolExecutor
-from flask import Flask
-
-app = Flask("shop")
-pool = ProcessPoolExecutor(1)
-
-def pooled(file):
-    says(file, f"{os.getpid()} {pool.submit(os.getpid).result()}")
-
-def says(file, text):
-    open(file + ".new", "w").write(text)
-    os.replace(file + ".new", file)
-
-def keeps_the_gil(file):
-    says(file, str(os.getpid()))
-    ctypes.PyDLL(None).sleep(600)
-
-def takes(text):
-    return len(text)
-"""
-_HANGS = "import threading\nthreading.Event().wait()\n"
 #: Each request to reload comes a hundred times.
 _HUNDREDFOLD = """
 import signal
@@ -53,19 +32,21 @@ signal.signal = hundredfold
 _SLOW_FILES = """
 import os, sys, threading
 if "daemon" in sys.orig_argv:
-    from scheduler.jobsfile import load
+    from tminus.jobsfile import load
     read = load.JobsFile.load
-    def hangs(self, *args):
+    def hangs(self, *args, **given):
         while os.path.exists({path!r}):
             open({path!r}, "w").write("read")
             threading.Event().wait()
-        return read(self, *args)
+        return read(self, *args, **given)
     load.JobsFile.load = hangs
 """
 
 
 def _jobs(folder: Path, *, grace: str) -> str:
-    apps = {name: {"app": "shop:app"} for name in ("pooled", "stopped", "busy")} | {"hangs": {"app": "hangs:app"}}
+    apps = {name: {"app": "shop:app"} for name in ("pooled", "stopped", "busy")} | {
+        "hangs": {"app": "hangs:app"}
+    }
 
     def call(app: str, ref: str, *args: Any) -> dict[str, Any]:
         return {"schedule": "manual", "call": {"ref": ref, "app": app, "args": args}}
@@ -83,9 +64,11 @@ def _jobs(folder: Path, *, grace: str) -> str:
 
 @contextmanager
 def _everything_hangs(folder: Path, *, grace: str) -> Iterator[tuple[DaemonProcess, list[int]]]:
-    """A daemon whose runners, reload and ledger hang, each in its own way; with the processes that are to end with it."""
-    (folder / "shop.py").write_text(_SHOP)
-    (folder / "hangs.py").write_text(_HANGS)
+    """
+    A daemon whose runners, reload and ledger hang, each in its own way; with the processes that are to end
+    with it.
+    """
+    install("stopping", folder)
     slow_files = patched(folder, _SLOW_FILES.format(path=str(folder / "slow")))
     with daemon(folder, _jobs(folder, grace=grace), env=slow_files) as running:
         pids: list[int] = []
@@ -98,7 +81,7 @@ def _everything_hangs(folder: Path, *, grace: str) -> Iterator[tuple[DaemonProce
         (folder / "slow").touch()
         running.signal(signal.SIGHUP)
         eventually(lambda: (folder / "slow").read_text(), what="the reload hangs")
-        ledger = sqlite3.connect(folder / "ledger" / "ledger.db", isolation_level=None, timeout=30)
+        ledger = dbapi2.connect(folder / "ledger" / "ledger.db", isolation_level=None, timeout=PATIENCE_S)
         ledger.execute("BEGIN IMMEDIATE")
         try:
             yield running, [*pids, running.executor_pid()]
@@ -113,14 +96,18 @@ def test_a_signal_ends_it_whatever_hangs(tmp_path: Path, grace: str, signals: in
         if signals == 2:
             running.wait_until_said("stopping")
             running.signal(signal.SIGTERM)
-        assert running.wait(SLACK_S + (6 if signals == 1 else 2)) == (1 if signals == 1 else -signal.SIGTERM)
+        # What hangs does so for 10 min, or for good. The outcomes that the ledger does not take are in the
+        # journal.
+        assert running.wait() == (0 if signals == 1 else -signal.SIGTERM)
         eventually(lambda: not any(map(is_alive, pids)), what="no process of it is left")
 
 
 def test_a_hundred_requests_to_reload_are_few_reloads_and_delay_no_stop(tmp_path: Path) -> None:
     job = {"schedule": "manual", "http": "http://127.0.0.1:1/"}
     top = {"version": 1, "timezone": "UTC", "daemon": {"reload": "sighup"}}
-    with daemon(tmp_path, json.dumps(top | {"jobs": {"one": job}}), env=patched(tmp_path, _HUNDREDFOLD)) as running:
+    with daemon(
+        tmp_path, json.dumps(top | {"jobs": {"one": job}}), env=patched(tmp_path, _HUNDREDFOLD)
+    ) as running:
         running.signal(signal.SIGHUP)
         running.wait_until_said("reloaded")
         running.reload(json.dumps(top | {"jobs": {"one": job, "two": job}}))

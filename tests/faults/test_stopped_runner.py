@@ -1,4 +1,7 @@
-"""A runner that is stopped, or whose GIL a job keeps, takes nothing in: it is replaced, even if nothing of a new batch waits for it."""
+"""
+A runner that is stopped, or whose GIL a job keeps, takes nothing in: it is replaced, even if nothing of a new
+batch waits for it.
+"""
 
 from pathlib import Path
 
@@ -17,7 +20,7 @@ def stop_once():
 """
 
 
-def test_a_job_that_stops_its_runner_costs_itself_and_not_all_that_is_due_until_its_timeout(
+def test_a_job_that_stops_its_runner_costs_itself_and_nothing_due_before_its_timeout(
     tmp_path: Path, target: TargetServer
 ) -> None:
     (tmp_path / "tasks.py").write_text(_TASKS)
@@ -25,7 +28,8 @@ def test_a_job_that_stops_its_runner_costs_itself_and_not_all_that_is_due_until_
     with daemon(tmp_path, jobs_file(stops + job("beside", f"{target.url}/ok", "every: 1s"))) as running:
         (stopped,) = running.wait_for(job="stops", outcome="unknown")
         assert (
-            stopped["reason"] == "executor: the executor process died after the release (SIGKILL); how far it came is not known"
+            stopped["reason"]
+            == "executor: the executor process died after the release (SIGKILL); how far it came is not known"
         )
         assert "still running" in running.wait_for(job="stops", outcome="skipped")[0]["reason"]
         running.wait_for(job="stops", outcome="succeeded")

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.ledger import background
-from scheduler.ledger.engine import Ledger, open_ledger
+from tests.support.moments import PATIENCE_S
+from tminus.ledger import background_queue
+from tminus.ledger.engine import Ledger, open_ledger
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 _SHOP = """
 import json
 from flask import Flask, url_for
-from scheduler.flask import Scheduler, background
+from tminus.flask import Scheduler, background
 
 app = Flask("shop")
 scheduler = Scheduler(app, app="shop")
@@ -27,7 +30,7 @@ def look(word): ...
 
 @app.post("/search")
 def search():
-    return {"page": url_for("scheduler.run", id=look.submit("shoes").id), "script": url_for("scheduler.script")}
+    return {"page": url_for("tminus.run", id=look.submit("shoes").id), "script": url_for("tminus.script")}
 
 def use():
     browser = app.test_client()
@@ -48,9 +51,15 @@ class Environment:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """One of its commands."""
         program, *arguments = command
-        env = {"PATH": "/usr/bin:/bin", "TMINUS_LEDGER": f"sqlite:///{self.folder}/ledger.db", "HOME": str(self.folder)}
+        env = {
+            "PATH": "/usr/bin:/bin",
+            "TMINUS_LEDGER": f"sqlite:///{self.folder}/ledger.db",
+            "HOME": str(self.folder),
+        }
         run = [str(self.folder / "venv/bin" / program), *arguments]
-        return subprocess.run(run, cwd=self.folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            run, cwd=self.folder, env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +68,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
     folder = tmp_path_factory.mktemp("application")
     (folder / "shop.py").write_text(_SHOP)
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True, capture_output=True
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     (wheel,) = folder.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
@@ -79,12 +91,14 @@ def test_nothing_of_the_daemons_comes_with_it(environment: Environment) -> None:
 
 def test_an_application_hands_work_over_and_shows_it(environment: Environment) -> None:
     done = environment.run("python", "-c", "import shop; shop.use()")
-    assert json.loads(done.stdout) == {"state": "queued", "page": 200, "script": "text/javascript"}, done.stderr
-    (run,) = background.pending(environment.ledger, "shop", now_ns=1 << 62, limit=2)
+    assert json.loads(done.stdout) == {"state": "queued", "page": 200, "script": "text/javascript"}, (
+        done.stderr
+    )
+    (run,) = background_queue.find_due_runs(environment.ledger, "shop", now_ns=1 << 62, limit=2)
     assert (run.work.ref, run.work.given["args"]) == ("shop:look", ["shoes"])
 
 
-@pytest.mark.parametrize("command", [["tminus", "validate"], ["flask", "--app", "shop", "scheduler", "jobs"]])
+@pytest.mark.parametrize("command", [["tminus", "validate"], ["flask", "--app", "shop", "tminus", "jobs"]])
 def test_a_command_says_what_to_install(environment: Environment, command: list[str]) -> None:
     done = environment.run(*command)
     assert done.returncode != 0
@@ -94,4 +108,4 @@ def test_a_command_says_what_to_install(environment: Environment, command: list[
 
 def test_the_applications_own_commands_go_on(environment: Environment) -> None:
     done = environment.run("flask", "--app", "shop", "routes")
-    assert "/scheduler/runs/<id>" in done.stdout
+    assert "/tminus/runs/<id>" in done.stdout

@@ -1,4 +1,4 @@
-"""`GET /scheduler/runs/<id>`, as an application answers it."""
+"""`GET /tminus/runs/<id>`, as an application answers it."""
 
 import json
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import pytest
 from flask import Flask, abort
 from flask.json.provider import DefaultJSONProvider
 
-from scheduler.flask import Scheduler, background, events, handover
-from scheduler.ledger.engine import Ledger
+from tminus.flask import Scheduler, background, events, ledgers
+from tminus.ledger.engine import Ledger
 
 _HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -26,42 +26,46 @@ def app(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     app = Flask("site")
     Scheduler(app, app="site", events=True)
     yield app
-    handover.ledger().close()
+    ledgers.ledger().close()
 
 
 @pytest.fixture
 def url(app: Flask) -> str:
     """That of a run which waits."""
     with app.app_context():
-        return f"/scheduler/runs/{work.submit().id}"
+        return f"/tminus/runs/{work.submit().id}"
 
 
-def test_a_stream_ends_after_its_time_and_says_when_to_come_again(app: Flask, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_ends_after_its_time_and_says_when_to_come_again(
+    app: Flask, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(events, "_LASTS_NS", 10**9)
     text = app.test_client().get(f"{url}/events").get_data(as_text=True)
     assert text.startswith("retry: 1000\n\nid: ")
     assert text.endswith("\n\n:\n\n")
 
 
-def test_without_events_there_is_no_stream_and_with_them_it_is_for_those_only_who_may_see_the_run(app: Flask, url: str) -> None:
+def test_a_stream_exists_only_with_events_and_for_those_who_may_see_the_run(app: Flask, url: str) -> None:
     plain, closed = Flask("plain"), Flask("closed")
     Scheduler(plain, app="site")
     Scheduler(closed, app="site", events=True, authorize=lambda id: id not in url)
-    assert "scheduler.run_events" not in plain.view_functions
-    assert "scheduler.run_events" in closed.view_functions
+    assert "tminus.run_events" not in plain.view_functions
+    assert "tminus.run_events" in closed.view_functions
     for other in (plain, closed):
         assert other.test_client().get(f"{url}/events").status_code == 404
     assert closed.test_client().get(url).status_code == 404
-    assert app.test_client().get(f"/scheduler/runs/{'0' * 32}/events").status_code == 404
+    assert app.test_client().get(f"/tminus/runs/{'0' * 32}/events").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["%00", "a%00b", "%ff", "x" * 5000, "..%2f"])
 def test_an_id_that_is_none_is_not_found(app: Flask, path: str) -> None:
-    assert app.test_client().get(f"/scheduler/runs/{path}").status_code == 404
+    assert app.test_client().get(f"/tminus/runs/{path}").status_code == 404
 
 
 @pytest.mark.parametrize("headers", [{}, _HTML], ids=["json", "html"])
-def test_who_asks_again_gets_304_with_all_that_tells_when_to_ask_again(app: Flask, url: str, headers: dict[str, str]) -> None:
+def test_who_asks_again_gets_304_with_all_that_tells_when_to_ask_again(
+    app: Flask, url: str, headers: dict[str, str]
+) -> None:
     client = app.test_client()
     first = client.get(url, headers=headers)
     again = client.get(url, headers=headers | {"If-None-Match": first.headers["ETag"]})
@@ -84,7 +88,9 @@ def test_who_asks_again_gets_304_with_all_that_tells_when_to_ask_again(app: Flas
         ("image/png", "application/json"),
     ],
 )
-def test_who_asks_for_html_gets_a_page_and_everybody_else_json(app: Flask, url: str, accept: str | None, kind: str) -> None:
+def test_who_asks_for_html_gets_a_page_and_everybody_else_json(
+    app: Flask, url: str, accept: str | None, kind: str
+) -> None:
     answer = app.test_client().get(url, headers={"Accept": accept} if accept else {})
     assert answer.mimetype == kind
     assert "Accept" in answer.headers["Vary"]
@@ -95,7 +101,7 @@ def test_below_a_prefix_its_links_lead_there(app: Flask, url: str) -> None:
     assert f'href="/shop{url}"' in page.get_data(as_text=True)
 
 
-def test_an_authorize_that_raises_shows_nothing_and_its_answer_is_that_of_the_application(app: Flask, url: str) -> None:
+def test_if_authorize_raises_that_is_the_response_and_nothing_is_shown(app: Flask, url: str) -> None:
     def authorize(id: str) -> bool:
         return abort(403)
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the Dockerfile does, done in a clean folder: no Docker engine is needed. [PYTHON=…] image_steps.sh CHECKOUT FOLDER
-# test_deploy.py keeps its COPY lines and those of the Dockerfile the same.
+# Does the steps of the Dockerfile in a clean folder, without a Docker engine: [PYTHON=…] image_steps.sh CHECKOUT FOLDER
+# test_deploy.py checks that it copies the same files as the Dockerfile.
 set -eu
 checkout=$1 folder=$2
 mkdir -p "$folder/app" "$folder/state" "$folder/etc"

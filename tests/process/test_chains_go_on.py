@@ -5,67 +5,35 @@ from typing import Any
 
 import pytest
 
-from tests.process.test_chains import NOTE, SHOP, a_file, run_now, states
+from tests.process.test_chains import NOTE, a_file, run_now, states
 from tests.support.daemon import daemon, eventually, tminus_json
 
-_ODD = """
-import sys
-from scheduler.executors.python.given import Answer, Failure
-
-class Own(Failure):
-    def __init__(self, more):
-        self.more = more
-
-def nested(value, **more):
-    for _ in range(900):
-        value = [value]
-    return value
-
-def huge_number(value):
-    sys.set_int_max_str_digits(0)
-    return 10**6000
-
-def answer(value, **more):
-    return Answer(200, ["A: b"], 5)
-
-def no_text(value):
-    raise Failure("failed", "odd", {"a": object})
-
-def too_long(value):
-    raise Failure("failed", "odd", "m" * (17 << 20))
-
-def own(value):
-    raise Own("mine")
-
-def not_raised(value):
-    return Own("mine")
-
-def look(value, **more):
-    return None
-"""
 _SECRET = {"token": "${env:CANARY}"}
-_NESTED = "what shop:nested returned is not JSON: nested more than 100 levels deep"
+_NESTED = "what odd:nested returned is not JSON: nested more than 100 levels deep"
 
 
 def test_whatever_a_function_gives_its_chain_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # What is written down is `{"result": …}`: a secret of that name is none of it.
     monkeypatch.setenv("CANARY", "result")
     odd: dict[str, tuple[Any, str | None]] = {
-        "nested": ("shop:nested", _NESTED),
-        "huge_number": ("shop:huge_number", None),
-        "answer": ({"call": "shop:answer", "kwargs": _SECRET}, None),
-        "named_like_a_secret": ({"call": "shop:look", "kwargs": _SECRET}, None),
-        "no_text": ("shop:no_text", "{'a': <class 'object'>}"),
-        "too_long": ("shop:too_long", f"{'m' * (1 << 14)}… (cut, {17 << 20} characters)"),
-        "own": ("shop:own", "mine"),
-        "not_raised": ("shop:not_raised", None),
+        "nested": ("odd:nested", _NESTED),
+        "huge_number": ("odd:huge_number", None),
+        "answer": ({"call": "odd:answer", "kwargs": _SECRET}, None),
+        "named_like_a_secret": ({"call": "odd:look", "kwargs": _SECRET}, None),
+        "no_text": ("odd:no_text", "{'a': <class 'object'>}"),
+        "too_long": ("odd:too_long", f"{'m' * (1 << 14)}… (cut, {17 << 20} characters)"),
+        "own": ("odd:own", "mine"),
+        "not_raised": ("odd:not_raised", None),
     }
     jobs: dict[str, Any] = {
-        name: {"call": "shop:export", "then": [{"callback": call}, {"both": "shop:look"}]} for name, (call, _) in odd.items()
+        name: {"call": "shop:export", "then": [{"callback": call}, {"both": "odd:look"}]}
+        for name, (call, _) in odd.items()
     }
-    jobs["job"] = {"call": {"ref": "shop:nested", "kwargs": {"value": 1} | _SECRET}, "then": [{"errback": "shop:look"}]}
+    jobs["job"] = {
+        "call": {"ref": "odd:nested", "kwargs": {"value": 1} | _SECRET},
+        "then": [{"errback": "odd:look"}],
+    }
     (tmp_path / "jobs.yaml").write_text(a_file(tmp_path, jobs))
-    (tmp_path / "shop.py").write_text(SHOP + _ODD)
     ended = tminus_json("--ledger", f"sqlite:///{tmp_path}/ledger.db", "run-now", *jobs, cwd=tmp_path)
     done = {one["job"]: one["chain"] for one in ended}
     for name, (_, error) in odd.items():
@@ -76,21 +44,28 @@ def test_whatever_a_function_gives_its_chain_goes_on(tmp_path: Path, monkeypatch
 
 
 def test_an_import_that_takes_longer_than_the_jobs_time_is_waited_for(tmp_path: Path) -> None:
-    (tmp_path / "heavy.py").write_text("import threading\nthreading.Event().wait(6)\ndef look(value):\n    return value\n")
-    jobs = {"job": {"call": "shop:export", "timeout": "300ms", "then": [{"callback": "heavy:look"}]}}
+    (tmp_path / "heavy.py").write_text("import time\ntime.sleep(6)\ndef look(value):\n    return value\n")
+    jobs = {"job": {"call": "shop:export", "timeout": "2s", "then": [{"callback": "heavy:look"}]}}
     assert states(run_now(tmp_path, jobs)["job"]) == ["succeeded"]
 
 
-def test_a_link_whose_application_a_reload_has_taken_away_fails_and_its_chain_goes_on(tmp_path: Path) -> None:
+def test_a_link_whose_application_a_reload_has_removed_fails_and_its_chain_goes_on(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
-        "import os, threading\n"
+        "import os, time\n"
         "def waits(value):\n"
         "    open('waits', 'w').close()\n"
         "    while not os.path.exists('go'):\n"
-        "        threading.Event().wait(0.01)\n"
+        "        time.sleep(0.01)\n"
     )
     look: dict[str, Any] = {"call": {"ref": "shop:export"}, "then": [{"callback": "slow:waits"}]}
-    job = {**look, "then": [{"callback": "slow:waits"}, {"callback": NOTE}, {"errback": {"call": "shop:note", "app": None}}]}
+    job = {
+        **look,
+        "then": [
+            {"callback": "slow:waits"},
+            {"callback": NOTE},
+            {"errback": {"call": "shop:note", "app": None}},
+        ],
+    }
     with daemon(tmp_path, a_file(tmp_path, {"job": job, "other": look})) as running:
         running.tminus("run-now", "job", "--no-wait")
         eventually((tmp_path / "waits").exists)

@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import signal
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +11,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+from pysqlite3 import dbapi2
 
 from tests.support.daemon import daemon, eventually, tminus, tminus_json
+from tests.support.jobs import job, jobs_file
+from tests.support.moments import PATIENCE_S
 from tests.support.target import TargetServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OCCURRENCE_KEYS = {
     "id", "job", "fire_time", "run", "planned_at", "retry_of", "params", "count", "origin", "state", "outcome", "reason",
     "start_offset_ms", "armed", "started_at", "finished_at", "duration_ms", "attempts", "http_status", "chain", "executor",
-    "config_version",
+    "config_version", "cause", "next_attempt_at", "resolved", "chain_result",
 }  # fmt: skip
 
 
@@ -42,6 +45,8 @@ jobs:
 
 
 ENV = {"SHOP_KEY": "hunter2"}
+#: A schedule that has a next fire time and is not due during a test.
+FAR_AHEAD = "at: '2199-01-01T00:00:00Z'"
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -78,6 +83,15 @@ def test_validate_says_every_error_with_its_place_and_ends_with_2(folder: Path) 
     assert "--> bad.yaml:3:25" in run(folder, "validate", "bad.yaml").stderr
 
 
+def test_validate_without_secrets(folder: Path) -> None:
+    (folder / "jobs.yaml").write_text(
+        "version: 1\njobs: {a: {schedule: manual, http: 'http://x/?${env:NONE}'}}\n"
+    )
+    assert "secret NONE not found" in run(folder, "validate").stderr
+    said = run(folder, "validate", "--no-secrets")
+    assert (said.returncode, said.stdout) == (0, "jobs.yaml: 1 job, no problems\n")
+
+
 def test_options_stand_before_or_after_the_command(folder: Path) -> None:
     elsewhere = str(folder / "jobs.yaml")
     for arguments in (["--json", "-c", elsewhere, "next"], ["next", "-c", elsewhere, "--json"]):
@@ -95,8 +109,13 @@ def test_next_lists_coming_fire_times_in_time_order(folder: Path) -> None:
 
 
 def test_next_up_to_an_instant(folder: Path) -> None:
-    said = run(folder, "next", "pay", "--json", "--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T02:00:00Z")
-    assert [one["fire_time"] for one in json.loads(said.stdout)] == ["2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z"]
+    said = run(
+        folder, "next", "pay", "--json", "--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T02:00:00Z"
+    )
+    assert [one["fire_time"] for one in json.loads(said.stdout)] == [
+        "2026-01-01T01:00:00Z",
+        "2026-01-01T02:00:00Z",
+    ]
 
 
 def test_show_tells_where_each_value_comes_from_and_no_secret(folder: Path) -> None:
@@ -149,7 +168,9 @@ def test_what_a_target_receives(folder: Path, target: TargetServer) -> None:
     (one,) = json.loads(run(folder, "run-now", "pack", "--json").stdout)
     headers = target.arrivals[0].headers
     assert headers["user-agent"].startswith("tminus/")
-    assert {name: headers[name] for name in headers if name.startswith("x-") or name == "idempotency-key"} == {
+    assert {
+        name: headers[name] for name in headers if name.startswith("x-") or name == "idempotency-key"
+    } == {
         "x-tminus-job": "pack",
         "x-tminus-occurrence": one["id"],
         "x-tminus-attempt": "1",
@@ -167,12 +188,15 @@ def test_run_now_ends_with_1_where_a_job_failed(folder: Path) -> None:
 
 def test_run_now_starts_a_suspended_job_and_says_so(folder: Path) -> None:
     said = run(folder, "run-now", "rest")
-    assert (said.returncode, "rest is suspended; it runs all the same" in said.stderr) == (0, True)
+    assert (said.returncode, "rest is suspended; it runs anyway" in said.stderr) == (0, True)
 
 
 def test_run_now_of_a_pattern_asks_first_or_wants_yes(folder: Path) -> None:
     refused = run(folder, "run-now", "p*")
-    assert (refused.returncode, refused.stderr) == (2, "error: this starts 2 jobs\n  hint: --yes says that it is meant\n")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "error: this starts 2 jobs\n  hint: --yes confirms it\n",
+    )
     assert run(folder, "run-now", "p*", "--yes").returncode == 0
     assert run(folder, "run-now", "tag:shop").returncode == 0
 
@@ -184,15 +208,23 @@ def test_run_now_goes_through_the_daemon_where_one_runs(tmp_path: Path, target: 
         assert (one["outcome"], one["origin"]) == ("succeeded", "manual")
         assert running.wait_until_said("batch")["succeeded"] == 1
         unknown = running.tminus("run-now", "pai")
-        assert (unknown.returncode, unknown.stderr.splitlines()[0]) == (4, "error: no job 'pai'; did you mean 'pay'?")
+        assert (unknown.returncode, unknown.stderr.splitlines()[0]) == (
+            4,
+            "error: no job 'pai'; did you mean 'pay'?",
+        )
 
 
-def test_run_now_that_does_not_wait_is_not_lost_without_a_daemon(tmp_path: Path, target: TargetServer) -> None:
+def test_run_now_that_does_not_wait_is_not_lost_without_a_daemon(
+    tmp_path: Path, target: TargetServer
+) -> None:
     jobs = f"version: 1\njobs:\n  pay: {{schedule: manual, http: '{target.url}/pay'}}\n"
     (tmp_path / "jobs.yaml").write_text(jobs)
     ledger = f"sqlite:///{tmp_path}/ledger/ledger.db"
     said = tminus("run-now", "pay", "--no-wait", cwd=tmp_path, env={"TMINUS_LEDGER": ledger})
-    assert (said.returncode, said.stderr) == (0, "no daemon runs on this ledger: what was asked for waits until one starts\n")
+    assert (said.returncode, said.stderr) == (
+        0,
+        "no daemon runs on this ledger: the request waits until one starts\n",
+    )
     with daemon(tmp_path, jobs, ledger=ledger):
         target.wait_for(1)
 
@@ -205,15 +237,23 @@ def test_run_now_at_an_instant(folder: Path, target: TargetServer) -> None:
 
 
 def test_an_interrupted_run_now_ends_with_130_and_starts_nothing(folder: Path, target: TargetServer) -> None:
-    environment = os.environ | ENV | {"TMINUS_LEDGER": f"sqlite:///{folder}/ledger/ledger.db", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "scheduler.cli", "run-now", "pay", "--at", "+60s"]
+    environment = (
+        os.environ | ENV | {"TMINUS_LEDGER": f"sqlite:///{folder}/ledger/ledger.db", "PYTHONPATH": str(ROOT)}
+    )
+    command = [sys.executable, "-m", "tminus.cli", "run-now", "pay", "--at", "+1h"]
     running = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-    eventually(lambda: json.loads(run(folder, "history", "--json").stdout or "[]"), what="the run is written down")
+    eventually(
+        lambda: json.loads(run(folder, "history", "--json").stdout or "[]"), what="the run is written down"
+    )
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=30)
+    _, said = running.communicate(timeout=PATIENCE_S)
     assert (running.returncode, said.splitlines()[-1]) == (130, "interrupted")
     (one,) = json.loads(run(folder, "history", "--json").stdout)
-    assert (one["outcome"], one["reason"], target.arrivals) == ("cancelled", "interrupted before its start", [])
+    assert (one["outcome"], one["reason"], target.arrivals) == (
+        "cancelled",
+        "interrupted",
+        [],
+    )
 
 
 # --- what has run ---
@@ -225,7 +265,22 @@ def test_history_logs_and_skew_of_what_has_run(folder: Path) -> None:
     assert one["reason"] == "status: 503 instead of 2xx"
     logs = json.loads(run(folder, "logs", one["id"], "--json").stdout)
     assert (logs["occurrence"]["id"], logs["output"]) == (one["id"], "as asked")
-    assert set(logs["attempts"][0]) >= {"attempt", "started_at", "finished_at", "armed", "http_status", "outcome", "reason"}
+    assert set(logs["attempts"][0]) >= {
+        "attempt",
+        "started_at",
+        "finished_at",
+        "armed",
+        "http_status",
+        "outcome",
+        "reason",
+    }
+    assert set(logs["attempts"][0]["phases_ms"]) >= {"sent", "first_byte", "done"}
+    request = logs["attempts"][0]["request"]
+    assert (request["method"], request["url"][-11:]) == ("GET", "/status/503")
+    assert f"X-Tminus-Occurrence: {one['id']}" in request["headers"]
+    text = run(folder, "logs", one["id"]).stdout
+    assert f"  > X-Tminus-Occurrence: {one['id']}\n" in text
+    assert re.search(r"^  from T: .*\bsent \S+ \S+, first byte \S+ \S+, done ", text, re.MULTILINE)
     skew = json.loads(run(folder, "skew", "--json").stdout)
     assert (skew["jobs"], skew["started"], skew["offsets"][0]["id"]) == (1, 1, one["id"])
     assert json.loads(run(folder, "skew", one["planned_at"], "--json").stdout) == skew
@@ -236,6 +291,31 @@ def test_skew_writes_its_picture(folder: Path) -> None:
     said = run(folder, "skew", "--svg", "batch.svg")
     assert (said.returncode, said.stderr) == (0, "wrote batch.svg\n")
     assert (folder / "batch.svg").read_text().startswith("<svg ")
+
+
+def test_history_of_a_span_of_time(folder: Path) -> None:
+    (pay,) = _json(folder, "run-now", "pay")
+    (pack,) = _json(folder, "run-now", "pack")
+    assert [one["id"] for one in _json(folder, "history", "--until", pack["planned_at"])] == [pay["id"]]
+    assert _json(folder, "history", "--since", "1d", "--until", "yesterday") == []
+
+
+def test_history_follows_what_ends(folder: Path) -> None:
+    run(folder, "run-now", "pay")
+    command = [sys.executable, "-m", "tminus.cli", "history", "--follow"]
+    environment = os.environ | ENV | {"TMINUS_LEDGER": f"sqlite:///{folder}/ledger/ledger.db"}
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    ) as following:
+        try:
+            assert following.stdout is not None
+            assert following.stdout.readline().split("\t")[1] == "pay"
+            run(folder, "run-now", "fail")
+            assert following.stdout.readline().split("\t")[1] == "fail"
+        finally:
+            following.send_signal(signal.SIGINT)
+    assert following.returncode == 130
+    assert run(folder, "history", "--follow", "--json").returncode == 2
 
 
 def test_history_in_a_pipe_is_one_line_an_occurrence(folder: Path) -> None:
@@ -254,17 +334,25 @@ def test_history_in_a_pipe_is_one_line_an_occurrence(folder: Path) -> None:
 
 
 def test_status_tells_running_from_stopped_by_its_exit_status(tmp_path: Path, target: TargetServer) -> None:
-    jobs = f"version: 1\njobs:\n  pay: {{schedule: {{every: 1h}}, http: '{target.url}/status/500'}}\n"
+    jobs = jobs_file(job("pay", f"{target.url}/status/500", FAR_AHEAD), daemon="reload: watch")
     with daemon(tmp_path, jobs) as running:
         said = running.tminus("status", "--json")
         status = json.loads(said.stdout)
         assert said.returncode == 0
         assert running.process is not None
-        assert (status["state"], status["pid"], status["running"], status["problems"]) == ("running", running.process.pid, 0, [])
+        assert (status["state"], status["pid"], status["running"], status["problems"]) == (
+            "running",
+            running.process.pid,
+            0,
+            [],
+        )
         assert status["next"]["jobs"] == 1
         running.tminus("run-now", "pay")
         failed = running.tminus("status", "--json")
-        assert (failed.returncode, json.loads(failed.stdout)["outcomes_24h"]) == (0, {"failed": 1})
+        assert (failed.returncode, json.loads(failed.stdout)["outcomes_24h"]) == (1, {"failed": 1})
+        assert json.loads(failed.stdout)["problems"] == [
+            "the last run of pay failed (status: 500 instead of 2xx): tminus logs pay"
+        ]
         running.write("nonsense")
         running.wait_until_said("the jobs file is not valid, the old one stays in force")
         odd = eventually(lambda: problems if (problems := running.json("status")["problems"]) else None)
@@ -273,7 +361,9 @@ def test_status_tells_running_from_stopped_by_its_exit_status(tmp_path: Path, ta
         running.write(jobs)
         running.wait_until_said("the jobs file is valid again")
         running.signal(signal.SIGSTOP)
-        stuck = eventually(lambda: said if "holds the ledger" in (said := running.tminus("status").stdout) else None)
+        stuck = eventually(
+            lambda: said if "holds the ledger" in (said := running.tminus("status").stdout) else None
+        )
         assert f"pid {running.process.pid} on " in stuck
         running.signal(signal.SIGCONT)
         running.stop()
@@ -282,16 +372,20 @@ def test_status_tells_running_from_stopped_by_its_exit_status(tmp_path: Path, ta
 
 
 def test_status_while_the_daemon_stops(tmp_path: Path, target: TargetServer) -> None:
-    jobs = f"version: 1\njobs:\n  slow: {{schedule: manual, http: '{target.url}/delay/6000'}}\n  soon: {{schedule: {{every: 1h}}, http: '{target.url}/'}}\n"
+    held = job("slow", f"{target.url}/hold", "manual", "timeout: {total: 10m}")
+    jobs = jobs_file(held + job("soon", f"{target.url}/", FAR_AHEAD), daemon="shutdown_grace: 10m")
     with daemon(tmp_path, jobs) as running:
         running.tminus("run-now", "slow", "--no-wait")
         target.wait_for(1)
         running.signal(signal.SIGTERM)
-        said = eventually(lambda: status if (status := running.json("status"))["state"] == "stopping" else None)
+        said = eventually(
+            lambda: status if (status := running.json("status"))["state"] == "stopping" else None
+        )
         assert (said["pid"], said["next"]) == (running.process and running.process.pid, None)
         assert running.tminus("status").returncode == 1
         later = running.tminus("run-now", "soon", "--no-wait")
         assert (later.returncode, "waits until one starts" in later.stderr) == (0, True)
+        target.release_held()
         assert running.wait() == 0
         assert (running.json("status")["state"], running.tminus("status").returncode) == ("stopped", 3)
 
@@ -328,7 +422,16 @@ def test_doctor_proves_that_priming_works_here(folder: Path) -> None:
     found = {one["check"]: one for one in json.loads(said.stdout)}
     assert found["priming"]["status"] == "ok"
     assert found["ledger"]["status"] == "ok"
-    assert set(found) == {"versions", "priming", "priority", "connections", "clock", "time zones", "certificates", "ledger"}
+    assert set(found) == {
+        "versions",
+        "priming",
+        "priority",
+        "connections",
+        "clock",
+        "time zones",
+        "certificates",
+        "ledger",
+    }
     assert said.returncode == 0
 
 
@@ -342,7 +445,8 @@ def test_doctor_looks_at_the_limit_that_the_unit_asks_for(folder: Path) -> None:
 
 def test_a_daemon_prints_some_of_many_warnings(tmp_path: Path) -> None:
     jobs = "".join(
-        f"  a{number}: {{schedule: manual, params: {{password: x}}, http: 'http://127.0.0.1:9/'}}\n" for number in range(50)
+        f"  a{number}: {{schedule: manual, params: {{password: x}}, http: 'http://127.0.0.1:9/'}}\n"
+        for number in range(50)
     )
     with daemon(tmp_path, f"version: 1\njobs:\n{jobs}") as running:
         log = running.log_file.read_text()
@@ -360,34 +464,68 @@ def test_a_daemon_prints_some_of_many_warnings(tmp_path: Path) -> None:
         pytest.param(["next", "--nope"], 2, "No such option", id="unknown-option"),
         pytest.param(["next", "--from", "noon"], 2, "error: 'noon' is not a time", id="no-time"),
         pytest.param(["show", "pai"], 4, "error: no job 'pai'; did you mean 'pay'?", id="unknown-job"),
+        pytest.param(["show", "pa*"], 2, "error: 'pa*' selects 2 jobs", id="several-jobs"),
         pytest.param(["run-now"], 2, "error: which jobs?", id="no-job"),
         pytest.param(
-            ["run-now", "pay", "--set", "dai=1"], 2, "job 'pay' has no param 'dai'; did you mean 'day'?", id="unknown-param"
+            ["run-now", "pay", "--set", "dai=1"],
+            2,
+            "job 'pay' has no param 'dai'; did you mean 'day'?",
+            id="unknown-param",
         ),
-        pytest.param(["run-now", "pay", "--set", "day"], 2, "error: --set 'day' is not KEY=VALUE", id="no-pair"),
+        pytest.param(
+            ["run-now", "pay", "--set", "day"], 2, "error: --set 'day' is not KEY=VALUE", id="no-pair"
+        ),
         pytest.param(["logs", "pay"], 1, "error: no ledger at ", id="no-ledger-for-a-job"),
         pytest.param(["logs", "pay@2026-01-01T00:00:00Z"], 1, "error: no ledger at ", id="no-ledger"),
         pytest.param(["-c", "nope.yaml", "validate"], 2, "cannot read nope.yaml", id="no-file"),
-        pytest.param(["--ledger", "mysql://x/y", "history"], 2, "error: a ledger cannot lie in mysql", id="another-database"),
-        pytest.param(["--ledger", "sqlite://", "history"], 2, "error: a ledger in memory would remember nothing", id="in-memory"),
-        pytest.param(["--ledger", "nonsense", "history"], 2, "error: the ledger's URL is not one", id="no-url"),
+        pytest.param(
+            ["--ledger", "mysql://x/y", "history"],
+            2,
+            "error: a ledger cannot be in mysql",
+            id="another-database",
+        ),
+        pytest.param(
+            ["--ledger", "sqlite://", "history"],
+            2,
+            "error: a ledger in memory would remember nothing",
+            id="in-memory",
+        ),
+        pytest.param(
+            ["--ledger", "nonsense", "history"], 2, "error: the ledger's URL is not a URL", id="no-url"
+        ),
     ],
 )
-def test_what_is_wrong_is_said_without_a_traceback(folder: Path, arguments: list[str], status: int, says: str) -> None:
+def test_what_is_wrong_is_said_without_a_traceback(
+    folder: Path, arguments: list[str], status: int, says: str
+) -> None:
     said = run(folder, *arguments)
-    assert (said.returncode, says in said.stderr, "Traceback" in said.stderr) == (status, True, False), said.stderr
+    assert (said.returncode, says in said.stderr, "Traceback" in said.stderr) == (status, True, False), (
+        said.stderr
+    )
+
+
+@pytest.mark.parametrize("command", ["status", "watch", "reload"])
+def test_a_command_that_needs_the_daemon_says_that_there_is_none(folder: Path, command: str) -> None:
+    run(folder, "run-now", "pay")  # which makes the ledger
+    said = run(folder, command)
+    assert (said.returncode, "no daemon on this ledger" in said.stdout + said.stderr) == (3, True)
 
 
 def test_an_occurrence_that_is_not_there_is_status_4(folder: Path) -> None:
     run(folder, "run-now", "pay")
     said = run(folder, "logs", "pay@2026-01-01T00:00:00Z")
-    assert (said.returncode, said.stderr.splitlines()[0]) == (4, "error: no occurrence pay@2026-01-01T00:00:00Z")
+    assert (said.returncode, said.stderr.splitlines()[0]) == (
+        4,
+        "error: no occurrence pay@2026-01-01T00:00:00Z",
+    )
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
-    command = f"{sys.executable} -m scheduler.cli next -n 20000 | head -1; echo ${{PIPESTATUS[0]}}"
+    command = f"{sys.executable} -m tminus.cli next -n 20000 | head -1; echo ${{PIPESTATUS[0]}}"
     environment = os.environ | ENV | {"PYTHONPATH": str(ROOT)}
-    said = subprocess.run(["/bin/bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["/bin/bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
     assert said.stdout.splitlines() == ["FIRE TIME\tIN\tJOB", "0"]
     assert said.stderr == ""
 
@@ -395,7 +533,9 @@ def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
 def test_a_locale_without_unicode_gets_ascii(folder: Path) -> None:
     run(folder, "run-now", "pay")
     said = tminus(
-        "history", cwd=folder, env=ENV | {"TMINUS_LEDGER": f"sqlite:///{folder}/ledger/ledger.db", "PYTHONIOENCODING": "ascii"}
+        "history",
+        cwd=folder,
+        env=ENV | {"TMINUS_LEDGER": f"sqlite:///{folder}/ledger/ledger.db", "PYTHONIOENCODING": "ascii"},
     )
     assert said.stdout.isascii()
     assert "ok succeeded" in said.stdout
@@ -423,6 +563,7 @@ def test_version_and_help(folder: Path) -> None:
         "history",
         "logs",
         "skew",
+        "watch",
         "doctor",
         "schema",
     ):
@@ -442,7 +583,9 @@ def test_completion_knows_the_jobs(folder: Path) -> None:
 
 
 def test_run_scheduler_is_the_same_program() -> None:
-    said = subprocess.run([sys.executable, ROOT / "run_scheduler.py", "--version"], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, ROOT / "run_scheduler.py", "--version"], capture_output=True, text=True, check=True
+    )
     assert said.stdout == tminus("--version").stdout
 
 
@@ -468,7 +611,9 @@ def test_logs_of_a_job_are_those_of_its_last_run(folder: Path) -> None:
 
 def test_who_only_asks_needs_no_secrets(folder: Path) -> None:
     jobs_file = folder / "jobs.yaml"
-    jobs_file.write_text(jobs_file.read_text() + "  secret: {schedule: manual, http: 'http://127.0.0.1:1/${env:NOT_THERE}'}\n")
+    jobs_file.write_text(
+        jobs_file.read_text() + "  secret: {schedule: manual, http: 'http://127.0.0.1:1/${env:NOT_THERE}'}\n"
+    )
     assert run(folder, "validate").returncode == 2
     assert run(folder, "daemon").returncode == 2
     assert "secret" in {one["job"] for one in _json(folder, "jobs")}
@@ -478,7 +623,7 @@ def test_who_only_asks_needs_no_secrets(folder: Path) -> None:
 
 def test_what_cannot_be_written_out_is_an_error_in_a_sentence(folder: Path) -> None:
     with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "scheduler.cli", "schema"]
+        command = [sys.executable, "-m", "tminus.cli", "schema"]
         done = subprocess.run(
             command,
             cwd=folder,
@@ -498,11 +643,13 @@ def test_history_needs_no_jobs_file(folder: Path) -> None:
     assert [one["job"] for one in _json(folder, "history", "pay")] == ["pay"]
 
 
-def test_rows_that_this_version_does_not_understand_are_left_out_with_a_warning_and_change_no_exit_status(folder: Path) -> None:
+def test_rows_of_an_unknown_kind_are_left_out_with_a_warning_and_the_same_status(
+    folder: Path,
+) -> None:
     run(folder, "run-now", "pay", "pack")
     commands = ("status", "history", "history --json", "jobs", "jobs --json", "skew", "logs pay")
     before = {command: run(folder, *command.split()).returncode for command in commands}
-    with sqlite3.connect(folder / "ledger" / "ledger.db") as ledger:
+    with dbapi2.connect(folder / "ledger" / "ledger.db") as ledger:
         ledger.execute("UPDATE occurrences SET origin = 'prophecy', outcome = NULL WHERE job = 'pack'")
     for command, status in before.items():
         said = run(folder, *command.split())

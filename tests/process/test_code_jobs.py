@@ -1,21 +1,26 @@
-"""Jobs defined in code, as their users have them: with a daemon and without, through changes, clashes and crashes."""
+"""
+Jobs defined in code, as their users have them: with a daemon and without, through changes, clashes and
+crashes.
+"""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.daemon import DaemonProcess, daemon, eventually, tminus, tminus_json
+from tests.support.daemon import DaemonProcess, daemon, eventually, patched, tminus, tminus_json
 from tests.support.target import TargetServer
 
 _SHOP = """
 from flask import Flask, current_app, request
-from scheduler.flask import Scheduler, current_occurrence
+from tminus.flask import Scheduler, current_occurrence
 
 app = Flask("shop")
 scheduler = Scheduler(app="shop")
@@ -38,6 +43,13 @@ def report():
     return "done"
 """
 _HANGS = "import threading\nthreading.Event().wait()\n"
+#: The daemon is not ready before it knows the jobs in the code, however slow its machine is.
+_PATIENT = """
+import sys
+if "daemon" in sys.orig_argv:
+    from tminus.daemon import reloads
+    reloads._CODE_NS *= 100
+"""
 
 
 def jobs_file(jobs: dict[str, Any] | None = None, **top: Any) -> str:
@@ -51,6 +63,14 @@ def a_shop(folder: Path, code: str = _SHOP, jobs: str = "") -> Path:
     (folder / "shop.py").write_text(code)
     (folder / "jobs.yaml").write_text(jobs or jobs_file())
     return folder
+
+
+@contextmanager
+def a_daemon(folder: Path, jobs: str = "", *, code: str = _SHOP) -> Iterator[DaemonProcess]:
+    """Yield a daemon that knows the jobs in the code."""
+    with daemon(a_shop(folder, code), jobs or jobs_file()) as running:
+        eventually(lambda: "sync" in names(running), what="the jobs in the code are known")
+        yield running
 
 
 def reload_code(running: DaemonProcess, code: str) -> None:
@@ -80,7 +100,9 @@ def names(running: DaemonProcess) -> list[str]:
     return [one["job"] for one in running.json("jobs")]
 
 
-def test_jobs_shows_those_of_the_code_behind_those_of_the_file_and_where_each_comes_from(tmp_path: Path) -> None:
+def test_jobs_shows_those_of_the_file_then_those_of_the_code_with_their_places(
+    tmp_path: Path,
+) -> None:
     a_shop(tmp_path, jobs=jobs_file({"ping": {"schedule": "manual", "http": "http://127.0.0.1:1/"}}))
     assert {one["job"]: (one["from"], one["target"]) for one in tminus_json("jobs", cwd=tmp_path)} == {
         "ping": ("jobs.yaml:10", "GET http://127.0.0.1:1/"),
@@ -93,13 +115,18 @@ def test_jobs_shows_those_of_the_code_behind_those_of_the_file_and_where_each_co
 def test_show_next_and_validate_know_them(tmp_path: Path) -> None:
     a_shop(tmp_path, jobs=jobs_file(defaults={"timeout": "7s"}))
     where = {one["key"]: one["where"] for one in tminus_json("show", "sync", cwd=tmp_path)["values"]}
-    assert (where["schedule.cron"], where["timeout.total"]) == ("shop.py:11 (app shop)", "defaults, jobs.yaml:10")
+    assert (where["schedule.cron"], where["timeout.total"]) == (
+        "shop.py:11 (app shop)",
+        "defaults, jobs.yaml:10",
+    )
     assert {one["job"] for one in tminus_json("next", "-n", "5", cwd=tmp_path)} == {"tick"}
     assert tminus("validate", cwd=tmp_path).stdout == "jobs.yaml: 3 jobs, no problems\n"
 
 
 def test_validate_says_what_is_wrong_in_the_code_with_its_place(tmp_path: Path) -> None:
-    code = _SHOP.replace("30 11 * * *", "99 * * * *").replace("then=[told]", 'then=[{"callback": "shop:tld"}]')
+    code = _SHOP.replace("30 11 * * *", "99 * * * *").replace(
+        "then=[told]", 'then=[{"callback": "shop:tld"}]'
+    )
     a_shop(tmp_path, code, jobs_file({"report": {"schedule": "manual", "http": "http://127.0.0.1:1/"}}))
     errors = tminus_json("validate", cwd=tmp_path)["errors"]
     assert [(error["path"], error["line"], error["message"]) for error in errors] == [
@@ -108,7 +135,10 @@ def test_validate_says_what_is_wrong_in_the_code_with_its_place(tmp_path: Path) 
     ]
     a_shop(tmp_path, code.replace("99 *", "30 *"))
     (error,) = tminus_json("validate", cwd=tmp_path)["errors"]
-    assert error["message"] == "jobs.tick.then[0].callback: shop:tld: module 'shop' has no 'tld'; did you mean told?"
+    assert (
+        error["message"]
+        == "jobs.tick.then[0].callback: shop:tld: module 'shop' has no 'tld'; did you mean 'told'?"
+    )
 
 
 def test_validate_says_that_an_application_that_no_job_names_does_not_import(tmp_path: Path) -> None:
@@ -125,12 +155,19 @@ def test_validate_warns_of_jobs_for_an_application_that_is_not_in_the_file(tmp_p
     said = tminus_json("validate", cwd=tmp_path)
     assert said["errors"] == []
     (warning,) = said["warnings"]
-    assert warning["message"] == "apps.shop: its code defines jobs for an app 'shp', which is not here; did you mean 'shop'?"
+    assert (
+        warning["message"]
+        == "apps.shop: its code defines jobs for an app 'shp', which is not here; did you mean 'shop'?"
+    )
     assert warning["line"] == 5
 
 
 def test_without_a_daemon_an_application_that_does_not_import_is_a_warning(tmp_path: Path) -> None:
-    a_shop(tmp_path, "import no_such_module", jobs_file({"ping": {"schedule": "manual", "http": "http://127.0.0.1:1/"}}))
+    a_shop(
+        tmp_path,
+        "import no_such_module",
+        jobs_file({"ping": {"schedule": "manual", "http": "http://127.0.0.1:1/"}}),
+    )
     done = tminus("jobs", "--json", cwd=tmp_path)
     assert [one["job"] for one in json.loads(done.stdout)] == ["ping"]
     assert done.stderr == (
@@ -141,7 +178,10 @@ def test_without_a_daemon_an_application_that_does_not_import_is_a_warning(tmp_p
 
 def test_without_a_daemon_run_now_runs_them(tmp_path: Path) -> None:
     done = {one["job"]: one for one in tminus_json("run-now", "sync", "report", cwd=a_shop(tmp_path))}
-    assert {name: one["outcome"] for name, one in done.items()} == {"sync": "succeeded", "report": "succeeded"}
+    assert {name: one["outcome"] for name, one in done.items()} == {
+        "sync": "succeeded",
+        "report": "succeeded",
+    }
     logs = {name: tminus_json("logs", one["id"], cwd=tmp_path) for name, one in done.items()}
     assert json.loads(logs["sync"]["attempts"][0]["body"]) == ["shop", done["sync"]["id"]]
     assert logs["report"]["output"] == "{'n': 7}\n"
@@ -153,16 +193,16 @@ def test_a_function_that_a_job_in_code_names_follows_it(tmp_path: Path) -> None:
 
 
 def test_a_job_in_code_can_be_run_as_soon_as_the_first_daemon_is_ready(tmp_path: Path) -> None:
-    with daemon(a_shop(tmp_path), jobs_file()) as running:
+    with daemon(a_shop(tmp_path), jobs_file(), env=patched(tmp_path, _PATIENT)) as running:
+        assert running.said("ready")[0]["jobs"] == 3
         (done,) = running.json("run-now", "sync")
         assert done["outcome"] == "succeeded"
-        assert running.said("ready")[0]["jobs"] == 3
         running.wait_for(job="tick", outcome="succeeded", rows=2)
         assert running.json("status")["problems"] == []
 
 
 def test_changed_code_is_taken_at_a_reload(tmp_path: Path) -> None:
-    with daemon(a_shop(tmp_path), jobs_file()) as running:
+    with a_daemon(tmp_path) as running:
         reload_code(running, _SHOP.replace('"tick"', '"tock"'))
         assert names(running) == ["sync", "tock", "report"]
         running.wait_for(job="tock", outcome="succeeded")
@@ -170,7 +210,7 @@ def test_changed_code_is_taken_at_a_reload(tmp_path: Path) -> None:
 
 
 def test_a_job_moves_from_the_code_to_the_file_in_one_reload(tmp_path: Path) -> None:
-    with daemon(a_shop(tmp_path), jobs_file(daemon={"reload": "sighup"})) as running:
+    with a_daemon(tmp_path, jobs_file(daemon={"reload": "sighup"})) as running:
         in_file = {"tick": {"schedule": {"every": "1s"}, "call": {"ref": "shop:ticks", "app": "shop"}}}
         running.write(jobs_file(in_file, daemon={"reload": "sighup"}))
         reload_code(running, _SHOP.replace('@scheduler.job("tick", every="1s", then=[told])', ""))
@@ -178,8 +218,10 @@ def test_a_job_moves_from_the_code_to_the_file_in_one_reload(tmp_path: Path) -> 
         assert running.said("jobs file") == []
 
 
-def test_a_name_that_the_file_gets_too_keeps_the_old_ones_in_force_and_names_both_places(tmp_path: Path) -> None:
-    with daemon(a_shop(tmp_path), jobs_file()) as running:
+def test_a_name_that_the_file_gets_too_changes_nothing_and_names_both_places(
+    tmp_path: Path,
+) -> None:
+    with a_daemon(tmp_path) as running:
         running.write(jobs_file({"tick": {"schedule": "manual", "http": "http://127.0.0.1:1/"}}))
         said = running.wait_until_said("jobs file")
         file = running.jobs_file
@@ -195,12 +237,15 @@ def test_a_name_that_the_file_gets_too_keeps_the_old_ones_in_force_and_names_bot
 
 
 def test_code_that_is_wrong_at_a_reload_keeps_the_old_one_in_force_until_it_is_right(tmp_path: Path) -> None:
-    with daemon(a_shop(tmp_path), jobs_file()) as running:
+    with a_daemon(tmp_path) as running:
         new = _SHOP.replace("request.get_json()", "'new'")
         (tmp_path / "shop.py").write_text(new.replace("30 11 * * *", "99 * * * *"))
         running.signal(signal.SIGHUP)
         said = running.wait_until_said("jobs file")
-        assert (said["at"], said["problem"]) == ("shop.py:11:1", "jobs.sync.schedule.cron: '99' is not a minute 0–59")
+        assert (said["at"], said["problem"]) == (
+            "shop.py:11:1",
+            "jobs.sync.schedule.cron: '99' is not a minute 0–59",
+        )
         assert output_of(running, "report") == "{'n': 7}\n"
         reload_code(running, new)
         assert output_of(running, "report") == "new\n"
@@ -208,13 +253,15 @@ def test_code_that_is_wrong_at_a_reload_keeps_the_old_one_in_force_until_it_is_r
 
 
 def test_an_application_that_breaks_keeps_its_jobs_which_say_why_they_fail(tmp_path: Path) -> None:
-    with daemon(a_shop(tmp_path), jobs_file()) as running:
+    with a_daemon(tmp_path) as running:
         (tmp_path / "shop.py").write_text("import no_such_module")
         running.kill()
         running.start()
         running.wait_for(job="tick", outcome="failed", reason="definition, not sent: shop does not import")
         assert names(running) == ["sync", "tick", "report"]
-        reload_code(running, "import no_such_module_either")  # there is no runner that works and would be lost
+        reload_code(
+            running, "import no_such_module_either"
+        )  # there is no runner that works and would be lost
         assert names(running) == ["sync", "tick", "report"]
         reload_code(running, _SHOP)
         (done,) = running.json("run-now", "sync")
@@ -222,26 +269,33 @@ def test_an_application_that_breaks_keeps_its_jobs_which_say_why_they_fail(tmp_p
 
 
 def test_after_kill_9_the_same_version_goes_on(tmp_path: Path) -> None:
-    with daemon(a_shop(tmp_path), jobs_file()) as running:
-        running.wait_for(job="tick", outcome="succeeded")
+    with a_daemon(tmp_path) as running:
+        ticks = running.wait_for(job="tick", outcome="succeeded")
+        reloads = running.said("reloaded")
+        known = [*running.said("ready"), *reloads][-1]
         running.kill()
-        heard = len(running.said("reloaded"))
         running.start()
-        first, second = running.said("ready")
-        assert (first["jobs"], first["config_version"]) == (second["jobs"], second["config_version"])
-        assert len(running.said("reloaded")) == heard  # what the runner said was known
+        ready = running.said("ready")[-1]
+        assert (ready["jobs"], ready["config_version"]) == (known["jobs"], known["config_version"])
+        running.wait_for(job="tick", outcome="succeeded", rows=len(ticks) + 1)
+        assert running.said("reloaded") == reloads  # the ledger knew what the new runner has reported
 
 
-def test_an_application_that_hangs_while_it_is_imported_holds_up_no_other_job(tmp_path: Path, target: TargetServer) -> None:
+def test_an_application_that_hangs_while_it_is_imported_holds_up_no_other_job(
+    tmp_path: Path, target: TargetServer
+) -> None:
     ticks = {"ping": {"schedule": {"every": "1s"}, "http": target.url}}
-    with daemon(a_shop(tmp_path, _HANGS), jobs_file(ticks)) as running:
-        assert running.said("batch")  # while it was waited for
+    env = patched(tmp_path, _PATIENT)
+    with closing(DaemonProcess(a_shop(tmp_path, _HANGS), jobs_file(ticks), env=env)) as running:
+        running.start(wait=False)
+        target.wait_for(2)
+        assert running.said("ready") == []
         assert running.stop() == 0
-    assert "missed" not in {one["outcome"] for one in running.occurrences("ping")}
+        assert "missed" not in {one["outcome"] for one in running.occurrences("ping")}
 
 
 def test_an_import_that_takes_long_brings_its_jobs_when_it_is_done(tmp_path: Path) -> None:
-    slow = f"import os, threading\nwhile not os.path.exists('go'): threading.Event().wait(0.05)\n{_SHOP}"
+    slow = f"import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\n{_SHOP}"
     with daemon(a_shop(tmp_path, slow), jobs_file()) as running:
         assert running.said("ready")[0]["jobs"] == 0
         (tmp_path / "go").touch()
@@ -252,7 +306,7 @@ def test_an_import_that_takes_long_brings_its_jobs_when_it_is_done(tmp_path: Pat
 
 def test_a_runner_that_comes_back_with_other_jobs_is_heard(tmp_path: Path) -> None:
     code = _SHOP + "\nimport os\n\n@scheduler.job(schedule='manual')\ndef dies():\n    os._exit(3)\n"
-    with daemon(a_shop(tmp_path, code), jobs_file()) as running:
+    with a_daemon(tmp_path, code=code) as running:
         (tmp_path / "shop.py").write_text(_SHOP.replace('"tick"', '"tock"'))
         before = len(running.said("reloaded"))
         running.tminus("run-now", "dies")
@@ -262,7 +316,7 @@ def test_a_runner_that_comes_back_with_other_jobs_is_heard(tmp_path: Path) -> No
 
 def test_while_the_file_is_not_valid_nothing_that_is_heard_comes_into_force(tmp_path: Path) -> None:
     code = _SHOP + "\nimport os\n\n@scheduler.job(schedule='manual')\ndef dies():\n    os._exit(3)\n"
-    with daemon(a_shop(tmp_path, code), jobs_file(daemon={"reload": "sighup"})) as running:
+    with a_daemon(tmp_path, jobs_file(daemon={"reload": "sighup"}), code=code) as running:
         running.write("version: 2\n")
         running.signal(signal.SIGHUP)
         running.wait_until_said("jobs file")
@@ -278,17 +332,21 @@ def test_while_the_file_is_not_valid_nothing_that_is_heard_comes_into_force(tmp_
         assert names(running) == ["sync", "tick", "report"]
 
 
-def test_a_file_that_names_a_job_of_the_code_starts_for_the_first_time(tmp_path: Path, target: TargetServer) -> None:
+def test_a_file_that_names_a_job_of_the_code_starts_for_the_first_time(
+    tmp_path: Path, target: TargetServer
+) -> None:
     follows = {"ping": {"schedule": "manual", "http": target.url, "then": [{"callback": {"run": "sync"}}]}}
-    with daemon(a_shop(tmp_path), jobs_file(follows)) as running:
+    with a_daemon(tmp_path, jobs_file(follows)) as running:
         assert names(running) == ["ping", "sync", "tick", "report"]
 
 
 def test_what_the_ledger_knows_of_the_code_does_not_keep_a_file_from_starting(tmp_path: Path) -> None:
-    with daemon(a_shop(tmp_path), jobs_file()) as running:
+    with a_daemon(tmp_path) as running:
         assert running.stop() == 0
         a_shop(tmp_path, _SHOP.replace('@scheduler.job("tick", every="1s", then=[told])', ""))
-        running.write(jobs_file({"tick": {"schedule": "manual", "call": {"ref": "shop:ticks", "app": "shop"}}}))
+        running.write(
+            jobs_file({"tick": {"schedule": "manual", "call": {"ref": "shop:ticks", "app": "shop"}}})
+        )
         running.start()
         assert names(running) == ["tick", "sync", "report"]
         assert running.json("status")["problems"] == []
@@ -321,8 +379,17 @@ def test_flask_tells_of_a_full_disk_as_the_commands_do(tmp_path: Path, arguments
 
 
 def flask_scheduler(folder: Path, *arguments: str, stdout: int) -> "subprocess.CompletedProcess[str]":
-    command = [str(Path(sys.executable).with_name("flask")), "--app", "shop", "scheduler", *arguments]
-    environment = os.environ | {"TMINUS_CONFIG": "jobs.yaml", "TMINUS_LEDGER": f"sqlite:///{folder}/ledger/ledger.db"}
+    command = [str(Path(sys.executable).with_name("flask")), "--app", "shop", "tminus", *arguments]
+    environment = os.environ | {
+        "TMINUS_CONFIG": "jobs.yaml",
+        "TMINUS_LEDGER": f"sqlite:///{folder}/ledger/ledger.db",
+    }
     return subprocess.run(
-        command, cwd=a_shop(folder), env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+        command,
+        cwd=a_shop(folder),
+        env=environment,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )

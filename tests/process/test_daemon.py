@@ -17,7 +17,9 @@ threading.Thread.start = limited
 """
 
 
-def test_a_hundred_jobs_due_at_once_all_start_and_are_written_down(tmp_path: Path, target: TargetServer) -> None:
+def test_a_hundred_jobs_due_at_once_all_start_and_are_written_down(
+    tmp_path: Path, target: TargetServer
+) -> None:
     jobs = "version: 1\njobs:\n" + "".join(
         f"  job_{i}: {{schedule: {{every: 3s}}, http: '{target.url}/job/{i}'}}\n" for i in range(100)
     )
@@ -31,8 +33,12 @@ def test_a_hundred_jobs_due_at_once_all_start_and_are_written_down(tmp_path: Pat
     assert all(one["start_offset_ms"] >= 0 for one in history)
 
 
-def test_a_daemon_for_which_there_are_not_enough_threads_says_so_and_ends(tmp_path: Path, target: TargetServer) -> None:
-    short = DaemonProcess(tmp_path, jobs_file(job("idle", target.url, "manual")), env=patched(tmp_path, _NO_RECORDER))
+def test_a_daemon_for_which_there_are_not_enough_threads_says_so_and_ends(
+    tmp_path: Path, target: TargetServer
+) -> None:
+    short = DaemonProcess(
+        tmp_path, jobs_file(job("idle", target.url, "manual")), env=patched(tmp_path, _NO_RECORDER)
+    )
     try:
         assert short.start(wait=False).wait() == 1
     finally:

@@ -1,4 +1,6 @@
-"""Chains against Twisted's Deferred: the same links, the same calls in the same order with the same values."""
+"""
+Chains against Twisted's Deferred: the same links, the same calls in the same order with the same values.
+"""
 
 import itertools
 import json
@@ -56,12 +58,19 @@ class Chain:
 
 _names = itertools.count()
 _values = st.one_of(
-    st.none(), st.booleans(), st.integers(-9, 9), st.text("añ\n\0'\"", max_size=3), st.lists(st.integers(0, 3), max_size=2)
+    st.none(),
+    st.booleans(),
+    st.integers(-9, 9),
+    st.text("añ\n\0'\"", max_size=3),
+    st.lists(st.integers(0, 3), max_size=2),
 )
 _does = st.sampled_from(["returns", "raises", "hands it on", "raises it again", "run"])
 _acts = st.builds(Act, st.builds(lambda: f"f{next(_names)}"), _does, _values)
 _links = st.one_of(
-    st.tuples(_acts, st.none()), st.tuples(st.none(), _acts), st.tuples(_acts, _acts), _acts.map(lambda act: (act, act))
+    st.tuples(_acts, st.none()),
+    st.tuples(st.none(), _acts),
+    st.tuples(_acts, _acts),
+    _acts.map(lambda act: (act, act)),
 )
 _chains = st.builds(Chain, st.booleans(), _values, st.lists(_links, min_size=1, max_size=6).map(tuple))
 
@@ -80,7 +89,9 @@ def of_twisted(chain: Chain) -> tuple[list[list[Any]], int]:
             if act.does == "run":
                 runs.append(act.name)
             else:
-                calls.append([act.name, "failure", words(value.value)] if is_failure else [act.name, "result", value])
+                calls.append(
+                    [act.name, "failure", words(value.value)] if is_failure else [act.name, "result", value]
+                )
             if act.does == "raises":
                 raise ValueError(act.gives)
             if act.does == "raises it again" and is_failure:
@@ -91,7 +102,9 @@ def of_twisted(chain: Chain) -> tuple[list[list[Any]], int]:
 
     deferred: Deferred[Any] = Deferred()
     for callback, errback in chain.links:
-        deferred.addCallbacks(called(callback) if callback else _handed_on, called(errback) if errback else _handed_on)
+        deferred.addCallbacks(
+            called(callback) if callback else _handed_on, called(errback) if errback else _handed_on
+        )
     if chain.raises:
         deferred.errback(ValueError(chain.gives))
     else:
@@ -110,15 +123,24 @@ def job_of(chain: Chain, log: Path) -> dict[str, Any]:
     def handler(act: Act) -> dict[str, Any]:
         if act.does == "run":
             return {"run": "noted"}
-        return {"call": "oracle:act", "kwargs": {"log": str(log), "name": act.name, "does": act.does, "gives": act.gives}}
+        return {
+            "call": "oracle:act",
+            "kwargs": {"log": str(log), "name": act.name, "does": act.does, "gives": act.gives},
+        }
 
     then = []
     for callback, errback in chain.links:
         if callback is errback and callback:
             then.append({"both": handler(callback)})
         else:
-            then.append({name: handler(act) for name, act in (("callback", callback), ("errback", errback)) if act})
-    return {"schedule": "manual", "call": {"ref": "oracle:run", "args": [chain.raises, chain.gives]}, "then": then}
+            then.append(
+                {name: handler(act) for name, act in (("callback", callback), ("errback", errback)) if act}
+            )
+    return {
+        "schedule": "manual",
+        "call": {"ref": "oracle:run", "args": [chain.raises, chain.gives]},
+        "then": then,
+    }
 
 
 @settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
@@ -128,8 +150,14 @@ def test_chains_call_what_deferreds_call(chains: list[Chain]) -> None:
         folder = Path(name)
         (folder / "oracle.py").write_text(_ORACLE)
         logs = {f"job_{index}": folder / f"job_{index}.log" for index in range(len(chains))}
-        jobs: dict[str, Any] = {job: job_of(chain, logs[job]) for job, chain in zip(logs, chains, strict=True)}
-        jobs["noted"] = {"schedule": "manual", "call": {"ref": "oracle:run", "args": [False, 1]}, "overlap": "allow_all"}
+        jobs: dict[str, Any] = {
+            job: job_of(chain, logs[job]) for job, chain in zip(logs, chains, strict=True)
+        }
+        jobs["noted"] = {
+            "schedule": "manual",
+            "call": {"ref": "oracle:run", "args": [False, 1]},
+            "overlap": "allow_all",
+        }
         (folder / "jobs.yaml").write_text(json.dumps({"version": 1, "timezone": "UTC", "jobs": jobs}))
         ledger = f"sqlite:///{folder}/ledger.db"
         ended = {one["job"]: one for one in tminus_json("--ledger", ledger, "run-now", *logs, cwd=folder)}

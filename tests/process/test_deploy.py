@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.moments import PATIENCE_S
 from tests.support.target import TargetServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,7 +69,10 @@ def test_the_steps_of_the_image_copy_what_the_dockerfile_copies() -> None:
 
 @dataclass(frozen=True)
 class Container:
-    """As much of a container as a folder can be: another user, a system that cannot be written to, its own state."""
+    """
+    As much of a container as a folder can be: another user, a system that cannot be written to, its own
+    state.
+    """
 
     folder: Path
     target: str
@@ -100,26 +104,35 @@ class Container:
         }
         app = self.folder / "app"
         command = [f"{app}/.venv/bin/python", f"{app}/run_scheduler.py", *arguments]
-        options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **self.user}
+        options: dict[str, Any] = {
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+            **self.user,
+        }
         return subprocess.Popen(command, env=environment, cwd="/", **options)
 
     def run(self, *arguments: str) -> int:
         """Run a command to its end; returns its exit status."""
         with self.start(*arguments) as command:
-            command.communicate(timeout=240)
+            command.communicate(timeout=PATIENCE_S)
             return command.returncode
 
 
-@pytest.mark.timeout(300)
-def test_the_image_runs_jobs_as_somebody_else_on_files_that_it_cannot_write(tmp_path: Path, target: TargetServer) -> None:
+@pytest.mark.long
+@pytest.mark.timeout(1800)  # it installs what the image has
+def test_the_image_runs_jobs_as_somebody_else_on_files_that_it_cannot_write(
+    tmp_path: Path, target: TargetServer
+) -> None:
     container = Container(tmp_path, target.url)
     assert container.run("status", "-q") == 3
     with container.start("daemon") as running:
         try:
             target.wait_for(1)
-            assert container.run("status", "-q") == 0
+            # 1 if a busy machine has made a run late, 3 if no daemon responds: the health check tells them apart.
+            assert container.run("status", "-q") in {0, 1}
         finally:
             running.send_signal(signal.SIGTERM)
-        said, _ = running.communicate(timeout=240)
+        said, _ = running.communicate(timeout=PATIENCE_S)
         assert running.returncode == 0, said
     assert container.run("status", "-q") == 3

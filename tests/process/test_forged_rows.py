@@ -1,87 +1,50 @@
-"""A row of the ledger starts what the application's code declares, and nothing else, whoever has written it."""
+"""
+A row of the ledger starts what the application's code declares, and nothing else, whoever has written it.
+"""
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pysqlite3 import dbapi2
 
-from scheduler.clock import SystemClock
-from scheduler.flask import handover
-from scheduler.ledger import runs
-from scheduler.model.background import Accepted, Work
+from tests.support.apps import install
 from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.jobs import shop_file
 from tests.support.target import TargetServer
-from tests.support.web_worker import web_worker
+from tminus.clock import SystemClock
+from tminus.flask import RunHandle, ledgers
+from tminus.ledger import submissions
+from tminus.model.background import Submission, SubmissionReceipt
 
-_SHOP = """
-import pathlib
-from flask import Flask
-from scheduler.flask import Scheduler, background
-
-app = Flask("shop")
-scheduler = Scheduler(app, app="shop")
-folder = pathlib.Path(__file__).parent
-
-def note(*words, **more):
-    with (folder / "notes").open("a") as file:
-        file.write(f"{words} {more}\\n")
-
-def plain(*words, **more):
-    note("plain", *words)
-
-def follows(value, **more):
-    note("follows", value, **more)
-
-@background(then=[{"callback": {"call": follows, "kwargs": {"text": "${env:NOT_SET} {{ as written }}"}}}])
-def look(word):
-    return word
-
-later = background(note)
-"""
-#: In a module that the application does not import.
-_TASKS = """
-from scheduler.flask import background
-
-@background
-def look(word):
-    return word
-"""
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The application as a web worker has it."""
-    (tmp_path / "shop_tasks.py").write_text(_TASKS)
-    with web_worker(tmp_path, _SHOP, monkeypatch) as module:
-        yield module
+#: The application that the fixture `shop` imports.
+APP = "forged"
 
 
 @pytest.fixture
 def running(tmp_path: Path, shop: Any) -> Iterator[DaemonProcess]:
     """A daemon with that application."""
-    jobs = {"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}}
-    with daemon(tmp_path, json.dumps(jobs), env={"CANARY": "kanarienvogel-4711"}) as process:
+    with daemon(tmp_path, shop_file(), env={"CANARY": "kanarienvogel-4711"}) as process:
         yield process
 
 
-def row(ref: str, *args: Any, **options: Any) -> Accepted:
+def row(ref: str, *args: Any, **options: Any) -> SubmissionReceipt:
     """A row as anybody writes it who may write to the ledger."""
-    work = Work(app="shop", ref=ref, options=options, given={"args": list(args), "kwargs": {}})
-    return runs.submit(handover.ledger(), work, now_ns=handover.now_ns())
+    work = Submission(app="shop", ref=ref, options=options, given={"args": list(args), "kwargs": {}})
+    return submissions.submit(ledgers.ledger(), work, now_ns=SystemClock.wall_ns())
 
 
-def ended(one: Accepted) -> tuple[str | None, str | None, Any]:
+def ended(one: SubmissionReceipt) -> tuple[str | None, str | None, Any]:
     """How a run ended, when it has."""
-    run = handover.Run(one.id, str(one.occurrence))
-    eventually(lambda: run.standing().outcome, what="the run ends")
-    standing = run.standing()
+    run = RunHandle(one.id, str(one.occurrence))
+    eventually(lambda: run.status().outcome, what="the run ends")
+    standing = run.status()
     return standing.outcome, standing.reason, standing.result
 
 
-def test_a_row_with_another_function_is_refused_and_logged_and_costs_nobody_else_anything(
+def test_a_row_with_another_function_is_refused_and_logged(
     shop: Any, running: DaemonProcess, tmp_path: Path
 ) -> None:
     forged = [
@@ -93,7 +56,10 @@ def test_a_row_with_another_function_is_refused_and_logged_and_costs_nobody_else
     ]
     declared = [shop.look.submit("shoes"), shop.later.submit("a note"), row("shop_tasks:look", "shoes")]
     assert [ended(one)[0] for one in forged] == ["failed"] * len(forged)
-    assert ended(forged[0])[1] == "definition: os:system is not a @background function: the ledger cannot start it"
+    assert (
+        ended(forged[0])[1]
+        == "definition: os:system is not a @background function: the ledger cannot start it"
+    )
     assert [ended(one)[0] for one in declared] == ["succeeded"] * len(declared)
     eventually(lambda: "follows" in (tmp_path / "notes").read_text(), what="the chain is followed")
     notes = (tmp_path / "notes").read_text()
@@ -113,13 +79,23 @@ def test_a_row_with_another_chain_runs_without_it_and_nothing_is_put_into_it(
         [{"callback": "shop:plain"}],
         [{"callback": {"call": "shop:follows", "kwargs": {"text": "${env:CANARY}"}}}],
         [{"callback": {"call": "shop:follows", "kwargs": {"text": f"${{file:{secret}}}"}}}],
-        [{"callback": {"call": "shop:follows", "kwargs": {"text": "${env:NOT_SET} {{ as written }}"}, "app": None}}],
+        [
+            {
+                "callback": {
+                    "call": "shop:follows",
+                    "kwargs": {"text": "${env:NOT_SET} {{ as written }}"},
+                    "app": None,
+                }
+            }
+        ],
     ]
     for chain in chains[:4]:
         assert ended(row("shop:look", "forged", then=chain))[0] == "succeeded"
     assert ended(row("shop:look", "declared", then=chains[4]))[0] == "succeeded"
     eventually(lambda: (tmp_path / "notes").exists(), what="the declared link is called")
-    history = eventually(lambda: found if len(found := _links(running)) == 5 else None, what="all links have ended")
+    history = eventually(
+        lambda: found if len(found := _links(running)) == 5 else None, what="all links have ended"
+    )
     assert history == ["failed"] * 4 + ["succeeded"]
     notes = (tmp_path / "notes").read_text()
     assert notes.count("\n") == 1
@@ -133,23 +109,35 @@ def _links(running: DaemonProcess) -> list[str]:
 
 
 def write_rows(folder: Path, *statements: tuple[Any, ...]) -> None:
-    """Whatever a member of `ledger_group` may write while no daemon runs: statements, each with its values."""
-    with sqlite3.connect(folder / "ledger" / "ledger.db") as ledger:
+    """
+    Whatever a member of `ledger_group` may write while no daemon runs: statements, each with its values.
+    """
+    with dbapi2.connect(folder / "ledger" / "ledger.db") as ledger:
         for statement, *values in statements:
             ledger.execute(statement, values)
 
 
-def test_a_forged_version_with_a_forged_occurrence_and_a_forged_chain_starts_what_the_jobs_file_says(
+def test_forged_versions_occurrences_and_chains_start_only_what_the_file_says(
     tmp_path: Path, target: TargetServer
 ) -> None:
     evil = {"http": f"{target.url}/forged", "schedule": "manual"}
-    chained = {"call": "os:getpid", "then": [{"callback": {"call": "os:mkdir", "kwargs": {"path": f"{tmp_path}/forged"}}}]}
-    text = json.dumps({"version": 1, "timezone": "UTC", "jobs": {"pay": evil, "gone": evil, "chained": chained}})
-    jobs = {"pay": {**evil, "http": f"{target.url}/declared"}, "chained": {"schedule": "manual", "call": "os:getpid"}}
+    chained = {
+        "call": "os:getpid",
+        "then": [{"callback": {"call": "os:mkdir", "kwargs": {"path": f"{tmp_path}/forged"}}}],
+    }
+    text = json.dumps(
+        {"version": 1, "timezone": "UTC", "jobs": {"pay": evil, "gone": evil, "chained": chained}}
+    )
+    jobs = {
+        "pay": {**evil, "http": f"{target.url}/declared"},
+        "chained": {"schedule": "manual", "call": "os:getpid"},
+    }
     with daemon(tmp_path, json.dumps({"version": 1, "timezone": "UTC", "jobs": jobs})) as running:
         running.tminus("run-now", "pay", "chained")
         running.stop()
-        columns = "job, origin, state, params, config_version, fire_time_ns, planned_at_ns, run, count, attempts"
+        columns = (
+            "job, origin, state, params, config_version, fire_time_ns, planned_at_ns, run, count, attempts"
+        )
         new = f"INSERT INTO occurrences ({columns}) VALUES (?, ?, ?, '{{}}', 'forged', ?4, ?4, 0, 1, 0)"  # noqa: S608
         write_rows(
             tmp_path,
@@ -167,16 +155,18 @@ def test_a_forged_version_with_a_forged_occurrence_and_a_forged_chain_starts_wha
         (gone,) = running.wait_for(job="gone", state="finished")
         assert (gone["outcome"], gone["reason"]) == ("cancelled", "the job was deleted from the jobs file")
         running.wait_for(job="pay", outcome="succeeded", rows=2)
-        (link,) = eventually(lambda: [one for one in running.occurrences("chained")[0]["chain"] if one["state"] == "failed"])
+        (link,) = eventually(
+            lambda: [one for one in running.occurrences("chained")[0]["chain"] if one["state"] == "failed"]
+        )
         assert link["error"] == "its job does not have these links any more"
     assert [one.path for one in target.arrivals] == ["/declared", "/declared"]
     assert not (tmp_path / "forged").exists()
 
 
 _SLOW = """
-import os, threading
+import os, time
 while os.path.exists("wait"):
-    threading.Event().wait(0.02)
+    time.sleep(0.02)
 """
 _TICKS = """
 @scheduler.job(every="1s")
@@ -190,12 +180,12 @@ def tick():
     [({}, "succeeded"), ({'"shop:tick"': '"shop:plain"'}, "failed")],
     ids=["as it was", "another function"],
 )
-def test_until_its_application_is_imported_a_job_of_the_code_is_started_only_if_the_code_defines_it(
+def test_a_job_in_code_from_the_ledger_starts_only_if_the_code_defines_it(
     tmp_path: Path, forged: dict[str, str], outcome: str
 ) -> None:
-    (tmp_path / "shop.py").write_text(_SLOW + _SHOP + _TICKS)
-    jobs = {"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}}
-    with daemon(tmp_path, json.dumps(jobs)) as running:
+    code = install(APP, tmp_path) / "shop.py"
+    code.write_text(_SLOW + code.read_text() + _TICKS)
+    with daemon(tmp_path, shop_file()) as running:
         running.wait_for(job="tick", outcome="succeeded")
         running.stop()
         for old, new in forged.items():

@@ -1,4 +1,7 @@
-"""A daemon keeps the lock of its ledger, takes it again if it was lost, and ends if another process has taken it."""
+"""
+A daemon keeps the lock of its ledger, takes it again if it was lost, and ends if another process has taken
+it.
+"""
 
 import signal
 from collections.abc import Iterator
@@ -8,12 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from scheduler.ledger.engine import open_ledger
-from scheduler.ledger.lock import is_held
 from tests.support.daemon import DaemonProcess, daemon, eventually
 from tests.support.jobs import job, jobs_file
 from tests.support.postgres import a_schema_of_its_own, a_server_of_its_own
 from tests.support.target import TargetServer
+from tminus.ledger.engine import open_ledger
+from tminus.ledger.lock import is_held
 
 LOST = "the lock of the ledger was lost, and taken again"
 
@@ -28,7 +31,9 @@ def on(folder: Path, url: str, target: TargetServer) -> Iterator[DaemonProcess]:
 def second(folder: Path, url: str, target: TargetServer) -> DaemonProcess:
     """Another daemon, started on that ledger until it ends."""
     folder.mkdir()
-    other = DaemonProcess(folder, jobs_file(job("tick", f"{target.url}/ok", "every: 1s")), ledger=url).start(wait=False)
+    other = DaemonProcess(folder, jobs_file(job("tick", f"{target.url}/ok", "every: 1s")), ledger=url).start(
+        wait=False
+    )
     assert other.wait() == 1
     return other
 
@@ -65,7 +70,9 @@ def test_a_daemon_by_another_name_of_the_database_is_refused(tmp_path: Path, tar
         first.assert_all_is_well(target, every_s=1)
 
 
-def test_a_daemon_whose_lock_file_is_removed_makes_it_again_and_stays_the_only_one(tmp_path: Path, target: TargetServer) -> None:
+def test_a_daemon_whose_lock_file_is_removed_makes_it_again_and_stays_the_only_one(
+    tmp_path: Path, target: TargetServer
+) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
     with on(tmp_path / "first", url, target) as first:
         (tmp_path / "ledger.db.lock").unlink()
@@ -75,7 +82,9 @@ def test_a_daemon_whose_lock_file_is_removed_makes_it_again_and_stays_the_only_o
         first.assert_all_is_well(target, every_s=1)
 
 
-def test_a_daemon_whose_session_ends_takes_the_lock_again(tmp_path: Path, postgresql: str, target: TargetServer) -> None:
+def test_a_daemon_whose_session_ends_takes_the_lock_again(
+    tmp_path: Path, postgresql: str, target: TargetServer
+) -> None:
     with on(tmp_path / "first", postgresql, target) as first:
         end_sessions(postgresql)
         first.wait_until_said(LOST)
@@ -94,7 +103,8 @@ def test_a_daemon_that_has_lost_the_lock_to_another_one_starts_nothing_more_and_
         end_sessions(postgresql)
         other = DaemonProcess(tmp_path / "second", jobs, ledger=postgresql).start(wait=False)
         try:
-            # It begins nothing before the first one has noticed the loss, or has given no sign of life for a while.
+            # It begins nothing before the first one has noticed the loss, or has given no sign of life for a
+            # while.
             other.wait_until_said("waiting for the end of the process that has lost the ledger's lock")
             assert other.said("ready") == []
             first.signal(signal.SIGCONT)
@@ -109,7 +119,9 @@ def test_a_daemon_that_has_lost_the_lock_to_another_one_starts_nothing_more_and_
             other.close()
 
 
-def test_a_daemon_has_the_lock_again_after_its_server_was_restarted(tmp_path: Path, target: TargetServer) -> None:
+def test_a_daemon_has_the_lock_again_after_its_server_was_restarted(
+    tmp_path: Path, target: TargetServer
+) -> None:
     with a_server_of_its_own() as server:
         url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         with on(tmp_path / "first", url, target) as first:

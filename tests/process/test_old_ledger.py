@@ -1,18 +1,23 @@
-"""A newer command changes no ledger that an older daemon may run on: whoever runs jobs and has the lock migrates it."""
+"""
+A newer command changes no ledger that an older daemon may run on: whoever runs jobs and has the lock migrates
+it.
+"""
 
 from pathlib import Path
 
-from scheduler.ledger.engine import open_ledger
-from scheduler.ledger.lock import lock_of
 from tests.support.daemon import DaemonProcess
 from tests.support.jobs import job, jobs_file
 from tests.support.ledgers import make_older
 from tests.support.target import TargetServer
+from tminus.ledger.engine import open_ledger
+from tminus.ledger.lock import lock_of
 
 COMMANDS = (["history"], ["status"], ["skew"], ["run-now", "pay", "--no-wait"])
 
 
-def test_only_a_command_that_runs_jobs_migrates_and_only_if_nobody_else_does(tmp_path: Path, target: TargetServer) -> None:
+def test_only_a_command_that_runs_jobs_migrates_and_only_if_nobody_else_does(
+    tmp_path: Path, target: TargetServer
+) -> None:
     idle = DaemonProcess(tmp_path, jobs_file(job("pay", f"{target.url}/ok", "manual")))
     make_older(idle.ledger, "0004")
     older = open_ledger(idle.ledger, upgrade=False, upgrade_later=True)

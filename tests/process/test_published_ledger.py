@@ -1,4 +1,7 @@
-"""A daemon publishes which ledger it uses for its jobs file: no command runs the same jobs beside it on another one."""
+"""
+A daemon publishes which ledger it uses for its jobs file: no command runs the same jobs beside it on another
+one.
+"""
 
 import os
 import resource
@@ -12,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.ledger.databases import parse_url
-from scheduler.operations.published_ledger import Publication, _names, published
 from tests.support.daemon import DaemonProcess, daemon, tminus
 from tests.support.jobs import job, jobs_file
+from tests.support.moments import PATIENCE_S
 from tests.support.target import TargetServer
+from tminus.ledger.urls import parse_url
+from tminus.operations.published_ledger import Publication, _names, published
 
 
 @pytest.fixture
@@ -34,7 +38,9 @@ def elsewhere(running: DaemonProcess, *arguments: str) -> "subprocess.CompletedP
     return tminus("-c", str(path), "--ledger", f"sqlite:///{running.folder}/other/ledger.db", *arguments)
 
 
-def test_a_command_with_another_ledger_runs_nothing_beside_the_daemon(running: DaemonProcess, target: TargetServer) -> None:
+def test_a_command_with_another_ledger_runs_nothing_beside_the_daemon(
+    running: DaemonProcess, target: TargetServer
+) -> None:
     assert running.process
     said = elsewhere(running, "run-now", "pay")
     assert said.returncode == 3
@@ -56,7 +62,9 @@ def test_a_command_with_another_ledger_runs_nothing_beside_the_daemon(running: D
     assert len(target.arrivals) == 2
 
 
-def test_a_daemon_that_does_not_answer_is_not_passed_over(running: DaemonProcess, target: TargetServer) -> None:
+def test_a_daemon_that_does_not_answer_is_not_passed_over(
+    running: DaemonProcess, target: TargetServer
+) -> None:
     running.signal(signal.SIGSTOP)
     try:
         # Its connections wait to be accepted, and nobody answers them.
@@ -99,7 +107,7 @@ def test_an_answer_that_makes_no_sense_names_no_ledger(tmp_path: Path, answer: b
         client, _ = stranger.accept()
         client.sendall(answer)
         client.close()
-        assert found.result(60) == [None]
+        assert found.result(PATIENCE_S) == [None]
 
 
 def test_a_ledger_is_published_again_when_descriptors_are_free_again(tmp_path: Path) -> None:
@@ -110,7 +118,7 @@ def test_a_ledger_is_published_again_when_descriptors_are_free_again(tmp_path: P
         closing(socket.socket(socket.AF_UNIX)) as first,
         socket.socket(socket.AF_UNIX) as second,
     ):
-        second.settimeout(30)
+        second.settimeout(PATIENCE_S)
         resource.setrlimit(resource.RLIMIT_NOFILE, (1, limits[1]))
         try:
             first.connect(next(_names(file)))  # the descriptor for this one may have been taken before

@@ -1,4 +1,6 @@
-"""Flask and call jobs under the daemon: together with HTTP jobs, and when their runner dies or never comes up."""
+"""
+Flask and call jobs under the daemon: together with HTTP jobs, and when their runner dies or never comes up.
+"""
 
 import contextlib
 import json
@@ -10,59 +12,26 @@ from typing import Any
 
 import pytest
 
+from tests.support.apps import install
 from tests.support.daemon import DaemonProcess, coming, daemon, eventually, tminus, tminus_json
+from tests.support.jobs import shop_file
 from tests.support.target import TargetServer
 
-_SHOP = """
-import os, threading, time
-from flask import Flask, current_app, g, jsonify, request
 
-app = Flask("shop")
-folder = os.path.dirname(os.path.abspath(__file__))
-
-@app.route("/reports/<int:n>", methods=["GET", "POST"])
-def report(n):
-    print("report", n)
-    return jsonify(n=n, json=request.get_json(silent=True))
-
-@app.route("/broken")
-def broken():
-    raise ValueError("no such customer")
-
-def export(n):
-    current_app.logger.info("exporting %s", n)
-    return {"n": n, "path": request.path}
-
-def fails(token):
-    print("the token is", token)
-    raise ValueError(f"{token} is not accepted")
-
-def dies():
-    threading.Event().wait(0.3)
-    os._exit(3)
-
-def takes_long():
-    threading.Event().wait(2)
-    return "done"
-"""
-
-
-def a_shop(folder: Path, code: str = _SHOP) -> Path:
-    """A folder with an application in it."""
-    folder.mkdir(exist_ok=True)
-    (folder / "shop.py").write_text(code)
+def a_shop(folder: Path, code: str | None = None, *, app: str = "python_jobs") -> Path:
+    """Install an application, or write this code as one; return its folder."""
+    install(app, folder)
+    if code is not None:
+        (folder / "shop.py").write_text(code)
     return folder
 
 
-def jobs_file(jobs: dict[str, Any], **top: Any) -> str:
-    """JSON is YAML, too."""
-    return json.dumps({"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}, **top, "jobs": jobs})
-
-
-def run_now(folder: Path, jobs: dict[str, Any], *, code: str = _SHOP, **top: Any) -> dict[str, dict[str, Any]]:
-    """Run all of them once, without a daemon; by name."""
-    (a_shop(folder, code) / "jobs.yaml").write_text(
-        jobs_file({name: {"schedule": "manual", **job} for name, job in jobs.items()}, **top)
+def run_now(
+    folder: Path, jobs: dict[str, Any], *, code: str | None = None, app: str = "python_jobs", **top: Any
+) -> dict[str, dict[str, Any]]:
+    """Run all of these jobs once, without a daemon; return the occurrences by name."""
+    (a_shop(folder, code, app=app) / "jobs.yaml").write_text(
+        shop_file({name: {"schedule": "manual", **job} for name, job in jobs.items()}, **top)
     )
     return {one["job"]: one for one in tminus_json("run-now", *jobs, cwd=folder)}
 
@@ -72,24 +41,35 @@ def logs_of(folder: Path, occurrence: dict[str, Any]) -> Any:
     return tminus_json("logs", occurrence["id"], cwd=folder)
 
 
-def test_jobs_of_every_kind_start_together_and_stand_in_one_batch(tmp_path: Path, target: TargetServer) -> None:
+def test_jobs_of_every_kind_start_together_and_stand_in_one_batch(
+    tmp_path: Path, target: TargetServer
+) -> None:
     jobs: dict[str, Any] = {f"http_{n}": {"http": f"{target.url}/{n}"} for n in range(20)}
-    jobs |= {f"view_{n}": {"flask": {"app": "shop", "endpoint": "report", "args": {"n": n}}} for n in range(10)}
-    jobs |= {f"call_{n}": {"call": {"ref": "shop:export", "kwargs": {"n": n}, "app": "shop"}} for n in range(10)}
+    jobs |= {
+        f"view_{n}": {"flask": {"app": "shop", "endpoint": "report", "args": {"n": n}}} for n in range(10)
+    }
+    jobs |= {
+        f"call_{n}": {"call": {"ref": "shop:export", "kwargs": {"n": n}, "app": "shop"}} for n in range(10)
+    }
     every = {name: {"schedule": {"every": "3s"}, **job} for name, job in jobs.items()}
-    with daemon(a_shop(tmp_path), jobs_file(every)) as running:
-        running.wait_until_said("batch")
+    with daemon(a_shop(tmp_path), shop_file(every)) as running:
+        planned_at = running.wait_until_said("batch")["planned_at"]
         assert running.stop() == 0
-    skew = running.json("skew")
+    # On a busy machine, a later batch may overlap this one.
+    skew = running.json("skew", planned_at)
     assert (skew["jobs"], skew["started"]) == (40, 40)
     assert all(one["ms"] >= 0 for one in skew["offsets"])
-    # On a busy machine, the stop finds the next batch claimed.
-    batch = [one for one in running.json("history", "--limit", "200") if one["fire_time"] == skew["planned_at"]]
+    batch = [one for one in running.occurrences() if one["planned_at"] == planned_at]
     assert [one["outcome"] for one in batch] == ["succeeded"] * 40
 
 
 def test_a_function_s_result_and_output_are_kept_and_logs_shows_them(tmp_path: Path) -> None:
-    call = {"ref": "shop:export", "kwargs": {"n": "{{ params.n }}"}, "app": "shop", "request": {"path": "/export"}}
+    call = {
+        "ref": "shop:export",
+        "kwargs": {"n": "{{ params.n }}"},
+        "app": "shop",
+        "request": {"path": "/export"},
+    }
     done = run_now(tmp_path, {"export": {"params": {"n": 7}, "call": call}})
     logs = logs_of(tmp_path, done["export"])
     assert json.loads(logs["attempts"][0]["body"]) == {"n": 7, "path": "/export"}
@@ -130,97 +110,119 @@ def test_an_application_gets_its_directory_and_its_environment(tmp_path: Path) -
     (tmp_path / "shop.env").write_text("# the shop\nSHOP_DB='made up'\n")
     apps = {"x": {"app": "shop:app", "directory": "elsewhere", "env_file": "shop.env"}}
     (tmp_path / "jobs.yaml").write_text(
-        jobs_file({"look": {"schedule": "manual", "call": {"ref": "shop:look", "app": "x"}}}, apps=apps)
+        shop_file({"look": {"schedule": "manual", "call": {"ref": "shop:look", "app": "x"}}}, apps=apps)
     )
     (done,) = tminus_json("run-now", "look", cwd=tmp_path)
     assert json.loads(logs_of(tmp_path, done)["attempts"][0]["body"]) == [str(elsewhere), "made up"]
 
 
-def test_an_application_that_does_not_import_fails_its_jobs_and_no_others(tmp_path: Path, target: TargetServer) -> None:
+def test_an_application_that_does_not_import_fails_its_jobs_and_no_others(
+    tmp_path: Path, target: TargetServer
+) -> None:
     jobs = {
         "http": {"schedule": {"every": "3s"}, "http": target.url},
         "view": {"schedule": {"every": "3s"}, "flask": {"app": "shop", "url": "/"}},
     }
-    with daemon(a_shop(tmp_path, "import no_such_module"), jobs_file(jobs)) as running:
+    with daemon(a_shop(tmp_path, "import no_such_module"), shop_file(jobs)) as running:
         running.wait_for(job="http", outcome="succeeded")
         (failed, *_) = running.wait_for(job="view", outcome="failed")
         assert running.stop() == 0
-    assert failed["reason"] == "definition, not sent: shop does not import: ModuleNotFoundError: No module named 'no_such_module'"
+    assert (
+        failed["reason"]
+        == "definition, not sent: shop does not import: ModuleNotFoundError: No module named 'no_such_module'"
+    )
 
 
-def test_an_application_that_hangs_while_it_is_imported_makes_its_own_jobs_miss_and_no_others(
+def test_an_application_that_hangs_in_its_import_makes_only_its_own_jobs_miss(
     tmp_path: Path, target: TargetServer
 ) -> None:
     jobs: dict[str, Any] = {
         "http": {"schedule": {"every": "4s"}, "http": target.url},
-        "view": {"schedule": {"every": "4s"}, "flask": {"app": "shop", "url": "/"}, "misfire_grace_time": "1s"},
+        "view": {
+            "schedule": {"every": "4s"},
+            "flask": {"app": "shop", "url": "/"},
+            "misfire_grace_time": "1s",
+        },
     }
-    with daemon(a_shop(tmp_path, "import threading\nthreading.Event().wait()"), jobs_file(jobs)) as running:
-        running.wait_until_said("batch")
+    with daemon(a_shop(tmp_path, "import threading\nthreading.Event().wait()"), shop_file(jobs)) as running:
+        running.wait_for(job="http", outcome="succeeded")
+        reason = "released later than its misfire_grace_time"
+        running.wait_for(job="view", outcome="missed", reason=reason)
         assert running.stop() == 0
-    last = {one["job"]: one for one in running.json("history", "--limit", "2")}
-    assert last["http"]["outcome"] == "succeeded"
-    assert (last["view"]["outcome"], last["view"]["reason"]) == ("missed", "let go later than its misfire_grace_time")
+    assert {one["outcome"] for one in running.occurrences("http")} <= {"succeeded", None}
 
 
 def test_a_runner_that_dies_before_t_is_replaced_and_its_jobs_start_at_t(tmp_path: Path) -> None:
+    at = {"at": coming(8)}
     jobs = {
-        f"call_{n}": {"schedule": {"every": "5s"}, "call": {"ref": "shop:export", "args": [n], "app": "shop"}} for n in range(5)
+        f"call_{n}": {"schedule": at, "call": {"ref": "shop:export", "args": [n], "app": "shop"}}
+        for n in range(5)
     }
-    with daemon(a_shop(tmp_path), jobs_file(jobs, daemon={"lead": "4s"})) as running:
-        running.wait_until_said("batch")
-        os.kill(runner_pid(running), signal.SIGKILL)
-        running.wait_until_said("executor died")
-        batch = running.wait_until_said("batch", times=2)
-        assert batch["succeeded"] == 5
+    with daemon(a_shop(tmp_path), shop_file(jobs, daemon={"lead": "6s"})) as running:
+        running.wait_for(rows=5, state="claimed")
+        killed = runner_pid(running)
+        os.kill(killed, signal.SIGKILL)
+        running.wait_for(rows=5, outcome="succeeded")
+        assert runner_pid(running) != killed
         assert running.stop() == 0
 
 
-def test_a_runner_that_dies_before_t_after_its_application_was_taken_out_of_the_file_fails_its_jobs_alone(
+def test_a_runner_that_dies_before_t_without_its_application_fails_its_jobs_alone(
     tmp_path: Path, target: TargetServer
 ) -> None:
     jobs: dict[str, Any] = {"http": {"schedule": {"at": coming(7)}, "http": target.url}}
     call = {"schedule": jobs["http"]["schedule"], "call": {"ref": "shop:export", "args": [1], "app": "shop"}}
-    with daemon(a_shop(tmp_path), jobs_file(jobs | {"call": call}, daemon={"lead": "6s"})) as running:
+    with daemon(a_shop(tmp_path), shop_file(jobs | {"call": call}, daemon={"lead": "6s"})) as running:
         running.wait_for(job="call", state="claimed")
         runner = runner_pid(running)
+        os.kill(runner, signal.SIGSTOP)  # it starts nothing, however late the reload is
         running.reload(json.dumps({"version": 1, "timezone": "UTC", "daemon": {"lead": "6s"}, "jobs": jobs}))
-        os.kill(runner, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it hangs: a slow machine's daemon has killed it
+            os.kill(runner, signal.SIGKILL)
         (failed,) = running.wait_for(job="call", outcome="failed")
-        assert failed["reason"] == "definition, not sent: its application is in the jobs file no more"
+        # The words before depend on whether the runner had prepared the job when it was stopped.
+        assert failed["reason"].endswith("is in the jobs file no more")
         assert running.wait_for(job="http", state="finished")[0]["outcome"] == "succeeded"
         assert not running.said("countdown broke")
 
 
-def test_of_a_runner_that_dies_after_t_what_had_begun_is_unknown_and_the_others_runs_are_known(tmp_path: Path) -> None:
-    done = run_now(
-        tmp_path,
-        {
-            "dies": {"call": {"ref": "shop:dies", "app": "shop"}},
-            "export": {"call": {"ref": "shop:export", "args": [1], "app": "shop"}},
-        },
-    )
-    assert done["dies"]["outcome"] == "unknown"
+def test_when_a_runner_dies_after_t_only_what_had_begun_is_unknown(
+    tmp_path: Path,
+) -> None:
+    jobs = {
+        "dies": {"schedule": "manual", "call": {"ref": "shop:dies", "app": "shop"}},
+        "export": {"schedule": "manual", "call": {"ref": "shop:export", "args": [1], "app": "shop"}},
+    }
+    with daemon(a_shop(tmp_path), shop_file(jobs)) as running:
+        assert running.tminus("run-now", "dies", "export", "--no-wait").returncode == 0
+        running.wait_for(job="export", outcome="succeeded")
+        (tmp_path / "go").touch()
+        (dies,) = running.wait_for(job="dies", outcome="unknown")
     assert (
-        done["dies"]["reason"]
+        dies["reason"]
         == "executor: the executor process died after the release (exit status 3); how far it came is not known"
     )
-    assert done["dies"]["start_offset_ms"] >= 0
-    assert done["export"]["outcome"] == "succeeded"
+    assert dies["start_offset_ms"] >= 0
 
 
 def test_an_application_is_imported_anew_at_a_reload_and_what_runs_goes_on(tmp_path: Path) -> None:
     jobs = {"long": {"schedule": "manual", "call": {"ref": "shop:takes_long", "app": "shop"}}}
     jobs |= {"view": {"schedule": "manual", "flask": {"app": "shop", "url": "/new"}}}
-    with daemon(a_shop(tmp_path), jobs_file(jobs)) as running:
+    with daemon(a_shop(tmp_path), shop_file(jobs)) as running:
         long = threading.Thread(target=running.tminus, args=("run-now", "long"))
         long.start()
         running.wait_for(job="long", state="running")
-        a_shop(tmp_path, _SHOP.replace('"/broken"', '"/new"').replace('raise ValueError("no such customer")', 'return "new"'))
+        code = tmp_path / "shop.py"
+        code.write_text(
+            code.read_text()
+            .replace('"/broken"', '"/new"')
+            .replace('raise ValueError("no such customer")', 'return "new"')
+        )
         running.signal(signal.SIGHUP)
         running.wait_until_said("reloaded")
         (done,) = running.json("run-now", "view")
         assert done["outcome"] == "succeeded"
+        (tmp_path / "go").touch()
         long.join()
         assert running.json("history", "long")[0]["outcome"] == "succeeded"
 
@@ -230,7 +232,7 @@ def test_an_application_is_imported_anew_at_a_reload_and_what_runs_goes_on(tmp_p
     [
         (
             {"call": {"ref": "shop:exprt", "args": [1], "app": "shop"}},
-            "jobs.x.call.ref: shop:exprt: module 'shop' has no 'exprt'; did you mean export?",
+            "jobs.x.call.ref: shop:exprt: module 'shop' has no 'exprt'; did you mean 'export'?",
         ),
         (
             {"call": {"ref": "shop:export", "app": "shop"}},
@@ -238,17 +240,20 @@ def test_an_application_is_imported_anew_at_a_reload_and_what_runs_goes_on(tmp_p
         ),
         (
             {"flask": {"app": "shop", "endpoint": "reports"}},
-            "jobs.x.flask.endpoint: the application has no endpoint 'reports'; did you mean report?",
+            "jobs.x.flask.endpoint: the application has no endpoint 'reports'; did you mean 'report'?",
         ),
         (
             {"flask": {"app": "shop", "endpoint": "report"}},
             "jobs.x.flask.endpoint: the view report needs n: give args: {n: …} (/reports/<int:n>)",
         ),
-        ({"flask": {"app": "shop:ap", "url": "/"}}, "jobs.x.flask.app: shop:ap: module 'shop' has no 'ap'; did you mean app?"),
+        (
+            {"flask": {"app": "shop:ap", "url": "/"}},
+            "jobs.x.flask.app: shop:ap: module 'shop' has no 'ap'; did you mean 'app'?",
+        ),
     ],
 )
 def test_validate_asks_the_application(tmp_path: Path, job: dict[str, Any], said: str) -> None:
-    (a_shop(tmp_path) / "jobs.yaml").write_text(jobs_file({"x": {"schedule": "manual", **job}}))
+    (a_shop(tmp_path) / "jobs.yaml").write_text(shop_file({"x": {"schedule": "manual", **job}}))
     done = tminus("validate", cwd=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr
@@ -259,7 +264,13 @@ def test_validate_names_the_line_of_an_environment_that_cannot_be(tmp_path: Path
     (a_shop(tmp_path) / "shop.env").write_text(f"# all of it\n{line}\n")
     apps = {"x": {"app": "shop:app", "env_file": "shop.env"}}
     (tmp_path / "jobs.yaml").write_text(
-        json.dumps({"version": 1, "apps": apps, "jobs": {"x": {"schedule": "manual", "flask": {"app": "x", "url": "/"}}}})
+        json.dumps(
+            {
+                "version": 1,
+                "apps": apps,
+                "jobs": {"x": {"schedule": "manual", "flask": {"app": "x", "url": "/"}}},
+            }
+        )
     )
     done = tminus("validate", cwd=tmp_path)
     assert done.returncode == 2
@@ -269,7 +280,7 @@ def test_validate_names_the_line_of_an_environment_that_cannot_be(tmp_path: Path
 
 def test_validate_names_the_line_of_the_application_that_breaks_its_import(tmp_path: Path) -> None:
     (a_shop(tmp_path, "from flask import Flask\n\napp = Flask(nme='x')\n") / "jobs.yaml").write_text(
-        jobs_file({"x": {"schedule": "manual", "flask": {"app": "shop", "url": "/"}}})
+        shop_file({"x": {"schedule": "manual", "flask": {"app": "shop", "url": "/"}}})
     )
     said = tminus("validate", cwd=tmp_path).stderr
     assert "shop does not import: TypeError" in said
@@ -288,6 +299,6 @@ def _runner(running: DaemonProcess) -> int | None:
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{running.process.pid}/task").iterdir():
             for child in (task / "children").read_text().split():
-                if b"scheduler.executors.python" in Path(f"/proc/{child}/cmdline").read_bytes():
+                if b"tminus.executors.python" in Path(f"/proc/{child}/cmdline").read_bytes():
                     found.add(int(child))
     return found.pop() if len(found) == 1 else None

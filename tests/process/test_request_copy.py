@@ -1,4 +1,7 @@
-"""What must not be written down is in no output and in no byte of the ledger; the rest of the copy goes with its run."""
+"""
+What must not be written down is in no output and in no byte of the ledger; the rest of the copy goes with its
+run.
+"""
 
 import base64
 import json
@@ -11,49 +14,14 @@ from urllib.parse import quote, urlencode
 import pytest
 import sqlalchemy as sa
 
-from scheduler.ledger.engine import open_ledger
-from scheduler.ledger.tables import metadata
+from tests.support.apps import install
 from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.jobs import shop_file
+from tests.support.moments import PATIENCE_S
 from tests.support.postgres import a_schema_of_its_own
 from tests.support.web import Gunicorn, gunicorn
-
-_SHOP = """
-import pathlib, threading
-from flask import Flask, request, session
-from scheduler.flask import Scheduler, background
-
-folder = pathlib.Path(__file__).parent
-app = Flask("shop")
-app.secret_key = "made up"
-scheduler = Scheduler(app, app="shop", drop=["Nickname", "X-Request-Id"], keep_headers=["X-Tenant"])
-
-def wait():
-    while not (folder / "go").exists():
-        threading.Event().wait(0.01)
-
-@background
-def quiet():
-    wait()
-
-@background
-def loud():
-    everything = (request, dict(request.headers), request.args, request.form, request.get_json(silent=True), request.cookies)
-    print(everything, request.environ)
-    app.logger.error("all of it: %r", everything)
-    wait()
-    raise ValueError(repr(everything))
-
-@app.route("/log-in")
-def log_in():
-    session["user"] = "somebody"
-    session["csrf_token"] = "kanarienvogel-4711:z/w"
-    session["deep"] = {"oauth_token": ["kanarienvogel-4711:z/w"]}
-    return {}
-
-@app.post("/<name>")
-def hand_over(name):
-    return {"id": {"quiet": quiet, "loud": loud}[name].submit().id}
-"""
+from tminus.ledger.engine import open_ledger
+from tminus.ledger.tables import metadata
 
 #: Each is looked for as it is, and in the forms in which it may be sent or stored.
 _CANARY = "kanarienvogel-4711:z/w"
@@ -71,12 +39,35 @@ _HEADERS = {
     "X-Auth-Token": _CANARY,
     "X-Forwarded-Access-Token": _CANARY,
     "X-Request-Id": _CANARY,
-    "Referer": f"http://here:{quote(_CANARY, safe='')}@here/reset?" + urlencode({"page": _CANARY}) + f"#{_CANARY}",
+    "Referer": f"http://here:{quote(_CANARY, safe='')}@here/reset?"
+    + urlencode({"page": _CANARY})
+    + f"#{_CANARY}",
     "X-Tenant": _KEPT,
 }
 _DROPPED_KEYS = [
-    *("password", "password2", "New_Password", "passphrase", "PWD", "Secret", "client_secret", "TOKEN", "csrf_token"),
-    *("api_key", "X_API_KEY", "authorization", "oauth", "sessionid", "CARD_NUMBER", "cvv2", "otp_code", "pin", "nickName"),
+    *(
+        "password",
+        "password2",
+        "New_Password",
+        "passphrase",
+        "PWD",
+        "Secret",
+        "client_secret",
+        "TOKEN",
+        "csrf_token",
+    ),
+    *(
+        "api_key",
+        "X_API_KEY",
+        "authorization",
+        "oauth",
+        "sessionid",
+        "CARD_NUMBER",
+        "cvv2",
+        "otp_code",
+        "pin",
+        "nickName",
+    ),
 ]
 _DROPPED = dict.fromkeys(_DROPPED_KEYS, _CANARY)
 _JSON = {**_DROPPED, "deep": [{"list": [[_DROPPED], {"token": {"inside": [_CANARY]}, "kept": _KEPT}]}]}
@@ -94,7 +85,10 @@ def needles() -> list[bytes]:
         f"xx{_CANARY}",
     ]
     encoded = [base64.b64encode(form.encode()).decode()[4:-4] for form in forms]
-    return [form.encode() for form in (*forms, *encoded, _CANARY[:18], _CANARY[:18].upper(), _CANARY[:18].encode().hex())]
+    return [
+        form.encode()
+        for form in (*forms, *encoded, _CANARY[:18], _CANARY[:18].upper(), _CANARY[:18].encode().hex())
+    ]
 
 
 def found(data: bytes, what: list[bytes]) -> list[bytes]:
@@ -105,13 +99,12 @@ def found(data: bytes, what: list[bytes]) -> list[bytes]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonProcess]:
     """A daemon on a ledger of each kind."""
-    (tmp_path / "shop.py").write_text(_SHOP)
-    jobs = json.dumps({"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}})
+    install("request_copy", tmp_path)
     if request.param == "sqlite":
-        with daemon(tmp_path, jobs) as process:
+        with daemon(tmp_path, shop_file()) as process:
             yield process
         return
-    with a_schema_of_its_own() as url, daemon(tmp_path, jobs, ledger=url) as process:
+    with a_schema_of_its_own() as url, daemon(tmp_path, shop_file(), ledger=url) as process:
         yield process
 
 
@@ -131,7 +124,9 @@ def bytes_of(running: DaemonProcess) -> bytes:
     ledger = open_ledger(running.ledger, create=False)
     try:
         with ledger.read() as connection:
-            rows = [tuple(row) for table in metadata.sorted_tables for row in connection.execute(sa.select(table))]
+            rows = [
+                tuple(row) for table in metadata.sorted_tables for row in connection.execute(sa.select(table))
+            ]
         return repr(rows).encode()
     finally:
         ledger.close()
@@ -139,12 +134,16 @@ def bytes_of(running: DaemonProcess) -> bytes:
 
 def sent(server: Gunicorn, path: str, body: str, content_type: str) -> tuple[str, str]:
     """Hand over, logged in; the run's id, and the cookie that went with it."""
-    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=PATIENCE_S)
     connection.request("GET", "/log-in")
     answer = connection.getresponse()
     answer.read()
     cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0].partition("=")[2]
-    headers = {**_HEADERS, "Content-Type": content_type, "Cookie": f"session={cookie}; other={quote(_CANARY, safe='')}"}
+    headers = {
+        **_HEADERS,
+        "Content-Type": content_type,
+        "Cookie": f"session={cookie}; other={quote(_CANARY, safe='')}",
+    }
     connection.request("POST", path, body, headers)
     identity = str(json.load(connection.getresponse())["id"])
     connection.close()
@@ -153,14 +152,16 @@ def sent(server: Gunicorn, path: str, body: str, content_type: str) -> tuple[str
 
 def page(server: Gunicorn, identity: str, accept: str) -> bytes:
     """What a browser, or a script, gets of a run."""
-    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
-    connection.request("GET", f"/scheduler/runs/{identity}", headers={"Accept": accept})
+    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=PATIENCE_S)
+    connection.request("GET", f"/tminus/runs/{identity}", headers={"Accept": accept})
     data = connection.getresponse().read()
     connection.close()
     return data
 
 
-def test_a_canary_in_all_that_is_dropped_is_in_no_output_and_in_no_byte_of_the_ledger(running: DaemonProcess) -> None:
+def test_dropped_values_are_in_no_output_and_not_in_the_ledger(
+    running: DaemonProcess,
+) -> None:
     with served(running) as server:
         form = urlencode({**_DROPPED, "kept": _KEPT})
         query = urlencode({"Token": _CANARY, "password": _CANARY, "page": "1"})
@@ -176,8 +177,15 @@ def test_a_canary_in_all_that_is_dropped_is_in_no_output_and_in_no_byte_of_the_l
         outputs = [_said(running, "status"), page(server, runs[0][0], "text/html")]
         (running.folder / "go").touch()
         ended = running.wait_for(rows=2, state="finished")
-        outputs += [page(server, identity, accept) for identity, _ in runs for accept in ("text/html", "application/json")]
-        outputs += [_said(running, "history", "--json"), *(_said(running, "logs", one["id"], "--json") for one in ended)]
+        outputs += [
+            page(server, identity, accept)
+            for identity, _ in runs
+            for accept in ("text/html", "application/json")
+        ]
+        outputs += [
+            _said(running, "history", "--json"),
+            *(_said(running, "logs", one["id"], "--json") for one in ended),
+        ]
         assert all(b"all of it" in output for output in outputs[-2:]), "what a function logs is shown"
         assert found(b"".join(outputs), what) == []
         assert found(bytes_of(running), what) == []
@@ -185,7 +193,9 @@ def test_a_canary_in_all_that_is_dropped_is_in_no_output_and_in_no_byte_of_the_l
     assert found(bytes_of(running), what) == []
     assert found(running.log_file.read_bytes(), what) == []
     # The server's own access log has the line of the request as it came, which is not ours to change.
-    own = b"\n".join(line for line in (running.folder / "gunicorn.log").read_bytes().splitlines() if b'"POST /' not in line)
+    own = b"\n".join(
+        line for line in (running.folder / "gunicorn.log").read_bytes().splitlines() if b'"POST /' not in line
+    )
     assert found(own, what) == []
 
 
@@ -194,7 +204,9 @@ def _said(running: DaemonProcess, *words: str) -> bytes:
     return (done.stdout + done.stderr).encode()
 
 
-def test_what_the_copy_has_is_gone_from_the_bytes_of_the_ledger_soon_after_the_run_has_ended(running: DaemonProcess) -> None:
+def test_the_copy_is_overwritten_soon_after_the_run_has_ended(
+    running: DaemonProcess,
+) -> None:
     with served(running) as server:
         big = urlencode({"kept": _KEPT * 1000})
         for body in (urlencode({"kept": _KEPT}), big):

@@ -11,36 +11,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.apps import install
 from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.moments import PATIENCE_S
 from tests.support.postgres import a_schema_of_its_own
 from tests.support.web import Gunicorn, gunicorn
-
-_SITE = """
-import os, threading
-from flask import Flask
-from scheduler.flask import Scheduler, background, current_occurrence
-
-app = Flask("site")
-scheduler = Scheduler(app, app="site", events=True)
-folder = os.path.dirname(os.path.abspath(__file__))
-
-@background
-def work():
-    current_occurrence().progress(0.25, "a quarter")
-    while not os.path.exists(os.path.join(folder, "go")):
-        threading.Event().wait(0.01)
-    return "done\\n"
-
-@app.post("/work")
-def begin():
-    return work.submit().id
-"""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonProcess]:
     """A daemon on a ledger of each kind, that does the work of the site."""
-    (tmp_path / "run_site.py").write_text(_SITE)
+    install("run_events", tmp_path)
     jobs = json.dumps({"version": 1, "timezone": "UTC", "apps": {"site": {"app": "run_site:app"}}})
     with contextlib.ExitStack() as stack:
         ledger = stack.enter_context(a_schema_of_its_own()) if request.param == "postgresql" else None
@@ -56,13 +37,17 @@ def served(running: DaemonProcess, *options: str, threads: int) -> Iterator[Guni
         yield server
 
 
+#: A stream ends by itself after 30 s: whatever waits for that takes longer than this.
+_BEFORE_ITS_END_S = 25
+
+
 class Stream(contextlib.closing["Stream"]):
     """An event stream, as it comes in."""
 
     def __init__(self, server: Gunicorn, run: str, had: str = "") -> None:
         super().__init__(self)
-        self._connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=20)
-        self._connection.request("GET", f"/scheduler/runs/{run}/events", headers={"Last-Event-ID": had})
+        self._connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=PATIENCE_S)
+        self._connection.request("GET", f"/tminus/runs/{run}/events", headers={"Last-Event-ID": had})
         self.response = self._connection.getresponse()
 
     def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -92,8 +77,8 @@ def begin(server: Gunicorn) -> str:
 
 
 def ask(server: Gunicorn, path: str, method: str = "GET") -> str:
-    """An answer, long before a stream would end by itself."""
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=15)
+    """Return a response that comes before a stream would end by itself."""
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=_BEFORE_ITS_END_S)
     connection.request(method, path)
     answer = connection.getresponse().read().decode()
     connection.close()
@@ -103,11 +88,13 @@ def ask(server: Gunicorn, path: str, method: str = "GET") -> str:
 def processing(server: Gunicorn) -> str:
     """A run that has said how far it is."""
     run = begin(server)
-    eventually(lambda: json.loads(ask(server, f"/scheduler/runs/{run}"))["progress"] == 0.25)
+    eventually(lambda: json.loads(ask(server, f"/tminus/runs/{run}"))["progress"] == 0.25)
     return run
 
 
-def test_a_stream_has_each_change_once_ends_with_the_run_and_says_that_there_is_no_more(running: DaemonProcess) -> None:
+def test_a_stream_sends_each_change_once_and_ends_with_the_run(
+    running: DaemonProcess,
+) -> None:
     with served(running, threads=4) as server:
         run = processing(server)
         with Stream(server, run) as stream:
@@ -130,7 +117,7 @@ def test_streams_that_wait_hold_no_connection_and_no_transaction(running: Daemon
         streams = [stack.enter_context(Stream(server, run)) for _ in range(20)]
         for stream in streams:
             stream.next()
-        assert json.loads(ask(server, f"/scheduler/runs/{run}"))["state"] == "processing"
+        assert json.loads(ask(server, f"/tminus/runs/{run}"))["state"] == "processing"
         (running.folder / "go").touch()
         assert {one["state"] for stream in streams for _, one in stream.events()} == {"completed"}
 
@@ -142,15 +129,17 @@ def test_a_stream_whose_reader_has_gone_gives_its_thread_back(running: DaemonPro
         with Stream(server, run) as one, Stream(server, run) as other:
             one.next()
             other.next()
-        assert json.loads(ask(server, f"/scheduler/runs/{run}"))["state"] == "processing"
+        assert json.loads(ask(server, f"/tminus/runs/{run}"))["state"] == "processing"
 
 
 @pytest.mark.parametrize("running", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preloaded"])
-def test_a_server_that_stops_does_not_wait_for_streams(running: DaemonProcess, options: tuple[str, ...]) -> None:
+def test_a_server_that_stops_does_not_wait_for_streams(
+    running: DaemonProcess, options: tuple[str, ...]
+) -> None:
     with served(running, *options, threads=4) as server, Stream(server, processing(server)) as stream:
         stream.next()
         began = time.monotonic()
         server.stop()
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < _BEFORE_ITS_END_S
         assert list(stream.events()) == []

@@ -1,4 +1,7 @@
-"""A secret is in the request and nowhere else: not in a log, not in the ledger's bytes, not in what a command prints."""
+"""
+A secret is in the request and nowhere else: not in a log, not in the ledger's bytes, not in what a command
+prints.
+"""
 
 import signal
 from pathlib import Path
@@ -34,7 +37,9 @@ def test_the_canary_is_seen_by_the_server_alone(tmp_path: Path, target: TargetSe
     secret_file.touch(0o600)
     secret_file.write_text(IN_FILE)
     jobs = JOBS.format(url=target.url)
-    environment = {"CANARY": IN_ENVIRONMENT} | ({"JOURNAL_STREAM": "1:1", "TMINUS_LOG": ""} if log == "journal" else {})
+    environment = {"CANARY": IN_ENVIRONMENT} | (
+        {"JOURNAL_STREAM": "1:1", "TMINUS_LOG": ""} if log == "journal" else {}
+    )
     with daemon(tmp_path, jobs, env=environment) as running:
         printed = run_everything(running)
         assert running.stop() == 0
@@ -47,13 +52,23 @@ def test_the_canary_is_seen_by_the_server_alone(tmp_path: Path, target: TargetSe
     kept = {"the log": running.log_file.read_bytes(), "the commands": printed.encode()}
     kept |= {str(path): path.read_bytes() for path in (tmp_path / "ledger").iterdir()}
     assert kept["the log"]
-    assert [name for name, content in kept.items() if IN_ENVIRONMENT.encode() in content or IN_FILE.encode() in content] == []
+    assert [
+        name
+        for name, content in kept.items()
+        if IN_ENVIRONMENT.encode() in content or IN_FILE.encode() in content
+    ] == []
 
 
 def run_everything(running: DaemonProcess) -> str:
     """Each job, with every command that tells of it afterwards; all that they printed."""
     said = [running.tminus("run-now", "--all", "--yes", "-v")]
-    said += [running.tminus(*arguments) for arguments in (["history", "--json"], ["skew"], ["status"], ["jobs"], ["validate"])]
-    said += [running.tminus("show", "well"), *(running.tminus("logs", one["id"]) for one in running.occurrences())]
+    said += [
+        running.tminus(*arguments)
+        for arguments in (["history", "--json"], ["skew"], ["status"], ["jobs"], ["validate"])
+    ]
+    said += [
+        running.tminus("show", "well"),
+        *(running.tminus("logs", one["id"]) for one in running.occurrences()),
+    ]
     running.signal(signal.SIGHUP)
     return "".join(one.stdout + one.stderr for one in said)

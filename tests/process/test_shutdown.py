@@ -14,29 +14,35 @@ IDLE = jobs_file(job("idle", "http://127.0.0.1:1/", "manual"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_runs_may_finish_within_the_shutdown_grace(tmp_path: Path, target: TargetServer, number: signal.Signals) -> None:
-    with daemon(tmp_path, jobs_file(many(5, f"{target.url}/delay/1500", f"at: '{coming(2)}'"))) as running:
+def test_what_runs_may_finish_within_the_shutdown_grace(
+    tmp_path: Path, target: TargetServer, number: signal.Signals
+) -> None:
+    held = many(5, f"{target.url}/hold", f"at: '{coming(2)}'", "timeout: {total: 10m}")
+    with daemon(tmp_path, jobs_file(held, daemon="shutdown_grace: 10m")) as running:
         target.wait_for(5)
         running.signal(number)
+        assert running.wait_until_said("stopping")["running"] == 5
+        target.release_held()
         assert running.wait() == 0
         assert {one["outcome"] for one in running.occurrences()} == {"succeeded"}
-        assert running.said("stopping")[0]["running"] == 5
         running.assert_all_is_well(target)
 
 
 def test_a_batch_whose_T_lies_within_the_grace_is_still_let_go(tmp_path: Path, target: TargetServer) -> None:
     with daemon(tmp_path, IDLE) as running:
         running.reload(jobs_file(many(5, f"{target.url}/ok", f"at: '{coming(3)}'")))
-        running.wait_for(rows=5, state="claimed")
+        running.wait_for(rows=5)
         assert running.stop() == 0
         assert {one["outcome"] for one in running.occurrences()} == {"succeeded"}
         running.assert_all_is_well(target)
 
 
-def test_a_batch_whose_T_lies_beyond_the_grace_stays_claimed_for_the_next_start(tmp_path: Path, target: TargetServer) -> None:
+def test_a_batch_whose_T_lies_beyond_the_grace_stays_claimed_for_the_next_start(
+    tmp_path: Path, target: TargetServer
+) -> None:
     settings = "lead: 10s, shutdown_grace: 0s"
     with daemon(tmp_path, IDLE) as running:
-        running.reload(jobs_file(many(5, f"{target.url}/ok", f"at: '{coming(4)}'"), daemon=settings))
+        running.reload(jobs_file(many(5, f"{target.url}/ok", f"at: '{coming(8)}'"), daemon=settings))
         running.wait_for(rows=5, state="claimed")
         assert running.stop() == 0
         assert {one["state"] for one in running.occurrences()} == {"claimed"}
@@ -47,7 +53,9 @@ def test_a_batch_whose_T_lies_beyond_the_grace_stays_claimed_for_the_next_start(
 
 def test_what_has_no_answer_when_the_grace_is_over_is_unknown(tmp_path: Path, target: TargetServer) -> None:
     settings = "lead: 1s, shutdown_grace: 500ms"
-    with daemon(tmp_path, jobs_file(many(5, f"{target.url}/stall", f"at: '{coming(2)}'"), daemon=settings)) as running:
+    with daemon(
+        tmp_path, jobs_file(many(5, f"{target.url}/stall", f"at: '{coming(2)}'"), daemon=settings)
+    ) as running:
         target.wait_for(5)
         assert running.stop() == 0
         reason = "executor: tminus was stopped before an answer came (shutdown_grace); whether the request arrived is not known"
@@ -55,7 +63,9 @@ def test_what_has_no_answer_when_the_grace_is_over_is_unknown(tmp_path: Path, ta
         running.assert_all_is_well(target)
 
 
-def test_a_second_signal_ends_it_at_once_and_the_next_start_finds_what_was_running(tmp_path: Path, target: TargetServer) -> None:
+def test_a_second_signal_ends_it_at_once_and_the_next_start_finds_what_was_running(
+    tmp_path: Path, target: TargetServer
+) -> None:
     with daemon(tmp_path, jobs_file(many(5, f"{target.url}/stall", f"at: '{coming(2)}'"))) as running:
         target.wait_for(5)
         running.signal(signal.SIGTERM)
@@ -84,7 +94,9 @@ def test_no_executor_outlives_its_daemon(tmp_path: Path, target: TargetServer) -
             running.start()
 
 
-def test_a_reader_of_the_log_that_has_gone_costs_nothing_but_the_log(tmp_path: Path, target: TargetServer) -> None:
+def test_a_reader_of_the_log_that_has_gone_costs_nothing_but_the_log(
+    tmp_path: Path, target: TargetServer
+) -> None:
     with daemon(tmp_path, jobs_file(job("tick", f"{target.url}/ok", "every: 1s"))) as running:
         running.stop()
         read, write = os.pipe()

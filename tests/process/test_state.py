@@ -1,4 +1,7 @@
-"""`scheduler.state`, shared by web workers, jobs in threads and jobs in processes of their own; its locks end with their holders."""
+"""
+`scheduler.state`, shared by web workers, jobs in threads and jobs in processes of their own; its locks are
+released when their holders end.
+"""
 
 import json
 import os
@@ -12,88 +15,22 @@ from typing import Any
 
 import pytest
 
-from scheduler.errors import LockTimeout
-from scheduler.ledger.engine import open_ledger
 from tests.support.daemon import DaemonProcess, daemon, eventually, stat_of
+from tests.support.jobs import shop_file
+from tests.support.moments import PATIENCE_S
 from tests.support.web import gunicorn
 from tests.support.web_worker import web_worker
-
-_SHOP = """
-import os, signal, threading
-from flask import Flask
-from scheduler.flask import Scheduler, background
-
-app = Flask("shop")
-folder = os.path.dirname(os.path.abspath(__file__))
-scheduler = Scheduler(app, app="shop")
-state = scheduler.state
-
-def is_there(name):
-    return os.path.exists(os.path.join(folder, name))
-
-def count(times=1):
-    return [state.incr("votes") for _ in range(times)]
-
-def count_by_hand(times):
-    for _ in range(times):
-        with state.lock("votes", timeout="30s"):
-            state.set("by hand", state.get("by hand", 0) + 1)
-
-def hold(name, dies=False):
-    with state.lock("poll"):
-        state.set("holder", [name, os.getpid()])
-        while not is_there("go"):
-            threading.Event().wait(0.01)
-        if dies:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-def wrong():
-    state.set("flag", True)
-    try:
-        state.incr("flag")
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-
-def too_late():
-    try:
-        with state.lock("poll", timeout=0.1):
-            pass
-    except TimeoutError as error:
-        return str(error)
-
-def in_a_fork():
-    if (child := os.fork()) == 0:
-        try:
-            state.incr("votes")
-        except Exception as error:
-            open(os.path.join(folder, "said"), "w").write(str(error))
-        os._exit(0)
-    os.waitpid(child, 0)
-    return open(os.path.join(folder, "said")).read()
-
-@background
-def look(word):
-    return word
-
-def hands_over():
-    return look.submit("shoes").id
-
-@app.post("/count")
-def count_view():
-    return {"number": state.incr("votes")}
-
-@app.post("/hold/<name>")
-def hold_view(name):
-    hold(name)
-    return {}
-"""
+from tminus.errors import LockTimeout
+from tminus.flask import ledgers
+from tminus.ledger.engine import open_ledger
+from tminus.ledger.tables import state
 
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The application as a web worker has it, beside a ledger."""
     open_ledger(f"sqlite:///{tmp_path}/ledger/ledger.db").close()
-    with web_worker(tmp_path, _SHOP, monkeypatch) as module:
+    with web_worker(tmp_path, "state", monkeypatch) as module:
         yield module
 
 
@@ -102,6 +39,29 @@ def running(tmp_path: Path, shop: Any) -> Iterator[DaemonProcess]:
     """A daemon with each function of the shop as a job, in a thread and in a process of its own."""
     with daemon(tmp_path, jobs_file()) as process:
         yield process
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, DaemonProcess]]:
+    """The application and its daemon, for the tests that kill no process of theirs."""
+    folder = tmp_path_factory.mktemp("site")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        web_worker(folder, "state", patch) as module,
+        daemon(folder, jobs_file()) as process,
+    ):
+        yield module, process
+
+
+@pytest.fixture
+def shared(site: tuple[Any, DaemonProcess], monkeypatch: pytest.MonkeyPatch) -> tuple[Any, DaemonProcess]:
+    """The same, without anything that another test has shared."""
+    _, process = site
+    monkeypatch.setenv("TMINUS_LEDGER", process.ledger)
+    (process.folder / "go").unlink(missing_ok=True)
+    with ledgers.ledger().write() as connection:
+        connection.execute(state.delete())
+    return site
 
 
 def jobs_file() -> str:
@@ -123,7 +83,7 @@ def jobs_file() -> str:
                 "schedule": "manual",
                 "call": {"ref": ref, "kwargs": kwargs, "isolate": isolate, "app": "shop"},
             }
-    return json.dumps({"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}, "jobs": jobs})
+    return shop_file(jobs)
 
 
 def result(running: DaemonProcess, job: str) -> Any:
@@ -135,13 +95,15 @@ def result(running: DaemonProcess, job: str) -> Any:
 
 def begun(shop: Any, name: str) -> int:
     """The process of that holder, when it has the lock."""
-    holder: list[Any] = eventually(lambda: found if (found := shop.state.get("holder", [""]))[0] == name else None)
+    holder: list[Any] = eventually(
+        lambda: found if (found := shop.state.get("holder", [""]))[0] == name else None
+    )
     return int(holder[1])
 
 
 def post(url: str) -> Any:
     """The answer."""
-    with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=60) as answer:  # noqa: S310  http
+    with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=PATIENCE_S) as answer:  # noqa: S310  http
         return json.load(answer)
 
 
@@ -160,11 +122,12 @@ def test_a_worker_that_is_killed_lets_go_of_its_lock(shop: Any, tmp_path: Path) 
         with pytest.raises(LockTimeout), shop.state.lock("poll", timeout=0.05):
             pass
         os.kill(holder, signal.SIGKILL)
-        with shop.state.lock("poll"):
+        with shop.state.lock("poll", timeout=PATIENCE_S):
             pass
 
 
-def test_jobs_and_workers_count_the_same_votes(shop: Any, running: DaemonProcess) -> None:
+def test_jobs_and_workers_count_the_same_votes(shared: tuple[Any, DaemonProcess]) -> None:
+    shop, running = shared
     jobs = ["count_thread", "count_process", "count_by_hand_thread", "count_by_hand_process"]
     with ThreadPoolExecutor(1) as worker:
         counted = worker.submit(shop.count_by_hand, 5)
@@ -175,15 +138,16 @@ def test_jobs_and_workers_count_the_same_votes(shop: Any, running: DaemonProcess
 
 
 @pytest.mark.parametrize("isolate", ["thread", "process"])
-def test_a_job_holds_a_lock_and_lets_go_of_it(shop: Any, running: DaemonProcess, tmp_path: Path, isolate: str) -> None:
+def test_a_job_holds_a_lock_and_lets_go_of_it(shared: tuple[Any, DaemonProcess], isolate: str) -> None:
+    shop, running = shared
     running.tminus("run-now", "--no-wait", f"hold_{isolate}")
     begun(shop, isolate)
     with pytest.raises(LockTimeout), shop.state.lock("poll", timeout=0.05):
         pass
     other = "process" if isolate == "thread" else "thread"
     assert result(running, f"too_late_{other}") == "the lock 'poll' was not free within 0.1 s"
-    (tmp_path / "go").touch()
-    with shop.state.lock("poll"):
+    (running.folder / "go").touch()
+    with shop.state.lock("poll", timeout=PATIENCE_S):
         pass
     running.wait_for(job=f"hold_{isolate}", outcome="succeeded")
 
@@ -195,17 +159,19 @@ def test_a_job_whose_process_is_killed_lets_go_of_its_lock(
     running.tminus("run-now", "--no-wait", f"dies_{isolate}")
     begun(shop, isolate)
     (tmp_path / "go").touch()
-    with shop.state.lock("poll"):
+    with shop.state.lock("poll", timeout=PATIENCE_S):
         pass
     assert result(running, f"count_{isolate}") == list(range(1, 11))
 
 
-def test_a_fork_server_that_is_killed_takes_the_jobs_with_it_that_hold_locks(shop: Any, running: DaemonProcess) -> None:
+def test_a_fork_server_that_is_killed_takes_the_jobs_with_it_that_hold_locks(
+    shop: Any, running: DaemonProcess
+) -> None:
     running.tminus("run-now", "--no-wait", "hold_process")
     holder = begun(shop, "process")
     server = int(stat_of(holder)[1])
     os.kill(server, signal.SIGKILL)
-    with shop.state.lock("poll"):
+    with shop.state.lock("poll", timeout=PATIENCE_S):
         pass
     eventually(lambda: not Path(f"/proc/{holder}").exists())
     running.wait_for(job="hold_process", outcome="unknown")
@@ -215,35 +181,48 @@ def test_a_daemon_that_is_killed_leaves_no_lock_behind(shop: Any, running: Daemo
     running.tminus("run-now", "--no-wait", "hold_thread")
     begun(shop, "thread")
     running.kill()
-    with shop.state.lock("poll"):
+    with shop.state.lock("poll", timeout=PATIENCE_S):
         pass
 
 
 @pytest.mark.parametrize("isolate", ["thread", "process"])
-def test_what_goes_wrong_in_a_job_is_what_goes_wrong_in_a_worker(shop: Any, running: DaemonProcess, isolate: str) -> None:
-    assert result(running, f"wrong_{isolate}") == "UsageError: 'flag' is no counter: its value is true" == shop.wrong()
+def test_what_goes_wrong_in_a_job_is_what_goes_wrong_in_a_worker(
+    shared: tuple[Any, DaemonProcess], isolate: str
+) -> None:
+    shop, running = shared
+    assert (
+        result(running, f"wrong_{isolate}")
+        == "UsageError: 'flag' is not a counter: its value is true"
+        == shop.wrong()
+    )
+
+
+def test_a_job_hands_work_over_from_any_process_of_its_own(shared: tuple[Any, DaemonProcess]) -> None:
+    _, running = shared
+    for number, isolate in enumerate(("thread", "process"), 1):
+        result(running, f"hands_over_{isolate}")
+        running.wait_for(job="shop.look", outcome="succeeded", rows=number)
 
 
 @pytest.mark.parametrize("isolate", ["thread", "process"])
-def test_a_job_hands_work_over_from_any_process_of_its_own(shop: Any, running: DaemonProcess, isolate: str) -> None:
-    result(running, f"hands_over_{isolate}")
-    running.wait_for(job="shop.look", outcome="succeeded")
-
-
-@pytest.mark.parametrize("isolate", ["thread", "process"])
-def test_a_process_that_a_job_forks_hears_that_it_cannot(shop: Any, running: DaemonProcess, isolate: str) -> None:
-    said = "nothing can be handed over or shared in a process that a job has forked"
+def test_a_process_that_a_job_forks_hears_that_it_cannot(
+    shared: tuple[Any, DaemonProcess], isolate: str
+) -> None:
+    shop, running = shared
+    said = "nothing can be submitted or shared in a process that a job has forked"
     assert result(running, f"in_a_fork_{isolate}") == said
     assert shop.state.get("votes") is None
 
 
-def test_an_application_that_shares_while_it_is_imported_hears_that_it_cannot(tmp_path: Path, shop: Any) -> None:
+def test_an_application_that_shares_while_it_is_imported_hears_that_it_cannot(
+    tmp_path: Path, shop: Any
+) -> None:
     with (tmp_path / "shop.py").open("a") as code:
         code.write("state.set('open', True)\n")
     with daemon(tmp_path, jobs_file()) as process:
         for isolate in ("thread", "process"):
             (ended,) = process.json("run-now", f"count_{isolate}")
-            said = "nothing can be handed over or shared while the application is imported"
+            said = "nothing can be submitted or shared while the application is imported"
             assert (ended["outcome"], said in ended["reason"]) == ("failed", True)
 
 
@@ -256,7 +235,10 @@ def test_a_thread_that_takes_its_lock_again_hears_of_it_and_another_waits(shop: 
 
     with ThreadPoolExecutor(1) as other:
         with shop.state.lock("poll"):
-            with pytest.raises(RuntimeError, match="this thread holds the lock 'poll' already"), shop.state.lock("poll"):
+            with (
+                pytest.raises(RuntimeError, match="this thread holds the lock 'poll' already"),
+                shop.state.lock("poll"),
+            ):
                 pass
             waits = other.submit(enter)
             assert not entered.wait(0.2)

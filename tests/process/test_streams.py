@@ -1,4 +1,7 @@
-"""Every command with every kind of standard streams and arguments: no traceback, and the exit status that it has without them."""
+"""
+Every command with every kind of standard streams and arguments: no traceback, and the exit status that it has
+without them.
+"""
 
 import json
 import os
@@ -12,6 +15,7 @@ import pytest
 
 from tests.support import warm
 from tests.support.daemon import DaemonProcess, eventually, tminus
+from tests.support.moments import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +24,7 @@ COMMANDS = {
     "validate": 0,
     "validate bad.yaml": 2,
     "next": 0,
-    "next -n 20000": 0,
+    "next -n 4000": 0,
     "jobs": 0,
     "show pay": 0,
     "show pai": 4,
@@ -29,6 +33,7 @@ COMMANDS = {
     "history --json": 0,
     "logs pay": 0,
     "skew": 4,
+    "watch": 3,
     "doctor": 0,
     "schema": 0,
     "completion bash": 0,
@@ -45,7 +50,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a good and a bad jobs file, and a ledger in which one job has failed."""
     folder = tmp_path_factory.mktemp("streams")
     job = "  pay: {description: Grüße, schedule: {every: 1s}, http: 'http://127.0.0.1:9/pay'}\n"
-    (folder / "jobs.yaml").write_text(f"version: 1\ntimezone: Europe/Berlin\nledger: sqlite:///{folder}/ledger.db\njobs:\n{job}")
+    (folder / "jobs.yaml").write_text(
+        f"version: 1\ntimezone: Europe/Berlin\nledger: sqlite:///{folder}/ledger.db\njobs:\n{job}"
+    )
     (folder / "bad.yaml").write_text("version: 1\njobs: {a: {grüße: 1}}\n")
     assert run(folder, "run-now pay").returncode == 1
     return folder
@@ -78,7 +85,9 @@ def test_a_reader_that_has_gone_changes_no_exit_status(folder: Path, command: st
     assert not re.search("Traceback|Broken|ignored", said.stderr)
 
 
-@pytest.mark.parametrize("command", ["jobs", "status", "next -n 20000", "schema", "--help", "validate bad.yaml"])
+@pytest.mark.parametrize(
+    "command", ["jobs", "status", "next -n 4000", "schema", "--help", "validate bad.yaml"]
+)
 def test_a_full_disk_is_an_error(folder: Path, command: str) -> None:
     with open("/dev/full", "wb") as full:
         said = run(folder, command, stdout=full.fileno())
@@ -94,9 +103,16 @@ def test_an_encoding_without_our_signs(folder: Path, command: str, encoding: str
 
 
 def test_the_schema_in_a_locale_without_utf8(folder: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    command = [sys.executable, "-m", "scheduler.cli", "schema"]
-    said = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=60, check=True)
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "LC_ALL": "C",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONUTF8": "0",
+    }
+    command = [sys.executable, "-m", "tminus.cli", "schema"]
+    said = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, timeout=PATIENCE_S, check=True
+    )
     assert json.loads(said.stdout.decode("ascii"))
 
 
@@ -134,10 +150,13 @@ def test_arguments_that_nobody_means_are_wrong_usage(folder: Path, arguments: li
 
 
 @pytest.mark.parametrize(
-    ("command", "variable"), [("history", "TMINUS_LEDGER"), ("history", "XDG_STATE_HOME"), ("next", "TMINUS_CONFIG")]
+    ("command", "variable"),
+    [("history", "TMINUS_LEDGER"), ("history", "XDG_STATE_HOME"), ("next", "TMINUS_CONFIG")],
 )
 def test_variables_that_are_not_utf8_are_wrong_usage(tmp_path: Path, command: str, variable: str) -> None:
-    (tmp_path / "jobs.yaml").write_text("version: 1\njobs: {a: {schedule: manual, http: 'http://127.0.0.1:9/'}}\n")
+    (tmp_path / "jobs.yaml").write_text(
+        "version: 1\njobs: {a: {schedule: manual, http: 'http://127.0.0.1:9/'}}\n"
+    )
     said = warm.run([command], cwd=tmp_path, env=os.environ | {variable: "/x/\udcff"})
     assert (said.returncode, "Traceback" in said.stderr) == (2, False), said.stderr
 
@@ -149,20 +168,27 @@ def test_a_name_that_is_no_job_is_quoted_in_part(folder: Path) -> None:
 
 
 def test_a_program_with_all_streams_closed(folder: Path) -> None:
-    command = f"{sys.executable} -m scheduler.cli next <&- >&- 2>&-"
+    command = f"{sys.executable} -m tminus.cli next <&- >&- 2>&-"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    assert subprocess.run(["/bin/sh", "-c", command], cwd=folder, env=environment, timeout=60, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            ["/bin/sh", "-c", command], cwd=folder, env=environment, timeout=PATIENCE_S, check=False
+        ).returncode
+        == 0
+    )
 
 
 @pytest.fixture
 def deaf(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A daemon without standard streams."""
-    running = DaemonProcess(tmp_path, "version: 1\njobs: {a: {schedule: {every: 1s}, http: 'http://127.0.0.1:9/'}}\n")
+    running = DaemonProcess(
+        tmp_path, "version: 1\njobs: {a: {schedule: {every: 1s}, http: 'http://127.0.0.1:9/'}}\n"
+    )
     command = " ".join((*running.command("daemon"), "<&- >&- 2>&-"))
     process = subprocess.Popen(["/bin/sh", "-c", f"exec {command}"], cwd=tmp_path, env=running.environment())
     yield process
     process.terminate()
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE_S) == 0
 
 
 def test_a_daemon_with_all_streams_closed_runs_jobs(deaf: subprocess.Popen[bytes], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What systemd hears: ready when it is, a sign of life while all is well, reloading, stopping."""
+"""What the daemon reports to systemd: ready, a sign of life while all is well, reloading, stopping."""
 
 import contextlib
 import signal
@@ -8,44 +8,45 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.ledger.databases import parse_url
 from tests.support.daemon import DaemonProcess, coming, daemon
 from tests.support.jobs import job, jobs_file, many
+from tests.support.moments import PATIENCE_S
 from tests.support.postgres import a_schema_of_its_own, a_server_of_its_own
 from tests.support.target import TargetServer
+from tminus.ledger.urls import parse_url
 
 
 class Manager:
-    """systemd's end of the socket."""
+    """A service manager that receives the messages of the daemon."""
 
     def __init__(self, path: Path) -> None:
         self.path = str(path)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(60)
+        self._socket.settimeout(PATIENCE_S)
         self._socket.bind(self.path)
 
     def hear(self, word: str) -> dict[str, str]:
-        """Wait for a message with this word; returns all of that message."""
+        """Wait for a message with this word; return all of that message."""
         while True:
             lines = self._socket.recv(4096).decode().splitlines()
             if word in lines:
                 return dict(line.split("=", 1) for line in lines)
 
     def fill(self) -> None:
-        """Have so much in it that nobody can send more."""
+        """Fill the socket, so that nobody can send more."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to, contextlib.suppress(BlockingIOError):
             to.setblocking(False)
             while True:
                 to.sendto(b"X=1", self.path)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Close the socket."""
         self._socket.close()
 
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[Manager]:
-    """A manager that listens."""
+    """A service manager that listens."""
     manager = Manager(tmp_path / "notify")
     yield manager
     manager.close()
@@ -53,7 +54,7 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 
 @pytest.fixture
 def running(tmp_path: Path, manager: Manager, target: TargetServer) -> Iterator[DaemonProcess]:
-    """A daemon with a manager, which wants a sign of life every second."""
+    """A daemon with a service manager, which expects a sign of life every second."""
     environment = {"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "1000000"}
     with daemon(tmp_path, jobs_file(job("idle", target.url, "manual")), env=environment) as running:
         yield running
@@ -70,12 +71,17 @@ def test_ready_alive_reloading_and_stopping_in_that_order(running: DaemonProcess
     assert running.wait() == 0
 
 
-def test_it_shows_that_it_lives_while_it_drains(running: DaemonProcess, manager: Manager, target: TargetServer) -> None:
-    running.reload(jobs_file(many(2, f"{target.url}/delay/3000", f"at: '{coming(2)}'")))
+def test_it_shows_that_it_lives_while_it_drains(
+    running: DaemonProcess, manager: Manager, target: TargetServer
+) -> None:
+    held = many(2, f"{target.url}/hold", f"at: '{coming(2)}'", "timeout: {total: 10m}")
+    running.reload(jobs_file(held, daemon="reload: sighup, shutdown_grace: 10m"))
     target.wait_for(2)
     running.signal(signal.SIGTERM)
     manager.hear("STOPPING=1")
-    assert manager.hear("WATCHDOG=1")["STATUS"].endswith("2 running, 1 batches")
+    while not manager.hear("WATCHDOG=1")["STATUS"].endswith("2 running, 1 batches"):
+        pass  # the requests have arrived before the daemon has heard that they left
+    target.release_held()
     assert running.wait() == 0
 
 
@@ -85,7 +91,7 @@ def test_a_manager_that_is_not_there_is_no_error(tmp_path: Path, target: TargetS
         assert running.stop() == 0
 
 
-def test_a_manager_that_reads_nothing_keeps_the_daemon_from_neither_its_work_nor_its_end(
+def test_a_service_manager_that_reads_nothing_does_not_delay_the_daemon(
     tmp_path: Path, manager: Manager, target: TargetServer
 ) -> None:
     manager.fill()
@@ -96,7 +102,9 @@ def test_a_manager_that_reads_nothing_keeps_the_daemon_from_neither_its_work_nor
         running.assert_all_is_well(target, every_s=1)
 
 
-def test_a_database_that_is_away_is_waited_for_before_it_is_ready(tmp_path: Path, manager: Manager, target: TargetServer) -> None:
+def test_a_database_that_is_away_is_waited_for_before_it_is_ready(
+    tmp_path: Path, manager: Manager, target: TargetServer
+) -> None:
     with a_server_of_its_own() as server:
         url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         jobs = jobs_file(job("idle", target.url, "manual"))
@@ -116,9 +124,13 @@ def test_a_database_that_is_away_is_waited_for_before_it_is_ready(tmp_path: Path
             idle.close()
 
 
-def test_a_database_that_the_server_does_not_have_is_an_error_at_once(tmp_path: Path, target: TargetServer) -> None:
+def test_a_database_that_the_server_does_not_have_is_an_error_at_once(
+    tmp_path: Path, target: TargetServer
+) -> None:
     with a_schema_of_its_own() as url:
         wrong = parse_url(url).set(database="nowhere").render_as_string(hide_password=False)
-        idle = DaemonProcess(tmp_path, jobs_file(job("idle", target.url, "manual")), ledger=wrong).start(wait=False)
+        idle = DaemonProcess(tmp_path, jobs_file(job("idle", target.url, "manual")), ledger=wrong).start(
+            wait=False
+        )
         assert idle.wait() == 2
         assert 'database "nowhere" does not exist' in idle.log_file.read_text()

@@ -1,38 +1,34 @@
-"""Threads that do not end when their time is over: they count for `overlap` as long as they run, and do not pile up."""
+"""
+Threads that do not end when their time is over: they count for `overlap` as long as they run, and do not pile
+up.
+"""
 
 import json
 from pathlib import Path
 
+from tests.support.apps import install
 from tests.support.daemon import daemon, eventually
 
-_SHOP = """
-import pathlib, threading
-from flask import Flask
 
-app = Flask("shop")
-folder = pathlib.Path(__file__).parent
-
-def wait_for(name):
-    while not (folder / name).exists():
-        threading.Event().wait(0.01)
-
-def stays():
-    with open(folder / "notes", "a") as notes:
-        notes.write("began\\n")
-    wait_for("never")
-
-def holds():
-    wait_for("go")
-"""
-
-
-def test_a_job_whose_thread_stays_is_skipped_until_its_runner_has_ended_and_a_fresh_one_takes_what_comes(tmp_path: Path) -> None:
-    (tmp_path / "shop.py").write_text(_SHOP)
+def test_a_job_whose_thread_stays_is_skipped_until_its_runner_has_ended(
+    tmp_path: Path,
+) -> None:
+    install("staying", tmp_path)
     jobs = {
-        "stays": {"schedule": {"every": "1s"}, "call": {"ref": "shop:stays", "app": "shop"}, "timeout": "500ms"},
+        "stays": {
+            "schedule": {"every": "1s"},
+            "call": {"ref": "shop:stays", "app": "shop"},
+            "timeout": "500ms",
+        },
         "holds": {"schedule": "manual", "call": {"ref": "shop:holds", "app": "shop"}, "timeout": "1h"},
     }
-    file = {"version": 1, "timezone": "UTC", "daemon": {"lead": "1s"}, "apps": {"shop": {"app": "shop:app"}}, "jobs": jobs}
+    file = {
+        "version": 1,
+        "timezone": "UTC",
+        "daemon": {"lead": "1s"},
+        "apps": {"shop": {"app": "shop:app"}},
+        "jobs": jobs,
+    }
 
     def began() -> int:
         return len((tmp_path / "notes").read_text().split()) if (tmp_path / "notes").exists() else 0

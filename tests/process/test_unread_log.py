@@ -9,7 +9,9 @@ from tests.support.jobs import job, jobs_file, many
 from tests.support.target import TargetServer
 
 
-def test_jobs_run_and_sigterm_ends_the_daemon_while_its_log_is_a_full_pipe(tmp_path: Path, target: TargetServer) -> None:
+def test_jobs_run_and_sigterm_ends_the_daemon_while_its_log_is_a_full_pipe(
+    tmp_path: Path, target: TargetServer
+) -> None:
     read_end, write_end = os.pipe()
     fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
     os.set_blocking(write_end, False)

@@ -1,12 +1,14 @@
-"""Every command says of a ledger that cannot be used what is wrong with it, and what to do; none changes it."""
+"""
+Every command says of a ledger that cannot be used what is wrong with it, and what to do; none changes it.
+"""
 
 import os
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from pysqlite3 import dbapi2
 
 from tests.support.daemon import tminus
 from tests.support.ledgers import opened
@@ -18,20 +20,32 @@ def newer(path: Path) -> None:
 
 
 def foreign(path: Path) -> None:
-    connection = sqlite3.connect(path)
+    connection = dbapi2.connect(path)
     connection.execute("CREATE TABLE customers (name TEXT)")
     connection.close()
 
 
 LEDGERS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "directory": (Path.mkdir, "is a directory", "name a file in it"),
-    "text": (lambda path: path.write_text("not a database\n" * 100), "file is not a database", "restore it from a backup"),
+    "text": (
+        lambda path: path.write_text("not a database\n" * 100),
+        "file is not a database",
+        "restore it from a backup",
+    ),
     "empty": (Path.touch, "is empty: what was in it is lost", "restore it from a backup"),
-    "short": (lambda path: path.write_text("notes"), "is cut off: it has 5 bytes", "restore it from a backup"),
+    "short": (
+        lambda path: path.write_text("notes"),
+        "is cut off: it has 5 bytes",
+        "restore it from a backup",
+    ),
     "newer": (newer, "has schema 9999, newer than this program's", "install the tminus that wrote it"),
     "foreign": (foreign, "is not a tminus ledger", "name another database"),
-    "loop": (lambda path: path.symlink_to(path), "is a symbolic link that leads to itself", "name another place"),
-    "pipe": (os.mkfifo, "is no file", "name another place"),
+    "loop": (
+        lambda path: path.symlink_to(path),
+        "is a symbolic link that leads to itself",
+        "name another place",
+    ),
+    "pipe": (os.mkfifo, "is not a file", "name another place"),
 }
 COMMANDS = (["status"], ["history"], ["run-now", "pay"], ["run-now", "pay", "--no-wait"], ["daemon"])
 
@@ -45,7 +59,10 @@ def test_a_ledger_that_cannot_be_used_is_refused_in_words(tmp_path: Path, kind: 
     before = path.read_bytes() if path.is_file() else None
     for arguments in COMMANDS:
         said = tminus("-c", str(jobs), "--ledger", f"sqlite:///{path}", *arguments)
-        assert (said.returncode, message in said.stderr, hint in said.stderr) == (1, True, True), (arguments, said.stderr)
+        assert (said.returncode, message in said.stderr, hint in said.stderr) == (1, True, True), (
+            arguments,
+            said.stderr,
+        )
     examined = tminus("-c", str(jobs), "--ledger", f"sqlite:///{path}", "doctor")
     assert (examined.returncode, message in examined.stdout) == (1, True)
     assert (path.read_bytes() if path.is_file() else None) == before
@@ -53,7 +70,10 @@ def test_a_ledger_that_cannot_be_used_is_refused_in_words(tmp_path: Path, kind: 
 
 def test_without_a_ledger_there_is_no_daemon_and_nothing_to_read(tmp_path: Path) -> None:
     ledger = f"sqlite:///{tmp_path}/state/ledger.db"
-    status, history = tminus("--ledger", ledger, "status", cwd=tmp_path), tminus("--ledger", ledger, "history", cwd=tmp_path)
+    status, history = (
+        tminus("--ledger", ledger, "status", cwd=tmp_path),
+        tminus("--ledger", ledger, "history", cwd=tmp_path),
+    )
     assert (status.returncode, "hint: tminus daemon starts one" in status.stderr) == (3, True)
     assert (history.returncode, "nothing has run yet" in history.stderr) == (1, True)
     assert not (tmp_path / "state").exists()

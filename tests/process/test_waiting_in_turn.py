@@ -2,21 +2,24 @@
 
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from scheduler.ledger import instances, requests
-from scheduler.ledger.engine import open_ledger
-from scheduler.ledger.lock import lock_of
-from scheduler.ledger.tables import instances as instance_rows
 from tests.support.daemon import DaemonProcess, coming, eventually
 from tests.support.jobs import job, jobs_file, many
 from tests.support.ledgers import opened
+from tests.support.moments import PATIENCE_S
 from tests.support.postgres import a_schema_of_its_own
 from tests.support.target import TargetServer
+from tminus.clock import SystemClock
+from tminus.ledger import instances, requests
+from tminus.ledger.engine import open_ledger
+from tminus.ledger.lock import lock_of
+from tminus.ledger.tables import instances as instance_rows
 
 COMMANDS = 4
 
@@ -39,7 +42,9 @@ def idle(request: pytest.FixtureRequest, tmp_path: Path, target: TargetServer) -
 def start(idle: DaemonProcess, name: str, *arguments: str) -> "subprocess.Popen[str]":
     """A command beside it."""
     command = idle.command("run-now", name, *arguments)
-    return subprocess.Popen(command, env=idle.environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(
+        command, env=idle.environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
 
 
 def wait_until_it_waits(command: "subprocess.Popen[str]") -> None:
@@ -52,7 +57,7 @@ def test_a_daemon_goes_before_the_commands_that_wait_and_runs_what_they_ask_for(
 ) -> None:
     open_ledger(idle.ledger).close()
     first, *others = (f"job_{number}" for number in range(COMMANDS + 1))
-    holder = start(idle, first, "--at", coming(100))
+    holder = start(idle, first, "--at", coming(600))
     idle.wait_for(rows=1)
     waiting = [start(idle, name) for name in others]
     try:
@@ -61,7 +66,9 @@ def test_a_daemon_goes_before_the_commands_that_wait_and_runs_what_they_ask_for(
         idle.start(wait=False)
         idle.wait_until_said("waiting for the run-now that holds the ledger")
         holder.send_signal(signal.SIGINT)
-        assert [(command.communicate(timeout=60), command.returncode)[1] for command in waiting] == [0] * COMMANDS
+        assert [(command.communicate(timeout=PATIENCE_S), command.returncode)[1] for command in waiting] == [
+            0
+        ] * COMMANDS
     finally:
         for command in (holder, *waiting):
             command.kill()
@@ -72,7 +79,24 @@ def test_a_daemon_goes_before_the_commands_that_wait_and_runs_what_they_ask_for(
     idle.assert_all_is_well(target)
 
 
-def test_a_command_that_finds_a_daemon_without_a_sign_of_life_ends_with_3_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_daemon_waits_for_the_session_of_one_that_was_killed(idle: DaemonProcess) -> None:
+    with opened(idle.ledger) as ledger, subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("os.getpid", lambda: gone.pid)
+            instances.register(ledger, kind="daemon", config_version=None, now_ns=SystemClock().wall_ns())
+        session = lock_of(ledger)
+        assert session.acquire()
+        idle.start(wait=False)
+        idle.wait_until_said("waiting for the session of a daemon that was killed")
+        session.release()
+    idle.wait_until_said("ready")
+    assert idle.stop() == 0
+
+
+def test_a_command_that_finds_a_silent_daemon_ends_with_3_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
     idle = DaemonProcess(tmp_path, jobs_file(job("pay", "http://127.0.0.1:1/", "manual")))
     with opened(idle.ledger) as ledger:
         instances.register(ledger, kind="daemon", config_version=None, now_ns=1)
@@ -86,13 +110,15 @@ def test_a_command_that_finds_a_daemon_without_a_sign_of_life_ends_with_3_and_le
     idle.close()
 
 
-def test_without_a_daemon_a_command_says_that_it_runs_the_job_itself(tmp_path: Path, target: TargetServer) -> None:
+def test_without_a_daemon_a_command_says_that_it_runs_the_job_itself(
+    tmp_path: Path, target: TargetServer
+) -> None:
     idle = DaemonProcess(tmp_path, jobs_file(job("pay", f"{target.url}/ok", "manual")))
     said = idle.tminus("run-now", "pay")
     assert said.returncode == 0
-    assert "no daemon runs on this ledger: this command runs what was asked for" in said.stderr
+    assert "no daemon runs on this ledger: this command runs the jobs" in said.stderr
     left = idle.tminus("run-now", "pay", "--no-wait")
     assert (left.returncode, left.stdout) == (0, "")
-    assert "no daemon runs on this ledger: what was asked for waits until one starts" in left.stderr
+    assert "no daemon runs on this ledger: the request waits until one starts" in left.stderr
     assert eventually(lambda: len(target.arrivals) == 1)
     idle.close()

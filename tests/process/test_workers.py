@@ -1,4 +1,6 @@
-"""Any number of web workers: what is imported five times is defined once, and nothing that is open crosses a fork."""
+"""
+Any number of web workers: a job that five processes import is defined once, and no connection crosses a fork.
+"""
 
 import json
 import os
@@ -12,51 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.apps import install
 from tests.support.daemon import DaemonProcess, daemon, eventually
+from tests.support.jobs import shop_file
+from tests.support.moments import PATIENCE_S
 from tests.support.web import Gunicorn, gunicorn
-
-_SHOP = """
-import os, pathlib
-from flask import Flask
-from scheduler.flask import Scheduler, background
-
-folder = pathlib.Path(__file__).parent
-app = Flask("shop")
-scheduler = Scheduler(app, app="shop")
-
-def note(words):
-    with open(folder / "notes", "a") as file:
-        file.write(words + "\\n")
-
-note(f"imported in {os.getpid()}")
-
-@scheduler.job(every="1s", overlap="allow_all")
-def tick():
-    note("tick")
-
-@background
-def work(number):
-    note(f"work {number}")
-
-if (folder / "at_import").exists() and "TMINUS_APP" not in os.environ:
-    work.submit("of the import")
-
-@app.get("/work/<number>")
-def hand_over(number):
-    return {"id": work.submit(number).id, "pid": os.getpid()}
-"""
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """The folder of an application."""
-    (tmp_path / "shop.py").write_text(_SHOP)
-    return tmp_path
-
-
-def jobs_file() -> str:
-    """No job but those in the code."""
-    return json.dumps({"version": 1, "timezone": "UTC", "apps": {"shop": {"app": "shop:app"}}})
+    """The folder of the application."""
+    return install("workers", tmp_path)
 
 
 @contextmanager
@@ -69,7 +37,7 @@ def served(folder: Path, *options: str, threads: int = 4) -> Iterator[Gunicorn]:
 
 def hand_over(server: Gunicorn, number: int) -> dict[str, str]:
     """What a view answers that hands over this number."""
-    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=PATIENCE_S)
     try:
         connection.request("GET", f"/work/{number}")
         return json.load(connection.getresponse())  # type: ignore[no-any-return]
@@ -85,7 +53,11 @@ def hand_over_in_all(server: Gunicorn) -> dict[int, int]:
         with ThreadPoolExecutor(8) as pool:
             numbers = range(len(by), len(by) + 16)
             by.update(
-                zip(numbers, (int(said["pid"]) for said in pool.map(lambda one: hand_over(server, one), numbers)), strict=True)
+                zip(
+                    numbers,
+                    (int(said["pid"]) for said in pool.map(lambda one: hand_over(server, one), numbers)),
+                    strict=True,
+                )
             )
         return set(by.values()) == set(server.workers())
 
@@ -123,9 +95,13 @@ def threads(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
-@pytest.mark.parametrize("options", [pytest.param([], id="each-imports"), pytest.param(["--preload"], id="preloaded")])
-def test_a_job_in_the_code_runs_once_at_each_time_though_all_workers_have_imported_it(shop: Path, options: list[str]) -> None:
-    with daemon(shop, jobs_file()) as running, served(shop, *options):
+@pytest.mark.parametrize(
+    "options", [pytest.param([], id="each-imports"), pytest.param(["--preload"], id="preloaded")]
+)
+def test_a_job_in_code_runs_once_per_fire_time_with_any_number_of_workers(
+    shop: Path, options: list[str]
+) -> None:
+    with daemon(shop, shop_file()) as running, served(shop, *options):
         imports = 2 if options else 5  # the runner's is among them
         eventually(lambda: len({words for words in notes(shop) if words.startswith("imported")}) == imports)
         before = len(running.occurrences("tick"))
@@ -135,35 +111,40 @@ def test_a_job_in_the_code_runs_once_at_each_time_though_all_workers_have_import
         assert len(ran) == len(set(ran)) == notes(shop).count("tick")
 
 
-@pytest.mark.parametrize("options", [pytest.param([], id="each-imports"), pytest.param(["--preload"], id="preloaded")])
+@pytest.mark.parametrize(
+    "options", [pytest.param([], id="each-imports"), pytest.param(["--preload"], id="preloaded")]
+)
 def test_what_all_workers_hand_over_is_done_once_each(shop: Path, options: list[str]) -> None:
-    with daemon(shop, jobs_file()), served(shop, *options) as server:
+    with daemon(shop, shop_file()), served(shop, *options) as server:
         expected = sorted(f"work {number}" for number in hand_over_in_all(server))
         eventually(lambda: len(done(shop)) >= len(expected), what="all is done")
         assert done(shop) == expected
 
 
 def test_an_import_starts_no_thread_and_opens_no_ledger(shop: Path) -> None:
-    with daemon(shop, jobs_file()), served(shop, "--preload", threads=1) as server:
+    with daemon(shop, shop_file()), served(shop, "--preload", threads=1) as server:
         assert server.process
         assert [threads(pid) for pid in (server.process.pid, *server.workers())] == [1] * 5
         assert [open_ledgers(pid) for pid in (server.process.pid, *server.workers())] == [set()] * 5
 
 
-def test_a_ledger_that_the_preloaded_master_has_used_is_open_in_no_worker_until_it_opens_its_own(shop: Path) -> None:
+def test_workers_do_not_inherit_the_ledger_of_a_preloading_master(
+    shop: Path,
+) -> None:
     (shop / "at_import").touch()
-    with daemon(shop, jobs_file()), served(shop, "--preload") as server:
+    with daemon(shop, shop_file()), served(shop, "--preload") as server:
         eventually(lambda: done(shop) == ["work of the import"])
         assert [open_ledgers(pid) for pid in server.workers()] == [set()] * 4
         by = hand_over_in_all(server)
-        # What SQLite must hold for as long as it is open is held by each worker itself, not by notes of its parent's.
+        # What SQLite must hold for as long as it is open is held by each worker itself, not by notes of its
+        # parent's.
         assert all(locks(pid) >= 2 for pid in server.workers())
         expected = sorted(["work of the import", *(f"work {number}" for number in by)])
         eventually(lambda: len(done(shop)) >= len(expected), what="all is done")
         assert done(shop) == expected
 
 
-def test_what_was_answered_is_done_once_and_what_was_not_at_most_once_though_workers_and_all_of_gunicorn_are_killed(
+def test_killed_workers_lose_no_accepted_run_and_double_none(
     shop: Path,
 ) -> None:
     answered: set[int] = set()
@@ -181,7 +162,7 @@ def test_what_was_answered_is_done_once_and_what_was_not_at_most_once_though_wor
             tried += 1
         return tried
 
-    with daemon(shop, jobs_file()) as running, served(shop) as server, ThreadPoolExecutor(8) as pool:
+    with daemon(shop, shop_file()) as running, served(shop) as server, ThreadPoolExecutor(8) as pool:
         tries = [pool.submit(press, thread * 100_000) for thread in range(8)]
         try:
             for round_ in (1, 2, 3):
@@ -193,7 +174,9 @@ def test_what_was_answered_is_done_once_and_what_was_not_at_most_once_though_wor
             eventually(lambda: len(answered) > before + 40, what="it goes on")
         finally:
             stop.set()
-        tried = {thread * 100_000 + number for thread, one in enumerate(tries) for number in range(one.result())}
+        tried = {
+            thread * 100_000 + number for thread, one in enumerate(tries) for number in range(one.result())
+        }
         assert len(answered) < len(tried)
         _judge(running, shop, answered, tried)
 

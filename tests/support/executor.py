@@ -1,4 +1,4 @@
-"""The HTTP executor in a process of its own, driven as the daemon drives it: by what crosses its pipes."""
+"""The HTTP executor in a process of its own, driven as the daemon drives it: through its pipes."""
 
 import itertools
 import os
@@ -12,17 +12,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scheduler.clock import SystemClock
-from scheduler.executors.http import wire
-from scheduler.executors.http.wire import Armed, Ended, Finished, Request
-from scheduler.instants import MS, SECOND
-from tests.support.moments import stretched
+from tests.support.moments import PATIENCE_S, stretched
+from tminus.clock import SystemClock
+from tminus.executors.http import wire
+from tminus.executors.http.wire import Request
+from tminus.executors.protocol import (
+    Arm,
+    Armed,
+    AttemptResult,
+    AttemptResults,
+    Hello,
+    HttpReport,
+    Release,
+    ShardEnded,
+    Withdraw,
+)
+from tminus.instants import MS, SECOND
 
-PATIENCE_S = 240.0
-#: From the Arm to T where a shard is to be armed: long enough for a loaded machine, and all of it is waited for.
+#: From the Arm to T if a shard is to be armed. It is long enough for a busy machine; each test waits this long.
 LEAD_NS = 600 * MS
 #: From the end of arming to T.
 COMMIT_NS = 150 * MS
+#: A T so far ahead that no test gets there: the shard is arming until its process ends.
+FAR_NS = 3_600 * SECOND
 
 _REQUEST: dict[str, Any] = {
     "method": "GET",
@@ -38,60 +50,65 @@ _REQUEST: dict[str, Any] = {
 
 
 def a_request(url: str, index: int = 0, **different: Any) -> Request:
-    """A GET with generous limits."""
+    """Return a GET request with generous limits."""
     return Request(index=index, url=url, **{**_REQUEST, **different})
 
 
 def many(count: int, url: str, **different: Any) -> list[Request]:
-    """So many requests to `url`/0, `url`/1, …"""
+    """Return this many requests, to `url`/0, `url`/1, …"""
     return [a_request(f"{url}/{index}", index, **different) for index in range(count)]
 
 
 @dataclass(slots=True, kw_only=True)
 class ShardInFlight:
-    """The driver's end of a shard."""
+    """A shard that was sent to the executor, and what was reported of it so far."""
 
     number: int
-    t_ns: int
-    reports: "queue.SimpleQueue[wire.Report | None]" = field(default_factory=queue.SimpleQueue)
-    finished: list[Finished] = field(default_factory=list)
-    ended: Ended | None = None
+    release_at_ns: int
+    reports: "queue.SimpleQueue[HttpReport | None]" = field(default_factory=queue.SimpleQueue)
+    finished: list[AttemptResult] = field(default_factory=list)
+    ended: ShardEnded | None = None
 
-    def __getitem__(self, index: int) -> Finished:
-        """The one report on that request."""
+    def __getitem__(self, index: int) -> AttemptResult:
+        """Return the one result of the request with this index."""
         (one,) = [finished for finished in self.finished if finished.index == index]
         return one
 
     @property
     def indexes(self) -> list[int]:
-        """The requests that were reported on, as often as they were."""
+        """The indexes of all results so far, sorted."""
         return sorted(finished.index for finished in self.finished)
 
 
 class ExecutorProcess:
     """
-    `python -m scheduler.executors.http`, ready; killed at the end of the `with` block if it still runs.
+    A process of `python -m tminus.executors.http`. It is ready when the `with` block begins, and is killed at
+    its end.
 
     Args:
-        env: Added to the environment.
-        wrapper: A command that the executor is started by.
+        env: Additions to the environment.
+        wrapper: A command that starts the executor.
     """
 
     def __init__(self, *, env: Mapping[str, str] | None = None, wrapper: Sequence[str] = ()) -> None:
-        command = [*wrapper, sys.executable, "-m", "scheduler.executors.http"]
+        command = [*wrapper, sys.executable, "-m", "tminus.executors.http"]
         self.clock = SystemClock()
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **(env or {})}, cwd=Path.cwd()
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+            cwd=Path.cwd(),
         )
         self._numbers = itertools.count(1)
         self._shards: dict[int, ShardInFlight] = {}
-        self._hello: queue.SimpleQueue[wire.Report | None] = queue.SimpleQueue()
+        self._hello: queue.SimpleQueue[HttpReport | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="executor-reports", daemon=True)
 
     def __enter__(self) -> "ExecutorProcess":
         self._reader.start()
         hello = self._hello.get(timeout=PATIENCE_S)
-        assert isinstance(hello, wire.Hello), "the executor does not start"
+        assert isinstance(hello, Hello), "the executor does not start"
         self.hello = hello
         return self
 
@@ -105,97 +122,129 @@ class ExecutorProcess:
 
     @property
     def pid(self) -> int:
-        """Of the executor itself, whatever started it."""
+        """The id of the executor's own process, not of its wrapper."""
         return self.hello.pid
 
     def arm(
-        self, requests: Sequence[Request], *, t_ns: int | None = None, deadline_ns: int | None = None, **different: Any
+        self,
+        requests: Sequence[Request],
+        *,
+        release_at_ns: int | None = None,
+        deadline_ns: int | None = None,
+        **different: Any,
     ) -> ShardInFlight:
-        """Hand over a shard; by default it is armed until shortly before its T."""
-        t_ns = self.clock.wall_ns() + stretched(LEAD_NS) if t_ns is None else t_ns
+        """Send a shard, and return it. By default it is armed until shortly before its T."""
+        release_at_ns = self.clock.wall_ns() + stretched(LEAD_NS) if release_at_ns is None else release_at_ns
         number = next(self._numbers)
-        shard = self._shards[number] = ShardInFlight(number=number, t_ns=t_ns)
+        shard = self._shards[number] = ShardInFlight(number=number, release_at_ns=release_at_ns)
         command: dict[str, Any] = {
-            "deadline_ns": t_ns - COMMIT_NS if deadline_ns is None else deadline_ns,
-            "give_up_ns": t_ns + stretched(20 * SECOND),
+            "deadline_ns": release_at_ns - COMMIT_NS if deadline_ns is None else deadline_ns,
+            "give_up_ns": release_at_ns + stretched(20 * SECOND),
             "lanes": None,
             "max_connections": None,
             "realtime": False,
         }
-        self.say(wire.Arm(shard=number, t_ns=t_ns, requests=list(requests), **{**command, **different}))
+        self.say(
+            Arm(shard=number, release_at_ns=release_at_ns, works=list(requests), **{**command, **different})
+        )
         return shard
 
+    def arm_all(
+        self, requests: Sequence[Request], *, armed: int | None = None, lead_ns: int = LEAD_NS, **more: Any
+    ) -> ShardInFlight:
+        """
+        Arm a shard of which all requests, or this many, are armed. A busy machine that does not get that far
+        by the deadline has twice the time in the next try.
+        """
+        armed = len(requests) if armed is None else armed
+        while True:
+            shard = self.arm(requests, release_at_ns=self.clock.wall_ns() + lead_ns, **more)
+            if (count := self.wait_armed(shard).armed) == armed:
+                return shard
+            self.withdraw(shard)
+            self.collect(shard)
+            lead_ns *= 2
+            assert lead_ns < PATIENCE_S * SECOND, f"{count} are armed, not {armed}"
+
     def release(self, shard: ShardInFlight, withdrawn: Iterable[int] = ()) -> None:
-        """Let it go at its T, but for those."""
-        self.say(wire.Release(shard=shard.number, withdrawn=list(withdrawn)))
+        """Permit the release of a shard at its T, except for the requests with these indexes."""
+        self.say(Release(shard=shard.number, withdrawn=list(withdrawn)))
 
     def withdraw(self, shard: ShardInFlight) -> None:
-        """Send it home."""
-        self.say(wire.Withdraw(shard=shard.number))
+        """Withdraw a shard: its lanes stand down."""
+        self.say(Withdraw(shard=shard.number))
 
     def say(self, command: wire.Command) -> None:
-        """Send any command."""
+        """Send a command."""
         assert self.process.stdin is not None
         wire.write(self.process.stdin, command)  # type: ignore[arg-type]  # IO[bytes] is one
 
     def wait_armed(self, shard: ShardInFlight) -> Armed:
-        """Wait until all its lanes stand at the barrier."""
+        """Wait until all lanes of a shard are at the barrier; return the report."""
         report = shard.reports.get(timeout=PATIENCE_S)
         assert isinstance(report, Armed), report
         return report
 
     def collect(self, shard: ShardInFlight) -> ShardInFlight:
-        """Wait for the shard's end."""
+        """Wait for the end of a shard; return it."""
         while shard.ended is None:
             match shard.reports.get(timeout=PATIENCE_S):
-                case wire.Results(finished=finished):
+                case AttemptResults(finished=finished):
                     shard.finished += finished
-                case wire.Ended() as ended:
+                case ShardEnded() as ended:
                     shard.ended = ended
                 case None:
                     raise AssertionError("the executor has died")
         return shard
 
     def collect_results(self, shard: ShardInFlight, number: int) -> None:
-        """Wait for so many results, while the shard goes on."""
+        """Wait until a shard that goes on has this many results."""
         while len(shard.finished) < number:
             report = shard.reports.get(timeout=PATIENCE_S)
-            assert isinstance(report, wire.Results), report
+            assert isinstance(report, AttemptResults), report
             shard.finished += report.finished
 
     def wait_for_descriptors(self, most: int) -> None:
-        """Wait until it has no more than that open."""
+        """Wait until the executor has at most this many descriptors open."""
         deadline, rested = self.clock.monotonic_ns() + int(PATIENCE_S * SECOND), threading.Event()
         while self.descriptors() > most:
             assert self.clock.monotonic_ns() < deadline, f"{self.descriptors()} are open"
             rested.wait(0.05)
 
-    def run(self, requests: Sequence[Request], *, withdrawn: Iterable[int] = (), **more: Any) -> ShardInFlight:
-        """Arm, release when armed, collect."""
+    def run(
+        self, requests: Sequence[Request], *, withdrawn: Iterable[int] = (), **more: Any
+    ) -> ShardInFlight:
+        """Arm a shard, release it once it is armed, and wait for its end; return it."""
         shard = self.arm(requests, **more)
         self.wait_armed(shard)
         self.release(shard, withdrawn)
         return self.collect(shard)
 
+    def run_armed(self, requests: Sequence[Request], **more: Any) -> ShardInFlight:
+        """As `run`, with the arguments and the promise of `arm_all`."""
+        shard = self.arm_all(requests, **more)
+        self.release(shard)
+        return self.collect(shard)
+
     def run_unarmed(self, requests: Sequence[Request], **more: Any) -> ShardInFlight:
-        """Start at once: there is no time to arm."""
+        """Run a shard that starts at once, without time to arm."""
         now_ns = self.clock.wall_ns()
-        return self.run(requests, t_ns=now_ns, deadline_ns=now_ns - SECOND, **more)
+        return self.run(requests, release_at_ns=now_ns, deadline_ns=now_ns - SECOND, **more)
 
     def limit_files(self, number: int) -> None:
-        """From now on it may open no more than that."""
+        """Limit the number of files that the executor may have open."""
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (number, number))
 
     def descriptors(self) -> int:
-        """How many it has open."""
+        """Return how many descriptors the executor has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def threads(self) -> list[str]:
-        """The ids of its threads."""
+        """Return the ids of the executor's threads."""
         return sorted(os.listdir(f"/proc/{self.pid}/task"))
 
     def wait_quiet(self) -> None:
-        """Wait until what ended shards have left to be closed is closed: the number of descriptors rests."""
+        """Wait until ended shards have closed their descriptors: until the number of descriptors stays the same."""
         rested = threading.Event()
         before, same = self.descriptors(), 0
         while same < 5:
@@ -204,7 +253,7 @@ class ExecutorProcess:
             before = self.descriptors()
 
     def resident_kib(self) -> int:
-        """How much memory it has, private and not in a file."""
+        """Return the executor's anonymous private memory."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
 
@@ -212,9 +261,9 @@ class ExecutorProcess:
         assert self.process.stdout is not None
         for report in wire.read_reports(self.process.stdout):  # type: ignore[arg-type]  # IO[bytes] is one
             match report:
-                case wire.Hello():
+                case Hello():
                     self._hello.put(report)
-                case Armed(shard=number) | wire.Results(shard=number) | Ended(shard=number):
+                case Armed(shard=number) | AttemptResults(shard=number) | ShardEnded(shard=number):
                     self._shards[number].reports.put(report)
         self._hello.put(None)
         for shard in list(self._shards.values()):

@@ -1,17 +1,19 @@
-"""Clocks for tests: one that is moved by hand and waits without waiting, and the real one, whose wall clock can be set."""
+"""
+Clocks for tests: one that moves only if it is told to, and the real one with a wall clock that can be set.
+"""
 
 import threading
 
-from scheduler.clock import SystemClock
-from scheduler.instants import SECOND
+from tminus.clock import SystemClock
+from tminus.instants import LATEST_NS, SECOND
 
 
 class FakeClock:
     """
-    Waiting moves it: `hold_until` and `wait_until` return at once, with the time moved there.
+    A clock that a wait moves: `hold_until` and `wait_until` return at once, with the time moved there.
 
     Args:
-        wall_ns: What the wall clock shows at first.
+        wall_ns: The first time of the wall clock.
     """
 
     def __init__(self, wall_ns: int = 1_700_000_000 * SECOND) -> None:
@@ -24,21 +26,23 @@ class FakeClock:
     def monotonic_ns(self) -> int:
         return self._monotonic_ns
 
-    def hold_until(self, instant_ns: int) -> None:
-        self.pass_by(max(instant_ns - self._wall_ns, 0))
+    def hold_until(self, instant_ns: int, *, longest_ns: int = LATEST_NS) -> bool:
+        left_ns = max(instant_ns - self._wall_ns, 0)
+        if left_ns <= longest_ns:
+            self.pass_by(left_ns)
+        return left_ns <= longest_ns
 
     sleep_until = hold_until
 
     def wait_until(self, instant_ns: int, stop: threading.Event) -> bool:
-        if stop.is_set():
-            return False
-        self.hold_until(instant_ns)
-        return True
+        return not stop.is_set() and self.hold_until(instant_ns)
 
-    def pass_by(self, duration_ns: int) -> None:
-        """Time passes, on both clocks."""
+    def pause(self, duration_ns: int) -> None:
+        """Let time pass, on both clocks."""
         self._wall_ns += duration_ns
         self._monotonic_ns += duration_ns
+
+    pass_by = pause
 
     def step_wall(self, by_ns: int) -> None:
         """The wall clock is set, and no time passes."""
@@ -46,7 +50,10 @@ class FakeClock:
 
 
 class SettableClock:
-    """The kernel's clocks; only for this object, the wall clock can be set. A wait that has begun goes on as it was."""
+    """
+    The kernel's clocks, with a wall clock that can be set for this object alone. A wait that has begun does
+    not notice.
+    """
 
     def __init__(self) -> None:
         self._kernel = SystemClock()
@@ -58,11 +65,14 @@ class SettableClock:
     def monotonic_ns(self) -> int:
         return self._kernel.monotonic_ns()
 
-    def hold_until(self, instant_ns: int) -> None:
-        self._kernel.hold_until(instant_ns - self._offset_ns)
+    def pause(self, duration_ns: int) -> None:
+        self._kernel.pause(duration_ns)
 
-    def sleep_until(self, instant_ns: int) -> None:
-        self._kernel.sleep_until(instant_ns - self._offset_ns)
+    def hold_until(self, instant_ns: int, *, longest_ns: int = LATEST_NS) -> bool:
+        return self._kernel.hold_until(instant_ns - self._offset_ns, longest_ns=longest_ns)
+
+    def sleep_until(self, instant_ns: int, *, longest_ns: int = LATEST_NS) -> bool:
+        return self._kernel.sleep_until(instant_ns - self._offset_ns, longest_ns=longest_ns)
 
     def wait_until(self, instant_ns: int, stop: threading.Event) -> bool:
         return self._kernel.wait_until(instant_ns - self._offset_ns, stop)

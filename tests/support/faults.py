@@ -1,9 +1,10 @@
 """
 The fault injector: raises in one step, for one job.
 
-A step is a function of `scheduler/` that is called with one job: with its due occurrence, its request, its report, its
-outcome, or its index. Nobody lists the steps by hand: `recording` finds them while a healthy batch runs, and a test
-compares them with its table. So a new step is in the table, with what its failure must cost, or that test fails.
+A step is a function of tminus that is called with one job: with its due occurrence, its request, its report,
+its outcome, or its index. Nobody lists the steps by hand: `recording` finds them while a healthy batch runs,
+and a test compares them with its table. So a new step is in the table, with what its failure must cost, or
+that test fails.
 
 To add a step, write it; then add a row to the table that the failing test names:
 
@@ -31,31 +32,55 @@ from typing import Any
 
 #: Classes whose values belong to one job. By name: a runner has not all of them.
 ONE_JOB = frozenset(
-    {"Due", "Ended", "Decided", "Finished", "Request", "Work", "Attempt", "Job", "Transfer", "Child", "Call", "Came", "Returned"}
-    | {"ActiveChain", "OpenChain", "Step"}
+    {
+        "DueOccurrence",
+        "OccurrenceResult",
+        "UnstartedResult",
+        "AttemptResult",
+        "Request",
+        "Work",
+        "Attempt",
+        "Job",
+        "Transfer",
+        "ChildProcess",
+        "CallRequest",
+        "Item",
+        "_OutstandingCall",
+        "CallResult",
+        "LinkResult",
+        "ActiveChain",
+        "OpenChain",
+        "LinkUpdate",
+    }
 )
 #: Classes whose methods all belong to one job.
 _WHOLE = frozenset({"Transfer"})
-_SCHEDULER = str(Path(__file__).resolve().parents[2] / "scheduler") + "/"
+_PACKAGE = str(Path(__file__).resolve().parents[2] / "scheduler" / "tminus") + "/"
 
 
 class InjectedFault(Exception):
-    """No code expects it."""
+    """An error that no code expects."""
 
 
 @contextmanager
 def recording(folder: str, found: Callable[[str], object]) -> Iterator[None]:
     """
-    Report each step that is called meanwhile, once, as `module:qualname`; on threads that start meanwhile, and on this one.
+    Report each step that is called within the block, once, as `module:qualname`; on this thread and on those
+    that start within the block.
 
     Args:
-        folder: Below `scheduler/`, such as `daemon`: steps elsewhere are not reported.
+        folder: A folder of the package, such as `daemon`; steps elsewhere are not reported.
     """
-    prefix, known = _SCHEDULER + folder, set[Any]()
+    prefix, known = _PACKAGE + folder, set[Any]()
 
     def profile(frame: FrameType, event: str, _argument: object) -> None:
         code = frame.f_code
-        if event == "call" and code not in known and code.co_filename.startswith(prefix) and _has_one_job(frame):
+        if (
+            event == "call"
+            and code not in known
+            and code.co_filename.startswith(prefix)
+            and _has_one_job(frame)
+        ):
             known.add(code)
             if "<" not in code.co_qualname and not code.co_name.startswith("__"):
                 found(f"{frame.f_globals['__name__']}:{code.co_qualname}")
@@ -70,20 +95,24 @@ def recording(folder: str, found: Callable[[str], object]) -> Iterator[None]:
 
 
 @contextmanager
-def fault_in(step: str, is_victim: Callable[[Sequence[Any]], bool], *, times: int = sys.maxsize) -> Iterator[list[str]]:
+def fault_in(
+    step: str, is_victim: Callable[[Sequence[Any]], bool], *, times: int = sys.maxsize
+) -> Iterator[list[str]]:
     """
     Raise `InjectedFault` when a step is called for the victim.
 
     Args:
         step: As `recording` reports it.
-        is_victim: Judges a call by its arguments.
-        times: How often at most.
+        is_victim: Returns whether the call with these arguments is to fail.
+        times: The largest number of faults.
 
-    Returns:
-        Grows by the step's name with each fault.
+    Yields:
+        A list that gets the step's name with each fault.
     """
     owner, name, function = _find(step)
-    plain = getattr(function, "fget", getattr(function, "__func__", function))  # of a property, of a static method
+    plain = getattr(
+        function, "fget", getattr(function, "__func__", function)
+    )  # of a property, of a static method
     raised: list[str] = []
 
     @functools.wraps(plain)
@@ -107,12 +136,10 @@ def fault_in(step: str, is_victim: Callable[[Sequence[Any]], bool], *, times: in
 def _has_one_job(frame: FrameType) -> bool:
     code, values = frame.f_code, frame.f_locals
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return any(name == "index" or _is_one_job(type(values.get(name)), _WHOLE if name == "self" else ONE_JOB) for name in names)
-
-
-def _is_one_job(kind: type, kinds: frozenset[str]) -> bool:
-    # On the wires, `Ended` is the end of a shard.
-    return kind.__name__ in kinds and not (kind.__name__ == "Ended" and kind.__module__.endswith("wire"))
+    return any(
+        name == "index" or type(values.get(name)).__name__ in (_WHOLE if name == "self" else ONE_JOB)
+        for name in names
+    )
 
 
 def _find(step: str) -> tuple[Any, str, Any]:
@@ -125,7 +152,11 @@ def _find(step: str) -> tuple[Any, str, Any]:
 
 
 def _modules() -> list[Any]:
-    return [module for name, module in list(sys.modules.items()) if name.startswith("scheduler.") and module is not None]
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name.startswith("tminus.") and module is not None
+    ]
 
 
 def _main() -> None:
@@ -137,7 +168,10 @@ def _main() -> None:
 
 @contextmanager
 def _recording_to(path: str) -> Iterator[None]:
-    with Path(path).open("a", buffering=1) as file, recording("executors", lambda step: file.write(f"{step}\n")):
+    with (
+        Path(path).open("a", buffering=1) as file,
+        recording("executors", lambda step: file.write(f"{step}\n")),
+    ):
         yield
 
 
@@ -147,7 +181,9 @@ def _fault_by_index(what: str) -> Iterator[None]:
     index = int(text)
 
     def is_victim(arguments: Sequence[Any]) -> bool:
-        return any((value if type(value) is int else getattr(value, "index", None)) == index for value in arguments)
+        return any(
+            (value if type(value) is int else getattr(value, "index", None)) == index for value in arguments
+        )
 
     with fault_in(step, is_victim):
         yield

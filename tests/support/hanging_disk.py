@@ -1,7 +1,7 @@
 """
-A file system that hangs on request: whoever opens or reads one of its files waits until it is unmounted.
+A file system that hangs on request: opening or reading one of its files then takes until it is unmounted.
 
-It is served here, by the protocol of fuse(4), and holds files in one folder.
+This process serves it by the protocol of fuse(4). It has one folder of files.
 """
 
 import contextlib
@@ -38,17 +38,19 @@ class HangingDisk:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.mount(b"hanging", os.fsencode(folder), b"fuse", ctypes.c_ulong(0), options) != 0:
             os.close(self._device)
-            raise OSError(ctypes.get_errno(), "it cannot be mounted")
+            raise OSError(ctypes.get_errno(), "the disk cannot be mounted")
         self._thread = threading.Thread(target=self._serve, name="hanging disk", daemon=True)
         self._thread.start()
 
     def hang(self) -> None:
-        """From now on nothing that is asked of it is answered, and not even taken: whoever waits can be killed."""
+        """
+        Take no further request. A process that waits for a response can be killed.
+        """
         self._hangs.set()
         self._thread.join()
 
     def close(self) -> None:
-        """Unmount it: whoever waits for it gets an error."""
+        """Unmount the file system: each request that waits gets an error."""
         ctypes.CDLL(None).umount2(os.fsencode(self.folder), _FORCE_AND_DETACH)
         self.hang()
         os.close(self._device)
@@ -68,9 +70,15 @@ class HangingDisk:
         if code == _INIT:
             return 0, struct.pack("=4I2H2I2H8I", 7, 31, 0, 0, 16, 12, 1 << 16, 1, 0, 0, *[0] * 8)
         if code == _LOOKUP:
-            found = [number for number, (name, _) in self._files.items() if os.fsencode(name) == body.rstrip(b"\0")]
+            found = [
+                number for number, (name, _) in self._files.items() if os.fsencode(name) == body.rstrip(b"\0")
+            ]
             # Nothing is remembered: each look is asked for here again.
-            return (0, struct.pack("=4Q2I", found[0], 0, 0, 0, 0, 0) + self._attributes(found[0])) if found else (_NO_ENTRY, b"")
+            return (
+                (0, struct.pack("=4Q2I", found[0], 0, 0, 0, 0, 0) + self._attributes(found[0]))
+                if found
+                else (_NO_ENTRY, b"")
+            )
         if code == _GETATTR:
             return 0, struct.pack("=Q2I", 0, 0, 0) + self._attributes(node)
         if code in (_OPEN, _OPENDIR):
@@ -81,13 +89,15 @@ class HangingDisk:
         return (0, b"") if code in (*_RELEASES, _READ) else (_UNKNOWN, b"")
 
     def _attributes(self, node: int) -> bytes:
-        size, mode = (0, stat.S_IFDIR | 0o755) if node == _ROOT else (len(self._files[node][1]), stat.S_IFREG | 0o644)
+        size, mode = (
+            (0, stat.S_IFDIR | 0o755) if node == _ROOT else (len(self._files[node][1]), stat.S_IFREG | 0o644)
+        )
         return _ATTRIBUTES.pack(node, size, 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
 
 
 @contextlib.contextmanager
 def hanging_disk(folder: Path, files: Mapping[str, bytes]) -> Iterator[HangingDisk]:
-    """One that is mounted there, and works at first."""
+    """Yield a file system that is mounted there, and works until it is told to hang."""
     if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
         pytest.skip("only root may mount a disk, and there must be /dev/fuse")
     folder.mkdir()

@@ -1,16 +1,24 @@
-"""Instants: waiting for one, and how far ahead one is chosen."""
+"""Instants and times: how long to wait, and how far ahead to choose a T."""
 
 import os
-import threading
+from pathlib import Path
 
-from scheduler.clock import SystemClock
+from tminus.clock import SystemClock
+
+#: Only what never comes is waited for this long.
+PATIENCE_S = 240.0
 
 
 def wait_until(instant_ns: int) -> None:
-    """Return when the wall clock shows it, or at once where that is past."""
-    SystemClock().wait_until(instant_ns, threading.Event())
+    """Wait until the wall clock has reached this instant."""
+    SystemClock().sleep_until(instant_ns)
 
 
 def stretched(duration: float) -> int:
-    """A time for preparations, in the same unit; longer on a machine that is busier than our own tests make it."""
-    return round(duration * max(1.0, os.getloadavg()[0] / (3 * (os.cpu_count() or 1))))
+    """
+    Return a time for preparations, in the same unit. It is longer on a machine that is busier than our own
+    tests make it, by the mean of the last minute or right now.
+    """
+    minute, _, _, runnable, _ = Path("/proc/loadavg").read_text().split()
+    load = max(float(minute), float(runnable.partition("/")[0]))
+    return round(duration * max(1.0, load / (3 * (os.cpu_count() or 1))))

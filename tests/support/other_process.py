@@ -1,7 +1,8 @@
-"""Other processes on a ledger: they race for it, hold it, write to it, and are killed."""
+"""Other processes that use a ledger: they race for it, hold it, write to it, and are killed."""
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,17 +11,15 @@ from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from tests.support.ledgers import load_all_modules
+from tests.support.moments import PATIENCE_S
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.support.other_process", "scheduler.ledger.migrate"])
-
-#: Nothing here takes long: who waits in vain learns it after this.
-TIMEOUT_S = 60
+_context.set_forkserver_preload(["tests.support.other_process", "tminus.ledger.migrate"])
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whom a process runs as."""
+    """The user that a process runs as."""
 
     uid: int
     gid: int
@@ -32,50 +31,55 @@ class OtherProcess:
     A process that runs one function.
 
     Args:
-        does: Called there with our end of a pipe, and these arguments.
-        user: Whom it runs as, where not as we do.
+        does: Called in that process with its end of a pipe and these arguments.
+        user: The user that it runs as; None for the user of the tests.
     """
 
     def __init__(self, does: Callable[..., None], *args: Any, user: User | None = None, **more: Any) -> None:
+        sys.audit("tests.process", does.__qualname__)
         self._pipe, theirs = _context.Pipe()
         arguments = (does, theirs, user, *args)
-        self._process: ForkServerProcess = _context.Process(target=_run, args=arguments, kwargs=more, daemon=True)
+        self._process: ForkServerProcess = _context.Process(
+            target=_run, args=arguments, kwargs=more, daemon=True
+        )
         self._process.start()
         theirs.close()
 
     def hears(self) -> Any:
-        """What it says next."""
-        assert self._pipe.poll(TIMEOUT_S), "the other process says nothing"
+        """Wait for the next message of the process; return it."""
+        assert self._pipe.poll(PATIENCE_S), "the other process says nothing"
         return self._pipe.recv()
 
     def hears_all(self) -> Iterator[Any]:
-        """All that it has said until it ended."""
-        while self._pipe.poll(TIMEOUT_S):
+        """Yield all messages that the process has sent until it ended."""
+        while self._pipe.poll(PATIENCE_S):
             try:
                 yield self._pipe.recv()
             except EOFError:
                 return
 
     def tell(self, word: str) -> None:
-        """Say something to it."""
+        """Send a message to the process."""
         self._pipe.send(word)
 
     def kill(self) -> None:
-        """`kill -9`, and wait until it is gone."""
+        """Send SIGKILL, and wait."""
         self._process.kill()
-        self._process.join(TIMEOUT_S)
+        self._process.join(PATIENCE_S)
         assert not self._process.is_alive()
 
     def close(self) -> None:
-        """Be done with it."""
+        """Kill the process, and close all that belongs to it."""
         self.kill()
         self._pipe.close()
         self._process.close()
 
 
 @contextmanager
-def another_process(does: Callable[..., None], *args: Any, user: User | None = None, **more: Any) -> Iterator[OtherProcess]:
-    """One that is gone at the end of the block."""
+def another_process(
+    does: Callable[..., None], *args: Any, user: User | None = None, **more: Any
+) -> Iterator[OtherProcess]:
+    """Yield another process; kill it at the end."""
     process = OtherProcess(does, *args, user=user, **more)
     try:
         yield process

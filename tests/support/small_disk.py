@@ -1,4 +1,4 @@
-"""A small disk of a process's own: a file system in memory that nobody else sees."""
+"""A small disk of one process: a file system in memory that no other process sees."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ _NEW_MOUNTS, _RECURSIVE_PRIVATE, _READ_ONLY_AGAIN = 0x20000, 0x44000, 0x21
 
 
 def _mount(folder: str, options: bytes) -> bool:
-    """Mount one there, for this process and its children; False where we may not."""
+    """Mount a disk there, for this process and its children; return False if that is not allowed."""
     libc = ctypes.CDLL(None, use_errno=True)
     if os.geteuid() != 0 or libc.unshare(_NEW_MOUNTS) != 0:
         return False
@@ -17,7 +17,7 @@ def _mount(folder: str, options: bytes) -> bool:
 
 
 def with_room(folder: str) -> Path | None:
-    """Mount one of 1 MB there, and say which file takes up its last third; None where we may not."""
+    """Mount a disk of 1 MB there; return the file that takes up a third of it, None if that is not allowed."""
     if not _mount(folder, b"size=1m"):
         return None
     room = Path(folder) / "room"
@@ -25,6 +25,17 @@ def with_room(folder: str) -> Path | None:
     return room
 
 
+def mount_small_disk(folder: str) -> None:
+    """
+    Mount a disk of 64 MB there.
+
+    Raises:
+        PermissionError: that is not allowed.
+    """
+    if not _mount(folder, b"size=64m"):
+        raise PermissionError("only root may mount a disk")
+
+
 def remount_read_only(folder: str) -> None:
-    """From now on nothing is written there."""
+    """Make the disk read-only."""
     ctypes.CDLL(None).mount(b"tmpfs", folder.encode(), b"tmpfs", ctypes.c_ulong(_READ_ONLY_AGAIN), None)

@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that records what arrives and misbehaves where its path says so."""
+"""A real HTTP server on loopback that records requests, and misbehaves if their path says so."""
 
 import contextlib
 import socket
@@ -13,15 +13,16 @@ from urllib.parse import parse_qs, quote, unquote_to_bytes, urlsplit
 
 import trustme
 
-from scheduler.clock import SystemClock
+from tests.support.moments import PATIENCE_S
+from tminus.clock import SystemClock
 
-#: Bytes a write, where much is to be sent.
+#: Bytes per write of a long response.
 _CHUNK = b"x" * 65536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """One request, as it came."""
+    """One request, as received."""
 
     at_ns: int
     connection: int
@@ -41,7 +42,7 @@ class Peer:
     closed: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> None:
-        """It is served from here on."""
+        """Serve the connection."""
 
     def __exit__(self, *_: object) -> None:
         self.socket.close()
@@ -50,17 +51,20 @@ class Peer:
 
 class TargetServer:
     """
-    Serves each connection on a thread of its own, until the `with` block ends.
+    A server with a thread per connection, until the `with` block ends.
 
-    `/ok` and anything unknown answer 200. `/status/503`, `/delay/250` (ms), `/bytes/1000`, `/redirect?to=URL&code=302` do what
-    they say; `/echo` answers with all that it got; `/close`, `/reset`, `/garbage`, `/stall`, `/partial`, `/endless`, `/trickle`, `/headers/20000`, `/header/200000` misbehave, and
-    `/raw/close?say=BYTES`, `/raw/reset`, `/raw/stall` (`raw`) say just that first.
+    `/ok` and anything unknown answer 200. `/statuses/503,200?after=2` answers the first request for that path
+    with 503 and all others with 200, with this `Retry-After`. `/status/503`, `/delay/250` (ms), `/bytes/1000`,
+    `/redirect?to=URL&code=302` do what they say; `/echo` answers with all that it got; `/close`, `/reset`,
+    `/garbage`, `/stall`, `/partial`, `/endless`, `/trickle`, `/early`, `/headers/20000`, `/header/200000` misbehave,
+    and `/raw/close?say=BYTES`, `/raw/reset`, `/raw/stall` (`raw`) say just that first.
+    `/hold` answers 200 once `release_held` is called.
 
     Args:
         tls: Serve https.
-        refuses: So many connections, the first ones, are closed as soon as they stand.
-        patience_s: A connection on which nothing is asked for so long is closed.
-        closes_after_answer: Without having said so.
+        refuses: This many connections, the first ones, are closed as soon as they are open.
+        patience_s: A connection without a request for this long is closed.
+        closes_after_answer: Whether to close a connection after a response that does not announce it.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class TargetServer:
         self._peers: list[Peer] = []
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
+        self._may_answer = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.port: int = self._listener.getsockname()[1]
 
@@ -91,6 +96,7 @@ class TargetServer:
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
+        self.release_held()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -105,43 +111,51 @@ class TargetServer:
 
     @property
     def name(self) -> str:
-        """As a person reads it: `127.0.0.1 port PORT`."""
+        """The text that reasons have: `127.0.0.1 port PORT`."""
         return f"{'localhost' if self._tls else '127.0.0.1'} port {self.port}"
 
     @property
     def arrivals(self) -> list[Arrival]:
-        """All requests so far, in the order of their coming."""
+        """All requests so far, in the order of their arrival."""
         with self._lock:
             return list(self._arrivals)
 
     @property
     def connections(self) -> int:
-        """How many connections were ever made."""
+        """The number of connections so far."""
         with self._lock:
             return len(self._peers)
 
     def wait_for(self, arrivals: int, timeout_s: float = 240) -> list[Arrival]:
-        """Wait until so many requests have come."""
+        """Wait until this many requests have arrived; return all of them."""
         with self._arrived:
-            assert self._arrived.wait_for(lambda: len(self._arrivals) >= arrivals, timeout_s), f"{len(self._arrivals)} came"
+            assert self._arrived.wait_for(lambda: len(self._arrivals) >= arrivals, timeout_s), (
+                f"{len(self._arrivals)} came"
+            )
             return list(self._arrivals)
 
     def wait_for_connections(self, number: int, timeout_s: float = 240) -> None:
-        """Wait until so many connections stand."""
+        """Wait until this many connections have been made."""
         with self._arrived:
-            assert self._arrived.wait_for(lambda: len(self._peers) >= number, timeout_s), f"{len(self._peers)} came"
+            assert self._arrived.wait_for(lambda: len(self._peers) >= number, timeout_s), (
+                f"{len(self._peers)} came"
+            )
+
+    def release_held(self) -> None:
+        """Respond to all requests for `/hold`, also to those that are still to come."""
+        self._may_answer.set()
 
     def close_connections(self, *, reset: bool = False) -> None:
-        """Close every connection that stands, idle or not."""
+        """Close every open connection, idle or not."""
         with self._lock:
             peers = list(self._peers)
         for peer in peers:
             _hang_up(peer.socket, reset=reset)
         for peer in peers if reset else ():
-            assert peer.closed.wait(20), "a connection is in use"
+            assert peer.closed.wait(PATIENCE_S), "a connection is in use"
 
     def say_early(self, text: bytes) -> None:
-        """Send this on every connection that stands, asked or not."""
+        """Send this on every open connection, without a request."""
         with self._lock:
             peers = list(self._peers)
         for peer in peers:
@@ -181,11 +195,18 @@ class TargetServer:
             return False
         request_line, *lines = head.decode("latin-1").split("\r\n")
         method, path, _ = request_line.split(" ", 2)
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+        headers = {
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)
+        }
         peer.socket.settimeout(None)
         body = _read_exactly(peer.socket, int(headers.get("content-length", "0")))
         arrival = Arrival(
-            at_ns=self._clock.wall_ns(), connection=peer.number, method=method, path=path, headers=headers, body=body
+            at_ns=self._clock.wall_ns(),
+            connection=peer.number,
+            method=method,
+            path=path,
+            headers=headers,
+            body=body,
         )
         with self._arrived:
             self._arrivals.append(arrival)
@@ -193,15 +214,24 @@ class TargetServer:
         return self._answer(peer.socket, arrival) and not self._closes_after_answer
 
     def _answer(self, connection: socket.socket, arrival: Arrival) -> bool:
-        """Whether the connection goes on."""
+        """Respond; return whether the connection stays open."""
         parts = urlsplit(arrival.path)
         word, _, argument = parts.path.lstrip("/").partition("/")
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         match word:
             case "status":
                 return _send(connection, int(argument), b"as asked")
+            case "statuses":
+                with self._lock:
+                    before = sum(one.path == arrival.path for one in self._arrivals) - 1
+                statuses = argument.split(",")
+                headers = f"Retry-After: {query['after']}\r\n" if "after" in query else ""
+                return _send(connection, int(statuses[min(before, len(statuses) - 1)]), b"in turn", headers)
             case "delay":
                 self._stopping.wait(int(argument) / 1000)
+                return _send(connection, 200, b"late")
+            case "hold":
+                self._may_answer.wait()
                 return _send(connection, 200, b"late")
             case "echo":
                 said = f"{arrival.path} {arrival.headers}".encode() + arrival.body
@@ -212,7 +242,9 @@ class TargetServer:
                 code = int(query.get("code", "302"))
                 return _send(connection, code, b"", f"Location: {query['to']}\r\n")
             case "headers":
-                return _send(connection, 200, b"ok", "".join(f"X-{i}: {'y' * 100}\r\n" for i in range(int(argument))))
+                return _send(
+                    connection, 200, b"ok", "".join(f"X-{i}: {'y' * 100}\r\n" for i in range(int(argument)))
+                )
             case "header":
                 return _send(connection, 200, b"ok", f"X-Long: {'y' * int(argument)}\r\n")
             case "loop":
@@ -229,7 +261,7 @@ class TargetServer:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")
                 return False
             case "stall":
-                self._stopping.wait(60)
+                self._stopping.wait(PATIENCE_S)
                 return False
             case "endless":
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n")
@@ -239,9 +271,13 @@ class TargetServer:
             case "raw":
                 connection.sendall(unquote_to_bytes(parts.query.removeprefix("say=")))
                 if argument == "stall":
-                    self._stopping.wait(60)
+                    self._stopping.wait(PATIENCE_S)
                 elif argument == "reset":
                     _hang_up(connection, reset=True)
+                return False
+            case "early":
+                while not self._stopping.is_set():
+                    connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 100)
                 return False
             case "trickle":
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
@@ -253,13 +289,15 @@ class TargetServer:
 
 
 def raw(answer: bytes, then: str = "close") -> str:
-    """The path on which a target says just that, then does `close`, `reset` or `stall`."""
+    """Return the path at which a target sends just this, then does `close`, `reset` or `stall`."""
     return f"/raw/{then}?say={quote(answer)}"
 
 
 @contextlib.contextmanager
 def black_hole() -> Iterator[int]:
-    """A port of loopback where every attempt to connect waits forever: its queue is full and nobody accepts."""
+    """
+    Yield a port of loopback at which each attempt to connect waits forever: its queue is full.
+    """
     with contextlib.ExitStack() as open_sockets:
         listener = open_sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):
@@ -271,10 +309,10 @@ def black_hole() -> Iterator[int]:
 
 class Authority:
     """
-    Issues certificates that nobody else trusts.
+    An issuer of certificates that nobody else trusts.
 
     Args:
-        folder: Where its own certificate is written.
+        folder: The folder for its own certificate.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -283,10 +321,12 @@ class Authority:
         self._authority.cert_pem.write_to_path(self.path)
 
     def context(self, *names: str, expired: bool = False) -> ssl.SSLContext:
-        """What a server needs to serve https under these names."""
+        """Return the context of a server that serves https under these names."""
         until = datetime(2020, 1, 1, tzinfo=UTC) if expired else None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._authority.issue_cert(*(names or ("localhost", "127.0.0.1")), not_after=until).configure_cert(context)
+        self._authority.issue_cert(*(names or ("localhost", "127.0.0.1")), not_after=until).configure_cert(
+            context
+        )
         return context
 
 

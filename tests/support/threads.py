@@ -5,5 +5,5 @@ from typing import NoReturn
 
 
 def no_thread(_thread: threading.Thread) -> NoReturn:
-    """What `Thread.start` does then."""
+    """Raise what `Thread.start` raises on such a machine."""
     raise RuntimeError("can't start new thread")

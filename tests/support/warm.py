@@ -1,13 +1,15 @@
 """
-Commands without their start-up. Half of what the tests would cost is the import of libraries, again and again; here a process that
-has imported the command line forks one for each command. What runs then is the real one, in a process of its own.
+Commands and daemons without their start-up. Otherwise half of the tests' time would be the import of libraries.
+Here a process that has imported the command line forks one process per command, which runs the real command.
 
-`python -m tests.support.warm FD` serves that socket: a message has arguments, folder and environment, and three descriptors: stdout,
-stderr, and where pid and exit status are told.
+`python -m tests.support.warm FD` serves that socket. A message has arguments, folder and environment, and three
+descriptors: stdout, stderr, and one for the process id and the exit status.
 """
 
 import atexit
+import contextlib
 import functools
+import gc
 import importlib
 import json
 import os
@@ -21,7 +23,86 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tminus import crash_points
+
 _LARGEST = 1 << 20
+
+
+class WarmProcess:
+    """
+    A process that the server has forked: as much of `subprocess.Popen` as tests use. Not thread-safe.
+
+    Args:
+        arguments: Of `tminus`.
+        cwd: Its folder; None for this process's own.
+        env: All of its environment.
+        stdout: The descriptor of its standard output; the same for `stderr`.
+        closed: The standard streams that are closed, by their numbers.
+        encoding: That of the standard streams.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path | None,
+        env: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+        closed: Sequence[int] = (),
+        encoding: str = "utf-8",
+    ) -> None:
+        sys.audit("tests.process", "tminus")
+        self.args = ["tminus", *arguments]
+        self.returncode: int | None = None
+        given = {
+            "arguments": arguments,
+            "cwd": str(cwd or Path.cwd()),
+            "env": dict(env),
+            "closed": closed,
+            "encoding": encoding,
+        }
+        told, tells = os.pipe()
+        self._status = open(told, "rb", buffering=0)  # noqa: SIM115  until its end is known
+        try:
+            socket.send_fds(_server(), [json.dumps(given).encode()], [stdout, stderr, tells])
+        finally:
+            os.close(tells)
+        self._said = b""
+        while b" " not in self._said:
+            chunk = self._status.read(64)
+            assert chunk, "the server has ended"
+            self._said += chunk
+        self.pid = int(self._said.partition(b" ")[0])
+
+    def poll(self) -> int | None:
+        """Return its exit status, or None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Wait for its end; return its exit status. Raises `subprocess.TimeoutExpired`."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while self.returncode is None:
+            left_s = None if until is None else max(until - time.monotonic(), 0)
+            if not select.select([self._status], [], [], left_s)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout_s or 0)
+            if chunk := self._status.read(64):
+                self._said += chunk
+            else:
+                self.returncode = int(self._said.partition(b" ")[2])
+                self._status.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send SIGKILL, unless it has ended."""
+        self.send_signal(signal.SIGKILL)
 
 
 def run(
@@ -35,42 +116,52 @@ def run(
     encoding: str = "utf-8",
 ) -> "subprocess.CompletedProcess[str]":
     """
-    `tminus ARGUMENTS`, to its end.
+    Run `tminus ARGUMENTS` to its end.
 
     Args:
+        timeout_s: After this long it is killed, and `subprocess.TimeoutExpired` is raised.
         stdout: The descriptor of another file for it.
-        closed: The standard streams that are closed, by their numbers.
-        encoding: That of the standard streams.
+        cwd, env, closed, encoding: As for `WarmProcess`.
     """
-    given = {"arguments": arguments, "cwd": str(cwd or Path.cwd()), "env": dict(env), "closed": closed, "encoding": encoding}
-    message = json.dumps(given).encode()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        told, tells = os.pipe()
-        with open(told, "rb", buffering=0) as status:
-            try:
-                socket.send_fds(_server(), [message], [out.fileno() if stdout is None else stdout, err.fileno(), tells])
-            finally:
-                os.close(tells)
-            said, until = b"", time.monotonic() + timeout_s
-            while select.select([status], [], [], max(until - time.monotonic(), 0))[0] and (chunk := status.read(64)):
-                said += chunk
-        pid, _, code = said.decode().partition(" ")
-        if not code:
-            os.kill(int(pid), signal.SIGKILL)
-            raise subprocess.TimeoutExpired(["tminus", *arguments], timeout_s)
+        process = WarmProcess(
+            arguments,
+            cwd=cwd,
+            env=env,
+            stdout=out.fileno() if stdout is None else stdout,
+            stderr=err.fileno(),
+            closed=closed,
+            encoding=encoding,
+        )
+        try:
+            code = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
         for file in (out, err):
             file.seek(0)
         return subprocess.CompletedProcess(
-            ["tminus", *arguments], int(code), out.read().decode(encoding), err.read().decode(encoding)
+            process.args, code, out.read().decode(encoding), err.read().decode(encoding)
         )
+
+
+def can_run(env: Mapping[str, str]) -> bool:
+    """
+    Return whether a process with these additions to its environment may be forked. The variables that the
+    interpreter or the dynamic linker reads at its start need a start.
+    """
+    return not any(name.startswith(("PYTHON", "LD_")) for name in env)
 
 
 @functools.cache
 def _server() -> socket.socket:
-    """Of this process; it ends with it."""
+    """Return the socket of the server, which ends with this process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", __name__, str(theirs.fileno())]
-    process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+    )
     theirs.close()
     atexit.register(process.wait)
     atexit.register(ours.close)  # which comes first, and ends it
@@ -78,8 +169,11 @@ def _server() -> socket.socket:
 
 
 def _serve(server: socket.socket) -> None:
-    for module in ("past", "health", "definitions", "run_now", "demo", "daemon"):
-        importlib.import_module(f"scheduler.cli.commands.{module}")
+    for module in ("history", "health", "jobs_file", "run_now", "demo", "daemon"):
+        importlib.import_module(f"tminus.cli.commands.{module}")
+    for module in ("cli.run_now_client", "cli.run_now_local", "daemon.main", "ledger.migrate"):
+        importlib.import_module(f"tminus.{module}")
+    gc.freeze()  # a collection in a forked process would copy all that it shares
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
     while True:
         message, descriptors, _, _ = socket.recv_fds(server, _LARGEST, 3)
@@ -115,8 +209,9 @@ def _wait_for(message: bytes, out: int, err: int, tells: int) -> None:
     os.environ.clear()
     os.environ.update(given["env"])
     time.tzset()
+    crash_points.passed = crash_points.from_environment(os.environ)
     sys.argv[1:] = given["arguments"]
-    from scheduler.cli.main import main
+    from tminus.cli.main import main
 
     sys.exit(main())
 

@@ -1,4 +1,6 @@
-"""An application served as in production: gunicorn in a process group of its own, and a browser in front of it."""
+"""
+An application served as in production: gunicorn in a process group of its own, and a browser in front of it.
+"""
 
 import contextlib
 import os
@@ -13,21 +15,28 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.support.daemon import PATIENCE_S, eventually
+from tests.support.daemon import eventually
+from tests.support.moments import PATIENCE_S
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 
 
 class Gunicorn:
     """
-    `gunicorn MODULE:APP` in that folder, on a port that nobody else has; it may be stopped and started again on it.
+    `gunicorn MODULE:APP` in a folder, on a port of its own, on which it may be stopped and started again.
 
     Args:
-        options: More of its own, such as `--preload`.
+        options: More options of gunicorn, such as `--preload`.
     """
 
     def __init__(
-        self, folder: Path, app: str, *options: str, workers: int = 4, threads: int = 4, env: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        app: str,
+        *options: str,
+        workers: int = 4,
+        threads: int = 4,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.log_file = folder / "gunicorn.log"
@@ -41,11 +50,11 @@ class Gunicorn:
 
     @property
     def url(self) -> str:
-        """Without a slash at its end."""
+        """The URL, without a slash at its end."""
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def start(self) -> "Gunicorn":
-        """Start it, and wait until all workers have booted."""
+        """Start the server, and wait until all workers have booted; return it."""
         assert self.process is None or self.process.poll() is not None
         booted = self._booted()
         workers = int(self._options[self._options.index("--workers") + 1])
@@ -54,26 +63,35 @@ class Gunicorn:
         environment = os.environ | {"PYTHONPATH": os.getcwd()} | self._env
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=self.folder, env=environment, stderr=log, stdout=log, pass_fds=[inherited], start_new_session=True
+                command,
+                cwd=self.folder,
+                env=environment,
+                stderr=log,
+                stdout=log,
+                pass_fds=[inherited],
+                start_new_session=True,
             )
-        eventually(lambda: self._booted() >= booted + workers or self._has_died(), what="gunicorn's workers have booted")
+        eventually(
+            lambda: self._booted() >= booted + workers or self._has_died(),
+            what="gunicorn's workers have booted",
+        )
         return self
 
     def stop(self) -> None:
-        """In order: SIGTERM."""
+        """Send SIGTERM, and wait."""
         assert self.process is not None
         self.process.terminate()
         self.process.wait(PATIENCE_S)
 
     def kill(self) -> None:
-        """kill -9, the workers with it."""
+        """Send SIGKILL to the server and its workers, and wait."""
         assert self.process is not None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE_S)
 
     def workers(self) -> list[int]:
-        """The processes of its workers that are there now."""
+        """Return the processes of the workers that run now."""
         assert self.process is not None
         with contextlib.suppress(OSError):
             tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
@@ -81,7 +99,7 @@ class Gunicorn:
         return []
 
     def close(self) -> None:
-        """End what still runs."""
+        """Kill the server if it still runs."""
         if self.process is not None:
             self.kill()
         self._socket.close()
@@ -97,9 +115,14 @@ class Gunicorn:
 
 @contextlib.contextmanager
 def gunicorn(
-    folder: Path, app: str, *options: str, workers: int = 4, threads: int = 4, env: Mapping[str, str] | None = None
+    folder: Path,
+    app: str,
+    *options: str,
+    workers: int = 4,
+    threads: int = 4,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Gunicorn]:
-    """It, started; killed at the end, if it still runs."""
+    """Yield a server that has started; kill it at the end if it still runs."""
     server = Gunicorn(folder, app, *options, workers=workers, threads=threads, env=env)
     try:
         yield server.start()
@@ -108,19 +131,23 @@ def gunicorn(
 
 
 def example(name: str, folder: Path) -> Path:
-    """A copy of an example, to be run there."""
+    """Copy an example into a folder; return the folder of the copy."""
     return Path(shutil.copytree(EXAMPLES / name, folder / name))
 
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """A real browser without a window; what is expected of its pages may take as long as everywhere in these tests."""
+    """
+    Yield a real browser without a window. Expectations on its pages wait as long as everything in these tests.
+    """
     expect.set_options(timeout=PATIENCE_S * 1000)
     found = shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
         pytest.skip("there is no chromium here (apt install chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = playwright.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         try:
             yield browser
         finally:

@@ -1,4 +1,4 @@
-"""The application `shop` in this process, as a web worker has it."""
+"""The application `shop`, imported in this process as in a web worker."""
 
 import contextlib
 import importlib
@@ -10,16 +10,21 @@ from weakref import WeakSet
 
 import pytest
 
-from scheduler.flask import handover
+from tests.support.apps import install
+from tminus.flask import application
 
 
 @contextlib.contextmanager
-def web_worker(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Its module, imported from that folder; it hands over to the ledger that a daemon of that folder has."""
-    (folder / "shop.py").write_text(code)
-    monkeypatch.syspath_prepend(folder)
+def web_worker(folder: Path, app: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """
+    Yield the module `shop` of an application of `tests/apps`, imported from a copy in this folder. It submits
+    to the ledger of a daemon in this folder.
+    """
+    monkeypatch.delitem(sys.modules, "shop", raising=False)  # one that several tests share
+    monkeypatch.syspath_prepend(install(app, folder))
     monkeypatch.setenv("TMINUS_LEDGER", f"sqlite:///{folder}/ledger/ledger.db")
-    monkeypatch.setattr(handover, "schedulers", WeakSet())  # a process of its own would not know those of other tests
+    # A process of its own would not know the schedulers of other tests.
+    monkeypatch.setattr(application, "schedulers", WeakSet())
     try:
         yield importlib.import_module("shop")
     finally:

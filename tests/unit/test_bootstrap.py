@@ -1,4 +1,7 @@
-"""`make setup` and `make demo`: when the environment is made, added to, or left alone. Nothing is installed here."""
+"""
+`make setup` and `make demo`: when the environment is made, added to, or left alone. Nothing is installed
+here.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -25,7 +28,13 @@ class Setup:
         self._monkeypatch = monkeypatch
         for name in (_RUN, _DEVELOP, "pyproject.toml"):
             (folder / name).write_text(name)
-        places = {"ROOT": "", "VENV": ".venv", "STAMP": ".venv/tminus.stamp", "LOCK_TO_RUN": _RUN, "LOCK_TO_DEVELOP": _DEVELOP}
+        places = {
+            "ROOT": "",
+            "VENV": ".venv",
+            "STAMP": ".venv/tminus.stamp",
+            "LOCK_TO_RUN": _RUN,
+            "LOCK_TO_DEVELOP": _DEVELOP,
+        }
         for name, place in places.items():
             monkeypatch.setattr(self.tool, name, folder / place)
         monkeypatch.setattr(self.tool, "venv", SimpleNamespace(create=self._create))

@@ -1,20 +1,24 @@
-"""The clocks: the real one waits for the wall clock whatever is done to it, the tests' one does what it is told."""
+"""
+The clocks: the real one waits for the wall clock whatever is done to it, the tests' one does what it is told.
+"""
 
 import threading
 from collections.abc import Callable
 
 import pytest
 
-from scheduler.clock import SLICE_NS, SPIN_NS, Clock, SystemClock
-from scheduler.instants import MS, SECOND
 from tests.support.fake_clock import FakeClock
+from tests.support.moments import PATIENCE_S
+from tminus.clock import SLICE_NS, SPIN_NS, Clock, SystemClock
+from tminus.instants import MS, SECOND
 
 HOUR = 3_600 * SECOND
 
 
 class Kernel:
     """
-    The `time` module of a machine whose wall clock is set while somebody sleeps; each look at it takes 100 ns.
+    The `time` module of a machine whose wall clock is set while somebody sleeps; each look at it takes 100
+    ns.
 
     Args:
         steps: By how much the wall clock is set during the first sleep, the second, …
@@ -60,7 +64,9 @@ def test_an_instant_that_has_come_is_not_held_for(machine: Machine, ahead_ns: in
 
 
 @pytest.mark.parametrize("ahead_ns", [1, SPIN_NS - 1, SPIN_NS + MS, SLICE_NS, 10 * SECOND])
-def test_a_hold_ends_when_the_wall_clock_shows_the_instant_and_not_before(machine: Machine, ahead_ns: int) -> None:
+def test_a_hold_ends_when_the_wall_clock_shows_the_instant_and_not_before(
+    machine: Machine, ahead_ns: int
+) -> None:
     kernel = machine()
     t_ns = kernel.wall_ns + ahead_ns
     SystemClock().hold_until(t_ns)
@@ -117,10 +123,12 @@ def test_a_wait_for_what_has_come_does_not_wait() -> None:
 
 def test_a_wait_that_is_stopped_says_so() -> None:
     clock, stop, said = SystemClock(), threading.Event(), list[bool]()
-    waiter = threading.Thread(target=lambda: said.append(clock.wait_until(clock.wall_ns() + HOUR, stop)), name="waiter")
+    waiter = threading.Thread(
+        target=lambda: said.append(clock.wait_until(clock.wall_ns() + HOUR, stop)), name="waiter"
+    )
     waiter.start()
     stop.set()
-    waiter.join(60)
+    waiter.join(PATIENCE_S)
     assert said == [False]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.instants import LATEST_NS, SECOND, parse_rfc3339, rfc3339, to_datetime, to_ns
+from tminus.instants import LATEST_NS, MS, SECOND, format_duration, parse_rfc3339, rfc3339, to_datetime, to_ns
 
 #: Years 1 to 9999, what a `datetime` holds.
 FIRST_NS, LAST_NS = -62_135_596_800 * SECOND, 253_402_300_799 * SECOND + 999_999_999
@@ -129,3 +129,24 @@ def test_no_text_does_more_than_be_refused(text: str) -> None:
     except ValueError:
         return
     assert isinstance(instant_ns, int)
+
+
+@pytest.mark.parametrize(
+    ("duration_ns", "expected", "in_whole_seconds"),
+    [
+        (0, "0 µs", "0 s"),
+        (462_000, "462 µs", "0 s"),
+        (1_382_000, "1.38 ms", "0 s"),
+        (-212 * MS, "212 ms", "0 s"),
+        (1_840 * MS, "1.84 s", "1 s"),
+        (59 * SECOND, "59 s", "59 s"),
+        (60 * SECOND, "1 min", "1 min"),
+        (329_400 * MS, "5 min 29 s", "5 min 29 s"),
+        (3_600 * SECOND, "1 h", "1 h"),
+        (11_400 * SECOND, "3 h 10 min", "3 h 10 min"),
+        (1_051_200 * SECOND, "12 d 4 h", "12 d 4 h"),
+    ],
+)
+def test_a_duration_for_people(duration_ns: int, expected: str, in_whole_seconds: str) -> None:
+    assert format_duration(duration_ns) == expected
+    assert format_duration(duration_ns, whole_seconds=True) == in_whole_seconds

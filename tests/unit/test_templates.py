@@ -1,18 +1,31 @@
-"""Texts with `{{ … }}` and `${…}`: what is checked, what is put in, and that neither can smuggle in the other."""
+"""
+Texts with `{{ … }}` and `${…}`: what is checked, what is put in, and that neither can smuggle in the other.
+"""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scheduler.instants import SECOND, parse_rfc3339
-from scheduler.model.job import HttpTarget, Job, Place
-from scheduler.model.occurrence import OccurrenceId
-from scheduler.policies.coalesce import Coalesce
-from scheduler.policies.overlap import Overlap
-from scheduler.policies.timeouts import Timeouts
-from scheduler.templates import Reference, RenderError, blanked, check, context, has_parts, references, render
+from tminus.instants import SECOND, parse_rfc3339
+from tminus.model.job import HttpTarget, Job, SourceLocation
+from tminus.model.occurrence import OccurrenceId
+from tminus.policies.coalesce import Coalesce
+from tminus.policies.overlap import Overlap
+from tminus.policies.timeouts import Timeouts
+from tminus.templates import Reference, RenderError, blanked, check, context, has_parts, references, render
+
+
+def days(*ranges: tuple[str, str]) -> tuple[tuple[int, int], ...]:
+    """Return ranges of days in Berlin in winter, each from the first day until before the second."""
+    first, last = (
+        [parse_rfc3339(f"{day}T00:00:00+01:00") // SECOND for day in side]
+        for side in zip(*ranges, strict=True)
+    )
+    return tuple(zip(first, last, strict=True))
+
 
 JOB = Job(
     name="sync",
@@ -27,10 +40,11 @@ JOB = Job(
     overlap=Overlap.SKIP,
     expect_status=(),
     params={},
+    calendars={"holidays": days(("2026-11-20", "2026-11-21"), ("2026-12-24", "2026-12-27"))},
     tags=(),
     description=None,
     suspended=False,
-    place=Place("jobs.yaml", 1),
+    place=SourceLocation("jobs.yaml", 1),
 )
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FIRE_TIME = parse_rfc3339("2026-11-20T23:30:00Z")
@@ -40,7 +54,11 @@ PARAMS = {
     "evil": "${env:HOME} {{ 1 + 1 }} $${x}",
 }  # fmt: skip
 NAMES = context(
-    JOB, OccurrenceId(job="sync", fire_time_ns=FIRE_TIME, run=2), planned_at_ns=FIRE_TIME + SECOND // 2, params=PARAMS
+    JOB,
+    OccurrenceId(job="sync", fire_time_ns=FIRE_TIME, run=2),
+    planned_at_ns=FIRE_TIME + SECOND // 2,
+    params=PARAMS,
+    attempt=3,
 )
 
 
@@ -64,6 +82,19 @@ def put_in(text: Any) -> Any:
         ("day={{ fire_time | date }}", "day=2026-11-21"),
         ("{{ occurrence.id }}", "sync@2026-11-20T23:30:00Z~2"),
         ("{{ occurrence.run }} {{ job.name }}", "2 sync"),
+        ("attempt {{ occurrence.attempt }}", "attempt 3"),
+        ("{{ params.day | b64encode }} {{ 'ä' | b64encode }}", "dG9kYXk= w6Q="),
+        ("{{ fire_time | strftime('%Y%m%d %H:%M %a %V %%') }}", "20261121 00:30 Sat 47 %"),
+        ("{{ planned_at | shift('-1d') }}", "2026-11-20T00:30:00.5+01:00"),
+        ("{{ fire_time | shift('-90m') | date }}", "2026-11-20"),
+        ("{{ fire_time | shift('+1d') | iso }}", "2026-11-22T00:30:00+01:00"),
+        ("{{ fire_time | first_day_of_month | date }}", "2026-11-01"),
+        ("{{ fire_time | last_day_of_month }}", "2026-11-30T00:30:00+01:00"),
+        ("{{ fire_time | first_day_of_month | shift('-1d') | strftime('%Y-%m') }}", "2026-10"),
+        ("{{ fire_time | workday(-1) | date }}", "2026-11-20"),
+        ("{{ fire_time | workday(-1, 'holidays') | date }}", "2026-11-19"),
+        ("{{ fire_time | workday(0, 'holidays') | date }}", "2026-11-23"),
+        ("{{ fire_time | workday(1) | date }}", "2026-11-23"),
         ("{{ params.day | upper | lower | trim }}", "today"),
         ("{{ params.list | join('-') }}", "1-b-null"),
         ("{{ params.map | tojson }}", '{"a": 1}'),
@@ -82,8 +113,8 @@ def put_in(text: Any) -> Any:
         ("${env:TOKEN}{{ params.day }}${env:TOKEN}", "hunter2todayhunter2"),
     ],
 )
-def test_what_is_put_in(text: str, rendered: str) -> None:
-    assert check(text, PARAMS) == []
+def test_rendered_texts(text: str, rendered: str) -> None:
+    assert check(text, PARAMS, JOB.calendars) == []
     assert put_in(text) == rendered
 
 
@@ -107,41 +138,105 @@ def test_a_text_that_is_one_expression_keeps_its_type(text: str, value: object) 
     assert type(put_in(text)) is type(value)
 
 
+@pytest.mark.parametrize(
+    ("at", "expression", "expected"),
+    [
+        pytest.param("2026-03-28T02:30:00+01:00", "shift('1d')", "2026-03-29T03:30:00+02:00", id="in-the-gap"),
+        pytest.param("2026-03-30T02:30:00+02:00", "shift('-2d')", "2026-03-28T02:30:00+01:00", id="whole-days"),
+        pytest.param("2026-03-30T02:30:00+02:00", "shift('-48h')", "2026-03-28T01:30:00+01:00", id="elapsed"),
+        pytest.param("2026-10-25T02:30:00+01:00", "shift('0d')", "2026-10-25T02:30:00+01:00", id="repeated"),
+        pytest.param("2026-12-31T12:00:00+01:00", "last_day_of_month", "2026-12-31T12:00:00+01:00", id="december"),
+        pytest.param("2028-01-31T12:00:00+01:00", "last_day_of_month", "2028-01-31T12:00:00+01:00", id="january"),
+        pytest.param("2028-02-01T12:00:00+01:00", "last_day_of_month", "2028-02-29T12:00:00+01:00", id="leap-year"),
+        pytest.param("2026-12-23T12:00:00+01:00", "workday(1, 'holidays')", "2026-12-28T12:00:00+01:00", id="christmas"),
+        pytest.param("2026-11-27T12:00:00+01:00", "workday(0)", "2026-11-27T12:00:00+01:00", id="itself"),
+        pytest.param("2026-11-27T12:00:00+01:00", "workday(-5)", "2026-11-20T12:00:00+01:00", id="a-week"),
+    ],
+)  # fmt: skip
+def test_other_days_of_a_fire_time(at: str, expression: str, expected: str) -> None:
+    occurrence = OccurrenceId(job="sync", fire_time_ns=parse_rfc3339(at), run=0)
+    names = context(JOB, occurrence, planned_at_ns=occurrence.fire_time_ns, params={})
+    assert render(f"{{{{ fire_time | {expression} }}}}", names, value_of) == expected
+
+
+def test_a_calendar_without_working_days_ends_the_search() -> None:
+    job = replace(JOB, calendars={"closed": days(("2020-01-01", "2060-01-01"))})
+    names = context(job, OccurrenceId(job="sync", fire_time_ns=FIRE_TIME), planned_at_ns=FIRE_TIME, params={})
+    with pytest.raises(RenderError, match="no such working day"):
+        render("{{ fire_time | workday(1, 'closed') }}", names, value_of)
+
+
 def test_lists_and_maps_are_rendered_throughout_and_keys_stay() -> None:
     value = {"{{ key }}": ["{{ params.limit }}", {"b": "${env:TOKEN}"}, 5, None], "c": True}
     assert put_in(value) == {"{{ key }}": [500, {"b": "hunter2"}, 5, None], "c": True}
 
 
-def test_what_is_put_in_is_never_looked_at_again() -> None:
+def test_rendered_values_are_never_parsed_again() -> None:
     assert put_in("{{ params.evil }}") == PARAMS["evil"]
     assert put_in("x {{ params.evil }}") == f"x {PARAMS['evil']}"
     assert put_in("${env:EVIL}") == "{{ params.day }}${env:TOKEN}"
     assert put_in("{{ '${env:TOKEN}' }}") == "${env:TOKEN}"
-    assert put_in({"a": "${env:EVIL}{{ params.evil }}"}) == {"a": "{{ params.day }}${env:TOKEN}" + str(PARAMS["evil"])}
+    assert put_in({"a": "${env:EVIL}{{ params.evil }}"}) == {
+        "a": "{{ params.day }}${env:TOKEN}" + str(PARAMS["evil"])
+    }
 
 
 @pytest.mark.parametrize(
     ("text", "offset", "message", "hint"),
     [
         ("{{ params.dya }}", 10, "no 'dya' under the job's params", "did you mean params.day?"),
-        ("x{{ params.foobar }}", 11, "no 'foobar' under the job's params", "give it a value under the job's params:"),
+        (
+            "x{{ params.foobar }}",
+            11,
+            "no 'foobar' under the job's params",
+            "give it a value under the job's params:",
+        ),
         ("{{ param.day }}", 3, "no such name 'param'", "did you mean params?"),
-        ("{{ xyz }}", 3, "no such name 'xyz'", "there are: params, fire_time, planned_at, occurrence, job"),
-        ("{{ occurrence.job }}", 14, "occurrence has no 'job'", "there are: occurrence.id, occurrence.run"),
+        (
+            "{{ xyz }}",
+            3,
+            "no such name 'xyz'",
+            "there are: params, fire_time, planned_at, occurrence, job, cause",
+        ),
+        (
+            "{{ occurrence.job }}",
+            14,
+            "occurrence has no 'job'",
+            "there are: occurrence.attempt, occurrence.id, occurrence.run",
+        ),
         ("{{ fire_time.year }}", 13, "fire_time has no 'year'", "write {{ fire_time }}"),
         ("{{ params.day is foo }}", 17, "no test 'foo'", None),
         ("{{ params.day | dat }}", 16, "no filter 'dat'; did you mean 'date'?", None),
         ("{{ params.day | replace('a', 'b') }}", 16, "no filter 'replace'", None),
+        ("{{ fire_time | shift }}", 15, "shift needs a duration", None),
+        ("{{ fire_time | shift('-1') }}", 15, "shift needs a duration", None),
+        ("{{ fire_time | shift('1d', 2) }}", 15, "shift needs a duration", None),
+        ("{{ fire_time | strftime('%Y%Q') }}", 15, "strftime has no '%Q'", None),
+        ("{{ fire_time | strftime('%Y%') }}", 15, "strftime has no '%'", None),
+        ("{{ fire_time | workday }}", 15, "workday needs a number from -1000 to 1000", None),
+        ("{{ fire_time | workday(1001) }}", 15, "workday needs a number from -1000 to 1000", None),
+        (
+            "{{ fire_time | workday(1, params.day) }}",
+            15,
+            "workday needs the names of calendars as texts in quotes",
+            None,
+        ),
+        ("{{ fire_time | workday(-1, 'holiday') }}", 28, "no calendar 'holiday'", "did you mean holidays?"),
         ("{{ params.day.upper() }}", 3, "calls are not allowed in templates", None),
         ("{{ range(9) }}", 3, "calls are not allowed in templates", None),
         ("{{ 2 ** 9 }}", 3, "** is not allowed in templates", None),
         ("{{ a b }}", 3, "not an expression: unexpected 'b'", "such as {{ params.day }}"),
         ("{{ }}", 2, "not an expression: unexpected 'end of template'", "such as {{ params.day }}"),
-        ("{{- params.day }}", 2, "whitespace control ({{- and -}}) is not part of these templates", "write {{ and }}"),
+        (
+            "{{- params.day }}",
+            2,
+            "whitespace control ({{- and -}}) is not part of these templates",
+            "write {{ and }}",
+        ),
         ("ab {{ params.day", 3, "a {{ that is not closed", 'write {{ "{{" }} for the two braces themselves'),
         ("{{ 'a }}", 0, "a {{ that is not closed", 'write {{ "{{" }} for the two braces themselves'),
-        ("{{ last_success.fire_time }}", 3, "last_success is not in this version yet", None),
-        ("{{ jobs.a.saved.b }}", 3, "jobs is not in this version yet", None),
+        ("{{ last_success.fire_time }}", 3, "no such name 'last_success'", None),
+        ("{{ jobs.a.saved.b }}", 3, "no such name 'jobs'", "did you mean job?"),
         (
             "a ${TOKEN}",
             2,
@@ -153,8 +248,8 @@ def test_what_is_put_in_is_never_looked_at_again() -> None:
         ("${env:TOKEN", 0, "a ${ that is not closed", "write $${ for a literal ${"),
     ],
 )
-def test_what_is_wrong_and_where(text: str, offset: int, message: str, hint: str | None) -> None:
-    (fault,) = check(text, PARAMS)
+def test_faults_of_texts_and_their_places(text: str, offset: int, message: str, hint: str | None) -> None:
+    (fault,) = check(text, PARAMS, JOB.calendars)
     assert (fault.offset, fault.message) == (offset, message)
     assert fault.hint == hint or (hint is None and fault.hint)
     with pytest.raises(RenderError):
@@ -172,9 +267,12 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         "{{ 1 % 0 }}", "{{ params.day + 1 }}", "{{ params.map.b }}", "{{ params.list[9] }}", "{{ params.list.append }}",
         "{{ params.day.__class__ }}", "{{ params.nothing.x }}", "{{ [params.map.b] }}", "{{ params.day | iso }}",
         "{{ params.limit | date }}", "{{ params.limit | join }}", "{{ {}[params.list] }}", "{{ params.list | abs }}",
+        "{{ params.day | shift('1d') }}", "{{ fire_time | shift(params.day) }}", "{{ fire_time | shift('-99999d') }}",
+        "{{ fire_time | strftime(params.day ~ '%') }}", "{{ fire_time | workday(params.day) }}",
+        "{{ fire_time | workday(1, *params.list) }}", "{{ params.day | first_day_of_month(1) }}",
     ],
 )  # fmt: skip
-def test_what_fails_only_when_it_is_rendered(text: str) -> None:
+def test_expressions_that_fail_only_when_rendered(text: str) -> None:
     assert check(text, PARAMS) == []
     with pytest.raises(RenderError) as raised:
         put_in(f"{text} ${{env:TOKEN}}")
@@ -213,11 +311,15 @@ def test_thousands_of_expressions_are_looked_at() -> None:
 
 
 def test_references_in_their_order() -> None:
-    value = ["${env:A}", {"k": "x${file:b/c.txt}y${secret:d}"}, 5, "$${env:no}", "{{ '${env:neither}' }}"]
-    assert [str(reference) for reference in references(value)] == ["${env:A}", "${file:b/c.txt}", "${secret:d}"]
+    value = ["${env:A}", {"k": "x${file:b/c.txt}y${env:D}"}, 5, "$${env:no}", "{{ '${env:neither}' }}"]
+    assert [str(reference) for reference in references(value)] == [
+        "${env:A}",
+        "${file:b/c.txt}",
+        "${env:D}",
+    ]
 
 
-def test_what_raises_for_a_reference_goes_on_to_the_caller() -> None:
+def test_an_exception_of_a_reference_is_passed_on() -> None:
     with pytest.raises(KeyError):
         put_in("${env:NOBODY}")
 
@@ -229,14 +331,35 @@ def test_a_blanked_text_has_the_same_length() -> None:
 
 TEXTS = st.lists(
     st.sampled_from(
-        ["{{", "}}", "${", "}", "$${", "params", ".day", "env:", "TOKEN", "'", '"', "(", ")", "|", " ", "x", "[", "]", "1", "~"]
+        [
+            "{{",
+            "}}",
+            "${",
+            "}",
+            "$${",
+            "params",
+            ".day",
+            "env:",
+            "TOKEN",
+            "'",
+            '"',
+            "(",
+            ")",
+            "|",
+            " ",
+            "x",
+            "[",
+            "]",
+            "1",
+            "~",
+        ]
     )
 ).map("".join)
 
 
 @settings(PATIENT, max_examples=300)
 @given(TEXTS | st.text())
-def test_whatever_is_written_is_checked_and_what_is_accepted_is_rendered_or_refused(text: str) -> None:
+def test_any_text_that_passes_the_check_renders_or_raises_render_error(text: str) -> None:
     faults = check(text, PARAMS)
     assert all(0 <= fault.offset <= len(text) and fault.message and fault.hint for fault in faults)
     assert len(blanked(text, "_")) == len(text)

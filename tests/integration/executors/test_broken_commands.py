@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from scheduler.executors.http import wire
-from scheduler.executors.http.executor import Executor
-from scheduler.executors.http.wire import Armed, Ended
-from tests.support.executor import PATIENCE_S, ExecutorProcess, a_request
+from tests.support.executor import ExecutorProcess, a_request
 from tests.support.lanes import Lanes
+from tests.support.moments import PATIENCE_S
 from tests.support.target import TargetServer
+from tminus.executors.http.executor import Executor
+from tminus.executors.protocol import Armed, AttemptResults, Release, ShardEnded
 
 # PycURL deprecates what libcurl goes on with after a `perform`.
 pytestmark = pytest.mark.filterwarnings("ignore:socket_all:DeprecationWarning")
@@ -22,7 +22,9 @@ def breaks(*_: object, **__: object) -> None:
 
 def only_for(shard: int, function: Callable[..., object]) -> Callable[..., object]:
     """The same function, which breaks for that shard."""
-    return lambda one, *rest: (breaks if getattr(rest[0], "shard", rest[0]) == shard else function)(one, *rest)
+    return lambda one, *rest: (breaks if getattr(rest[0], "shard", rest[0]) == shard else function)(
+        one, *rest
+    )
 
 
 @pytest.mark.parametrize("step", ["_make_lanes", "_permit"])
@@ -32,12 +34,14 @@ def test_a_command_that_breaks_fails_its_requests_and_others_leave(
     monkeypatch.setattr(Executor, step, only_for(1, getattr(Executor, step)))
     lanes = Lanes()
     lanes.arm(1, f"{target.url}/broken", 2)
-    found = lanes.until(1, Armed if step == "_permit" else Ended)
+    found = lanes.until(1, Armed if step == "_permit" else ShardEnded)
     if step == "_permit":
-        lanes.executor.obey(wire.Release(shard=1, withdrawn=[]))
-        found |= lanes.until(1, Ended)
+        lanes.executor.handle_command(Release(shard=1, withdrawn=[]))
+        found |= lanes.until(1, ShardEnded)
     why = "an error in tminus ended this request: KeyError"
-    assert {(one.cause, one.detail, one.started_ns, one.unknown) for one in found.values()} == {("executor", why, 0, False)}
+    assert {(one.cause, one.detail, one.started_ns, one.unknown) for one in found.values()} == {
+        ("executor", why, 0, False)
+    }
     assert set(found) == {0, 1}
     assert lanes.run(2, f"{target.url}/well")[0].status == 200
     assert [arrival.path for arrival in target.arrivals] == ["/well/0"]
@@ -72,13 +76,16 @@ def test_a_frame_that_cannot_be_read_ends_the_process() -> None:
 
 
 def test_long_answers_are_reported_in_parts(executor: ExecutorProcess, target: TargetServer) -> None:
-    requests = [a_request(f"{target.url}/bytes/{3 << 20}", index, max_body=4 << 20, keep_body=4 << 20) for index in range(6)]
+    requests = [
+        a_request(f"{target.url}/bytes/{3 << 20}", index, max_body=4 << 20, keep_body=4 << 20)
+        for index in range(6)
+    ]
     shard = executor.arm(requests)
     executor.wait_armed(shard)
     executor.release(shard)
     sizes = []
-    while not isinstance(report := shard.reports.get(timeout=PATIENCE_S), Ended):
-        assert isinstance(report, wire.Results)
+    while not isinstance(report := shard.reports.get(timeout=PATIENCE_S), ShardEnded):
+        assert isinstance(report, AttemptResults)
         sizes.append(sum(len(one.body) for one in report.finished))
     assert sum(sizes) == 6 * (3 << 20)
     assert max(sizes) <= 2 * (3 << 20)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from scheduler.outcome import Cause
 from tests.support.executor import ExecutorProcess, a_request
 from tests.support.target import Authority, TargetServer
+from tminus.outcome import Cause
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,9 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("stranger"))
 
 
-def said_of(context: ssl.SSLContext, executor: ExecutorProcess, host: str = "localhost", **different: Any) -> str:
+def said_of(
+    context: ssl.SSLContext, executor: ExecutorProcess, host: str = "localhost", **different: Any
+) -> str:
     """What a person reads, once it is sure that nothing was sent."""
     with TargetServer(context) as target:
         finished = executor.run([a_request(f"https://{host}:{target.port}/", **different)])[0]
@@ -28,7 +30,9 @@ def said_of(context: ssl.SSLContext, executor: ExecutorProcess, host: str = "loc
     return words
 
 
-def test_a_certificate_of_an_unknown_authority(executor: ExecutorProcess, authority: Authority, stranger: Authority) -> None:
+def test_a_certificate_of_an_unknown_authority(
+    executor: ExecutorProcess, authority: Authority, stranger: Authority
+) -> None:
     words = said_of(stranger.context(), executor, ca=authority.path)
     assert words == "SSL certificate OpenSSL verify result: unable to get local issuer certificate (20)"
 
@@ -41,7 +45,10 @@ def test_a_certificate_that_has_expired(executor: ExecutorProcess, authority: Au
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_a_certificate_of_another_host(host: str, executor: ExecutorProcess, authority: Authority) -> None:
     words = said_of(authority.context("shop.example.com"), executor, host, ca=authority.path)
-    assert re.fullmatch(rf"SSL: no alternative certificate subject name matches target (hostname|IPv4 address) '{host}'", words)
+    assert re.fullmatch(
+        rf"SSL: no alternative certificate subject name matches target (hostname|IPv4 address) '{host}'",
+        words,
+    )
 
 
 def test_an_authority_file_that_is_not_there(executor: ExecutorProcess, authority: Authority) -> None:
@@ -65,14 +72,18 @@ def test_a_server_that_does_not_speak_tls(executor: ExecutorProcess, target: Tar
 
 def test_a_job_that_asks_not_to_check_is_obeyed(executor: ExecutorProcess, stranger: Authority) -> None:
     with TargetServer(stranger.context("shop.example.com", expired=True)) as target:
-        finished = executor.run([a_request(target.url, insecure=True)])[0]
+        finished = executor.run_armed([a_request(target.url, insecure=True)])[0]
     assert (finished.cause, finished.status, finished.armed) == (None, 200, True)
 
 
-def test_a_bad_certificate_holds_nobody_else_up(executor: ExecutorProcess, authority: Authority, stranger: Authority) -> None:
+def test_a_bad_certificate_holds_nobody_else_up(
+    executor: ExecutorProcess, authority: Authority, stranger: Authority
+) -> None:
     with TargetServer(authority.context()) as good, TargetServer(stranger.context()) as bad:
-        requests = [a_request((bad if index % 2 else good).url, index, ca=authority.path) for index in range(20)]
-        shard = executor.run(requests)
+        requests = [
+            a_request((bad if index % 2 else good).url, index, ca=authority.path) for index in range(20)
+        ]
+        shard = executor.run_armed(requests, armed=10)
         assert [shard[index].cause for index in range(20)] == [None, Cause.TLS] * 10
         assert all(shard[index].armed for index in range(0, 20, 2))
         assert (len(good.arrivals), len(bad.arrivals)) == (10, 0)

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.executors.http.names import THREADS
-from scheduler.outcome import Cause
-from tests.support.executor import ExecutorProcess, a_request
+from tests.support.executor import FAR_NS, ExecutorProcess, a_request
 from tests.support.target import TargetServer
+from tminus.executors.http.resolver import THREADS
+from tminus.outcome import Cause
 
 _NAME_SERVER = "127.0.0.88"
-_OWN_NAMES = 'mount --bind "$0/resolv.conf" /etc/resolv.conf && mount --bind "$0/hosts" /etc/hosts && exec "$@"'
+_OWN_NAMES = (
+    'mount --bind "$0/resolv.conf" /etc/resolv.conf && mount --bind "$0/hosts" /etc/hosts && exec "$@"'
+)
 
 
 @pytest.fixture
@@ -32,21 +34,30 @@ def own_names(tmp_path: Path) -> Iterator[list[str]]:
         yield wrapper
 
 
-def test_a_dead_name_keeps_no_other_request_from_being_armed(own_names: list[str], target: TargetServer) -> None:
+def test_a_dead_name_keeps_no_other_request_from_being_primed(
+    own_names: list[str], target: TargetServer
+) -> None:
     dead = [a_request(f"http://dead.example:{port}/", port, total_ms=300) for port in range(1, THREADS + 5)]
     with ExecutorProcess(wrapper=own_names) as executor:
-        first = executor.arm(dead)
+        far_ns = executor.clock.wall_ns() + FAR_NS
+        first = executor.arm(dead, give_up_ns=far_ns)
+        executor.arm([a_request(f"http://healthy.example:{target.port}/")], release_at_ns=far_ns)
+        target.wait_for_connections(1)
         assert executor.wait_armed(first).armed == 0
-        second = executor.run([a_request(f"http://healthy.example:{target.port}/")])
-        assert (second[0].cause, second[0].armed) == (None, True)
         executor.release(first)
-        assert {(finished.cause, finished.unknown) for finished in executor.collect(first).finished} == {(Cause.DNS, False)}
+        assert {(finished.cause, finished.unknown) for finished in executor.collect(first).finished} == {
+            (Cause.DNS, False)
+        }
 
 
-def test_many_requests_to_a_dead_name_keep_one_behind_them_from_nothing(own_names: list[str], target: TargetServer) -> None:
+def test_many_requests_to_a_dead_name_keep_one_behind_them_from_nothing(
+    own_names: list[str], target: TargetServer
+) -> None:
     dead = [a_request(f"http://dead.example:{port}/", port) for port in range(1, 3001)]
     with ExecutorProcess(wrapper=own_names) as executor:
-        shard = executor.arm([*dead, a_request(f"http://healthy.example:{target.port}/")], lanes=1)
-        assert executor.wait_armed(shard).armed == 1
-        executor.withdraw(shard)
-        executor.collect(shard)
+        executor.arm(
+            [*dead, a_request(f"http://healthy.example:{target.port}/")],
+            lanes=1,
+            release_at_ns=executor.clock.wall_ns() + FAR_NS,
+        )
+        target.wait_for_connections(1)

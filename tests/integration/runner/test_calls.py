@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.executors.python.wire import RequestContext, Work
 from tests.support.runner import RunnerProcess, a_call, runner
+from tminus.executors.python.wire import RequestContext, Work
+from tminus.outcome import Phase
 
 _SHOP = """
 import asyncio, contextvars, os, sys, threading
@@ -49,6 +50,9 @@ def scheduled():
 
 def fails():
     raise ValueError("no such customer")
+
+def calls_badly():
+    greet()
 
 def teardowns():
     return torn_down
@@ -91,8 +95,12 @@ def raises_odd():
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerProcess]:
-    """One runner for all tests of this file: that they do not disturb each other is part of what they show."""
-    with runner(tmp_path_factory.mktemp("shop"), _SHOP) as process:
+    """
+    One runner for all tests of this file: that they do not disturb each other is part of what they show.
+    """
+    folder = tmp_path_factory.mktemp("shop")
+    (folder / "broken.py").write_text("from shop import what_newer_code_has\n")
+    with runner(folder, _SHOP) as process:
         yield process
 
 
@@ -101,9 +109,18 @@ def test_a_function_gets_its_arguments_and_its_result_comes_back_as_json(shop: R
     assert (done.cause, json.loads(done.body)) == (None, {"name": "Ada", "times": 2})
 
 
+def test_a_function_was_armed_before_t_and_entered_after_it(shop: RunnerProcess) -> None:
+    done = shop.run_armed(a_call("shop:greet", "Ada"))[0]
+    assert done.phases.keys() == {Phase.ARMED}
+    assert done.phases[Phase.ARMED] < shop.release_at_ns <= done.started_ns
+
+
 def test_current_app_request_and_url_for_work_inside_and_the_request_is_the_jobs(shop: RunnerProcess) -> None:
     request = RequestContext(
-        method="POST", path="/export?day=1", headers=[["X-Who", "me"], ["Content-Type", "application/json"]], body=b'{"a": 1}'
+        method="POST",
+        path="/export?day=1",
+        headers=[["X-Who", "me"], ["Content-Type", "application/json"]],
+        body=b'{"a": 1}',
     )
     done = shop.run(replace(a_call("shop:look_around"), request=request))[0]
     assert json.loads(done.body) == ["shop", "POST", "/export", "me", {"a": 1}, "/items/3"]
@@ -125,7 +142,9 @@ def test_what_a_function_raises_is_its_end_and_the_teardown_hears_of_it(shop: Ru
     assert "ValueError('no such customer')" in json.loads(shop.run(a_call("shop:teardowns"))[0].body)
 
 
-def test_the_output_of_a_failed_function_ends_with_the_traceback_of_its_own_frames(shop: RunnerProcess) -> None:
+def test_the_output_of_a_failed_function_ends_with_the_traceback_of_its_own_frames(
+    shop: RunnerProcess,
+) -> None:
     output = shop.run(a_call("shop:fails"))[0].output.decode()
     assert "in fails" in output
     assert output.endswith("ValueError: no such customer\n")
@@ -157,7 +176,11 @@ def test_of_too_much_output_the_beginning_and_the_end_are_kept(shop: RunnerProce
     [
         ("exits", "exception", "sys.exit(3) ended the job"),
         ("recursion", "exception", "RecursionError: maximum recursion depth exceeded"),
-        ("not_json", "result", "what shop:not_json returned is not JSON: Object of type object is not JSON serializable"),
+        (
+            "not_json",
+            "result",
+            "what shop:not_json returned is not JSON: Object of type object is not JSON serializable",
+        ),
         (
             "not_a_number",
             "result",
@@ -176,14 +199,39 @@ def test_how_a_function_may_end_badly(shop: RunnerProcess, function: str, cause:
 @pytest.mark.parametrize(
     ("work", "detail"),
     [
-        (a_call("shop:gret", "Ada"), "shop:gret: module 'shop' has no 'gret'; did you mean greet?"),
+        (a_call("shop:gret", "Ada"), "shop:gret: module 'shop' has no 'gret'; did you mean 'greet'?"),
         (a_call("shop:greet"), "shop:greet cannot be called so: missing a required argument: 'name'"),
         (a_call("shop:torn_down"), "shop:torn_down is a list, not a function"),
     ],
 )
-def test_what_cannot_be_called_fails_before_it_starts_and_says_why(shop: RunnerProcess, work: Work, detail: str) -> None:
+def test_what_cannot_be_called_fails_before_it_starts_and_says_why(
+    shop: RunnerProcess, work: Work, detail: str
+) -> None:
     done = shop.run(work)[0]
     assert (done.cause, done.detail, done.started_ns, done.armed) == ("definition", detail, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("work", "expected"),
+    [
+        pytest.param(a_call("shop:gret", "Ada"), True, id="no such name"),
+        pytest.param(a_call("shop:greet"), True, id="other arguments"),
+        pytest.param(a_call("shopp.tasks:export"), True, id="no such module"),
+        pytest.param(a_call("broken:export"), True, id="a module that raises"),
+        pytest.param(a_call("shop:torn_down"), False, id="no function"),
+        pytest.param(replace(a_call("shop:greet", "Ada"), declared_by="shop:greet"), False, id="undeclared"),
+        pytest.param(replace(a_call("os:getpid"), declared_by="os:getpid"), False, id="standard library"),
+        pytest.param(
+            replace(a_call("shop:gret"), declared_by="shop:gret"), True, id="neither here nor declared"
+        ),
+        pytest.param(a_call("shop:calls_badly"), False, id="a TypeError inside"),
+    ],
+)
+def test_a_result_says_whether_the_loaded_code_has_such_a_function(
+    shop: RunnerProcess, work: Work, *, expected: bool
+) -> None:
+    done = shop.run(work)[0]
+    assert (done.not_in_code, bool(done.cause)) == (expected, True)
 
 
 def test_a_module_that_is_not_there_is_named_with_the_interpreter(shop: RunnerProcess) -> None:

@@ -6,7 +6,7 @@ from tests.support.runner import runner
 
 _SHOP = """
 from flask import Flask
-from scheduler.flask import Scheduler, current_occurrence
+from tminus.flask import Scheduler, current_occurrence
 
 scheduler = Scheduler(app="shop")
 

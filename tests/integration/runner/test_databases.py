@@ -46,7 +46,10 @@ def count():
 
 
 def _run(process: RunnerProcess, at_once: int) -> list[list[int]]:
-    done = process.run(*(a_call("shop:take_orders", n, index=n, total_ns=90 * 10**9) for n in range(at_once)), lead_ns=3 * 10**9)
+    done = process.run(
+        *(a_call("shop:take_orders", n, index=n, total_ns=90 * 10**9) for n in range(at_once)),
+        lead_ns=3 * 10**9,
+    )
     assert {n for n, one in done.items() if one.cause} == {n for n in range(at_once) if n % 10 == 3}
     assert {one.detail for one in done.values() if one.cause} == {"ValueError: changed my mind"}
     return [json.loads(one.body) for n, one in sorted(done.items()) if not one.cause]

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.cli.run_here import run_here
-from scheduler.clock import SystemClock
-from scheduler.daemon import calls
-from scheduler.instants import SECOND
-from scheduler.jobsfile.load import load
-from scheduler.ledger import history
-from scheduler.ledger.engine import open_ledger
-from scheduler.model.chain import LinkRun
-from scheduler.operations.run_now import Wish
+from tminus.cli.run_now_local import run_here
+from tminus.clock import SystemClock
+from tminus.daemon.calls import calls
+from tminus.instants import SECOND
+from tminus.jobsfile.load import load
+from tminus.ledger import history
+from tminus.ledger.engine import open_ledger
+from tminus.model.chain import LinkStatus
+from tminus.operations.run_now import RunNowRequest
 
 _JOBS = """
 version: 1
@@ -32,7 +32,7 @@ def look(value):
 """
 
 
-def links(folder: Path, odd: str) -> list[LinkRun]:
+def links(folder: Path, odd: str) -> list[LinkStatus]:
     """Those of a run whose first link is in a module like this."""
     (folder / "jobs.yaml").write_text(_JOBS)
     (folder / "hooks.py").write_text(_HOOKS)
@@ -41,7 +41,13 @@ def links(folder: Path, odd: str) -> list[LinkRun]:
     assert definitions
     ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
     try:
-        run_here(ledger, definitions, Wish(jobs=("job",), set={}, at_ns=None), clock=SystemClock(), follow=lambda _ids, _at: None)
+        run_here(
+            ledger,
+            definitions,
+            RunNowRequest(jobs=("job",), set={}, at_ns=None),
+            clock=SystemClock(),
+            follow=lambda _ids, _at: None,
+        )
         return list(history.find(ledger)[0].chain)
     finally:
         ledger.close()
@@ -50,8 +56,14 @@ def links(folder: Path, odd: str) -> list[LinkRun]:
 @pytest.mark.parametrize(
     ("odd", "why"),
     [
-        pytest.param("import threading; threading.Event().wait()", "its module was not imported within 4 s", id="hangs"),
-        pytest.param("import os; os._exit(3)", "the executor process died while it was prepared (exit status 3)", id="dies"),
+        pytest.param(
+            "import threading; threading.Event().wait()", "its module was not imported within 4 s", id="hangs"
+        ),
+        pytest.param(
+            "import os; os._exit(3)",
+            "the executor process died while it was prepared (exit status 3)",
+            id="dies",
+        ),
     ],
 )
 def test_a_link_whose_module_never_gets_ready_fails_and_its_chain_goes_on(

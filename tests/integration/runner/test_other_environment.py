@@ -10,12 +10,14 @@ import pytest
 
 from tests.support.runner import RunnerProcess, a_call, a_view, runner
 
+pytestmark = pytest.mark.long
+
 _SHOP = """
 import importlib.metadata, importlib.util, sys, warnings
 warnings.simplefilter("error")
 from flask import Flask, current_app, request
 from sqlalchemy import create_engine, text
-from scheduler.flask import Answer, Failure, Scheduler, current_occurrence
+from tminus.flask import Answer, Failure, Scheduler, current_occurrence
 
 app = Flask("shop")
 
@@ -28,7 +30,7 @@ def versions():
 
 @scheduler.job(every="1h")
 def look():
-    ours = ["pycurl", "pydantic", "apscheduler", "msgspec", "structlog", "alembic"]
+    ours = ["pycurl", "apscheduler", "msgspec", "structlog", "alembic"]
     with create_engine("sqlite://").connect() as connection:
         one = connection.execute(text("select 1")).scalar()
     return [one, current_app.name, request.path, [name for name in ours if importlib.util.find_spec(name)]]
@@ -58,7 +60,10 @@ def test_a_function_gets_its_contexts_there_and_sees_no_library_of_ours(shop: Ru
 
 def test_its_code_defines_jobs_there(shop: RunnerProcess) -> None:
     targets = [job["keys"].get("flask") or job["keys"]["call"] for job in shop.hello.jobs]
-    assert targets == [{"endpoint": "versions", "method": "GET", "app": "shop"}, {"ref": "shop:look", "app": "shop"}]
+    assert targets == [
+        {"endpoint": "versions", "method": "GET", "app": "shop"},
+        {"ref": "shop:look", "app": "shop"},
+    ]
 
 
 def test_no_flask_is_said_in_a_sentence(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Where all this came from: work that a view hands to a thread of its own fails once the answer has gone; as a job it does not."""
+"""
+Where all this came from: work that a view hands to a thread of its own fails once the answer has gone; as a
+job it does not.
+"""
 
 import json
 import sys
@@ -40,7 +43,9 @@ def reports():
 """
 
 
-def test_in_a_thread_of_a_view_it_works_outside_of_every_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_thread_of_a_view_it_works_outside_of_every_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "shop_in_a_thread.py").write_text(_SHOP)
     monkeypatch.syspath_prepend(tmp_path)
     import shop_in_a_thread as shop  # type: ignore[import-not-found]

@@ -77,7 +77,9 @@ def test_a_view_is_called_by_its_endpoint_with_its_arguments(shop: RunnerProcess
 
 def test_a_view_is_called_by_its_url_with_method_query_and_json(shop: RunnerProcess) -> None:
     headers = [["Content-Type", "application/json"]]
-    done = shop.run(a_view(path="/reports/8?q=x", method="POST", headers=headers, body=b'{"kind": "daily"}'))[0]
+    done = shop.run(a_view(path="/reports/8?q=x", method="POST", headers=headers, body=b'{"kind": "daily"}'))[
+        0
+    ]
     assert json.loads(done.body) == {"n": 8, "method": "POST", "json": {"kind": "daily"}, "q": "x"}
 
 
@@ -112,7 +114,10 @@ def test_an_answer_is_bounded(shop: RunnerProcess) -> None:
 @pytest.mark.parametrize(
     ("request_", "detail"),
     [
-        ({"endpoint": "reports.on"}, "the application has no endpoint 'reports.on'; did you mean reports.one?"),
+        (
+            {"endpoint": "reports.on"},
+            "the application has no endpoint 'reports.on'; did you mean 'reports.one'?",
+        ),
         ({"endpoint": "reports.one"}, "the view reports.one needs n: give args: {n: …} (/reports/<int:n>)"),
     ],
 )
@@ -124,6 +129,6 @@ def test_a_view_that_cannot_be_reached_fails_before_it_starts_and_says_why(
 
 
 def test_a_hundred_views_are_called_at_once_and_each_gets_its_own_answer(shop: RunnerProcess) -> None:
-    done = shop.run(*(a_view(n, endpoint="reports.one", args={"n": n}) for n in range(100)), lead_ns=2 * 10**9)
+    done = shop.run_armed(*(a_view(n, endpoint="reports.one", args={"n": n}) for n in range(100)))
     assert [json.loads(done[n].body)["n"] for n in range(100)] == list(range(100))
-    assert all(one.armed and one.started_ns >= shop.t_ns for one in done.values())
+    assert all(one.armed and one.started_ns >= shop.release_at_ns for one in done.values())

@@ -4,11 +4,12 @@ import os
 import threading
 from collections.abc import Callable
 
-from scheduler.daemon.executor_stderr import logged
-from scheduler.daemon.log_writer import Item, LogWriter
-from scheduler.instants import SECOND
 from tests.support.daemon import eventually
 from tests.support.fake_clock import FakeClock
+from tests.support.moments import PATIENCE_S
+from tminus.daemon.log.executor_stderr import logged
+from tminus.daemon.log.log_writer import Item, LogWriter
+from tminus.instants import SECOND
 
 
 def write(descriptor: int, data: bytes) -> None:
@@ -50,6 +51,6 @@ def test_it_is_read_though_nobody_reads_the_log() -> None:
     with logged("http-1@here", writer.put) as stderr:
         thread = threading.Thread(target=writes, name="writes", daemon=True)
         thread.start()
-        thread.join(30)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
     os.close(read_end)

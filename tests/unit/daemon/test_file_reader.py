@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.clock import SystemClock
-from scheduler.daemon import file_reader
-from scheduler.daemon.file_reader import FileReader
-from scheduler.instants import SECOND
-from scheduler.jobsfile.files import CannotRead, FileContent, read_file
 from tests.support.fake_clock import FakeClock
+from tests.support.moments import PATIENCE_S
 from tests.support.threads import no_thread
+from tminus.clock import SystemClock
+from tminus.daemon.attempts import file_reader
+from tminus.daemon.attempts.file_reader import FileReader
+from tminus.instants import SECOND
+from tminus.secrets.files import CannotRead, FileContent, read_file
 
 
 def test_a_file_is_read_once_for_a_batch_and_anew_for_the_next(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_a_file_system_that_hangs_costs_its_files_alone_and_is_waited_for_once(
     def hangs(path: str, *, limit: int) -> FileContent:
         asked.append(path)
         if path == "/hangs":
-            goes_on.wait(30)
+            goes_on.wait(PATIENCE_S)
         return read_file(str(tmp_path / "well"), limit=limit)
 
     monkeypatch.setattr(file_reader, "read_file", hangs)
@@ -66,7 +67,9 @@ def test_a_file_system_that_hangs_costs_its_files_alone_and_is_waited_for_once(
     goes_on.set()
 
 
-def test_a_file_for_which_there_was_no_thread_is_read_for_the_next_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_for_which_there_was_no_thread_is_read_for_the_next_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = FakeClock(0)
     reader, file = FileReader(clock), tmp_path / "body"
     file.write_bytes(b"one")

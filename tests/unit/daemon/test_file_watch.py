@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.daemon import file_watch
-from scheduler.daemon.file_watch import FileWatch
 from tests.support.daemon import eventually
+from tests.support.moments import PATIENCE_S
 from tests.support.threads import no_thread
+from tminus.daemon import file_watch
+from tminus.daemon.file_watch import FileWatch
 
 
 @contextmanager
@@ -61,14 +62,28 @@ def by_moving(folder: Path) -> tuple[Path, Callable[[], object]]:
 
 @pytest.mark.parametrize("deploy", [by_a_link, by_moving])
 def test_another_folder_in_the_place_of_the_watched_one_is_a_change_and_is_watched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deploy: Callable[[Path], tuple[Path, Callable[[], object]]]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    deploy: Callable[[Path], tuple[Path, Callable[[], object]]],
 ) -> None:
     monkeypatch.setattr(file_watch, "_LOOK_MS", 100)
     current, change = deploy(tmp_path)
     with watching(current / "jobs.yaml") as changed:
         change()
-        assert changed.wait(30)
+        assert changed.wait(PATIENCE_S)
         begins(current / "jobs.yaml", changed)
+
+
+def test_a_folder_that_comes_back_is_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_watch, "_LOOK_MS", 100)
+    current, successor = release(tmp_path, "current"), release(tmp_path, "two")
+    with watching(current / "jobs.yaml") as changed:
+        current.rename(tmp_path / "old")
+        assert changed.wait(PATIENCE_S)
+        while changed.wait(1):
+            changed.clear()
+        successor.rename(current)
+        assert changed.wait(PATIENCE_S)
 
 
 def test_without_a_thread_nothing_is_watched_and_the_watch_stops_all_the_same(

@@ -5,10 +5,14 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
+from tests.support.moments import PATIENCE_S
+
 _KILLS = """
 import os, sys, threading
-from scheduler.clock import SystemClock
-from scheduler.daemon.foreground import Foreground
+from tminus.clock import SystemClock
+from tminus.daemon.foreground import Foreground
 
 lock = threading.Lock()
 
@@ -30,6 +34,7 @@ Foreground(SystemClock(), stop=lambda: say("stopping\\n"), reload=never, has_beg
 """
 
 
+@pytest.mark.processes
 def test_a_further_signal_while_all_are_killed_does_not_keep_the_daemon_from_ending() -> None:
     command = [sys.executable, "-c", _KILLS]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -41,11 +46,12 @@ def test_a_further_signal_while_all_are_killed_does_not_keep_the_daemon_from_end
                 process.send_signal(signal.SIGTERM)
             process.stdin.write("go on\ngo on\n")
             process.stdin.flush()
-            assert process.wait(30) == -signal.SIGTERM
+            assert process.wait(PATIENCE_S) == -signal.SIGTERM
         finally:
             process.kill()
 
 
+@pytest.mark.processes
 def test_a_signal_that_was_blocked_when_the_daemon_was_started_is_heard() -> None:
     command = [sys.executable, "-c", _KILLS]
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -53,7 +59,7 @@ def test_a_signal_that_was_blocked_when_the_daemon_was_started_is_heard() -> Non
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    deaf = threading.Timer(60, process.kill)
+    deaf = threading.Timer(PATIENCE_S, process.kill)
     deaf.start()
     with process:
         try:

@@ -6,9 +6,10 @@ from typing import cast
 import pycurl
 import pytest
 
-from scheduler.clock import SystemClock
-from scheduler.executors.http.reaper import Handle, Reaper
-from scheduler.release.gate import Gate
+from tests.support.moments import PATIENCE_S
+from tminus.clock import SystemClock
+from tminus.executors.http.reaper import Handle, Reaper
+from tminus.release.gate import Gate
 
 
 class Breaks:
@@ -31,6 +32,6 @@ class Closes:
 def test_a_handle_that_cannot_be_closed_leaves_no_other_open(capfd: pytest.CaptureFixture[str]) -> None:
     clock, well = SystemClock(), Closes()
     reaper = Reaper(gate=Gate(clock), clock=clock)
-    reaper.bury([cast(Handle, Breaks()), cast(Handle, well)])
-    assert well.closed.wait(20)
+    reaper.close_later([cast("Handle", Breaks()), cast("Handle", well)])
+    assert well.closed.wait(PATIENCE_S)
     assert "it is in use" in capfd.readouterr().err

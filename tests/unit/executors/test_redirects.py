@@ -2,8 +2,8 @@
 
 import pytest
 
-from scheduler.executors.http.redirects import confidential, stays
 from tests.support.executor import a_request
+from tminus.executors.http.redirects import confidential, stays
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,14 @@ def test_two_locations_stay_if_both_do() -> None:
 
 
 def test_the_headers_that_hold_a_credential() -> None:
-    lines = ["X-Api-Key: 1", "X-Auth-Token: 2", "X-Custom: 3", "Authorization: 4", "Cookie: 5", "Accept: 6", "X-Secret;"]
+    lines = [
+        "X-Api-Key: 1",
+        "X-Auth-Token: 2",
+        "X-Custom: 3",
+        "Authorization: 4",
+        "Cookie: 5",
+        "Accept: 6",
+        "X-Secret;",
+    ]
     request = a_request("https://shop.example/", headers=lines, confidential=["X-Custom"])
     assert confidential(request) == ["X-Api-Key", "X-Auth-Token", "X-Custom", "X-Secret"]

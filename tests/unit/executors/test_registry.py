@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from scheduler.executors.python import registry
-from scheduler.flask import Scheduler
+from tminus.executors.python import registry
+from tminus.flask import Scheduler
 
 
 @pytest.fixture(autouse=True)
 def nothing_defined_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """No other test's jobs."""
-    monkeypatch.setattr(registry, "_books", [])
+    monkeypatch.setattr(registry, "_registries", [])
 
 
 NAME: Any = "shop"
@@ -83,7 +83,8 @@ def test_a_view_gets_a_request(is_view_first: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("methods", "wanted"), [(["GET", "POST"], "GET"), (["DELETE", "POST"], "POST"), (["PUT", "DELETE"], "DELETE")]
+    ("methods", "wanted"),
+    [(["GET", "POST"], "GET"), (["DELETE", "POST"], "POST"), (["PUT", "DELETE"], "DELETE")],
 )
 def test_a_view_gets_the_request_that_it_takes(methods: list[str], wanted: str) -> None:
     app = Flask("shop")
@@ -93,7 +94,7 @@ def test_a_view_gets_the_request_that_it_takes(methods: list[str], wanted: str) 
 
 def test_decorators_around_the_job_run_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "from scheduler.flask import Scheduler\nfrom tests.unit.executors.test_registry import logged\n"
+        "from tminus.flask import Scheduler\nfrom tests.unit.executors.test_registry import logged\n"
         "@logged\n@Scheduler().job(every='1h')\n@logged\ndef pack(): ...\n"
     )
     a_module("packing", tmp_path, monkeypatch, code)
@@ -132,7 +133,7 @@ def test_an_application_has_the_jobs_of_all_its_schedulers() -> None:
 
 def test_an_application_without_a_name_under_apps_defines_none() -> None:
     Scheduler().job(every="1h")(sync)
-    assert registry.code_jobs(Flask("shop"), "") == []
+    assert registry.code_jobs(Flask("shop"), "shop:app") == []
 
 
 def test_of_a_factory_that_is_called_twice_the_second_application_counts() -> None:
@@ -151,7 +152,9 @@ def test_of_a_factory_that_is_called_twice_the_second_application_counts() -> No
     assert (job["keys"]["flask"]["endpoint"], job["error"]) == ("report", "")
 
 
-def test_a_module_that_is_imported_twice_defines_its_jobs_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_that_is_imported_twice_defines_its_jobs_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Shared.scheduler = Scheduler()
     code = "from tests.unit.executors.test_registry import Shared\n@Shared.scheduler.job(every='1h')\ndef pack(): ...\n"
     for _ in range(2):
@@ -175,13 +178,15 @@ def test_the_extension_is_where_flask_has_its_extensions() -> None:
     app = Flask("shop")
     scheduler = Scheduler(app="backoffice")
     scheduler.init_app(app)
-    assert app.extensions["scheduler"] is scheduler
+    assert app.extensions["tminus"] is scheduler
     assert scheduler.app == "backoffice"
 
 
 @pytest.mark.parametrize("wrong", [lambda: Scheduler(NAME), lambda: Scheduler(app=FLASK_APP)])
 def test_the_application_and_its_name_are_not_taken_for_each_other(wrong: Callable[[], Scheduler]) -> None:
-    with pytest.raises(TypeError, match=r"write Scheduler\(flask_app\), or Scheduler\(app=NAME\) with its name under apps:"):
+    with pytest.raises(
+        TypeError, match=r"write Scheduler\(flask_app\), or Scheduler\(app=NAME\) with its name under apps:"
+    ):
         wrong()
 
 
@@ -207,13 +212,18 @@ def test_an_odd_job_and_odd_views_cost_the_others_nothing() -> None:
     for number, raises in enumerate([True, False]):
         app.view_functions[f"odd_{number}"] = Odd(raises=raises)
     jobs = Scheduler(app)
-    odd: Any = 7
-    jobs.job(odd, every="1h")(sync)
+    odd: list[Any] = [7, ["a list"]]
+    for name in odd:
+        jobs.job(name, every="1h")(sync)
     jobs.job("nameless", every="1h")(sync)
-    jobs._book.defined[-1] = dataclasses.replace(jobs._book.defined[-1], function=functools.partial(sync))
+    jobs._registry.defined[-1] = dataclasses.replace(
+        jobs._registry.defined[-1], function=functools.partial(sync)
+    )
     jobs.job("bytes", every="1h")(sync)
-    jobs._book.defined[-1] = dataclasses.replace(jobs._book.defined[-1], keys={"params": {"n": b"bytes"}})
+    jobs._registry.defined[-1] = dataclasses.replace(
+        jobs._registry.defined[-1], keys={"params": {"n": b"bytes"}}
+    )
     jobs.job("well", every="1h")(sync)
     found = {job["name"]: job["error"] for job in registry.code_jobs(app, "shop")}
-    assert list(found) == ["7", "nameless", "bytes", "well"]
-    assert [error.split(":")[0] for error in found.values()] == [*["it cannot be read"] * 3, ""]
+    assert list(found) == ["7", "['a list']", "nameless", "bytes", "well"]
+    assert [error.split(":")[0] for error in found.values()] == [*["it cannot be read"] * 4, ""]

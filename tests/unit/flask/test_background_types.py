@@ -1,11 +1,13 @@
-"""What a type checker knows of a function that can be handed over. `make lint` reads this: an error that is not there is one, too."""
+"""
+What a type checker knows of a function that can be handed over. `make lint` reads this: an error that is not
+there is one, too.
+"""
 
 from typing import assert_type
 
 import pytest
 
-from scheduler.flask import background
-from scheduler.flask.handover import Run
+from tminus.flask import RunHandle, background
 
 
 @background
@@ -21,8 +23,8 @@ def test_calling_it_is_what_it_was() -> None:
 
 def _never() -> None:
     """Only read."""
-    assert_type(look.submit("shoes", times=2), Run)
-    assert_type(look.submit("shoes", delay="15s"), Run)
+    assert_type(look.submit("shoes", times=2), RunHandle)
+    assert_type(look.submit("shoes", delay="15s"), RunHandle)
     look.submit(1)  # type: ignore[call-overload]
 
 

@@ -1,4 +1,4 @@
-"""The copy of a request: what is in it, and that no credential is."""
+"""The copy of a request: what it contains, and that it contains no credentials."""
 
 import json
 from typing import Any
@@ -7,16 +7,27 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from flask import Flask, request, session
 
-from scheduler.flask import Scheduler
-from scheduler.flask.credentials import Keys
-from scheduler.flask.request_copy import copy_of
+from tminus.flask import Scheduler
+from tminus.flask.copy_rules import CopyRules
+from tminus.flask.request_copy import copy_request
 
 APP = Flask("shop")
 APP.secret_key = "made up"
 
 #: One key for each word of the list, and some in which it is a part.
 HIDDEN = [
-    *("pass", "password", "password2", "passphrase", "pwd", "Secret", "client_secret", "token", "TOKEN", "reset_token"),
+    *(
+        "pass",
+        "password",
+        "password2",
+        "passphrase",
+        "pwd",
+        "Secret",
+        "client_secret",
+        "token",
+        "TOKEN",
+        "reset_token",
+    ),
     *(
         "api_key",
         "my_api_key_2",
@@ -35,15 +46,17 @@ HIDDEN = [
 SHOWN = ["username", "email", "page", "q", "amount", "key"]
 
 
-def copied(keys: Keys | None = None, *, session_values: dict[str, Any] | None = None, **what: Any) -> dict[str, Any]:
-    """The copy of such a request."""
+def copied(
+    keys: CopyRules | None = None, *, session_values: dict[str, Any] | None = None, **what: Any
+) -> dict[str, Any]:
+    """Return the copy of a request."""
     with APP.test_request_context(**what):
         session.update(session_values or {})
-        return copy_of(request, session, keys or Keys())
+        return copy_request(request, session, keys or CopyRules())
 
 
 def headers_of(copy: dict[str, Any]) -> dict[str, str]:
-    """By their names."""
+    """Return the headers by their names."""
     return dict(copy["headers"])
 
 
@@ -63,7 +76,7 @@ def test_other_keys_keep_their_values() -> None:
     assert parse_qs(copied(method="POST", data=values)["body"]) == {key: ["1"] for key in SHOWN}
 
 
-def test_a_query_without_credentials_is_as_it_came() -> None:
+def test_a_query_without_credentials_is_copied_unchanged() -> None:
     assert copied(path="/a", query_string="b=%20c&d")["path"] == "/a?b=%20c&d"
 
 
@@ -83,7 +96,15 @@ def test_headers_are_copied_by_a_list() -> None:
         "X-Tenant": "canary",
     }
     kept = headers_of(copied(headers=sent))
-    assert set(kept) == {"Host", "User-Agent", "Accept", "Accept-Language", "X-Request-Id", "Traceparent", "X-B3-Traceid"}
+    assert set(kept) == {
+        "Host",
+        "User-Agent",
+        "Accept",
+        "Accept-Language",
+        "X-Request-Id",
+        "Traceparent",
+        "X-B3-Traceid",
+    }
     assert "canary" not in str(kept)
 
 
@@ -93,7 +114,7 @@ def test_the_referer_has_neither_query_nor_fragment_nor_user() -> None:
 
 
 def test_an_application_can_add_headers_and_leave_out_more() -> None:
-    keys = Keys(drop=["nickname", "user-agent", "X-TENANT-ID"], keep_headers=["x-tenant", "X-Tenant-Id"])
+    keys = CopyRules(drop=["nickname", "user-agent", "X-TENANT-ID"], keep_headers=["x-tenant", "X-Tenant-Id"])
     sent = {"X-Tenant": "1", "X-Tenant-Id": "2", "User-Agent": "Browser/1"}
     copy = copied(keys, method="POST", data={"NickName": "canary"}, headers=sent)
     assert set(headers_of(copy)) == {"Host", "Content-Type", "X-Tenant"}
@@ -101,6 +122,6 @@ def test_an_application_can_add_headers_and_leave_out_more() -> None:
 
 
 @pytest.mark.parametrize("name", ["Authorization", "cookie", "Proxy-Authorization"])
-def test_a_header_that_is_made_for_credentials_cannot_be_kept(name: str) -> None:
-    with pytest.raises(ValueError, match="holds credentials and is never copied"):
+def test_a_header_that_contains_credentials_cannot_be_kept(name: str) -> None:
+    with pytest.raises(ValueError, match="contains credentials and is never copied"):
         Scheduler(keep_headers=[name])

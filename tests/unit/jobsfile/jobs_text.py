@@ -6,8 +6,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-from scheduler.instants import parse_rfc3339
-from scheduler.jobsfile.load import Loaded, load
+from tminus.instants import parse_rfc3339
+from tminus.jobsfile.load import Loaded, load
 
 NOW = parse_rfc3339("2026-11-20T11:00:00Z")
 #: For properties: a busy machine is no failure.

@@ -1,4 +1,6 @@
-"""Whatever a jobs file holds: problems with a place and a hint, in time that grows with the file and no faster."""
+"""
+Whatever a jobs file holds: problems with a place and a hint, in time that grows with the file and no faster.
+"""
 
 import json
 import time
@@ -8,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from scheduler.jobsfile.load import Loaded, load
-from scheduler.jobsfile.masking import mask_line
-from scheduler.jobsfile.problems import plain
 from tests.unit.jobsfile.jobs_text import load_text, messages
+from tminus.jobsfile.load import Loaded, load
+from tminus.jobsfile.text.masking import mask_line
+from tminus.jobsfile.text.problems import plain
 
 # --- keys that are no texts ---
 
@@ -20,7 +22,8 @@ from tests.unit.jobsfile.jobs_text import load_text, messages
     "text",
     [
         pytest.param(
-            '{version: 1, jobs: {a: {schedule: manual,\n http: "http://x.example.com/"}},\n? explicit : 1,\n? }\n', id="flow-map"
+            '{version: 1, jobs: {a: {schedule: manual,\n http: "http://x.example.com/"}},\n? explicit : 1,\n? }\n',
+            id="flow-map",
         ),
         pytest.param("version: 1\n? {a: b}\n: c\n", id="map"),
         pytest.param("version: 1\n? [a]\n: c\n", id="list"),
@@ -42,8 +45,13 @@ def test_a_key_that_is_no_plain_text_is_an_error_with_a_place(tmp_path: Path, te
 
 
 def test_a_number_of_thousands_of_digits_in_an_expression(tmp_path: Path) -> None:
-    loaded = load_text(tmp_path, job(http={"url": "https://a.example/", "body": "{{ %s }}" % ("9" * 5_000), "method": "POST"}))
-    assert [error.message for error in loaded.errors] == ["jobs.a.http.body: not an expression: a number that is too long"]
+    loaded = load_text(
+        tmp_path,
+        job(http={"url": "https://a.example/", "body": "{{ %s }}" % ("9" * 5_000), "method": "POST"}),
+    )
+    assert [error.message for error in loaded.errors] == [
+        "jobs.a.http.body: not an expression: a number that is too long"
+    ]
 
 
 # --- exceptions that nobody foresaw ---
@@ -74,15 +82,28 @@ def test_an_unforeseen_exception_is_one_problem_of_the_file(tmp_path: Path, plac
 
 def job(name: str = "a", *, ledger: Any = None, **keys: Any) -> str:
     settings = {"ledger": ledger} if ledger else {}
-    return json.dumps({"version": 1, **settings, "jobs": {name: {"schedule": "manual", "http": "https://a.example/", **keys}}})
+    return json.dumps(
+        {
+            "version": 1,
+            **settings,
+            "jobs": {name: {"schedule": "manual", "http": "https://a.example/", **keys}},
+        }
+    )
 
 
 @pytest.mark.parametrize(
-    ("userinfo", "warns"), [("tminus@", False), ("tminus:hunter2@", True), ("tminus:${env:X}@", False), ("", False)]
+    ("userinfo", "warns"),
+    [("tminus@", False), ("tminus:hunter2@", True), ("tminus:${env:X}@", False), ("", False)],
 )
-def test_only_a_password_in_the_ledgers_url_is_a_secret_in_plain_text(tmp_path: Path, userinfo: str, warns: bool) -> None:
-    loaded = load_text(tmp_path, job(ledger=f"postgresql+psycopg://{userinfo}db/tminus"), environ={"X": "canary"})
-    assert [problem.message for problem in loaded.warnings] == (["ledger: a secret in plain text"] if warns else [])
+def test_only_a_password_in_the_ledgers_url_is_a_secret_in_plain_text(
+    tmp_path: Path, userinfo: str, warns: bool
+) -> None:
+    loaded = load_text(
+        tmp_path, job(ledger=f"postgresql+psycopg://{userinfo}db/tminus"), environ={"X": "canary"}
+    )
+    assert [problem.message for problem in loaded.warnings] == (
+        ["ledger: a secret in plain text"] if warns else []
+    )
 
 
 # --- time ---
@@ -90,7 +111,10 @@ def test_only_a_password_in_the_ledgers_url_is_a_secret_in_plain_text(tmp_path: 
 
 def _faulty(fault: Callable[[int], Mapping[str, Any]]) -> Callable[[int], str]:
     def text(size: int) -> str:
-        jobs = {f"job_{number}": {"schedule": "manual", "http": "https://a.example/", **fault(number)} for number in range(size)}
+        jobs = {
+            f"job_{number}": {"schedule": "manual", "http": "https://a.example/", **fault(number)}
+            for number in range(size)
+        }
         return json.dumps({"version": 1, "jobs": jobs})
 
     return text
@@ -106,18 +130,18 @@ def _one_job(keys: Callable[[int], Mapping[str, Any]]) -> Callable[[int], str]:
 
 #: Files of which every job, or every part of one, is wrong; each with how many there are at first.
 SHAPES: Mapping[str, tuple[Callable[[int], str], int]] = {
-    "sound jobs": (_faulty(lambda number: {"schedule": f"{number % 60} {number // 60 % 24} * * *"}), 400),
-    "unknown keys on one line": (_faulty(lambda number: {f"metod{number}": 1}), 200),
-    "secrets on one line": (_faulty(lambda number: {"params": {"password": "hunter2", "token": [1]}}), 200),
-    "unknown jobs in chains": (_faulty(lambda number: {"then": [{"callback": {"run": f"jop_{number}"}}]}), 200),
-    "unknown templates": (_faulty(lambda number: {"extends": f"tamplate_{number}"}), 200),
-    "wrong time zones": (_faulty(lambda number: {"schedule": {"cron": "0 1 * * *", "timezone": f"Europe/Berln{number}"}}), 200),
-    "wrong names in expressions": (_faulty(lambda number: {"description": "x", "http": f"https://a.example/{{{{ parms.x{number} }}}}"}), 200),
-    "jobs of a chain": (_faulty(lambda number: {"then": [{"callback": {"run": f"job_{number + 1}"}}]}), 400),
-    "tags on lines": (_lines(lambda number: f"  a{number}: !!python/object {{http: x}}\n"), 400),
+    "sound jobs": (_faulty(lambda number: {"schedule": f"{number % 60} {number // 60 % 24} * * *"}), 150),
+    "unknown keys on one line": (_faulty(lambda number: {f"metod{number}": 1}), 100),
+    "secrets on one line": (_faulty(lambda number: {"params": {"password": "hunter2", "token": [1]}}), 100),
+    "unknown jobs in chains": (_faulty(lambda number: {"then": [{"callback": {"run": f"jop_{number}"}}]}), 60),
+    "unknown templates": (_faulty(lambda number: {"extends": f"tamplate_{number}"}), 100),
+    "wrong time zones": (_faulty(lambda number: {"schedule": {"cron": "0 1 * * *", "timezone": f"Europe/Berln{number}"}}), 100),
+    "wrong names in expressions": (_faulty(lambda number: {"description": "x", "http": f"https://a.example/{{{{ parms.x{number} }}}}"}), 100),
+    "jobs of a chain": (_faulty(lambda number: {"then": [{"callback": {"run": f"job_{number + 1}"}}]}), 150),
+    "tags on lines": (_lines(lambda number: f"  a{number}: !!python/object {{http: x}}\n"), 150),
     "duplicate keys": (_lines(lambda number: "  a: {http: x, http: y}\n"), 400),
-    "wrong header names": (_one_job(lambda size: {"http": {"url": "https://a.example/", "headers": {f"a b{number}": "x" for number in range(size)}}}), 1_000),
-    "references to nothing": (_one_job(lambda size: {"http": "https://a.example/" + "".join(f"${{env:X{number}}}" for number in range(size))}), 1_000),
+    "wrong header names": (_one_job(lambda size: {"http": {"url": "https://a.example/", "headers": {f"a b{number}": "x" for number in range(size)}}}), 400),
+    "references to nothing": (_one_job(lambda size: {"http": "https://a.example/" + "".join(f"${{env:X{number}}}" for number in range(size))}), 400),
     "expressions": (_one_job(lambda size: {"http": "https://a.example/" + "".join(f"{{{{ x{number} }}}}" for number in range(size))}), 400),
 }  # fmt: skip
 
@@ -135,7 +159,8 @@ def test_twice_the_faults_take_about_twice_the_time(tmp_path: Path, shape: str) 
             assert loaded.errors or "secrets" in shape or "sound" in shape
         return best
 
-    # Four times the size: linear is 4, quadratic is 16. Caches and the constant part make it less exact than that.
+    # Four times the size: linear is 4, quadratic is 16. Caches and the constant part make it less exact than
+    # that.
     assert cpu_s(4) / cpu_s(1) < 8
 
 
@@ -176,7 +201,13 @@ def _long_values() -> Iterator[tuple[str, str]]:
     yield "job of a chain", job(then=[{"callback": {"run": LONG}}])
     yield (
         "app of the file",
-        "version: 1\napps: {a: {app: 'a:b', directory: " + LONG + ", python: " + LONG + ", env_file: " + LONG + "}}\n",
+        "version: 1\napps: {a: {app: 'a:b', directory: "
+        + LONG
+        + ", python: "
+        + LONG
+        + ", env_file: "
+        + LONG
+        + "}}\n",
     )
     yield "include", f"version: 1\ninclude: [{LONG}, ../{LONG}]\n"
     yield "ledger", f"version: 1\nledger: {LONG}\n"
@@ -186,7 +217,9 @@ def _long_values() -> Iterator[tuple[str, str]]:
     yield "scalar", f"version: {LONG}\n"
 
 
-@pytest.mark.parametrize(("kind", "text"), [pytest.param(kind, text, id=kind) for kind, text in _long_values()])
+@pytest.mark.parametrize(
+    ("kind", "text"), [pytest.param(kind, text, id=kind) for kind, text in _long_values()]
+)
 def test_no_message_holds_a_whole_value(tmp_path: Path, kind: str, text: str) -> None:
     loaded = load_text(tmp_path, text)
     assert loaded.errors

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.jobsfile.load import Loaded
-from scheduler.jobsfile.problems import plain
 from tests.unit.jobsfile.jobs_text import PATIENT, load_text
 from tests.unit.jobsfile.test_good_files import EVERYTHING
+from tminus.jobsfile.load import Loaded
+from tminus.jobsfile.text.problems import plain
 
 PIECES = [
     "", " ", "\n", "\t", ":", ": ", "{", "}", "[", "]", ",", "'", '"', "|", ">", "&a ", "*a", "!x ", "#", "---\n", "? ", "- ",
@@ -20,7 +20,9 @@ PIECES = [
     "include: ['*.yaml']", "schedule: ", "0 0 30 2 *",
 ]  # fmt: skip
 KEYS = ["http", "schedule", "timeout", "params", "expect", "retry", "extends", "tags", "suspend", "overlap"]
-INNER_KEYS = st.text(max_size=5) | st.sampled_from(["url", "headers", "json", "cron", "at", "timezone", "total", "status"])
+INNER_KEYS = st.text(max_size=5) | st.sampled_from(
+    ["url", "headers", "json", "cron", "at", "timezone", "total", "status"]
+)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.sampled_from(PIECES),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(INNER_KEYS, inner, max_size=3),
@@ -36,6 +38,7 @@ def check(text: bytes, loaded: Loaded) -> None:
     split = lines.split("\n")
     for problem in (*loaded.errors, *loaded.warnings):
         assert problem.hint
+        assert "defect of tminus" not in problem.hint, problem
         assert 1 <= problem.line <= len(split), problem
         assert 1 <= problem.column <= len(split[problem.line - 1]) + 1, problem
         assert all(sign.isprintable() or sign == "\n" for sign in plain(problem))

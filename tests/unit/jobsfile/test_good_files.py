@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from scheduler.instants import MS, SECOND, parse_rfc3339
-from scheduler.jobsfile import language
-from scheduler.jobsfile.load import load
-from scheduler.model.definitions import DaemonSettings, Definitions, History, KeepBody, Priority, Reload
-from scheduler.model.job import Cron, Every, HttpTarget, Job, Once, Place, Schedule, StatusRange, Tls
-from scheduler.policies.coalesce import Coalesce
-from scheduler.policies.overlap import Overlap
-from scheduler.policies.timeouts import Timeouts
 from tests.unit.jobsfile.jobs_text import TOP, load_text
+from tminus.instants import MS, SECOND, parse_rfc3339
+from tminus.jobsfile.jobs import schema
+from tminus.jobsfile.load import load
+from tminus.jobsfile.types.maps import validate_map
+from tminus.model.definitions import DaemonSettings, Definitions, History, KeepBody, Priority, Reload
+from tminus.model.job import Cron, Every, HttpTarget, Job, Once, Schedule, SourceLocation, StatusRange, Tls
+from tminus.policies.coalesce import Coalesce
+from tminus.policies.overlap import Overlap
+from tminus.policies.timeouts import Timeouts
 
 EVERYTHING = """\
 version: 1
@@ -64,7 +65,6 @@ jobs:
     coalesce: latest
     max_instances: 3
     overlap: allow_all
-    retry: {max_attempts: 1}
     expect: {status: [200, 3xx]}
     suspend: true
 """
@@ -78,7 +78,9 @@ def only_job(definitions: Definitions | None) -> Job:
 
 def schedule_of(folder: Path, schedule: str) -> Schedule:
     return only_job(
-        load_text(folder, f"{TOP}jobs: {{a: {{schedule: {schedule}, http: https://a.example}}}}\n").definitions
+        load_text(
+            folder, f"{TOP}jobs: {{a: {{schedule: {schedule}, http: https://a.example}}}}\n"
+        ).definitions
     ).schedule
 
 
@@ -94,7 +96,9 @@ def test_the_smallest_file(tmp_path: Path) -> None:
         """),
     )
     assert loaded.errors == ()
-    assert [problem.message for problem in loaded.warnings] == ["jobs.inventory: no timezone, so times are UTC (1 job)"]
+    assert [problem.message for problem in loaded.warnings] == [
+        "jobs.inventory: no timezone, so times are UTC (1 job)"
+    ]
     assert loaded.definitions is not None
     assert loaded.definitions.paths == ("jobs.yaml",)
     assert loaded.definitions.daemon == DaemonSettings()
@@ -104,7 +108,9 @@ def test_the_smallest_file(tmp_path: Path) -> None:
         schedule=(Cron("30 11 * * *", "UTC"),),
         schedule_text="30 11 * * *",
         zone="UTC",
-        timeouts=Timeouts(connect_ns=3 * SECOND, first_byte_ns=0, total_ns=30 * SECOND, kill_after_ns=10 * SECOND),
+        timeouts=Timeouts(
+            connect_ns=3 * SECOND, first_byte_ns=0, total_ns=30 * SECOND, kill_after_ns=10 * SECOND
+        ),
         misfire_grace_ns=30 * SECOND,
         coalesce=Coalesce.LATEST,
         max_instances=1,
@@ -114,7 +120,7 @@ def test_the_smallest_file(tmp_path: Path) -> None:
         tags=(),
         description=None,
         suspended=False,
-        place=Place("jobs.yaml", 3),
+        place=SourceLocation("jobs.yaml", 3),
     )
 
 
@@ -140,7 +146,11 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
             url="https://crm.example.com/api/{{ params.day }}",
             method="POST",
             query={"limit": "{{ params.limit }}", "all": "true", "page": "7"},
-            headers={"Accept": "application/json", "X-Fire-Time": "{{ fire_time }}", "X-Token": "Bearer ${env:TOKEN}"},
+            headers={
+                "Accept": "application/json",
+                "X-Fire-Time": "{{ fire_time }}",
+                "X-Token": "Bearer ${env:TOKEN}",
+            },
             json={"since": "{{ planned_at | iso }}", "run": "{{ occurrence.id }}", "none": None},
             has_json=True,
             follow=3,
@@ -158,7 +168,9 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
         ),
         schedule_text="30 11 * * mon-fri or every 5m or at 09:00, 17:30:15, 2026-12-31T23:59:00 and 1 more",
         zone="Europe/Berlin",
-        timeouts=Timeouts(connect_ns=2 * SECOND, first_byte_ns=250 * MS, total_ns=120 * SECOND, kill_after_ns=10 * SECOND),
+        timeouts=Timeouts(
+            connect_ns=2 * SECOND, first_byte_ns=250 * MS, total_ns=120 * SECOND, kill_after_ns=10 * SECOND
+        ),
         misfire_grace_ns=45 * SECOND,
         coalesce=Coalesce.LATEST,
         max_instances=3,
@@ -168,7 +180,7 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
         tags=("crm", "tenant-a"),
         description="Pull changed customers",
         suspended=True,
-        place=Place("jobs.yaml", 21),
+        place=SourceLocation("jobs.yaml", 21),
     )
 
 
@@ -180,36 +192,20 @@ def test_values_that_are_built_in_may_be_written_and_mean_the_same(tmp_path: Pat
         + dedent("""\
         include: []
         apps: {}
-        groups:
-        calendars: null
-        notify: {}
-        start_slo:
         daemon:
           lead: auto
           lanes: auto
           priority: auto
           max_connections: auto
-          max_per_host: null
           shutdown_grace: 30s
-          clock: {step_threshold: 2000ms, require_sync: warn}
-          web:
           history: {keep: 90d, body: on_failure, max_body: 64KiB}
           reload: watch
         defaults:
           timeout: {connect: 3s, total: 30s}
           misfire_grace_time: 30s
           coalesce: latest
-          catchup_window: 0
-          max_catchup: 100
           max_instances: 1
           overlap: skip
-          on_unknown: alert
-          dst: {gap: run_after}
-          retry: {max_attempts: 1, initial_interval: 2s, backoff_coefficient: 2, max_interval: 60s, jitter: full,
-                  retry_on: [connect, timeout, 408, 425, 429, 5xx], respect_retry_after: true}
-          notify: []
-          start: together
-          arm: connect
           expect: {status: 2xx}
           suspend: false
         jobs:
@@ -218,7 +214,7 @@ def test_values_that_are_built_in_may_be_written_and_mean_the_same(tmp_path: Pat
             http:
               {url: https://a.example, method: GET, redirects: {follow: 0}, http_version: 1.1, max_body: 16MiB,
                tls: {insecure: false}}
-            group: null
+            then: null
         """),
     )
     assert written.errors == ()
@@ -229,7 +225,7 @@ def test_values_that_are_built_in_may_be_written_and_mean_the_same(tmp_path: Pat
 
 
 def test_the_table_of_built_in_values_is_that_of_the_model() -> None:
-    built_in: Any = language.Job.model_validate(language.BUILT_IN)
+    built_in: Any = validate_map(schema.JobSpec, schema.BUILT_IN).model
     target = HttpTarget(url="")
     assert built_in.http.method == target.method
     assert built_in.http.redirects.follow == target.follow
@@ -241,19 +237,41 @@ def test_the_table_of_built_in_values_is_that_of_the_model() -> None:
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
+        pytest.param("'@daily'", (Cron("0 0 * * *", "Europe/Berlin"),), id="nickname"),
+        pytest.param("{cron: '@Weekly'}", (Cron("0 0 * * 0", "Europe/Berlin"),), id="nickname-in-a-map"),
         pytest.param("manual", (), id="manual"),
         pytest.param("{manual: true}", (), id="manual-as-a-map"),
         pytest.param("[manual]", (), id="manual-in-a-list"),
         pytest.param("30 11 * * *", (Cron("30 11 * * *", "Europe/Berlin"),), id="bare-cron"),
         pytest.param("0 30 11 * * *", (Cron("0 30 11 * * *", "Europe/Berlin"),), id="six-fields"),
-        pytest.param('["30 11 * * *", {every: 90}]', (Cron("30 11 * * *", "Europe/Berlin"), Every(90 * SECOND)), id="any-of"),
+        pytest.param(
+            '["30 11 * * *", {every: 90}]',
+            (Cron("30 11 * * *", "Europe/Berlin"), Every(90 * SECOND)),
+            id="any-of",
+        ),
         pytest.param("{at: 11:30}", (Cron("0 30 11 * * *", "Europe/Berlin"),), id="unquoted-time-of-day"),
-        pytest.param("{at: 2026-12-31T23:59:00}", (Once(parse_rfc3339("2026-12-31T22:59:00Z")),), id="unquoted-date-time"),
-        pytest.param("{at: 2026-12-31 23:59}", (Once(parse_rfc3339("2026-12-31T22:59:00Z")),), id="a-space-for-the-T"),
-        pytest.param("{at: 2026-12-31T23:59:00-05:00}", (Once(parse_rfc3339("2027-01-01T04:59:00Z")),), id="offset"),
-        pytest.param("{at: 2027-03-28T02:30}", (Once(parse_rfc3339("2027-03-28T01:00:00Z")),), id="first-instant-after-a-gap"),
-        pytest.param("{at: 2027-10-31T02:30}", (Once(parse_rfc3339("2027-10-31T00:30:00Z")),), id="first-of-two"),
-        pytest.param("{at: 12:00, timezone: Asia/Tokyo}", (Cron("0 0 12 * * *", "Asia/Tokyo"),), id="own-zone"),
+        pytest.param(
+            "{at: 2026-12-31T23:59:00}",
+            (Once(parse_rfc3339("2026-12-31T22:59:00Z")),),
+            id="unquoted-date-time",
+        ),
+        pytest.param(
+            "{at: 2026-12-31 23:59}", (Once(parse_rfc3339("2026-12-31T22:59:00Z")),), id="a-space-for-the-T"
+        ),
+        pytest.param(
+            "{at: 2026-12-31T23:59:00-05:00}", (Once(parse_rfc3339("2027-01-01T04:59:00Z")),), id="offset"
+        ),
+        pytest.param(
+            "{at: 2027-03-28T02:30}",
+            (Once(parse_rfc3339("2027-03-28T01:00:00Z")),),
+            id="first-instant-after-a-gap",
+        ),
+        pytest.param(
+            "{at: 2027-10-31T02:30}", (Once(parse_rfc3339("2027-10-31T00:30:00Z")),), id="first-of-two"
+        ),
+        pytest.param(
+            "{at: 12:00, timezone: Asia/Tokyo}", (Cron("0 0 12 * * *", "Asia/Tokyo"),), id="own-zone"
+        ),
         pytest.param("{every: 0.5h}", (Every(1800 * SECOND),), id="half-an-hour"),
     ],
 )
@@ -332,7 +350,11 @@ def test_of_keys_that_exclude_each_other_the_nearest_counts(tmp_path: Path) -> N
     assert loaded.errors == ()
     assert loaded.definitions is not None
     a, b, c = loaded.definitions.jobs.values()
-    assert (a.schedule, b.schedule, c.schedule) == ((Every(300 * SECOND),), (), (Cron("0 4 * * *", "Asia/Tokyo"),))
+    assert (a.schedule, b.schedule, c.schedule) == (
+        (Every(300 * SECOND),),
+        (),
+        (Cron("0 4 * * *", "Asia/Tokyo"),),
+    )
     assert isinstance(b.target, HttpTarget)
     assert isinstance(c.target, HttpTarget)
     assert (b.target.body, b.target.has_json, c.target.json) == ("text", False, {"a": 1, "b": 2})
@@ -341,15 +363,38 @@ def test_of_keys_that_exclude_each_other_the_nearest_counts(tmp_path: Path) -> N
 def test_files_are_included_in_the_order_of_their_names(tmp_path: Path) -> None:
     (tmp_path / "jobs.d" / "more").mkdir(parents=True)
     (tmp_path / "jobs.d" / "b.yaml").write_text("jobs: {b: {extends: t, schedule: manual}}\n")
-    (tmp_path / "jobs.d" / "a.yaml").write_text("include: [more/x.yaml]\njobs: {a: {extends: t, schedule: manual}}\n")
+    (tmp_path / "jobs.d" / "a.yaml").write_text(
+        "include: [more/x.yaml]\njobs: {a: {extends: t, schedule: manual}}\n"
+    )
     (tmp_path / "jobs.d" / "more" / "x.yaml").write_text("templates: {t: {http: https://a.example}}\n")
     (tmp_path / "jobs.d" / "ignored.yml").write_text("nonsense")
     (tmp_path / "empty.yaml").write_text("# nothing\n")
-    loaded = load_text(tmp_path, TOP + "include: ['jobs.d/*.yaml', jobs.d/more/x.yaml, empty.yaml, 'none/*.yaml']\n")
+    loaded = load_text(
+        tmp_path, TOP + "include: ['jobs.d/*.yaml', jobs.d/more/x.yaml, empty.yaml, 'none/*.yaml']\n"
+    )
     assert loaded.errors == ()
     assert loaded.definitions is not None
-    assert loaded.definitions.paths == ("jobs.yaml", "jobs.d/a.yaml", "jobs.d/more/x.yaml", "jobs.d/b.yaml", "empty.yaml")
-    assert [job.place for job in loaded.definitions.jobs.values()] == [Place("jobs.d/a.yaml", 2), Place("jobs.d/b.yaml", 1)]
+    assert loaded.definitions.paths == (
+        "jobs.yaml",
+        "jobs.d/a.yaml",
+        "jobs.d/more/x.yaml",
+        "jobs.d/b.yaml",
+        "empty.yaml",
+    )
+    assert [job.place for job in loaded.definitions.jobs.values()] == [
+        SourceLocation("jobs.d/a.yaml", 2),
+        SourceLocation("jobs.d/b.yaml", 1),
+    ]
+
+
+def test_a_pattern_matches_in_a_folder_whose_name_looks_like_a_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "jobs[1]"
+    (folder / "jobs.d").mkdir(parents=True)
+    (folder / "jobs.yaml").write_text(TOP + "include: ['jobs.d/*.yaml']\n")
+    (folder / "jobs.d" / "a.yaml").write_text("jobs: {a: {schedule: manual, http: https://a.example}}\n")
+    loaded = load(folder / "jobs.yaml")
+    assert loaded.definitions is not None
+    assert list(loaded.definitions.jobs) == ["a"]
 
 
 def test_the_version_is_that_of_the_merged_jobs(tmp_path: Path) -> None:
@@ -417,7 +462,8 @@ def test_garbage_is_collected_again_afterwards(tmp_path: Path) -> None:
 def test_aliases_stand_for_what_they_name(tmp_path: Path) -> None:
     loaded = load_text(
         tmp_path,
-        TOP + "jobs:\n  a: &a {schedule: manual, http: &url https://a.example}\n  b: {schedule: manual, http: *url}\n  c: *a\n",
+        TOP
+        + "jobs:\n  a: &a {schedule: manual, http: &url https://a.example}\n  b: {schedule: manual, http: *url}\n  c: *a\n",
     )
     assert loaded.definitions is not None
     assert {str(job.target) for job in loaded.definitions.jobs.values()} == {"GET https://a.example"}
@@ -433,10 +479,14 @@ def test_a_body_from_a_file_is_named_by_its_whole_path(tmp_path: Path) -> None:
     assert target.body_file == str(tmp_path / "a.json")
 
 
-def test_load_takes_the_present_and_the_environment_where_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_takes_the_present_and_the_environment_where_none_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TMINUS_TEST_HOST", "a.example")
     path = tmp_path / "jobs.yaml"
-    path.write_text(TOP + "jobs: {a: {schedule: {at: 2020-01-01T00:00}, http: 'https://${env:TMINUS_TEST_HOST}/'}}\n")
+    path.write_text(
+        TOP + "jobs: {a: {schedule: {at: 2020-01-01T00:00}, http: 'https://${env:TMINUS_TEST_HOST}/'}}\n"
+    )
     loaded = load(path)
     assert loaded.errors == ()
     assert ["never fire" in problem.message for problem in loaded.warnings] == [True]

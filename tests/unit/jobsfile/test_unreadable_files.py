@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.jobsfile.load import load
-from scheduler.jobsfile.references import References, Unresolved
-from scheduler.templates import Reference
 from tests.unit.jobsfile.jobs_text import TOP, load_text, messages
+from tminus.jobsfile.load import load
+from tminus.secrets.references import References, Unresolved
+from tminus.templates import Reference
 
 JOB = "jobs: {a: {schedule: manual, http: https://a.example}}\n"
 
@@ -122,7 +122,9 @@ def test_one_last_newline_of_a_secret_file_is_dropped(tmp_path: Path, content: b
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param(b"x" * (64 << 10) + b"y", "secret token not found: too large, more than 64 KiB", id="large"),
+        pytest.param(
+            b"x" * (64 << 10) + b"y", "secret token not found: too large, more than 64 KiB", id="large"
+        ),
         pytest.param(b"hunter2\xff", "token: secret file is not UTF-8", id="not-utf-8"),
     ],
 )

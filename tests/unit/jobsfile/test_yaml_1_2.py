@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.jobsfile.document import Document
-from scheduler.jobsfile.scalars import Scalar, resolve
 from tests.unit.jobsfile.jobs_text import PATIENT
+from tminus.jobsfile.text.document import Document
+from tminus.jobsfile.text.scalars import Scalar, resolve
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,11 @@ def read(text: str) -> object:
 
 
 def test_maps_lists_and_quotes() -> None:
-    assert read("a:\n  - 1\n  - '1'\nb: |\n  x\n  y\nc: >-\n  x\n  y\n") == {"a": [1, "1"], "b": "x\ny\n", "c": "x y"}
+    assert read("a:\n  - 1\n  - '1'\nb: |\n  x\n  y\nc: >-\n  x\n  y\n") == {
+        "a": [1, "1"],
+        "b": "x\ny\n",
+        "c": "x y",
+    }
 
 
 def test_keys_are_their_text() -> None:
@@ -69,7 +73,11 @@ def test_keys_are_their_text() -> None:
 
 
 def test_an_alias_is_what_its_anchor_is() -> None:
-    assert read("a: &x {b: 1}\nc: *x\nd: [*x, &y 010, *y]\n") == {"a": {"b": 1}, "c": {"b": 1}, "d": [{"b": 1}, 10, 10]}
+    assert read("a: &x {b: 1}\nc: *x\nd: [*x, &y 010, *y]\n") == {
+        "a": {"b": 1},
+        "c": {"b": 1},
+        "d": [{"b": 1}, 10, 10],
+    }
 
 
 def test_a_place_is_found_by_its_path() -> None:

@@ -1,4 +1,4 @@
-"""Locks on bytes of the database's file, where the kernel, or a file system, fails."""
+"""Locks on bytes of the database's file, if the kernel or the file system fails."""
 
 import errno
 import fcntl
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.errors import LedgerError
-from scheduler.ledger.byte_locks import ByteLocks
+from tminus.errors import LedgerError
+from tminus.ledger.byte_locks import ByteLocks
 
 _OFFSET = 1 << 61
 
@@ -39,7 +39,9 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     return switch
 
 
-def test_a_lock_that_could_not_be_unlocked_is_unlocked_with_the_next_one(path: Path, fail: Callable[[bool], None]) -> None:
+def test_a_lock_that_could_not_be_unlocked_is_unlocked_with_the_next_one(
+    path: Path, fail: Callable[[bool], None]
+) -> None:
     first, waiter = ByteLocks(path), ByteLocks(path)
     assert first.take(_OFFSET)
     fail(True)
@@ -52,7 +54,11 @@ def test_a_lock_that_could_not_be_unlocked_is_unlocked_with_the_next_one(path: P
 
 @pytest.mark.parametrize(
     "ask",
-    [lambda one: one.take(_OFFSET), lambda one: one.give_back(_OFFSET), lambda one: one.is_taken(_OFFSET, _OFFSET + 1)],
+    [
+        lambda one: one.take(_OFFSET),
+        lambda one: one.give_back(_OFFSET),
+        lambda one: one.is_taken(_OFFSET, _OFFSET + 1),
+    ],
     ids=["take", "give back", "is taken"],
 )
 def test_what_the_kernel_refuses_is_an_error_of_the_ledger(

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.errors import LedgerError
-from scheduler.ledger import state
 from tests.support.ledgers import opened
+from tminus.errors import LedgerError
+from tminus.ledger import state
 
 
 def test_after_a_disk_error_no_connection_is_used_again(tmp_path: Path) -> None:
@@ -16,7 +16,9 @@ def test_after_a_disk_error_no_connection_is_used_again(tmp_path: Path) -> None:
             before = connection.connection.driver_connection
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         size = (tmp_path / "ledger.db-wal").stat().st_size
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))  # Python ignores the signal, so that the write fails
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (size, hard)
+        )  # Python ignores the signal, so that the write fails
         try:
             with pytest.raises(LedgerError):
                 state.put(ledger, "shop", "large", "x" * (1 << 20))

@@ -1,4 +1,4 @@
-"""A SQLite ledger as a file: made with the right modes, and in words where it cannot be opened."""
+"""A SQLite ledger as a file: its modes, and the messages if it cannot be opened."""
 
 import os
 import re
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.errors import LedgerError
-from scheduler.ledger import history
-from scheduler.ledger.engine import open_ledger
-from scheduler.ledger.lock import lock_of
 from tests.support.ledgers import an_instance, opened, run_batch
+from tminus.errors import LedgerError
+from tminus.ledger import history
+from tminus.ledger.engine import open_ledger
+from tminus.ledger.lock import lock_of
 
 
 def refusal(path: Path, *, create: bool = True) -> LedgerError:
@@ -67,7 +67,7 @@ def test_an_empty_file_is_refused_and_stays_empty(tmp_path: Path, create: bool) 
     path.touch()
     error = refusal(path, create=create)
     assert error.message == f"the ledger {path} is empty: what was in it is lost"
-    assert error.hint == "restore it from a backup; if it is to be a new one, remove it, and the next start makes it"
+    assert error.hint == "restore it from a backup; for a new one, remove it, and the next start creates it"
     assert [(file.name, file.stat().st_size) for file in tmp_path.iterdir()] == [("ledger.db", 0)]
 
 
@@ -120,7 +120,9 @@ def test_a_ledger_with_two_names_is_refused(tmp_path: Path) -> None:
     other.hardlink_to(path)
     for name in (path, other):
         error = refusal(name)
-        assert error.message == f"the ledger {name} has 2 names, and SQLite damages a database that has several"
+        assert (
+            error.message == f"the ledger {name} has 2 names, and SQLite damages a database that has several"
+        )
         assert error.hint == f"remove the others; `find DIR -samefile {name}` finds them"
     other.unlink()
     with opened(f"sqlite:///{path}") as ledger:
@@ -132,7 +134,9 @@ def test_a_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
     link = tmp_path / "ledger.db"
     link.symlink_to(tmp_path / "planted.db")
     os.chown(link, 65534, 65534, follow_symlinks=False)
-    assert refusal(link).message == f"the ledger {link} is another user's symbolic link, which is not followed"
+    assert (
+        refusal(link).message == f"the ledger {link} is another user's symbolic link, which is not followed"
+    )
     assert not (tmp_path / "planted.db").exists()
 
 
@@ -150,23 +154,25 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert refusal(tmp_path / "pipe").message == f"the ledger {tmp_path}/pipe is no file"
+    assert refusal(tmp_path / "pipe").message == f"the ledger {tmp_path}/pipe is not a file"
 
 
 def test_a_device_is_refused() -> None:
-    assert refusal(Path("/dev/null")).message == "the ledger /dev/null is no file"
+    assert refusal(Path("/dev/null")).message == "the ledger /dev/null is not a file"
 
 
 def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     error = refusal(tmp_path / "file" / "ledger.db")
-    assert error.message == f"the ledger {tmp_path}/file/ledger.db cannot be made: Not a directory"
-    assert error.hint == f"{tmp_path}/file is no folder; name another place with --ledger"
+    assert error.message == f"the ledger {tmp_path}/file/ledger.db cannot be created: Not a directory"
+    assert error.hint == f"{tmp_path}/file is not a folder; name another place with --ledger"
 
 
 def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path / ("a" * 300)).message.endswith(" cannot be made: File name too long")
-    assert refusal(tmp_path / ("a" * 300) / "ledger.db").message.endswith(" cannot be made: File name too long")
+    assert refusal(tmp_path / ("a" * 300)).message.endswith(" cannot be created: File name too long")
+    assert refusal(tmp_path / ("a" * 300) / "ledger.db").message.endswith(
+        " cannot be created: File name too long"
+    )
 
 
 def test_a_link_to_itself_is_refused(tmp_path: Path) -> None:
@@ -182,7 +188,10 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(tmp_path: Path
     before = path.read_bytes()
     error = refusal(path)
     assert error.message == f"{path} is not a tminus ledger, or is damaged: file is not a database"
-    assert error.hint == "restore it from a backup, or move it away and start afresh; sqlite3's .recover may save some of it"
+    assert (
+        error.hint
+        == "restore it from a backup, or move it away and start afresh; sqlite3's .recover may save some of it"
+    )
     assert path.read_bytes() == before
 
 
@@ -193,7 +202,10 @@ def test_a_damaged_ledger_is_refused(tmp_path: Path, damage: str) -> None:
         run_batch(ledger, [0.5] * 20)
     whole = path.read_bytes()
     path.write_bytes(whole[:5000] if damage == "cut" else whole[:100] + b"\xff" * (len(whole) - 100))
-    assert refusal(path).message == f"{path} is not a tminus ledger, or is damaged: database disk image is malformed"
+    assert (
+        refusal(path).message
+        == f"{path} is not a tminus ledger, or is damaged: database disk image is malformed"
+    )
 
 
 def test_damage_that_is_found_while_reading_is_told_in_words(tmp_path: Path) -> None:
@@ -206,5 +218,8 @@ def test_damage_that_is_found_while_reading_is_told_in_words(tmp_path: Path) -> 
     with path.open("r+b") as file:
         file.seek((page - 1) * 4096)
         file.write(b"\xff" * 4096)
-    with opened(f"sqlite:///{path}") as ledger, pytest.raises(LedgerError, match="is not a tminus ledger, or is damaged"):
+    with (
+        opened(f"sqlite:///{path}") as ledger,
+        pytest.raises(LedgerError, match="is not a tminus ledger, or is damaged"),
+    ):
         history.find(ledger)

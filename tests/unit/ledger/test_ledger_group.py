@@ -1,4 +1,7 @@
-"""Who else may open a ledger: nobody, or the members of one group. Other users are other processes, so this needs root."""
+"""
+Who else may open a ledger: nobody, or the members of one group. Other users are other processes, so this
+needs root.
+"""
 
 import grp
 import os
@@ -10,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.errors import UsageError
-from scheduler.instants import SECOND
-from scheduler.ledger.engine import open_ledger
-from scheduler.ledger.files import share
-from scheduler.ledger.lock import lock_of
-from scheduler.ledger.named_locks import acquire
 from tests.support.ledgers import an_instance, open_it
 from tests.support.other_process import User, another_process
+from tminus.errors import UsageError
+from tminus.instants import SECOND
+from tminus.ledger.engine import open_ledger
+from tminus.ledger.files import share
+from tminus.ledger.lock import lock_of
+from tminus.ledger.named_locks import acquire
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may start processes of other users")
 
@@ -29,7 +32,9 @@ STRANGER = User(uid=54_323, gid=54_323)
 
 @pytest.fixture
 def path() -> Iterator[Path]:
-    """Of a ledger that is not there yet, in a folder that each of them may go into, and the owner write to."""
+    """
+    Of a ledger that is not there yet, in a folder that each of them may go into, and the owner write to.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tminus-group-"))
     folder.chmod(0o755)
     os.chown(folder, OWNER.uid, OWNER.gid)
@@ -46,7 +51,10 @@ def open_as(user: User | None, path: Path, *, group: str | None = None) -> str:
 
 
 def modes(folder: Path) -> dict[str, tuple[str, int]]:
-    return {file.name: (oct(stat.S_IMODE(file.stat().st_mode)), file.stat().st_gid) for file in (folder, *folder.iterdir())}
+    return {
+        file.name: (oct(stat.S_IMODE(file.stat().st_mode)), file.stat().st_gid)
+        for file in (folder, *folder.iterdir())
+    }
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077], ids=oct)
@@ -71,16 +79,19 @@ def test_with_a_group_all_its_files_are_the_groups_whatever_the_umask(path: Path
     ledger.close()
 
 
+@pytest.mark.processes
 def test_a_member_of_the_group_works_with_it_and_so_does_the_owner_afterwards(path: Path) -> None:
     for user in (OWNER, MEMBER, OWNER, MEMBER):
         assert open_as(user, path, group=GROUP.gr_name) == "opened"
 
 
+@pytest.mark.processes
 def test_a_member_who_does_not_name_the_group_works_with_it_too(path: Path) -> None:
     assert open_as(OWNER, path, group=GROUP.gr_name) == "opened"
     assert open_as(MEMBER, path) == "opened"
 
 
+@pytest.mark.processes
 def test_a_member_who_makes_the_lock_file_does_not_lock_the_owner_out(path: Path) -> None:
     assert open_as(OWNER, path, group=GROUP.gr_name) == "opened"
     path.with_name("ledger.db.lock").unlink()
@@ -88,6 +99,7 @@ def test_a_member_who_makes_the_lock_file_does_not_lock_the_owner_out(path: Path
     assert open_as(OWNER, path, group=GROUP.gr_name) == "opened"
 
 
+@pytest.mark.processes
 def test_root_who_makes_the_lock_file_does_not_lock_the_owner_out(path: Path) -> None:
     assert open_as(OWNER, path) == "opened"
     path.with_name("ledger.db.lock").unlink()
@@ -95,17 +107,20 @@ def test_root_who_makes_the_lock_file_does_not_lock_the_owner_out(path: Path) ->
     assert open_as(OWNER, path) == "opened"
 
 
+@pytest.mark.processes
 def test_a_stranger_is_told_whose_it_is(path: Path) -> None:
     open_ledger(f"sqlite:///{path}", group=GROUP.gr_name).close()
     said = open_as(STRANGER, path)
     assert said == f"not permitted to open the ledger {path}: it is {path.owner()}'s, group {GROUP.gr_name}"
 
 
+@pytest.mark.processes
 def test_without_a_group_a_member_is_a_stranger(path: Path) -> None:
     assert open_as(OWNER, path) == "opened"
     assert open_as(MEMBER, path).startswith(f"not permitted to open the ledger {path}")
 
 
+@pytest.mark.processes
 def test_one_that_may_be_read_but_not_written_is_not_opened(path: Path) -> None:
     assert open_as(OWNER, path) == "opened"
     path.parent.chmod(0o755)
@@ -113,6 +128,7 @@ def test_one_that_may_be_read_but_not_written_is_not_opened(path: Path) -> None:
     assert open_as(STRANGER, path).startswith(f"not permitted to open the ledger {path}")
 
 
+@pytest.mark.processes
 def test_a_lock_file_of_somebody_else_is_told_in_words(path: Path) -> None:
     assert open_as(OWNER, path) == "opened"
     lock = path.with_name("ledger.db.lock")
@@ -120,10 +136,11 @@ def test_a_lock_file_of_somebody_else_is_told_in_words(path: Path) -> None:
     assert open_as(OWNER, path).startswith(f"not permitted to open the ledger {path}: it is root's, group ")
 
 
+@pytest.mark.processes
 def test_a_folder_that_this_user_cannot_make_or_write_to_is_told_in_words(path: Path) -> None:
-    assert open_as(STRANGER, path) == f"the ledger {path} cannot be made: Permission denied"
+    assert open_as(STRANGER, path) == f"the ledger {path} cannot be created: Permission denied"
     path.parent.mkdir(mode=0o755)
-    assert open_as(STRANGER, path) == f"the ledger {path} cannot be made: Permission denied"
+    assert open_as(STRANGER, path) == f"the ledger {path} cannot be created: Permission denied"
 
 
 def test_a_group_that_is_not_there_is_refused(path: Path) -> None:
@@ -133,6 +150,7 @@ def test_a_group_that_is_not_there_is_refused(path: Path) -> None:
     assert refused.value.hint == "groupadd no-such-group"
 
 
+@pytest.mark.processes
 def test_a_group_that_the_owner_is_not_in_is_refused(path: Path) -> None:
     alone = User(uid=OWNER.uid, gid=OWNER.gid)
     said = open_as(alone, path, group=GROUP.gr_name)

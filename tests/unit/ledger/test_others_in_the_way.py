@@ -1,4 +1,6 @@
-"""Another writer, a full disk, a read-only one: waited for, or told in words, and good again when they are gone."""
+"""
+Another writer, a full disk, a read-only one: waited for, or told in words, and good again when they are gone.
+"""
 
 import threading
 from multiprocessing.connection import Connection
@@ -7,15 +9,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from scheduler.errors import LedgerError
-from scheduler.instants import SECOND
-from scheduler.ledger import engine, history, instances
-from scheduler.ledger.databases import parse_url
-from scheduler.ledger.engine import Ledger, open_ledger
 from tests.support.ledgers import T, an_instance, full_url, hold_writer, opened, run_batch
+from tests.support.moments import PATIENCE_S
 from tests.support.other_process import OtherProcess, another_process
 from tests.support.postgres import a_schema_of_its_own
 from tests.support.small_disk import remount_read_only, with_room
+from tminus.errors import LedgerError
+from tminus.instants import SECOND
+from tminus.ledger import engine, history, instances
+from tminus.ledger.engine import Ledger, open_ledger
+from tminus.ledger.urls import parse_url
 
 
 @pytest.fixture
@@ -26,6 +29,7 @@ def url(tmp_path: Path) -> str:
     return url
 
 
+@pytest.mark.processes
 def test_a_writer_waits_for_another_one(url: str) -> None:
     with opened(url) as ledger, another_process(hold_writer, url) as other:
         assert other.hears() == "writing"
@@ -37,26 +41,33 @@ def test_a_writer_waits_for_another_one(url: str) -> None:
 
         writer = threading.Thread(target=write, name="writer")
         writer.start()
-        assert began.wait(60)
+        assert began.wait(PATIENCE_S)
         assert instances.latest(ledger) is None
         other.tell("that is all")
-        writer.join(60)
+        writer.join(PATIENCE_S)
         assert instances.latest(ledger) is not None
 
 
-def test_a_writer_that_has_waited_too_long_says_so(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.processes
+def test_a_writer_that_has_waited_too_long_says_so(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine, "_BUSY_MS", 50)
     with opened(url) as ledger, another_process(hold_writer, url) as other:
         assert other.hears() == "writing"
         with pytest.raises(LedgerError) as failed:
             an_instance(ledger)
-        assert failed.value.message == f"the ledger {tmp_path}/ledger.db is held by another writer: database is locked"
+        assert (
+            failed.value.message
+            == f"the ledger {tmp_path}/ledger.db is held by another writer: database is locked"
+        )
         assert failed.value.hint == "look for a long transaction, or a backup"
         other.tell("that is all")
         other.kill()
         an_instance(ledger)
 
 
+@pytest.mark.processes
 def test_who_reads_waits_for_no_writer(url: str) -> None:
     with another_process(hold_writer, url) as other:
         assert other.hears() == "writing"
@@ -71,6 +82,7 @@ def test_a_reader_sees_nothing_of_what_is_not_committed(ledger: Ledger) -> None:
         assert [one.reason for one in history.find(ledger)] == [None]
 
 
+@pytest.mark.processes
 def test_a_postgresql_that_is_held_too_long_is_told_in_words() -> None:
     with a_schema_of_its_own() as url, opened(url) as ledger:
         impatient = f"{url}%20-clock_timeout%3D50ms"
@@ -78,7 +90,10 @@ def test_a_postgresql_that_is_held_too_long_is_told_in_words() -> None:
             connection.execute(sa.text("LOCK TABLE instances"))
             with pytest.raises(LedgerError) as failed:
                 an_instance(other)
-    assert failed.value.message == f"the ledger {parse_url(impatient)!r} does not work: canceling statement due to lock timeout"
+    assert (
+        failed.value.message
+        == f"the ledger {parse_url(impatient)!r} does not work: canceling statement due to lock timeout"
+    )
 
 
 def test_more_callers_than_connections_is_an_error_in_words(url: str) -> None:
@@ -97,7 +112,10 @@ def test_an_instant_that_no_ledger_holds_is_an_error_in_words(ledger: Ledger) ->
 
 
 def fill_the_disk(pipe: Connection, folder: str) -> None:
-    """In another process, with a small disk of its own there: write until it is full, then make room and write again."""
+    """
+    In another process, with a small disk of its own there: write until it is full, then make room and write
+    again.
+    """
     room = with_room(folder)
     if room is None:
         pipe.send(None)
@@ -126,19 +144,23 @@ def fill_the_disk(pipe: Connection, folder: str) -> None:
 def _hears_or_skips(process: OtherProcess) -> tuple[str, str]:
     said = process.hears()
     if said is None:
-        pytest.skip("only root may mount a disk")
+        pytest.skip("this process may not mount a disk")
     return said  # type: ignore[no-any-return]
 
 
-def test_a_full_disk_is_named_loses_nothing_and_is_written_to_again_when_there_is_room(tmp_path: Path) -> None:
+@pytest.mark.processes
+def test_a_full_disk_is_reported_and_written_again_once_there_is_space(
+    tmp_path: Path,
+) -> None:
     with another_process(fill_the_disk, str(tmp_path)) as process:
         message, hint = _hears_or_skips(process)
         assert message == f"the disk of the ledger {tmp_path}/ledger.db is full"
-        assert hint == "free some space; nothing starts until it is written down"
+        assert hint == "free some space; nothing starts until it can be stored"
         assert process.hears() == (True, 0), "all batches are there, each as a whole"
         assert process.hears() == 1
 
 
+@pytest.mark.processes
 def test_a_disk_that_is_mounted_read_only_is_named(tmp_path: Path) -> None:
     with another_process(fill_the_disk, str(tmp_path)) as process:
         _hears_or_skips(process)

@@ -1,14 +1,14 @@
-"""Where a ledger lies is said by a URL, and a password in it is shown to nobody."""
+"""URLs of ledgers: which are valid, and that a password in them is never shown."""
 
 import traceback
 
 import pytest
 
-from scheduler.errors import LedgerError, UsageError
-from scheduler.ledger import claims
-from scheduler.ledger.databases import parse_url
-from scheduler.ledger.engine import Ledger, open_ledger
 from tests.support.ledgers import an_instance, dues_of
+from tminus.errors import LedgerError, UsageError
+from tminus.ledger import claims
+from tminus.ledger.engine import Ledger, open_ledger
+from tminus.ledger.urls import parse_url
 
 SECRET = "geheim"
 
@@ -21,7 +21,10 @@ SECRET = "geheim"
         ("sqlite+pysqlite:////srv/ledger.db", "sqlite+pysqlite:////srv/ledger.db"),
         ("postgresql://host/name", "postgresql://host/name"),
         ("postgresql+psycopg://me:geheim@host:5433/name", "postgresql+psycopg://me:***@host:5433/name"),
-        ("postgresql://me:geh%40eim@host/name?sslmode=require", "postgresql://me:***@host/name?sslmode=require"),
+        (
+            "postgresql://me:geh%40eim@host/name?sslmode=require",
+            "postgresql://me:***@host/name?sslmode=require",
+        ),
     ],
 )
 def test_a_url_is_shown_as_written_but_for_its_password(url: str, shown: str) -> None:
@@ -31,15 +34,15 @@ def test_a_url_is_shown_as_written_but_for_its_password(url: str, shown: str) ->
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("", "the ledger's URL is not one"),
-        ("ledger.db", "the ledger's URL is not one"),
-        ("/var/lib/tminus/ledger.db", "the ledger's URL is not one"),
-        ("postgresql://me:geheim@host:port/name", "the ledger's URL is not one"),
-        ("mysql://host/name", "a ledger cannot lie in mysql"),
-        ("redis://host", "a ledger cannot lie in redis"),
-        ("postgresql+psycopg2://host/name", "a ledger in postgresql is not reached by psycopg2"),
-        ("postgresql+asyncpg://host/name", "a ledger in postgresql is not reached by asyncpg"),
-        ("sqlite+aiosqlite:////srv/ledger.db", "a ledger in sqlite is not reached by aiosqlite"),
+        ("", "the ledger's URL is not a URL"),
+        ("ledger.db", "the ledger's URL is not a URL"),
+        ("/var/lib/tminus/ledger.db", "the ledger's URL is not a URL"),
+        ("postgresql://me:geheim@host:port/name", "the ledger's URL is not a URL"),
+        ("mysql://host/name", "a ledger cannot be in mysql"),
+        ("redis://host", "a ledger cannot be in redis"),
+        ("postgresql+psycopg2://host/name", "a ledger in postgresql does not use the driver psycopg2"),
+        ("postgresql+asyncpg://host/name", "a ledger in postgresql does not use the driver asyncpg"),
+        ("sqlite+aiosqlite:////srv/ledger.db", "a ledger in sqlite does not use the driver aiosqlite"),
         ("sqlite://", "a ledger in memory would remember nothing"),
         ("sqlite:///", "a ledger in memory would remember nothing"),
         ("sqlite:///:memory:", "a ledger in memory would remember nothing"),
@@ -49,7 +52,10 @@ def test_a_url_is_shown_as_written_but_for_its_password(url: str, shown: str) ->
         ("sqlite:////srv/ledger.db?timeout=5", "a ledger in SQLite is named by its path alone"),
         ("sqlite:////srv/led\0ger.db", "a ledger in SQLite is named by its path alone"),
         ("postgresql://me:top@geheim@host/name", "the ledger's URL has more than one @ before its host"),
-        ("postgresql://host/name?password=geheim", "the ledger's URL has a password among its options, where it would be shown"),
+        (
+            "postgresql://host/name?password=geheim",
+            "the ledger's URL has a password among its options, where it would be shown",
+        ),
         (
             "postgresql://host/name?sslpassword=geheim",
             "the ledger's URL has a password among its options, where it would be shown",
@@ -88,9 +94,10 @@ def test_an_open_ledger_shows_no_password(ledger: Ledger) -> None:
 
 
 def test_what_a_failed_statement_was_to_write_is_shown_nowhere(ledger: Ledger) -> None:
-    dues = dues_of("pay", params={"token": SECRET}, config_version=None)
+    due_occurrences = dues_of("pay", params={"token": SECRET}, config_version=None)
     with pytest.raises(LedgerError) as failed:
-        claims.claim(ledger, dues, planned_at_ns=0, instance=an_instance(ledger), token="this")
+        claims.claim(ledger, due_occurrences, planned_at_ns=0, instance=an_instance(ledger), token="this")
     assert SECRET not in failed.value.message
-    if ledger.path is not None:  # PostgreSQL's own error repeats the row, one more reason to show the first line only
+    # PostgreSQL's own error repeats the row, one more reason to show the first line only.
+    if ledger.path is not None:
         assert SECRET not in "".join(traceback.format_exception(failed.value))

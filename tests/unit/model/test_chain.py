@@ -1,13 +1,23 @@
-"""Links and what flows: who takes what, and what is shown."""
+"""Links of a chain and the values that flow through them."""
 
 import json
 
 import pytest
 
-from scheduler.model.chain import Answer, Failure, Function, Handler, Link, Result, Start, Value, value_of
+from tminus.model.chain import (
+    Failure,
+    Function,
+    Handler,
+    Link,
+    ReturnValue,
+    StartJob,
+    TargetResponse,
+    Value,
+    value_of,
+)
 
 DONE = Function(ref="hooks:done")
-PAGE = Start("page")
+PAGE = StartJob("page")
 
 
 @pytest.mark.parametrize(
@@ -22,8 +32,8 @@ PAGE = Start("page")
 def test_a_result_is_for_the_callback_and_a_failure_for_the_errback(
     link: Link, of_result: Handler | None, of_failure: Handler | None
 ) -> None:
-    assert link.taken_by(failure=False) is of_result
-    assert link.taken_by(failure=True) is of_failure
+    assert link.handler_for(failure=False) is of_result
+    assert link.handler_for(failure=True) is of_failure
 
 
 @pytest.mark.parametrize(
@@ -42,9 +52,9 @@ def test_a_link_is_shown_in_the_words_of_the_file(link: Link, text: str) -> None
 @pytest.mark.parametrize(
     "value",
     [
-        Result(text="null"),
-        Result(text='{"failure": 1}'),
-        Answer(status=204, headers=("A: b", "A: c"), text="ä\0"),
+        ReturnValue(text="null"),
+        ReturnValue(text='{"failure": 1}'),
+        TargetResponse(status=204, headers=("A: b", "A: c"), text="ä\0"),
         Failure(outcome="failed", kind="status", message="500"),
     ],
 )

@@ -1,17 +1,25 @@
-"""What a definition says of itself."""
+"""Properties of a job that follow from its definition."""
 
 import dataclasses
 
 import pytest
 
-from scheduler.model.job import HttpTarget, StatusRange
-from scheduler.outcome import Outcome
 from tests.support.values import a_due, a_job
+from tminus.model.job import HttpTarget, StatusRange
+from tminus.outcome import Outcome
 
 
 @pytest.mark.parametrize(
     ("method", "is_safe"),
-    [("GET", True), ("HEAD", True), ("OPTIONS", True), ("TRACE", True), ("POST", False), ("PUT", False), ("DELETE", False)],
+    [
+        ("GET", True),
+        ("HEAD", True),
+        ("OPTIONS", True),
+        ("TRACE", True),
+        ("POST", False),
+        ("PUT", False),
+        ("DELETE", False),
+    ],
 )
 def test_methods_are_safe_as_rfc_9110_says(method: str, is_safe: bool) -> None:
     assert HttpTarget(url="http://host/", method=method).is_safe is is_safe
@@ -35,4 +43,9 @@ def test_one_that_ends_unstarted_is_the_same_occurrence() -> None:
     due = a_due(a_job("pay"), fire_time_ns=5, planned_at_ns=7, run=1)
     decided = due.ends(Outcome.MISSED, "late", count=3, covers_until_ns=9)
     assert (decided.id, decided.planned_at_ns, decided.origin) == (due.id, due.planned_at_ns, due.origin)
-    assert (decided.outcome, decided.reason, decided.count, decided.covers_until_ns) == (Outcome.MISSED, "late", 3, 9)
+    assert (decided.outcome, decided.reason, decided.count, decided.covers_until_ns) == (
+        Outcome.MISSED,
+        "late",
+        3,
+        9,
+    )

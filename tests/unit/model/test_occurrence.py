@@ -1,12 +1,13 @@
-"""An occurrence's id is its key as text; its JSON is the shape that the contract fixes."""
+"""The id of an occurrence as text, and its JSON."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.instants import MS, SECOND
-from scheduler.model.occurrence import Occurrence, OccurrenceId, milliseconds, timestamp
-from scheduler.outcome import Origin, Outcome, State
+from tminus.instants import MS, SECOND
+from tminus.model.chain import LinkStatus
+from tminus.model.occurrence import Occurrence, OccurrenceId, milliseconds, timestamp
+from tminus.outcome import LinkState, OccurrenceState, Origin, Outcome
 
 T = 1_795_174_200 * SECOND  # 2026-11-20T11:30:00Z
 
@@ -43,7 +44,9 @@ def test_the_text_is_the_job_its_fire_time_and_its_run(identity: OccurrenceId, t
 
 
 def test_the_fire_time_may_be_written_in_any_zone() -> None:
-    assert OccurrenceId.parse("crm_sync@2026-11-20T12:30:00+01:00") == OccurrenceId(job="crm_sync", fire_time_ns=T)
+    assert OccurrenceId.parse("crm_sync@2026-11-20T12:30:00+01:00") == OccurrenceId(
+        job="crm_sync", fire_time_ns=T
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ def test_an_occurrence_that_ended_is_told_in_full() -> None:
         id=OccurrenceId(job="crm_sync", fire_time_ns=T, run=2),
         planned_at_ns=T + SECOND,
         origin=Origin.BACKFILL,
-        state=State.FINISHED,
+        state=OccurrenceState.FINISHED,
         params={"day": "today"},
         retry_of="crm_sync@2026-11-20T11:30:00Z~1",
         count=3,
@@ -95,6 +98,7 @@ def test_an_occurrence_that_ended_is_told_in_full() -> None:
         "run": 2,
         "planned_at": "2026-11-20T11:30:01Z",
         "retry_of": "crm_sync@2026-11-20T11:30:00Z~1",
+        "cause": None,
         "params": {"day": "today"},
         "count": 3,
         "origin": "backfill",
@@ -107,19 +111,62 @@ def test_an_occurrence_that_ended_is_told_in_full() -> None:
         "finished_at": "2026-11-20T11:30:02Z",
         "duration_ms": 48.2,
         "attempts": 2,
+        "next_attempt_at": None,
         "http_status": 503,
         "chain": [],
+        "chain_result": None,
         "executor": "http-1@host",
         "config_version": "0123456789ab",
+        "resolved": None,
     }
 
 
+@pytest.mark.parametrize(
+    ("outcome", "failure", "states", "result"),
+    [
+        pytest.param("succeeded", None, [], None, id="no-chain"),
+        pytest.param("succeeded", None, ["running"], None, id="not-ended"),
+        pytest.param("succeeded", False, ["succeeded"], "succeeded", id="well"),
+        pytest.param("succeeded", False, ["failed", "succeeded"], "succeeded", id="handled-its-own-failure"),
+        pytest.param("succeeded", True, ["failed", "passed_over"], "failed", id="a-link-failed"),
+        pytest.param("succeeded", True, ["unknown"], "failed", id="a-link-is-unknown"),
+        pytest.param("succeeded", True, ["passed_over"], "failed", id="too-long-to-be-handed-on"),
+        pytest.param("succeeded", False, ["succeeded", "failed"], "failed", id="broken-off"),
+        pytest.param("failed", False, ["succeeded"], "rescued", id="an-errback-handled-it"),
+        pytest.param("timed_out", False, ["succeeded"], "rescued", id="also-a-timeout"),
+        pytest.param("failed", True, ["failed"], "failed", id="its-errback-failed"),
+        pytest.param("failed", True, ["passed_over"], None, id="nothing-was-called"),
+        pytest.param("failed", True, ["succeeded"], None, id="only-started-a-job"),
+    ],
+)
+def test_what_a_chain_has_made_of_its_run(
+    outcome: str, failure: bool | None, states: list[str], result: str | None
+) -> None:
+    one = Occurrence(
+        id=OccurrenceId(job="pay", fire_time_ns=T),
+        planned_at_ns=T,
+        origin=Origin.SCHEDULE,
+        state=OccurrenceState.FINISHED,
+        outcome=Outcome(outcome),
+        chain=tuple(LinkStatus(link="callback m:f", state=LinkState(state)) for state in states),
+        chain_failure=failure,
+    )
+    assert one.as_json()["chain_result"] == result
+
+
 def test_an_occurrence_that_never_started_has_nulls() -> None:
-    one = Occurrence(id=OccurrenceId(job="pay", fire_time_ns=T), planned_at_ns=T, origin=Origin.SCHEDULE, state=State.CLAIMED)
+    one = Occurrence(
+        id=OccurrenceId(job="pay", fire_time_ns=T),
+        planned_at_ns=T,
+        origin=Origin.SCHEDULE,
+        state=OccurrenceState.CLAIMED,
+    )
     said = one.as_json()
     empty = {name for name, value in said.items() if value is None}
     assert empty == {
         "retry_of",
+        "cause",
+        "chain_result",
         "outcome",
         "reason",
         "start_offset_ms",
@@ -128,7 +175,9 @@ def test_an_occurrence_that_never_started_has_nulls() -> None:
         "finished_at",
         "duration_ms",
         "http_status",
+        "next_attempt_at",
         "executor",
+        "resolved",
     }
     assert (said["attempts"], said["count"], said["run"]) == (0, 1, 0)
 

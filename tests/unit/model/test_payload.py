@@ -1,10 +1,13 @@
-"""What JSON may be stored and sent on: an object as deep and as long as the limits say, and not a level or a byte more."""
+"""
+What JSON may be stored and sent on: an object as deep and as long as the limits say, and not a level or a
+byte more.
+"""
 
 from typing import Any
 
 import pytest
 
-from scheduler.model import payload
+from tminus.model import payload
 
 
 def nested(levels: int) -> Any:

@@ -1,4 +1,4 @@
-"""How punctual a batch was: each figure is some job's own offset."""
+"""Statistics of start offsets: each percentile is the offset of one of the jobs."""
 
 import math
 from fractions import Fraction
@@ -7,14 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.instants import MS, SECOND
-from scheduler.model.skew import Offset, Skew
+from tminus.instants import MS, SECOND
+from tminus.model.skew import Offset, Skew
 
 T = 1_795_174_200 * SECOND  # 2026-11-20T11:30:00Z
 
 
 def skew(*offsets_ns: int, jobs: int | None = None) -> Skew:
-    offsets = [Offset(id=str(number), offset_ns=offset, armed=True) for number, offset in enumerate(sorted(offsets_ns))]
+    offsets = [
+        Offset(id=str(number), offset_ns=offset, armed=True)
+        for number, offset in enumerate(sorted(offsets_ns))
+    ]
     return Skew(planned_at_ns=T, jobs=len(offsets) if jobs is None else jobs, offsets=offsets)
 
 
@@ -24,7 +27,10 @@ def nearest_rank(offsets_ns: list[int], percent: int) -> int:
     return min(one for one in offsets_ns if sum(other <= one for other in offsets_ns) >= enough)
 
 
-@given(st.lists(st.integers(min_value=-MS, max_value=SECOND), min_size=1, max_size=250), st.sampled_from([0, 1, 50, 90, 99, 100]))
+@given(
+    st.lists(st.integers(min_value=-MS, max_value=SECOND), min_size=1, max_size=250),
+    st.sampled_from([0, 1, 50, 90, 99, 100]),
+)
 def test_a_percentile_is_the_nearest_rank(offsets_ns: list[int], percent: int) -> None:
     found = skew(*offsets_ns).percentile_ns(percent / 100)
     assert found == nearest_rank(offsets_ns, percent)

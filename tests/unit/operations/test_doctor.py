@@ -1,9 +1,9 @@
-"""What `doctor` finds."""
+"""The findings of `doctor`."""
 
 from pathlib import Path
 
-from scheduler.ledger.engine import open_ledger
-from scheduler.operations.doctor import examine
+from tminus.ledger.engine import open_ledger
+from tminus.operations.doctor import examine
 
 
 def test_a_ledger_that_breaks_while_it_is_examined_is_a_finding_beside_the_others(tmp_path: Path) -> None:

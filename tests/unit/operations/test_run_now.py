@@ -1,17 +1,17 @@
-"""What a person may ask for, and what becomes of it."""
+"""Requests of `run-now`: which are accepted, and the occurrences they become."""
 
 import pytest
 
-from scheduler.errors import JobNotFound, NotFound, UsageError
-from scheduler.instants import SECOND
-from scheduler.ledger import history, instances, requests
-from scheduler.ledger.engine import Ledger
-from scheduler.ledger.requests import Kind
-from scheduler.model.definitions import Definitions
-from scheduler.operations.run_now import Wish, accept, check
-from scheduler.operations.select import select
-from scheduler.outcome import Origin, State
 from tests.support.values import a_job
+from tminus.errors import JobNotFound, NotFound, UsageError
+from tminus.instants import SECOND
+from tminus.ledger import history, instances, requests
+from tminus.ledger.engine import Ledger
+from tminus.ledger.requests import RequestKind
+from tminus.model.definitions import Definitions
+from tminus.operations.run_now import RunNowRequest, accept, check
+from tminus.operations.select import select
+from tminus.outcome import OccurrenceState, Origin
 
 NOW = 1_763_638_200 * SECOND
 
@@ -21,11 +21,14 @@ def definitions(**jobs: object) -> Definitions:
     return Definitions(paths=("jobs.yaml",), version="0123456789ab", text="", zone="UTC", jobs=made)
 
 
-TWO = definitions(pay={"params": {"day": "today", "limit": 500, "dry": False}, "tags": ("crm",)}, pack={"tags": ("crm", "big")})
+TWO = definitions(
+    pay={"params": {"day": "today", "limit": 500, "dry": False}, "tags": ("crm",)},
+    pack={"tags": ("crm", "big")},
+)
 
 
-def wish(*jobs: str, at_ns: int | None = None, sets: dict[str, str] | None = None) -> Wish:
-    return Wish(jobs=jobs, set=sets or {}, at_ns=at_ns)
+def wish(*jobs: str, at_ns: int | None = None, sets: dict[str, str] | None = None) -> RunNowRequest:
+    return RunNowRequest(jobs=jobs, set=sets or {}, at_ns=at_ns)
 
 
 def test_params_of_the_job_hold_where_nothing_else_is_said() -> None:
@@ -33,7 +36,9 @@ def test_params_of_the_job_hold_where_nothing_else_is_said() -> None:
 
 
 def test_a_value_keeps_the_kind_of_the_one_it_replaces() -> None:
-    params = check(wish("pay", sets={"day": "2026-11-20", "limit": "7", "dry": "true"}), TWO, now_ns=NOW)["pay"]
+    params = check(wish("pay", sets={"day": "2026-11-20", "limit": "7", "dry": "true"}), TWO, now_ns=NOW)[
+        "pay"
+    ]
     assert params == {"day": "2026-11-20", "limit": 7, "dry": True}
 
 
@@ -63,28 +68,30 @@ def test_an_unknown_job_is_refused_with_the_nearest_name() -> None:
 
 def test_several_jobs_become_one_batch_that_waits_for_its_t(ledger: Ledger) -> None:
     instance = instances.register(ledger, kind="daemon", config_version=None, now_ns=NOW)
-    request = requests.ask(ledger, Kind.RUN_NOW, wish("pay", "pack").as_body(), now_ns=NOW)
+    request = requests.add_request(ledger, RequestKind.RUN_NOW, wish("pay", "pack").as_body(), now_ns=NOW)
     said = requests.take(
         ledger,
         request,
         instance=instance,
-        answer=lambda connection: accept(connection, request, TWO, now_ns=NOW + 5, lead_ns=lambda jobs: jobs * SECOND).answer,
+        answer=lambda connection: (
+            accept(connection, request, TWO, now_ns=NOW + 5, lead_ns=lambda jobs: jobs * SECOND).answer
+        ),
     )
     assert said == {
         "occurrences": [f"{job}@2025-11-20T11:30:00Z" for job in ("pay", "pack")],
         "planned_at_ns": NOW + 5 + 2 * SECOND,
     }
-    found = history.of_batch(ledger, NOW + 5 + 2 * SECOND)
+    found = history.find_batch(ledger, NOW + 5 + 2 * SECOND)
     assert [(one.id.job, one.origin, one.state) for one in found] == [
-        ("pay", Origin.MANUAL, State.QUEUED),
-        ("pack", Origin.MANUAL, State.QUEUED),
+        ("pay", Origin.MANUAL, OccurrenceState.QUEUED),
+        ("pack", Origin.MANUAL, OccurrenceState.QUEUED),
     ]
 
 
 def test_of_two_requests_in_one_nanosecond_the_second_takes_the_next(ledger: Ledger) -> None:
     instance = instances.register(ledger, kind="daemon", config_version=None, now_ns=NOW)
     for _ in range(2):
-        request = requests.ask(ledger, Kind.RUN_NOW, wish("pay").as_body(), now_ns=NOW)
+        request = requests.add_request(ledger, RequestKind.RUN_NOW, wish("pay").as_body(), now_ns=NOW)
         requests.take(
             ledger,
             request,
@@ -107,13 +114,15 @@ def test_of_two_requests_in_one_nanosecond_the_second_takes_the_next(ledger: Led
         (["tag:big"], ("pack",), True),
     ],
 )
-def test_jobs_are_meant_by_name_tag_and_glob(words: list[str], names: tuple[str, ...], by_pattern: bool) -> None:
+def test_jobs_are_meant_by_name_tag_and_glob(
+    words: list[str], names: tuple[str, ...], by_pattern: bool
+) -> None:
     selected = select(words, TWO)
     assert (selected.names, selected.by_pattern) == (names, by_pattern)
 
 
 def test_a_pattern_that_means_nobody_is_refused() -> None:
-    with pytest.raises(NotFound, match="no job is meant by 'tag:small'"):
+    with pytest.raises(NotFound, match="'tag:small' selects no job"):
         select(["tag:small"], TWO)
-    with pytest.raises(UsageError, match="groups are not in this version yet"):
+    with pytest.raises(UsageError, match="there are no groups"):
         select(["group:half_past"], TWO)

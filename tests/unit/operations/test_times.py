@@ -1,4 +1,4 @@
-"""TIME, as people write it."""
+"""Times as users write them."""
 
 from zoneinfo import ZoneInfo
 
@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.errors import UsageError
-from scheduler.instants import SECOND, parse_rfc3339, rfc3339
-from scheduler.operations.times import local, parse_time, span
+from tminus.errors import UsageError
+from tminus.instants import SECOND, parse_rfc3339, rfc3339
+from tminus.operations.times import local, parse_time
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = parse_rfc3339("2026-11-20T10:30:05Z")  # 11:30:05 in Berlin
@@ -61,7 +61,9 @@ def test_what_is_no_day_is_refused(text: str) -> None:
         parsed(text, is_past=True)
 
 
-@pytest.mark.parametrize("text", ["", "noon", "25:00", "11:60", "+", "+soon", "2026-11-20", "2026-11-31T11:30"])
+@pytest.mark.parametrize(
+    "text", ["", "noon", "25:00", "11:60", "+", "+soon", "2026-11-20", "2026-11-31T11:30"]
+)
 def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         parsed(text)
@@ -72,22 +74,6 @@ def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
 def test_an_instant_is_shown_with_its_zone() -> None:
     assert local(NOW, BERLIN) == "Fri 2026-11-20 11:30:05 CET"
     assert local(NOW + SECOND // 4, BERLIN) == "Fri 2026-11-20 11:30:05.250 CET"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [
-        (0, "0 s"),
-        (59, "59 s"),
-        (60, "1 min"),
-        (329, "5 min 29 s"),
-        (3_600, "1 h"),
-        (11_400, "3 h 10 min"),
-        (1_051_200, "12 d 4 h"),
-    ],
-)
-def test_a_span(seconds: int, expected: str) -> None:
-    assert span(seconds * SECOND) == expected
 
 
 @given(st.integers(-62_000_000_000 * SECOND, 250_000_000_000 * SECOND))
@@ -104,7 +90,9 @@ def test_the_next_time_of_day_comes_within_a_day_and_a_bit(now_ns: int, second: 
 
 def test_without_an_offset_it_is_meant_in_the_zone() -> None:
     assert parse_time("2026-11-20T11:30", zone=BERLIN, now_ns=0) == parse_rfc3339("2026-11-20T11:30:00+01:00")
-    assert parse_time("2026-07-20 11:30:05", zone=BERLIN, now_ns=0) == parse_rfc3339("2026-07-20T11:30:05+02:00")
+    assert parse_time("2026-07-20 11:30:05", zone=BERLIN, now_ns=0) == parse_rfc3339(
+        "2026-07-20T11:30:05+02:00"
+    )
 
 
 @pytest.mark.parametrize("text", ["+300000d", "-90000d"])

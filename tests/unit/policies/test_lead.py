@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.instants import MS, SECOND
-from scheduler.policies.lead import COMMIT_NS, LONGEST_NS, SHORTEST_NS, Lead, commit_before
+from tminus.instants import MS, SECOND
+from tminus.policies.lead import COMMIT_NS, LONGEST_NS, SHORTEST_NS, Lead, commit_before
 
 measured = st.tuples(st.integers(1, 20_000), st.integers(0, 60 * SECOND))
 

@@ -4,15 +4,16 @@ import threading
 
 import pytest
 
-from scheduler.instants import MS, SECOND
-from scheduler.release.gate import BEFORE_NS, LONGEST_NS, Gate
 from tests.support.fake_clock import FakeClock
+from tests.support.moments import PATIENCE_S
+from tminus.instants import MS, SECOND
+from tminus.release.gate import BEFORE_NS, LONGEST_NS, Gate
 
 NOW = 1_700_000_000 * SECOND
 
 
 @pytest.mark.parametrize(
-    ("t_ns", "is_open"),
+    ("release_at_ns", "is_open"),
     [
         pytest.param(NOW + BEFORE_NS + 1, True, id="its-T-is-far"),
         pytest.param(NOW + BEFORE_NS, False, id="its-T-is-near"),
@@ -21,10 +22,10 @@ NOW = 1_700_000_000 * SECOND
         pytest.param(NOW - LONGEST_NS, True, id="it-has-hung-for-too-long"),
     ],
 )
-def test_it_is_shut_around_the_t_of_another_shard(t_ns: int, is_open: bool) -> None:
+def test_it_is_shut_around_the_t_of_another_shard(release_at_ns: int, is_open: bool) -> None:
     clock = MovingClock()
     gate = Gate(clock)
-    gate.shut_around("other", t_ns)
+    gate.shut_around("other", release_at_ns)
     assert gate.wait_open(own="mine", deadline_ns=NOW + 20 * MS) is is_open
 
 
@@ -55,7 +56,7 @@ def test_it_opens_when_the_last_shard_is_out() -> None:
     gate.release(1)
     assert not came_through.is_set()
     gate.release(2)
-    assert came_through.wait(20)
+    assert came_through.wait(PATIENCE_S)
     waiting.join()
 
 

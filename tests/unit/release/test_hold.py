@@ -4,30 +4,39 @@ import threading
 
 import pytest
 
-from scheduler.instants import MS, SECOND
-from scheduler.release.hold import LAST_LOOK_NS, LEAVE_NS, Hold
 from tests.support.fake_clock import FakeClock
+from tminus.instants import LATEST_NS, MS, SECOND
+from tminus.policies.lead import LONGEST_NS
+from tminus.release.hold import LEAVE_NS, RECHECK_NS, Hold
 
 START = 1_700_000_000 * SECOND
 
 
 class SteppedClock(FakeClock):
-    """Its wall clock is set, once, while it holds."""
+    """Its wall clock is set, once, a nanosecond before the end of its first hold."""
 
     def __init__(self, by_ns: int) -> None:
         super().__init__(START)
         self._by_ns = by_ns
 
-    def hold_until(self, instant_ns: int) -> None:
-        super().hold_until(instant_ns - 1)
-        self.step_wall(self._by_ns)
-        self._by_ns = 0
-        super().hold_until(instant_ns)
+    def hold_until(self, instant_ns: int, *, longest_ns: int = LATEST_NS) -> bool:
+        if self._by_ns:
+            super().hold_until(instant_ns - 1)
+            self.step_wall(self._by_ns)
+            self._by_ns = 0
+        return super().hold_until(instant_ns, longest_ns=longest_ns)
 
 
-def a_hold(clock: FakeClock, *, t_ns: int = START + 10 * SECOND, looks: list[int] | None = None) -> Hold:
+def a_hold(
+    clock: FakeClock, *, release_at_ns: int = START + 10 * SECOND, looks: list[int] | None = None
+) -> Hold:
     seen = [] if looks is None else looks
-    return Hold(t_ns=t_ns, give_up_ns=t_ns + 30 * SECOND, clock=clock, last_look=lambda: seen.append(clock.wall_ns()))
+    return Hold(
+        release_at_ns=release_at_ns,
+        give_up_ns=release_at_ns + 30 * SECOND,
+        clock=clock,
+        recheck=lambda: seen.append(clock.wall_ns()),
+    )
 
 
 def hold_to_the_end(hold: Hold) -> None:
@@ -56,11 +65,11 @@ def test_the_last_look_is_shortly_before_t() -> None:
     hold = a_hold(FakeClock(START), looks=looks)
     hold.permit()
     hold_to_the_end(hold)
-    assert looks == [hold.t_ns - LAST_LOOK_NS]
+    assert looks == [hold.release_at_ns - RECHECK_NS]
 
 
 def test_a_permit_after_t_lets_go_at_once_and_says_how_late_it_is() -> None:
-    hold = a_hold(FakeClock(START), t_ns=START - 3 * SECOND)
+    hold = a_hold(FakeClock(START), release_at_ns=START - 3 * SECOND)
     hold.permit()
     hold_to_the_end(hold)
     assert hold.released_at_ns == START
@@ -93,7 +102,7 @@ def test_the_first_word_counts(first: str) -> None:
 
 
 def test_what_comes_first_is_done_before_anybody_is_let_go() -> None:
-    hold = a_hold(FakeClock(START), t_ns=START)
+    hold = a_hold(FakeClock(START), release_at_ns=START)
     released_when_done: list[int | None] = []
     holding = threading.Thread(target=hold_to_the_end, args=(hold,), name="holding")
 
@@ -114,14 +123,14 @@ def test_what_comes_first_is_left_undone_where_they_were_sent_home() -> None:
     assert done == []
 
 
-@pytest.mark.parametrize("by_ns", [-3600 * SECOND, -5 * MS, 5 * MS, 3600 * SECOND])
+@pytest.mark.parametrize("by_ns", [-5 * SECOND, -5 * MS, 5 * MS, 3600 * SECOND])
 def test_a_step_of_the_wall_clock_never_lets_go_before_t(by_ns: int) -> None:
     clock = SteppedClock(by_ns)
     hold = a_hold(clock)
     hold.permit()
     hold_to_the_end(hold)
     assert hold.released_at_ns is not None
-    assert hold.released_at_ns >= hold.t_ns
+    assert hold.released_at_ns >= hold.release_at_ns
 
 
 def test_a_step_back_moves_the_release_with_it() -> None:
@@ -129,21 +138,36 @@ def test_a_step_back_moves_the_release_with_it() -> None:
     hold = a_hold(clock)
     hold.permit()
     hold_to_the_end(hold)
-    assert hold.released_at_ns == hold.t_ns
+    assert hold.released_at_ns == hold.release_at_ns
     assert clock.monotonic_ns() == 15 * SECOND
+
+
+@pytest.mark.parametrize("by_ns", [-LONGEST_NS, -3600 * SECOND, -365 * 86_400 * SECOND])
+def test_a_step_back_to_long_before_t_has_all_stand_down(by_ns: int) -> None:
+    clock, looks = SteppedClock(by_ns), list[int]()
+    hold = a_hold(clock, looks=looks)
+    hold.permit()
+    hold_to_the_end(hold)
+    assert (hold.released_at_ns, looks, clock.monotonic_ns()) == (None, [], 10 * SECOND - LEAVE_NS - 1)
 
 
 def test_where_it_may_not_spin_it_sleeps_until_t() -> None:
     class Sleeper(FakeClock):
         slept_until = 0
 
-        def sleep_until(self, instant_ns: int) -> None:
+        def sleep_until(self, instant_ns: int, *, longest_ns: int = LATEST_NS) -> bool:
             self.slept_until = instant_ns
-            self.hold_until(instant_ns)
+            return self.hold_until(instant_ns, longest_ns=longest_ns)
 
     clock = Sleeper()
-    t_ns = clock.wall_ns() + SECOND
-    hold = Hold(t_ns=t_ns, give_up_ns=t_ns + SECOND, clock=clock, last_look=lambda: None, spins=False)
+    release_at_ns = clock.wall_ns() + SECOND
+    hold = Hold(
+        release_at_ns=release_at_ns,
+        give_up_ns=release_at_ns + SECOND,
+        clock=clock,
+        recheck=lambda: None,
+        spins=False,
+    )
     hold.permit()
     hold_to_the_end(hold)
-    assert (clock.slept_until, hold.released_at_ns) == (t_ns, t_ns)
+    assert (clock.slept_until, hold.released_at_ns) == (release_at_ns, release_at_ns)

@@ -1,4 +1,6 @@
-"""A shard: all its parties meet at one barrier, whatever happens to one of them, and each end is told once."""
+"""
+A shard: all its parties meet at one barrier, whatever happens to one of them, and each end is told once.
+"""
 
 import io
 import os
@@ -8,12 +10,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from scheduler.instants import SECOND
-from scheduler.release.hold import LAST_LOOK_NS
-from scheduler.release.party import Party, Rendezvous
-from scheduler.release.shard import ShardRun
 from tests.support.daemon import eventually
 from tests.support.fake_clock import FakeClock
+from tests.support.moments import PATIENCE_S
+from tminus.instants import LATEST_NS, SECOND
+from tminus.release.hold import RECHECK_NS
+from tminus.release.party import Party, PartyCallbacks
+from tminus.release.shard import ShardRun
 
 T = 1_700_000_010 * SECOND
 
@@ -21,7 +24,9 @@ T = 1_700_000_010 * SECOND
 class Walker(Party):
     """Writes down where it has been; breaks where it is told to, and arms no earlier than it may."""
 
-    def __init__(self, name: str = "walker", *, breaks_in: str = "", arms_when: threading.Event | None = None) -> None:
+    def __init__(
+        self, name: str = "walker", *, breaks_in: str = "", arms_when: threading.Event | None = None
+    ) -> None:
         super().__init__(name)
         self.been: list[str] = []
         self._breaks_in = breaks_in
@@ -29,23 +34,23 @@ class Walker(Party):
 
     def arm(self, deadline_ns: int) -> None:
         if self._arms_when:
-            assert self._arms_when.wait(20)
+            assert self._arms_when.wait(PATIENCE_S)
         self._walk("arm")
 
-    def last_look(self) -> None:
-        self._walk("last_look")
+    def recheck(self) -> None:
+        self._walk("recheck")
 
-    def go(self, released_at_ns: int) -> None:
-        self._walk(f"go at {released_at_ns - T}")
+    def release(self, released_at_ns: int) -> None:
+        self._walk(f"release at {released_at_ns - T}")
 
-    def go_home(self) -> None:
-        self._walk("go_home")
+    def stand_down(self) -> None:
+        self._walk("stand_down")
 
     def drain(self) -> None:
         self._walk("drain")
 
-    def give_up(self, error: BaseException) -> None:
-        self._walk(f"give_up {error}")
+    def report_failure(self, error: BaseException) -> None:
+        self._walk(f"report_failure {error}")
 
     def _walk(self, where: str) -> None:
         self.been.append(where)
@@ -56,12 +61,14 @@ class Walker(Party):
 class Told:
     """What a shard says, in order."""
 
-    def __init__(self, parties: Sequence[Party], *, clock: FakeClock | None = None, realtime: bool = False) -> None:
+    def __init__(
+        self, parties: Sequence[Party], *, clock: FakeClock | None = None, realtime: bool = False
+    ) -> None:
         self.words: list[str] = []
         self.armed = threading.Event()
         self.clock = clock or FakeClock(T - 10 * SECOND)
         self.run = ShardRun(
-            t_ns=T,
+            release_at_ns=T,
             deadline_ns=T - SECOND,
             give_up_ns=T + SECOND,
             parties=parties,
@@ -87,7 +94,7 @@ class Told:
 def test_all_are_armed_looked_at_let_go_at_t_and_drained() -> None:
     parties = [Walker(f"walker-{index}") for index in range(3)]
     assert Told(parties).through() == ["armed", "out", "ended"]
-    assert [party.been for party in parties] == [["arm", "last_look", "go at 0", "drain"]] * 3
+    assert [party.been for party in parties] == [["arm", "recheck", "release at 0", "drain"]] * 3
 
 
 def test_nobody_goes_before_the_last_has_come() -> None:
@@ -97,17 +104,17 @@ def test_nobody_goes_before_the_last_has_come() -> None:
     told.run.hold.permit()
     told.run.start()
     assert told.words == []
-    assert "go at 0" not in early.been
+    assert "release at 0" not in early.been
     late_may_arm.set()
     told.run.join()
-    assert (early.been[-2:], late.been[-2:]) == (["go at 0", "drain"], ["go at 0", "drain"])
+    assert (early.been[-2:], late.been[-2:]) == (["release at 0", "drain"], ["release at 0", "drain"])
 
 
 def test_a_party_that_comes_after_t_lets_all_go_late_and_all_know_it() -> None:
     clock = FakeClock(T + 300)
     parties = [Walker(), Walker()]
     Told(parties, clock=clock).through()
-    assert [party.been[2] for party in parties] == ["go at 300"] * 2
+    assert [party.been[2] for party in parties] == ["release at 300"] * 2
 
 
 def test_without_a_permit_all_go_home() -> None:
@@ -116,7 +123,7 @@ def test_without_a_permit_all_go_home() -> None:
     told.run.start()
     told.run.join()
     assert told.words == ["armed", "out", "ended"]
-    assert [party.been for party in parties] == [["arm", "go_home"]] * 2
+    assert [party.been for party in parties] == [["arm", "stand_down"]] * 2
     assert told.run.hold.released_at_ns is None
 
 
@@ -126,28 +133,34 @@ def test_a_withdrawn_shard_goes_home() -> None:
     told.run.hold.withdraw()
     told.run.start()
     told.run.join()
-    assert (party.been, told.words) == (["arm", "go_home"], ["armed", "out", "ended"])
+    assert (party.been, told.words) == (["arm", "stand_down"], ["armed", "out", "ended"])
 
 
 @pytest.mark.parametrize(
     ("breaks_in", "been"),
     [
-        pytest.param("arm", ["arm", "last_look", "give_up arm"], id="arming"),
-        pytest.param("go", ["arm", "last_look", "go at 0", "give_up go at 0"], id="going"),
-        pytest.param("drain", ["arm", "last_look", "go at 0", "drain", "give_up drain"], id="draining"),
-        pytest.param("last_look", ["arm", "last_look", "go at 0", "drain"], id="looking"),
+        pytest.param("arm", ["arm", "recheck", "report_failure arm"], id="arming"),
+        pytest.param(
+            "release", ["arm", "recheck", "release at 0", "report_failure release at 0"], id="releasing"
+        ),
+        pytest.param(
+            "drain", ["arm", "recheck", "release at 0", "drain", "report_failure drain"], id="draining"
+        ),
+        pytest.param("recheck", ["arm", "recheck", "release at 0", "drain"], id="looking"),
     ],
 )
-def test_a_party_that_breaks_breaks_alone(breaks_in: str, been: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_party_that_breaks_breaks_alone(
+    breaks_in: str, been: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
     broken, well = Walker("broken", breaks_in=breaks_in), Walker("well")
     assert Told([broken, well]).through() == ["armed", "out", "ended"]
     assert broken.been == been
-    assert well.been == ["arm", "last_look", "go at 0", "drain"]
-    assert ("RuntimeError: last_look" in capfd.readouterr().err) is (breaks_in == "last_look")
+    assert well.been == ["arm", "recheck", "release at 0", "drain"]
+    assert ("RuntimeError: recheck" in capfd.readouterr().err) is (breaks_in == "recheck")
 
 
 def test_an_error_of_the_last_look_is_printed_after_all_are_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    told, printed_after = Told([Walker(breaks_in="last_look"), Walker()]), list[list[str]]()
+    told, printed_after = Told([Walker(breaks_in="recheck"), Walker()]), list[list[str]]()
 
     class Stderr(io.StringIO):
         def write(self, text: str) -> int:
@@ -160,12 +173,12 @@ def test_an_error_of_the_last_look_is_printed_after_all_are_out(monkeypatch: pyt
 
 
 def test_a_party_that_breaks_on_its_way_home_breaks_alone() -> None:
-    broken, well = Walker("broken", breaks_in="go_home"), Walker("well")
+    broken, well = Walker("broken", breaks_in="stand_down"), Walker("well")
     told = Told([broken, well])
     told.run.start()
     told.run.join()
-    assert broken.been == ["arm", "go_home", "give_up go_home"]
-    assert (well.been, told.words) == (["arm", "go_home"], ["armed", "out", "ended"])
+    assert broken.been == ["arm", "stand_down", "report_failure stand_down"]
+    assert (well.been, told.words) == (["arm", "stand_down"], ["armed", "out", "ended"])
 
 
 def test_a_bug_in_what_is_told_breaks_no_barrier() -> None:
@@ -175,16 +188,18 @@ def test_a_bug_in_what_is_told_breaks_no_barrier() -> None:
     def broken() -> None:
         raise RuntimeError("nobody listens")
 
-    told.run._arming._then = broken
+    told.run._until_armed._then = broken
     assert told.through() == ["out", "ended"]
-    assert sorted(party.been[2] for party in parties)[1].startswith("go at 0")
+    assert sorted(party.been[2] for party in parties)[0].startswith("release at 0")
 
 
 def test_nobody_stands_in_for_a_party_before_it_is_known_who_has_a_thread() -> None:
     class Threadless(Walker):
-        def start(self, shard: Rendezvous, deadline_ns: int) -> None:
+        def start(self, shard: PartyCallbacks, deadline_ns: int) -> None:
             told.run.stand_in()
-            self.been += [thread.name for thread in threading.enumerate() if thread.name == "instead of threadless"]
+            self.been += [
+                thread.name for thread in threading.enumerate() if thread.name == "instead of threadless"
+            ]
             raise RuntimeError("can't start new thread")
 
     threadless, well = Threadless("threadless"), Walker("well")
@@ -192,8 +207,8 @@ def test_nobody_stands_in_for_a_party_before_it_is_known_who_has_a_thread() -> N
     told.run.hold.permit()
     assert told.run.start() == [threadless]
     told.run.join()
-    told.run.done()
-    assert (threadless.been, well.been[-1], told.words) == (["last_look"], "drain", ["armed", "out", "ended"])
+    told.run.report_ended()
+    assert (threadless.been, well.been[-1], told.words) == (["recheck"], "drain", ["armed", "out", "ended"])
 
 
 def test_who_does_not_get_its_turn_starts_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,42 +216,43 @@ def test_who_does_not_get_its_turn_starts_all_the_same(monkeypatch: pytest.Monke
     told = Told(parties)
     monkeypatch.setattr(told.run._turns, "open", lambda: None)
     assert told.through() == ["armed", "out", "ended"]
-    assert [party.been[2] for party in parties] == ["go at 0"] * 3
+    assert [party.been[2] for party in parties] == ["release at 0"] * 3
 
 
 def test_nobody_leaves_before_t_though_its_turn_is_over() -> None:
     class Behind(FakeClock):
         """Its wall clock is an hour fast, until all others wait no longer for their turn."""
 
-        def hold_until(self, instant_ns: int) -> None:
-            if instant_ns == T - LAST_LOOK_NS:
+        def hold_until(self, instant_ns: int, *, longest_ns: int = LATEST_NS) -> bool:
+            if instant_ns == T - RECHECK_NS:
                 self.step_wall(3600 * SECOND)
                 eventually(lambda: len(told.run._is_over._cond._waiters) == 2)  # type: ignore[attr-defined]
                 self.step_wall(-3600 * SECOND)
-            super().hold_until(instant_ns)
+            return super().hold_until(instant_ns, longest_ns=longest_ns)
 
     parties = [Walker(), Walker(), Walker()]
     told = Told(parties, clock=Behind(T - 10 * SECOND))
     told.through()
-    assert [party.been[2] for party in parties] == ["go at 0"] * 3
+    assert [party.been[2] for party in parties] == ["release at 0"] * 3
 
 
-def test_a_hold_that_breaks_leaves_nobody_waiting() -> None:
+def test_a_hold_that_breaks_is_the_reason_why_no_party_starts() -> None:
     class Broken(FakeClock):
-        def hold_until(self, instant_ns: int) -> None:
-            if instant_ns == T - LAST_LOOK_NS:
+        def hold_until(self, instant_ns: int, *, longest_ns: int = LATEST_NS) -> bool:
+            if instant_ns == T - RECHECK_NS:
                 raise RuntimeError("no time")
-            super().hold_until(instant_ns)
+            return super().hold_until(instant_ns, longest_ns=longest_ns)
 
     parties = [Walker(), Walker(), Walker()]
     assert Told(parties, clock=Broken(T - 10 * SECOND)).through() == ["armed", "out", "ended"]
-    assert sorted(party.been[1:] for party in parties) == [["give_up no time"], ["go_home"], ["go_home"]]
+    reported = ["report_failure the hold broke: RuntimeError: no time"]
+    assert [party.been[1:] for party in parties] == [reported] * 3
 
 
 def test_a_hundred_parties_each_go_once() -> None:
     parties = [Walker(f"walker-{index}") for index in range(100)]
     Told(parties).through()
-    assert {tuple(party.been) for party in parties} == {("arm", "last_look", "go at 0", "drain")}
+    assert {tuple(party.been) for party in parties} == {("arm", "recheck", "release at 0", "drain")}
 
 
 @pytest.mark.parametrize("realtime", [True, False])
@@ -256,5 +272,5 @@ def test_only_who_holds_has_a_real_time_priority_and_only_until_all_are_let_go(
     monkeypatch.setattr(os, "sched_setscheduler", becomes)
     Told([Ranked() for _ in range(3)], realtime=realtime).through()
     held, let_go = ([os.SCHED_FIFO], [os.SCHED_FIFO, os.SCHED_OTHER]) if realtime else ([], [])
-    assert [had for where, had in ranked if where == "last_look"] == [held] * 3
-    assert sorted(had for where, had in ranked if where == "go at 0") == [[], [], let_go]
+    assert [had for where, had in ranked if where == "recheck"] == [held] * 3
+    assert sorted(had for where, had in ranked if where == "release at 0") == [[], [], let_go]

@@ -1,7 +1,7 @@
 """What a cron text means, without zones."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 
 import pytest
@@ -9,10 +9,10 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.instants import SECOND, to_datetime, to_ns
-from scheduler.model.job import Cron
-from scheduler.schedule.cron import parse
-from scheduler.schedule.fire_times import after, between
+from tminus.instants import SECOND, to_datetime, to_ns
+from tminus.model.job import Cron
+from tminus.schedule.cron import parse
+from tminus.schedule.fire_times import after, between
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)  # a Friday
 
@@ -46,7 +46,10 @@ def following(text: str, number: int) -> list[str]:
         ("0 0 29 2 *", ["Tue 2028-02-29 00:00:00", "Sun 2032-02-29 00:00:00"]),
         ("0 0 29 2 */7", ["Sun 2032-02-29 00:00:00", "Sun 2060-02-29 00:00:00"]),
         ("0 0 31 4,12 *", ["Thu 2026-12-31 00:00:00", "Fri 2027-12-31 00:00:00"]),
-        ("15,45 */20 12 * * *", ["Fri 2026-11-20 12:00:15", "Fri 2026-11-20 12:00:45", "Fri 2026-11-20 12:20:15"]),
+        (
+            "15,45 */20 12 * * *",
+            ["Fri 2026-11-20 12:00:15", "Fri 2026-11-20 12:00:45", "Fri 2026-11-20 12:20:15"],
+        ),
         ("5/20 12 * * *", ["Fri 2026-11-20 12:05:00", "Fri 2026-11-20 12:25:00", "Fri 2026-11-20 12:45:00"]),
         ("5-5/20 12 * * *", ["Fri 2026-11-20 12:05:00", "Sat 2026-11-21 12:05:00"]),
         ("0 0 */31 * mon#2", []),
@@ -59,32 +62,29 @@ def test_the_next_fire_times_of(text: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("61 * * * *", "minute '61' in cron '61 * * * *': it takes 0 to 59"),
-        ("60 * * * * *", "second '60' in cron '60 * * * * *': it takes 0 to 59"),
-        ("0 24 * * *", "hour '24' in cron '0 24 * * *': it takes 0 to 23"),
-        ("0 0 * 13 *", "month '13' in cron '0 0 * 13 *': it takes 1 to 12, or jan to dec"),
-        (
-            "0 0 30 2 *",
-            "day-of-month '30' in cron '0 0 30 2 *': it takes 1 to 31, L or LW, and one that its months have",
-        ),
-        (
-            "0 0 * * sunday",
-            "day-of-week 'sunday' in cron '0 0 * * sunday': "
-            "it takes 0 to 7, or sun to sat; 5L is the last Friday, 5#2 the second",
-        ),
-        ("5-5/0 * * * *", "minute '5-5/0' in cron '5-5/0 * * * *': it takes 0 to 59"),
-        ("0 0 * *", "a cron has 5 fields, or 6 with seconds first; '0 0 * *' has 4"),
-        ("0 0 0 1 1 * 2026", "a cron has 5 fields, or 6 with seconds first; '0 0 0 1 1 * 2026' has 7"),
-        ("@daily", "a cron has 5 fields, or 6 with seconds first; '@daily' has 1"),
+        ("61 * * * *", "'61' is not a minute 0–59"),
+        ("60 * * * * *", "'60' is not a second 0–59"),
+        ("0 24 * * *", "'24' is not an hour 0–23"),
+        ("0 0 * 13 *", "'13' is not a month 1–12 or jan–dec"),
+        ("0 0 30 2 *", "never fires: no such day as 30 2 *"),
+        ("0 0 * * sunday", "'sunday' is not a day of week 0–7 or sun–sat"),
+        ("0 0 32W * *", "'32W' is not a day of month 1–31, L, LW or 15W"),
+        ("0 0 W * *", "'W' is not a day of month 1–31, L, LW or 15W"),
+        ("5-5/0 * * * *", "'5-5/0' is not a minute 0–59"),
+        ("0 0 * *", "a cron text has 5 fields, or 6 with seconds first; this one has 4 fields"),
+        ("0 0 0 1 1 * 2026", "a cron text has 5 fields, or 6 with seconds first; this one has 7 fields"),
+        ("@daily", "a cron text has 5 fields, or 6 with seconds first; this one has 1 field"),
     ],
 )
-def test_a_text_that_is_no_cron_is_refused_in_words(text: str, message: str) -> None:
+def test_an_invalid_cron_text_is_refused_with_a_message(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=r".") as refusal:
         parse(text)
     assert str(refusal.value) == message
 
 
-@given(text=st.lists(st.text("0123456789*/-,#LWlwsunJAN²ſ ", max_size=7), min_size=5, max_size=6).map(" ".join))
+@given(
+    text=st.lists(st.text("0123456789*/-,#LWlwsunJAN²ſ ", max_size=7), min_size=5, max_size=6).map(" ".join)
+)
 @settings(deadline=None)
 def test_any_text_is_a_cron_or_a_value_error(text: str) -> None:
     try:
@@ -121,7 +121,9 @@ FIELD = st.sampled_from(["*", "*/7", "0", "1,5", "2-4", "1-5/2", "5/3"])
 
 @given(
     time=st.lists(FIELD, min_size=2, max_size=3).map(" ".join),
-    days=st.tuples(FIELD.filter(lambda field: field != "0"), FIELD.filter(lambda field: field != "0"), FIELD).map(" ".join),
+    days=st.tuples(
+        FIELD.filter(lambda field: field != "0"), FIELD.filter(lambda field: field != "0"), FIELD
+    ).map(" ".join),
     start=st.integers(0, 2_145_916_800),
 )
 @settings(max_examples=60, deadline=None)
@@ -137,3 +139,24 @@ def test_fire_times_end_with_the_last_year_that_has_them() -> None:
     assert after(daily, last - 1) == last
     assert after(daily, last) is None
     assert after((Cron("0 0 */31 * mon#2", "UTC"),), last) is None
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        pytest.param(
+            "15W", "01-15 02-16 03-16 04-15 05-15 06-15 07-15 08-14 09-15 10-15 11-16 12-15", id="15W"
+        ),
+        pytest.param(
+            "1W", "01-01 02-02 03-02 04-01 05-01 06-01 07-01 08-03 09-01 10-01 11-02 12-01", id="1W"
+        ),
+        pytest.param("31W", "01-30 03-31 05-29 07-31 08-31 10-30 12-31", id="31W, in long months only"),
+        pytest.param("28W,L", "01-28 01-31 02-27 02-28 03-27 03-31", id="in a list"),
+    ],
+)
+def test_the_weekday_nearest_to_a_day_in_2026(day: str, expected: str) -> None:
+    start = (date(2026, 1, 1) - date(1970, 1, 1)).days
+    found = parse(f"0 0 {day} * *").days(start, start + 365)
+    days = [f"{date(1970, 1, 1) + timedelta(number):%m-%d}" for number in found]
+    assert days[: len(expected.split())] == expected.split()
+    assert "," in day or len(days) == len(expected.split())

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.instants import SECOND, parse_rfc3339, rfc3339
-from scheduler.model.job import Cron
-from scheduler.schedule.dst import Touched, next_transition, touched, transitions
+from tminus.instants import SECOND, parse_rfc3339, rfc3339
+from tminus.model.job import Cron
+from tminus.schedule.dst import Touched, next_transition, touched, transitions
 
 NOVEMBER = parse_rfc3339("2026-11-20T11:30:00Z")
 JULY = parse_rfc3339("2026-07-01T00:00:00Z")
@@ -34,7 +34,11 @@ def test_the_next_transition(zone: str, instant_ns: int, expected: str, skipped_
     transition = next_transition(zone, instant_ns)
     assert transition is not None
     assert rfc3339(transition.instant_ns) == expected
-    assert transition.after_s - transition.before_s == skipped_s == len(transition.skipped) - len(transition.repeated)
+    assert (
+        transition.after_s - transition.before_s
+        == skipped_s
+        == len(transition.skipped) - len(transition.repeated)
+    )
 
 
 def test_the_next_transition_is_after_the_instant() -> None:
@@ -84,7 +88,9 @@ def test_a_zone_that_has_settled_has_no_next_transition(zone: str) -> None:
         pytest.param("Europe/Berlin", "30 */2 * * *", NOVEMBER, None, id="a star in the hour"),
     ],
 )  # fmt: skip
-def test_what_a_transition_does_to_a_cron(zone: str, text: str, before: int, expected: tuple[str, list[str]] | None) -> None:
+def test_a_transition_skips_or_repeats_fire_times_of_a_cron(
+    zone: str, text: str, before: int, expected: tuple[str, list[str]] | None
+) -> None:
     transition = next_transition(zone, before)
     assert transition is not None
     touch = touched(Cron(text, zone), transition)
@@ -116,7 +122,10 @@ def changes_in_file(zone: str) -> list[tuple[int, int]]:
     _, _, isut, isstd, leap, times, types, chars = header.unpack_from(data, at)
     at += header.size
     seconds = struct.unpack_from(f">{times}q", data, at)
-    offsets = [struct.unpack_from(">lbB", data, at + times * 9 + 6 * kind)[0] for kind in data[at + times * 8 : at + times * 9]]
+    offsets = [
+        struct.unpack_from(">lbB", data, at + times * 9 + 6 * kind)[0]
+        for kind in data[at + times * 8 : at + times * 9]
+    ]
     changes = list(zip(seconds, offsets, strict=True))
     return [now for before, now in pairwise(changes) if now[1] != before[1]]
 
@@ -126,10 +135,14 @@ def test_transitions_are_those_of_the_zone_files(part: int) -> None:
     for zone in sorted(zoneinfo.available_timezones())[part::4]:
         listed = changes_in_file(zone)
         # Where the file ends with a rule for ever, what it lists is all up to its last transition only.
-        last = min(2038, datetime.fromtimestamp(listed[-1][0], zoneinfo.ZoneInfo("UTC")).year) if listed else 0
+        last = (
+            min(2038, datetime.fromtimestamp(listed[-1][0], zoneinfo.ZoneInfo("UTC")).year) if listed else 0
+        )
         expected = [change for change in listed if _start(2015) <= change[0] < _start(last)]
         found = [transition for year in range(2015, last) for transition in transitions(zone, year)]
-        assert [(transition.instant_ns // SECOND, transition.after_s) for transition in found] == expected, zone
+        assert [(transition.instant_ns // SECOND, transition.after_s) for transition in found] == expected, (
+            zone
+        )
 
 
 @pytest.mark.parametrize("part", range(4))

@@ -10,10 +10,11 @@ from apscheduler.executors.base import BaseExecutor
 from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from scheduler.clock import SystemClock
-from scheduler.instants import SECOND, parse_rfc3339, to_datetime, to_ns
-from scheduler.model.job import Cron, Every, Once, Schedule
-from scheduler.schedule.triggers import ScheduleTrigger
+from tests.support.moments import PATIENCE_S
+from tminus.clock import SystemClock
+from tminus.instants import SECOND, parse_rfc3339, to_datetime, to_ns
+from tminus.model.job import Cron, Every, Once, Schedule
+from tminus.schedule.triggers import ScheduleTrigger
 
 NOW = parse_rfc3339("2026-11-20T11:29:00Z")
 LEAD = 10 * SECOND
@@ -25,7 +26,10 @@ def trigger(schedule: Schedule, *, after_ns: int = NOW, lead_ns: int = LEAD) -> 
 
 def run_times(of: ScheduleTrigger, number: int) -> list[datetime]:
     found: list[datetime] = []
-    while len(found) < number and (at := of.get_next_fire_time(found[-1] if found else None, to_datetime(NOW))) is not None:
+    while (
+        len(found) < number
+        and (at := of.get_next_fire_time(found[-1] if found else None, to_datetime(NOW))) is not None
+    ):
         found.append(at)
     return found
 
@@ -47,7 +51,7 @@ def test_the_first_fire_time_may_be_past_already() -> None:
     assert run_times(late, 2) == [to_datetime(NOW - 2 * SECOND), to_datetime(NOW + SECOND)]
 
 
-def test_what_a_pause_of_ten_years_has_left_behind_is_jumped_over() -> None:
+def test_the_trigger_jumps_over_ten_years_of_overdue_fire_times() -> None:
     every = trigger((Every(SECOND),))
     stale = every.get_next_fire_time(None, to_datetime(NOW))
     later = NOW + 10 * 365 * 86_400 * SECOND
@@ -94,11 +98,13 @@ def scheduler(recorder: Recorder) -> Iterator[BackgroundScheduler]:
     scheduler.shutdown(wait=True)
 
 
-def test_apscheduler_hands_over_every_second_although_all_are_shifted(scheduler: BackgroundScheduler, recorder: Recorder) -> None:
+def test_apscheduler_hands_over_every_second_although_all_are_shifted(
+    scheduler: BackgroundScheduler, recorder: Recorder
+) -> None:
     start = SystemClock().wall_ns() // SECOND * SECOND
     every = trigger((Every(SECOND),), after_ns=start)
     scheduler.add_job(print, every, misfire_grace_time=None, coalesce=False)
     scheduler.start()
     # Ten fire times are within the lead at once, the others come one by one.
-    handed = [to_ns(recorder.handed.get(timeout=30)) + LEAD for _ in range(12)]
+    handed = [to_ns(recorder.handed.get(timeout=PATIENCE_S)) + LEAD for _ in range(12)]
     assert handed == [start + second * SECOND for second in range(1, 13)]

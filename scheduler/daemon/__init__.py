@@ -1,1 +1,0 @@
-"""The scheduler itself: planner, countdowns, the supervisor of the executors, the recorder."""

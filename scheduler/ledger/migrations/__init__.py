@@ -1,1 +1,0 @@
-"""Numbered migrations, forward only; `scheduler.ledger.migrate` runs them."""

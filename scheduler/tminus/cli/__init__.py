@@ -1,0 +1,1 @@
+"""The command line: `tminus` and `python run_scheduler.py`. It is the top layer."""

@@ -1,0 +1,88 @@
+"""`reload`: put the jobs file and the applications' code, as they are now, into force."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import click
+
+from tminus.cli.invocation import Invocation
+from tminus.cli.main import Command
+from tminus.cli.output import CommandOutput
+from tminus.cli.request_client import LOOK_NS, daemon_ledger, need_daemon, send
+from tminus.errors import TminusError
+from tminus.instants import SECOND
+from tminus.ledger import history, requests
+from tminus.ledger.engine import Ledger
+from tminus.ledger.requests import RequestKind, RequestRow
+from tminus.operations.config_changes import ConfigChanges, compare
+
+#: A reload starts new runners, which import their applications.
+_LONGEST_NS = 120 * SECOND
+
+
+@click.command(cls=Command, short_help="Put the jobs file and the applications' code into force.")
+@click.option("--plan", is_flag=True, help="Only show what would change in the jobs.")
+def reload(invocation: Invocation, plan: bool) -> int:
+    """
+    Put the jobs file and the code of the applications, as they are now, into force between two batches. Wait
+    until they are, and print which jobs have changed and which applications were imported anew. Exit status
+    1 if the old ones stay in force, 2 if the file is not valid, 3 without a daemon.
+
+    \b
+    tminus reload --plan
+    tminus reload
+    """
+    output = invocation.output
+    definitions = invocation.definitions(invocation.load())
+    with closing(daemon_ledger(invocation)) as ledger:
+        before = need_daemon(invocation, ledger).config_version or ""
+        if plan:
+            _print(output, _changes(ledger, before, definitions.text), {"config_version": before})
+            return 0
+        answer = _reload(invocation, ledger)
+        apps = () if answer["problem"] else list(definitions.apps)
+        after = history.config_text(ledger, answer["config_version"]) or definitions.text
+        _print(output, _changes(ledger, before, after), {**answer, "imported": apps})
+    if answer["problem"]:
+        raise TminusError(answer["problem"])
+    return 0
+
+
+def _reload(invocation: Invocation, ledger: Ledger) -> Mapping[str, Any]:
+    """Ask the daemon to reload; return its answer once it has done so, or has given up."""
+    request = send(invocation, ledger, RequestKind.RELOAD, {})
+    until_ns = invocation.clock.monotonic_ns() + _LONGEST_NS
+    while request is not None and invocation.clock.monotonic_ns() < until_ns:
+        answer = _answer(ledger, request)
+        if "config_version" in answer:
+            return answer
+        invocation.clock.pause(LOOK_NS)
+    raise TminusError("the daemon has not finished the reload", hint="`tminus status` shows what is in force")
+
+
+def _answer(ledger: Ledger, request: RequestRow) -> Mapping[str, Any]:
+    return requests.get_request(ledger, request).answer or {}
+
+
+def _changes(ledger: Ledger, before: str, after: str) -> ConfigChanges:
+    text = history.config_text(ledger, before)
+    return compare(text if text is not None else after, after)
+
+
+def _print(output: CommandOutput, changes: ConfigChanges, answer: Mapping[str, Any]) -> None:
+    if output.as_json:
+        output.json({**answer, **changes.as_json()})
+        return
+    rows = [
+        *(("added", name, "") for name in changes.added),
+        *(("removed", name, "") for name in changes.removed),
+        *(("changed", name, ", ".join(keys)) for name, keys in changes.changed.items()),
+    ]
+    if rows:
+        output.table(("CHANGE", "JOB", "KEYS"), rows)
+    else:
+        output.line("no job changes")
+    for app in answer.get("imported", ()):
+        output.line(f"imported anew: {app}")
+    output.line(f"in force: {answer['config_version']}")

@@ -1,0 +1,389 @@
+"""
+The countdown of one batch, from its claim to its last outcome, on a thread of its own. This module has the
+order of the phases (see ARCHITECTURE.md).
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+
+import structlog
+
+from tminus import crash_points
+from tminus.daemon.attempts.evaluation import TOO_LATE
+from tminus.daemon.attempts.render import CannotRender, Renderer
+from tminus.daemon.batches.admission import Admission
+from tminus.daemon.batches.batch_dispatcher import BatchDispatcher
+from tminus.daemon.batches.batch_results import BatchResults
+from tminus.daemon.batches.prepare_phase import PreparePhase
+from tminus.daemon.processes.commands import Event, OrderHandle, Unsendable
+from tminus.daemon.processes.dispatch import Dispatch, Holder, Item, is_of_runner
+from tminus.daemon.runtime import Runtime
+from tminus.executors.protocol import Armed
+from tminus.instants import MS, SECOND, rfc3339
+from tminus.model.batch import BatchClaim, DueOccurrence
+from tminus.model.occurrence import OccurrenceId
+from tminus.outcome import Outcome
+from tminus.policies import overlap
+from tminus.policies.lead import is_out_of_reach
+from tminus.secrets.redaction import Redaction
+
+log = structlog.get_logger()
+
+#: Time between two checks whether the process is to end.
+_SLICE_NS = 100 * MS
+#: This long after T the recorder may write again, though no response has come yet.
+_OUT_NS = 200 * MS
+
+
+class Countdown:
+    """
+    Runs the due occurrences of one T.
+
+    Args:
+        runtime: The runtime, which all countdowns of this process share.
+        planned_at_ns: T, wall clock, nanoseconds since the Unix epoch.
+        due_occurrences: Not empty.
+        on_ended: Called once, on the countdown's thread, at its end.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        planned_at_ns: int,
+        due_occurrences: Sequence[DueOccurrence],
+        on_ended: Callable[["Countdown"], None],
+    ) -> None:
+        self.planned_at_ns = planned_at_ns
+        self.jobs = len(due_occurrences)
+        self.claim_and_arm_ns: int | None = None
+        self._runtime = runtime
+        self._clock = runtime.clock
+        self._settings = runtime.definitions.daemon
+        self._due_occurrences = due_occurrences
+        self._on_ended = on_ended
+        self._events: queue.SimpleQueue[tuple[Dispatch, OrderHandle, Event, int] | None] = queue.SimpleQueue()
+        self._cancels: queue.SimpleQueue[tuple[OccurrenceId, str]] = queue.SimpleQueue()
+        self._began_ns = 0
+        self._leave = threading.Event()
+        self._abandon = threading.Event()
+        self._results = BatchResults(
+            runtime,
+            planned_at_ns=planned_at_ns,
+            due_occurrences=due_occurrences,
+            history=self._settings.history,
+        )
+        self._admission = Admission(
+            runtime,
+            self._results,
+            planned_at_ns=planned_at_ns,
+            due_occurrences=due_occurrences,
+            stop=self._leave,
+        )
+        times = {"planned_at_ns": planned_at_ns, "last_start_ns": self._admission.last_start_ns}
+        self._dispatcher = BatchDispatcher(
+            runtime, self._results, due_occurrences=due_occurrences, **times, on_event=self._queue_event
+        )
+        self._prepare_phase = PreparePhase(
+            runtime,
+            self._results,
+            planned_at_ns=planned_at_ns,
+            on_event=self._queue_event,
+            wake=lambda: self._events.put(None),
+        )
+        self._thread = threading.Thread(
+            target=self._run, name=f"countdown {rfc3339(planned_at_ns)}", daemon=True
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Countdown {rfc3339(self.planned_at_ns)} [{len(self._outstanding)} of {self.jobs} outstanding]>"
+        )
+
+    def start(self) -> None:
+        """Begin with the claim."""
+        self._thread.start()
+
+    def leave(self) -> None:
+        """
+        Withdraw the batch before the commit. The claim stays, and the next start decides. After the commit
+        this has no effect.
+        """
+        self._leave.set()
+
+    def cancel(self, identity: OccurrenceId, reason: str) -> bool:
+        """
+        Cancel an occurrence of the batch: before the commit it does not start, later its attempt is ended.
+        Any thread may call this.
+
+        Returns:
+            Whether it has no outcome yet.
+        """
+        if not self._results.has_open(identity):
+            return False
+        self._cancels.put((identity, reason))
+        self._events.put(None)
+        return True
+
+    def abandon(self) -> None:
+        """
+        Wait no longer for responses; an occurrence without one is `unknown`. Before the commit, do as
+        `leave`.
+        """
+        self._leave.set()
+        self._abandon.set()
+
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait for its end, at most this long."""
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            self._began_ns = self._clock.monotonic_ns()
+            release = self._admission.claim()
+            if release is not None:
+                self._render(release)
+            if release is not None and self._outstanding and self._hold(release) and self._commit(release):
+                self._drain(release)
+        except Exception as error:
+            log.exception("countdown broke", planned_at=rfc3339(self.planned_at_ns))
+            self._break_off(error)
+        finally:
+            try:
+                self._runtime.gate.release(self)
+                self._prepare_phase.withdraw()
+                for dispatch in self._all_dispatches:
+                    dispatch.end_if_apart(at_once=True)
+                self._results.log_summary()
+            finally:
+                self._on_ended(self)
+
+    def _break_off(self, error: Exception) -> None:
+        """
+        The last resort: give each occurrence of the batch an outcome, `unknown` only if it was released.
+        """
+        self._results.break_off_all("the countdown", error, released=self._dispatcher.released)
+        for holder in self._holders:
+            holder.withdraw()
+
+    def _render(self, release: BatchClaim) -> None:
+        """Render the occurrences; a job that raises here fails, and the others go on."""
+        renderer = self._runtime.renderer()
+        for index, due in enumerate(due for due in self._due_occurrences if due.id in release.claimed):
+            with self._results.guard("rendering", due):
+                self._render_one(renderer, index, due)
+        self._drop_ended()
+
+    def _render_one(self, renderer: Renderer, index: int, due: DueOccurrence) -> None:
+        try:
+            work, redaction = renderer.render(due, index), Redaction(renderer.secrets(due))
+            item = Item(due, work, redaction)
+            if not self._prepare_phase.takes(item):
+                self._dispatcher.add(item)
+        except CannotRender as error:
+            self._results.not_sent(due, error.message)
+
+    def _drop_ended(self) -> None:
+        for holder in self._holders:
+            holder.outstanding = {
+                index: item for index, item in holder.outstanding.items() if self._results.is_open(item.due)
+            }
+
+    def _queue_event(self, dispatch: Dispatch, shard: OrderHandle, event: Event) -> None:
+        self._events.put((dispatch, shard, event, self._clock.monotonic_ns()))
+
+    @property
+    def due_occurrences(self) -> Sequence[DueOccurrence]:
+        """All of the batch."""
+        return self._due_occurrences
+
+    @property
+    def _all_dispatches(self) -> list[Dispatch]:
+        return sorted([*self._dispatcher.dispatches, *self._prepare_phase.prepared], key=is_of_runner)
+
+    @property
+    def _holders(self) -> list[Holder]:
+        return [*self._all_dispatches, self._prepare_phase]
+
+    @property
+    def _outstanding(self) -> list[DueOccurrence]:
+        return [item.due for holder in self._holders for item in holder.outstanding.values()]
+
+    def _hold(self, release: BatchClaim) -> bool:
+        """
+        Arm all parts, and arm them again if their executor dies; wait for the time of the commit. Return
+        False if there is nothing to commit.
+
+        If the wall clock is set back to long before T, the batch waits for its T again.
+        """
+        parts = self._dispatcher
+        parts.plan_commit()
+        self._prepare_phase.start(parts.commit_at_ns)
+        for dispatch in sorted(parts.dispatches, key=is_of_runner):  # to encode Python jobs takes longer
+            parts.arm(dispatch)
+        while not self._leave.is_set() and self._outstanding:
+            now_ns = self._clock.wall_ns()
+            if is_out_of_reach(self.planned_at_ns - now_ns):
+                self._put_back(release)
+                return False
+            self._arm_prepared()
+            armed = [dispatch for dispatch in parts.dispatches if dispatch.is_armed and dispatch.outstanding]
+            # If the executor of a part is not ready by then, that part follows later. No part waits for the
+            # executor of another one.
+            if (armed and now_ns >= parts.commit_at_ns) or self._admission.is_too_late():
+                crash_points.passed("armed")
+                return True
+            for dispatch in parts.dispatches:
+                if not dispatch.is_armed:
+                    dispatch.replace_if_it_hangs()
+            if received := self._next_event(parts.commit_at_ns if armed else None):
+                dispatch, event, _ = received
+                with parts.guard(dispatch, "arming"):
+                    parts.handle_before_commit(dispatch, event)
+                if isinstance(event, Armed) and self._are_all_armed():
+                    self.claim_and_arm_ns = parts.armed_from_ns - self._began_ns + event.took_ns
+        for holder in self._holders:
+            holder.withdraw()
+        return False
+
+    def _are_all_armed(self) -> bool:
+        return not self._prepare_phase.outstanding and all(
+            dispatch.is_armed for dispatch in self._all_dispatches if dispatch.outstanding
+        )
+
+    def _arm_prepared(self) -> None:
+        """
+        Arm the requests that Python has prepared: all together if they are ready in time, otherwise without
+        the slow ones.
+        """
+        self._prepare_phase.update()
+        if self._events.empty() and (dispatch := self._prepare_phase.take()):
+            self._dispatcher.dispatches.append(dispatch)
+            self._dispatcher.arm(dispatch)
+            # The next lead leaves time for the preparation.
+            self.claim_and_arm_ns = self._dispatcher.armed_from_ns - self._began_ns
+
+    def _commit(self, release: BatchClaim) -> bool:
+        """Decide which occurrences start, and commit them. Return False if none starts."""
+        if self._admission.is_too_late():
+            self._miss_all(TOO_LATE)
+            return False
+        self._note_cancels()
+        decided, held = self._admission.decide(self._outstanding)
+        may_start = self._admission.commit(release, decided, held)
+        if may_start is None:
+            self._miss_all("it could not be written down in time that it starts")
+            return False
+        self._runtime.gate.shut_around(self, self.planned_at_ns)
+        self._drop_ended()
+        held_ids = {one.due.id for one in held}
+        for identity in self._withdraw_all_but(may_start) - held_ids:
+            self._runtime.in_flight.end(identity)
+        for dispatch in self._all_dispatches:
+            if dispatch.is_armed:
+                self._dispatcher.release(dispatch)
+        crash_points.passed("permitted")
+        self._results.withdrawn(decided)
+        self._results.keep(may_start)
+        if held:
+            self._runtime.on_held([one.due for one in held])
+        for waits in held:
+            for other in waits.cancels:
+                why = f"{overlap.REASON}{waits.due.id} starts instead (cancel_other)"
+                self._runtime.cancel(other.id, why)
+        return bool(self._outstanding)
+
+    def _withdraw_all_but(self, may_start: Collection[OccurrenceId]) -> set[OccurrenceId]:
+        """Take out what does not start; return these occurrences."""
+        withdrawn: set[OccurrenceId] = set()
+        for holder in self._holders:
+            for index, item in list(holder.outstanding.items()):
+                if item.due.id not in may_start:
+                    withdrawn.add(holder.outstanding.pop(index).due.id)
+        return withdrawn
+
+    def _put_back(self, release: BatchClaim) -> None:
+        """Have all occurrences wait for their T again: none was released."""
+        log.warning(
+            "the wall clock was set back, a batch waits again",
+            planned_at=rfc3339(self.planned_at_ns),
+            occurrences=len(self._outstanding),
+        )
+        for holder in self._holders:
+            holder.withdraw()
+        self._admission.put_back(release, self._outstanding)
+
+    def _drain(self, release: BatchClaim) -> None:
+        """Handle the reports of the executors until all occurrences have an outcome."""
+        while self._outstanding:
+            if self._clock.wall_ns() > self.planned_at_ns + _OUT_NS:
+                self._runtime.gate.release(self)
+            if self._abandon.is_set():
+                self._prepare_phase.abandon()
+                self._dispatcher.abandon()
+            self._end_cancelled()
+            self._arm_prepared()
+            self._dispatcher.check_deadlines()
+            if received := self._next_event():
+                crash_points.passed("released")
+                dispatch, event, received_monotonic_ns = received
+                with self._dispatcher.guard(dispatch, "draining"):
+                    self._dispatcher.handle(
+                        dispatch,
+                        event,
+                        received_monotonic_ns=received_monotonic_ns,
+                        put_back=partial(self._admission.put_back, release),
+                    )
+
+    def _note_cancels(self) -> list[OccurrenceId]:
+        """Note which occurrences are to be cancelled since the last call, with the reasons; return them."""
+        noted: list[OccurrenceId] = []
+        while not self._cancels.empty():
+            identity, reason = self._cancels.get()
+            self._results.cancelled[identity] = reason
+            noted.append(identity)
+        return noted
+
+    def _end_cancelled(self) -> None:
+        for identity in self._note_cancels():
+            for holder in self._holders:
+                for index, item in list(holder.outstanding.items()):
+                    if item.due.id != identity:
+                        continue
+                    if isinstance(holder, Dispatch) and holder.is_released:
+                        holder.cancel(index)
+                    else:
+                        del holder.outstanding[index]
+                        reason = self._results.cancelled[identity]
+                        self._results.not_committed([item.due.ends(Outcome.CANCELLED, reason)])
+
+    def _miss_all(self, why: str) -> None:
+        """End all as `missed`. If this process is to end, leave them to the next start instead."""
+        self._prepare_phase.update()
+        for holder in self._holders:
+            holder.withdraw()
+            if not self._leave.is_set():
+                self._results.late(holder, why)
+
+    def _next_event(self, until_ns: int | None = None) -> tuple[Dispatch, Event, int] | None:
+        """
+        Return the next event of an executor, and when it was received. Return None at `until_ns`, or after a
+        while without an event.
+        """
+        untils = (until_ns, self._prepare_phase.take_at_ns)
+        wait_ns = min([_SLICE_NS, *(until - self._clock.wall_ns() for until in untils if until is not None)])
+        try:
+            received = self._events.get(timeout=max(wait_ns, 0) / SECOND)
+        except queue.Empty:
+            return None
+        if received is None:  # something is prepared
+            return None
+        dispatch, shard, event, received_monotonic_ns = received
+        if not dispatch.is_current(shard):
+            return None
+        if isinstance(event, Unsendable):
+            with self._dispatcher.guard(dispatch, "arming"):
+                event = self._results.unsendable(dispatch, event.works)
+        return dispatch, event, received_monotonic_ns

@@ -1,0 +1,110 @@
+"""The state of the configuration: whether the current jobs file and code of the applications are in force."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from tminus.model.code_job import CodeJob
+
+
+class ConfigState(Enum):
+    """
+    | state | in | out |
+    | --- | --- | --- |
+    | VALID | file and code are in force | RELOADING |
+    | REJECTED | jobs that the code defines are not valid | RELOADING; VALID with other code |
+    | BROKEN | the file is not valid, an application does not work, or a reload failed | RELOADING |
+    | UNWRITTEN | the ledger did not take a reload | RELOADING after a while |
+    | RELOADING | a reload is under way | any of the others |
+
+    In each of them the definitions of the last VALID state are in force, except that a part of an UNWRITTEN
+    reload may be.
+    """
+
+    VALID = auto()
+    REJECTED = auto()
+    BROKEN = auto()
+    UNWRITTEN = auto()
+    RELOADING = auto()
+
+
+class NextStep(Enum):
+    """The next step for the configuration."""
+
+    RELOAD = auto()  #: even if nothing has changed
+    RELOAD_CHANGES = auto()  #: unless the file still means what is in force
+    TAKE_CODE_JOBS = auto()  #: take the jobs that runners have reported, if they have changed
+    WAIT = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """
+    The state of the configuration. Immutable: each transition returns the configuration after it.
+
+    Attributes:
+        problem: Why the file and the code are not in force, for people; None if they are.
+        rejected_code: The jobs in the code that are not valid together with the file.
+        retry_at_ns: When a reload that the ledger did not take is repeated; monotonic clock.
+        is_reloading: Whether a reload is under way.
+    """
+
+    problem: str | None = None
+    rejected_code: Sequence[CodeJob] | None = None
+    retry_at_ns: int | None = None
+    is_reloading: bool = False
+
+    @property
+    def state(self) -> ConfigState:
+        """The state; a reload under way keeps what was known before it."""
+        if self.is_reloading:
+            return ConfigState.RELOADING
+        if self.retry_at_ns is not None:
+            return ConfigState.UNWRITTEN
+        if self.problem is None:
+            return ConfigState.VALID
+        return ConfigState.BROKEN if self.rejected_code is None else ConfigState.REJECTED
+
+    def next_step(self, *, is_asked_for: bool, has_changed: bool, now_ns: int) -> NextStep:
+        """
+        Return what to do.
+
+        Args:
+            is_asked_for: Whether a person has asked for a reload.
+            has_changed: Whether a file has changed.
+            now_ns: Monotonic clock.
+        """
+        match self.state:
+            case ConfigState.RELOADING:
+                return NextStep.WAIT
+            case _ if is_asked_for:
+                return NextStep.RELOAD
+            case ConfigState.UNWRITTEN:  # whatever the file says now: a part of the reload may be in force
+                is_due = self.retry_at_ns is not None and now_ns >= self.retry_at_ns
+                return NextStep.RELOAD if is_due or has_changed else NextStep.WAIT
+            case _ if has_changed:
+                return NextStep.RELOAD_CHANGES
+            case ConfigState.BROKEN:
+                return NextStep.WAIT
+            case _:
+                return NextStep.TAKE_CODE_JOBS
+
+    def may_take(self, code: Sequence[CodeJob], *, in_force: Sequence[CodeJob]) -> bool:
+        """Return whether reported jobs are worth a try: neither those in force nor those rejected before."""
+        return code not in (in_force, self.rejected_code)
+
+    def start_reload(self) -> "Configuration":
+        """Begin a reload."""
+        return replace(self, is_reloading=True, retry_at_ns=None)
+
+    def adopt(self) -> "Configuration":
+        """The file and the code are in force."""
+        return Configuration()
+
+    def reject(self, problem: str, code: Sequence[CodeJob] | None) -> "Configuration":
+        """The file is not valid; with `code`, because of these jobs in the code."""
+        return Configuration(problem=problem, rejected_code=code)
+
+    def fail_to_write(self, retry_at_ns: int) -> "Configuration":
+        """The ledger did not take the reload."""
+        return replace(self, is_reloading=False, retry_at_ns=retry_at_ns)

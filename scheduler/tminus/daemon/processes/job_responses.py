@@ -1,0 +1,46 @@
+"""Responses to the requests of jobs."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import structlog
+
+from tminus.errors import LedgerError, TminusError
+from tminus.executors.protocol import JobRequest, JobResponse
+
+log = structlog.get_logger()
+
+#: Sends a response to the runner that asked, but not to a runner that has taken its place.
+SendResponse = Callable[[JobResponse], object]
+
+
+def to_response(request: JobRequest, do: Callable[[], Any]) -> JobResponse:
+    """Execute a request by calling `do`; return the response."""
+    try:
+        return JobResponse(pid=request.pid, number=request.number, value=do())
+    except TminusError as error:
+        return JobResponse(
+            pid=request.pid,
+            number=request.number,
+            value=error.message,
+            kind=type(error).__name__,
+            hint=error.hint,
+        )
+    except Exception as error:  # the next request gets its response, too
+        log.exception("a request of a job broke", what=request.what)
+        return JobResponse(
+            pid=request.pid,
+            number=request.number,
+            value=f"a bug in tminus: {error!r}",
+            kind=type(error).__name__,
+        )
+
+
+def no_thread(error: RuntimeError) -> NoReturn:
+    """
+    Raise that nothing was done, because the machine has no thread for it.
+
+    Raises:
+        LedgerError: always.
+    """
+    raise LedgerError(f"nothing was done: the daemon gets no thread ({error})")

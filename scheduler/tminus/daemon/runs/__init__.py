@@ -1,0 +1,1 @@
+"""Runs without a batch: background runs, and the links of chains."""

@@ -1,0 +1,56 @@
+"""
+The document of a webhook, and its signature.
+
+Source: the specification of Standard Webhooks, so that its libraries can verify the signature.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+
+from tminus.instants import SECOND, rfc3339
+from tminus.model.notification import Notification
+
+_PREFIX = "whsec_"
+
+
+def document_of(one: Notification) -> bytes:
+    """Return the JSON document of a notification."""
+    data = {"channel": one.channel, "title": one.title, "text": one.text, **one.data}
+    document = {"type": one.kind.value, "timestamp": rfc3339(one.created_ns), "data": data}
+    return json.dumps(document, ensure_ascii=False).encode(errors="backslashreplace")
+
+
+def headers_of(one: Notification, document: bytes, *, secret: str | None, now_ns: int) -> dict[str, str]:
+    """
+    Return the headers of a document.
+
+    Args:
+        one: The notification. All tries have the same id, by which a receiver knows one that comes again.
+        document: From `document_of`.
+        secret: The key of the signature, `whsec_` and base64, or any text; None for no signature.
+        now_ns: Wall clock.
+    """
+    identity = f"{one.kind.value}_{one.created_ns}_{one.id}"
+    timestamp = str(now_ns // SECOND)
+    headers = {"webhook-id": identity, "webhook-timestamp": timestamp}
+    if secret is not None:
+        headers["webhook-signature"] = signature_of(identity, timestamp, document, secret=secret)
+    return headers
+
+
+def signature_of(identity: str, timestamp: str, document: bytes, *, secret: str) -> str:
+    """Return the signature of a document with this id and this time, in seconds."""
+    signed = f"{identity}.{timestamp}.".encode() + document
+    digest = hmac.new(_key(secret), signed, hashlib.sha256).digest()
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def _key(secret: str) -> bytes:
+    if secret.startswith(_PREFIX):
+        try:
+            return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        except ValueError:
+            pass
+    return secret.encode()

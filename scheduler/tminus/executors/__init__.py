@@ -1,0 +1,1 @@
+"""The executor processes. They release shards at T: `http` sends requests, `python` calls functions."""

@@ -1,0 +1,75 @@
+"""
+Redirects of requests that carry a credential in a header of their own.
+
+On a redirect to another server, libcurl removes Authorization and Cookie, and sends all other headers there.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from urllib.parse import urljoin, urlsplit
+
+from tminus.executors.http.resolver import HostPort, host_port
+from tminus.executors.http.wire import Request
+from tminus.policies.credentials import names_credential
+
+_AUTHENTICATE = frozenset({401, 407})
+_BY_LIBCURL = frozenset({"authorization", "cookie"})
+#: What `urllib` and libcurl parse in the same way: a path, or an absolute URL without a user.
+_PLAIN = re.compile(
+    rb"(https?:)?//[\w.\-\[\]:]+([/?#][!-\[\]-~]*)?|[/?#](?!/)[!-\[\]-~]*|[\w.\-]+([/?#][!-\[\]-~]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def would_leak(request: Request, status: int, head: Sequence[bytes]) -> list[str]:
+    """
+    Return the names of the headers that no other server may get, if the next request would go to one.
+
+    Args:
+        status: The status of the response that makes libcurl send again.
+        head: The lines of all heads so far.
+    """
+    names = [] if status in _AUTHENTICATE else confidential(request)
+    return names if names and not stays(request, head) else []
+
+
+def confidential(request: Request) -> list[str]:
+    """Return the names of the headers that no other server may get."""
+    names = [re.split("[:;]", line, maxsplit=1)[0] for line in request.headers]
+    return [
+        name
+        for name in names
+        if name.lower() not in _BY_LIBCURL and (name in request.confidential or names_credential(name))
+    ]
+
+
+def stays(request: Request, head: Sequence[bytes]) -> bool:
+    """
+    Return whether a redirect leads to the same scheme, host and port.
+
+    Args:
+        head: The lines of all heads so far; the last one is a redirect.
+    """
+    locations = list(_locations(head))
+    return bool(locations) and all(_is_same(request.url, location) for location in locations)
+
+
+def _locations(head: Sequence[bytes]) -> Iterator[bytes]:
+    for line in reversed(head):
+        if line.startswith(b"HTTP/"):
+            return
+        if line[:9].lower() == b"location:":
+            yield line[9:].strip()
+
+
+def _is_same(url: str, location: bytes) -> bool:
+    if not _PLAIN.fullmatch(location):
+        return False  # libcurl may find another host in it
+    try:
+        return _server(url) == _server(urljoin(url, location.decode("ascii")))
+    except ValueError:
+        return False
+
+
+def _server(url: str) -> tuple[str, HostPort]:
+    return urlsplit(url).scheme, host_port(url)

@@ -1,0 +1,110 @@
+"""
+Requests of jobs to the daemon, over the pipes of their runner. The application's environment has no ledger.
+"""
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from tminus.errors import LedgerError, LockTimeout, TminusError, UsageError
+from tminus.executors.protocol import JobRequest, JobResponse
+from tminus.instants import SECOND
+
+#: The daemon retries a write this long.
+_PATIENCE_S = 30
+_ERRORS = {error.__name__: error for error in (LedgerError, LockTimeout, UsageError)}
+
+
+class DaemonClient:
+    """The client of this process. It works after `open`, and not in forked processes. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._report: Callable[[JobRequest], None] | None = None
+        self._pid = 0
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._waiting: dict[int, Future[JobResponse]] = {}
+
+    def open(self, report: Callable[[JobRequest], None]) -> None:
+        """
+        Start to send requests, because the application is imported.
+
+        Args:
+            report: Sends a request.
+        """
+        self._report, self._pid = report, os.getpid()
+
+    def send_request(self, what: str, given: Mapping[str, Any], *, patience_s: float = _PATIENCE_S) -> Any:
+        """
+        Send a request, and return the value of its response. `what` and `given` as in `JobRequest`.
+
+        Raises:
+            TminusError: it was not done, or it is unknown whether it was.
+        """
+        return self._ask(next(self._numbers), what, given, patience_s)
+
+    def acquire(self, app: str, name: str, timeout_ns: int) -> Callable[[], None]:
+        """Have the daemon take a lock for this process; return a function that releases it."""
+        number = next(self._numbers)
+
+        def give_back() -> None:
+            if os.getpid() == self._pid:
+                self.send_request("unlock", {"lock": number})
+
+        try:
+            given = {"app": app, "name": name, "timeout_ns": timeout_ns}
+            self._ask(number, "lock", given, timeout_ns / SECOND + _PATIENCE_S)
+        except LockTimeout:
+            raise
+        except BaseException:
+            if self._report and os.getpid() == self._pid:  # it may come yet, or has come
+                self._report(
+                    JobRequest(
+                        pid=self._pid, number=next(self._numbers), what="unlock", given={"lock": number}
+                    )
+                )
+            raise
+        return give_back
+
+    def on_response(self, response: JobResponse) -> None:
+        """Take a response of the daemon."""
+        with self._lock:
+            future = self._waiting.get(response.number)
+        if future is not None and not future.done():
+            future.set_result(response)
+
+    def _ask(self, number: int, what: str, given: Mapping[str, Any], patience_s: float) -> Any:
+        if self._report is None:
+            hint = "do it in a view or a job, or when they begin"
+            raise TminusError(
+                "nothing can be submitted or shared while the application is imported", hint=hint
+            )
+        if os.getpid() != self._pid:
+            hint = "do it in the job itself"
+            raise TminusError(
+                "nothing can be submitted or shared in a process that a job has forked", hint=hint
+            )
+        future = Future[JobResponse]()
+        with self._lock:
+            self._waiting[number] = future
+        try:
+            self._report(JobRequest(pid=self._pid, number=number, what=what, given=given))
+            response = future.result(patience_s)
+        except TimeoutError:
+            hint = "look whether it is done before you try again"
+            raise TminusError(
+                f"the daemon has not said within {patience_s:g} s whether it is done: {what}", hint=hint
+            ) from None
+        finally:
+            with self._lock:
+                self._waiting.pop(number, None)
+        if response.kind:
+            raise _ERRORS.get(response.kind, TminusError)(response.value, hint=response.hint)
+        return response.value
+
+
+#: The client of this process, if it runs jobs, or imports an application for them.
+current: DaemonClient | None = None

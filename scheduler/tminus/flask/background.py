@@ -1,0 +1,184 @@
+"""`@background`: functions that a view submits and does not wait for."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from tminus.clock import SystemClock
+from tminus.executors.python import declared
+from tminus.flask import client
+from tminus.flask.client import RunHandle
+from tminus.flask.job_options import (
+    RetryOptions,
+    normalize_chain,
+    normalize_retry,
+    parse_duration_ns,
+    ref_of,
+)
+from tminus.instants import parse_rfc3339, to_ns
+from tminus.model import payload
+from tminus.model.background import Submission
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_SUBMIT_OPTIONS = ("delay", "at")
+
+
+class BackgroundFunction(Generic[P, R]):
+    """
+    A function decorated with `@background`. A call runs it here and now, as before. Thread-safe.
+
+    Raises:
+        TypeError: another process could not find the function by its name, or it has a parameter `delay` or
+            `at`.
+    """
+
+    def __init__(
+        self, function: Callable[P, R], options: Mapping[str, Any], *, copies_request: bool = True
+    ) -> None:
+        update_wrapper(self, function)
+        self._function = function
+        self._options = options
+        self._copies_request = copies_request
+        self._signature = inspect.signature(function)
+        name, ref = function.__qualname__, ref_of(function)
+        if ref is None:
+            raise TypeError(f"@background: {name} must be defined at the top level of a module")
+        if reserved := [option for option in _SUBMIT_OPTIONS if option in self._signature.parameters]:
+            raise TypeError(
+                f"@background: {name} has a parameter {reserved[0]!r}, which is an option of submit"
+            )
+        self.ref = ref
+        declared.declare(ref, options.get("then", []))
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now."""
+        return self._function(*args, **kwargs)
+
+    @overload
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle: ...
+    @overload
+    def submit(self, *args: Any, delay: str | float, **kwargs: Any) -> RunHandle: ...
+    @overload
+    def submit(self, *args: Any, at: str | datetime, **kwargs: Any) -> RunHandle: ...
+    def submit(self, *args: Any, **kwargs: Any) -> RunHandle:
+        """
+        Submit a call, with a copy of the current request if there is one and the function takes one. The call
+        is durable when this returns.
+
+        Args:
+            args, kwargs: The arguments of the function. They must be JSON.
+            delay: Start at the earliest this long from now: `15s`, or seconds.
+            at: Start at the earliest at this time: RFC 3339, or a datetime with a zone.
+
+        Returns:
+            The handle of the run, with its id.
+
+        Raises:
+            TypeError: the function does not take these arguments; they are not JSON of at most 100 levels; or
+                the request has uploaded files that are not saved.
+            ValueError: `delay` or `at` is not a time; or the arguments, or the copy of the request, are
+                longer than 1 MiB as JSON.
+            TminusError: the call could not be stored, or its application cannot be determined. Then it does
+                not run, except if PostgreSQL was lost during the commit: then the run may exist.
+        """
+        planned_at_ns = _planned_at_ns(kwargs.pop("delay", None), kwargs.pop("at", None))
+        arguments = self._to_json(args, kwargs)
+        return client.submit(
+            lambda app, request: Submission(
+                app=app,
+                ref=self.ref,
+                options=self._options,
+                given=arguments if request is None else {**arguments, "request": request},
+                planned_at_ns=planned_at_ns,
+            ),
+            copies_request=self._copies_request,
+        )
+
+    def _to_json(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.ref}: {error}") from None
+        try:
+            text = payload.dumps({"args": list(args), "kwargs": kwargs}, most_bytes=payload.MOST_BYTES)
+        except TypeError as error:
+            raise TypeError(f"{self.ref}: the arguments are not JSON: {error}") from None
+        except ValueError as error:
+            raise ValueError(
+                f"{self.ref}: the arguments are {error}: store them, and pass where they are stored"
+            ) from None
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+
+@overload
+def background(function: Callable[P, R], /) -> BackgroundFunction[P, R]: ...
+@overload
+def background(
+    *,
+    timeout: str | float | None = None,
+    retry: int | RetryOptions | None = None,
+    then: Sequence[Any] | Mapping[str, Any] | Callable[..., Any] = (),
+    request: bool = True,
+) -> Callable[[Callable[P, R]], BackgroundFunction[P, R]]: ...
+def background(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    timeout: str | float | None = None,
+    retry: int | RetryOptions | None = None,
+    then: Sequence[Any] | Mapping[str, Any] | Callable[..., Any] = (),
+    request: bool = True,
+) -> Any:
+    """
+    Decorate a function so that it can be submitted: `@background`, or `@background(timeout="5m", then=[…])`.
+
+    The function runs in the runner of its application. If a process dies during a run, its result is unknown,
+    and the function is called again, at most ten times, and not after three deaths of its process. The deaths
+    of shared processes count only once the run has also ended a process alone. The function must return JSON.
+
+    Args:
+        timeout: After this time the run is asked to stop, and is then written off: `5m`, or seconds. None
+            sets no limit.
+        retry: Retries a run that raised an exception or timed out. Either the largest number of attempts, or
+            the keys of `retry` in the jobs file. `retry_on` may contain exception classes instead of their
+            names; subclasses are included. None: the run is not tried again.
+        then: The chain that follows a run, as `then:` in the jobs file. It may contain functions themselves
+            instead of their names.
+        request: Whether the function gets a copy of the request around `submit`. Without one, its request is
+            `GET /`.
+
+    Raises:
+        TypeError: another process could not find the function, or one of the chain, by its name; or `retry`
+            has an unknown key.
+        ValueError: `timeout` is not a duration.
+    """
+    options: dict[str, Any] = {}
+    if timeout is not None:
+        options["timeout_ns"] = parse_duration_ns("timeout", timeout)
+    if retry is not None:
+        options["retry"] = normalize_retry(retry)
+    if then:
+        options["then"] = normalize_chain(then)
+
+    def decorate(function: Callable[P, R]) -> BackgroundFunction[P, R]:
+        return BackgroundFunction(function, options, copies_request=request)
+
+    return decorate if function is None else decorate(function)
+
+
+def _planned_at_ns(delay: str | float | None, at: str | datetime | None) -> int | None:
+    if delay is not None and at is not None:
+        raise TypeError("give delay or at, not both")
+    if delay is not None:
+        return SystemClock.wall_ns() + parse_duration_ns("delay", delay)
+    if isinstance(at, datetime):
+        if at.tzinfo is None:
+            raise ValueError(f"at needs a time zone; got {at.isoformat()}")
+        return to_ns(at)
+    return parse_rfc3339(at) if at is not None else None

@@ -1,0 +1,42 @@
+"""Rules for the copy of a request. It contains no credentials."""
+
+from collections.abc import Iterable
+
+from tminus.policies.credentials import names_credential
+
+#: Headers that are copied. They contain no credentials.
+_COPIED = frozenset(
+    {"host", "user-agent", "content-type", "referer", "x-request-id", "traceparent", "tracestate", "b3"}
+)
+_COPIED_PREFIXES = ("accept", "x-b3-")
+#: Never copied.
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
+
+
+class CopyRules:
+    """
+    The built-in rules, and what an application adds to them. Immutable.
+
+    Args:
+        drop: Keys and headers, in any case, whose values are masked or left out.
+        keep_headers: Headers, in any case, that are copied.
+
+    Raises:
+        ValueError: one of `keep_headers` always contains credentials.
+    """
+
+    def __init__(self, *, drop: Iterable[str] = (), keep_headers: Iterable[str] = ()) -> None:
+        self._drop = frozenset(key.casefold() for key in drop)
+        self._keep = frozenset(name.casefold() for name in keep_headers)
+        if refused := sorted(self._keep & _CREDENTIALS):
+            raise ValueError(f"keep_headers: {', '.join(refused)} contains credentials and is never copied")
+
+    def masks(self, key: str) -> bool:
+        """Return whether the value of this key of a query, form, JSON or session is masked."""
+        return key.casefold() in self._drop or names_credential(key)
+
+    def copies_header(self, name: str) -> bool:
+        """Return whether this header is copied."""
+        folded = name.casefold()
+        is_listed = folded in self._keep | _COPIED or folded.startswith(_COPIED_PREFIXES)
+        return is_listed and folded not in self._drop

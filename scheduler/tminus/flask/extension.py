@@ -1,0 +1,132 @@
+"""`Scheduler`: the Flask extension. An application creates one and defines its jobs with it."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+from tminus.errors import UsageError
+from tminus.executors.python import registry
+from tminus.flask import application
+from tminus.flask.copy_rules import CopyRules
+from tminus.flask.job_options import JobOptions, split_options
+from tminus.flask.state import State
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class Scheduler:
+    """
+    The jobs, background runs and shared state of an application.
+
+    Only the runner of the application reads which jobs the code defines. In every other process they have no
+    effect.
+
+    Args:
+        flask_app: The application, as for `init_app`.
+        app: The application's name under `apps:` in the jobs file. None if the code belongs to one
+            application only.
+        authorize: Returns whether the current request may see the run with this id. None allows every request
+            that knows the id.
+        events: Whether each run also has an event stream. For web servers with threads only.
+        drop: Further keys and headers of a request. In its copy, the values of these keys of query, form,
+            JSON and session are `***`; these headers are left out. Credentials are always masked or left out.
+        keep_headers: Further headers that the copy of a request contains.
+        name: The name of the blueprint, and so of the endpoints `NAME.run` and `NAME.script`.
+        url_prefix: The beginning of the blueprint's paths.
+
+    Attributes:
+        state: Values, counters and locks that all processes of the application share; see `State`.
+
+    Raises:
+        TypeError: `flask_app` and `app` are confused.
+        ValueError: `keep_headers` names a header that always contains credentials.
+    """
+
+    def __init__(
+        self,
+        flask_app: "Flask | None" = None,
+        *,
+        app: str | None = None,
+        drop: Iterable[str] = (),
+        keep_headers: Iterable[str] = (),
+        authorize: Callable[[str], bool] | None = None,
+        events: bool = False,
+        name: str = "tminus",
+        url_prefix: str = "/tminus",
+    ) -> None:
+        if isinstance(flask_app, str) or not isinstance(app, str | None):
+            raise TypeError("write Scheduler(flask_app), or Scheduler(app=NAME) with its name under apps:")
+        self.app = app
+        self.state = State(lambda: application.app_name(self))
+        self.copy_rules = CopyRules(drop=drop, keep_headers=keep_headers)
+        self._authorize = authorize
+        self._events = events
+        self._name = name
+        self._url_prefix = url_prefix
+        self._registry = registry.new_registry(app)
+        application.schedulers.add(self)
+        if flask_app is not None:
+            self.init_app(flask_app)
+
+    def init_app(self, flask_app: "Flask") -> None:
+        """
+        Register the blueprint with an application, and define the jobs for it. If this is never called, the
+        jobs are defined for every application that imports them.
+
+        Raises:
+            UsageError: the application has a blueprint with this name.
+        """
+        from tminus.flask.blueprint import create_blueprint
+
+        if self._name in flask_app.blueprints:
+            raise UsageError(
+                f"the application has a blueprint {self._name!r}",
+                hint="write Scheduler(…, name=…, url_prefix=…) with others",
+            )
+        flask_app.extensions["tminus"] = self
+        flask_app.register_blueprint(
+            create_blueprint(self._name, self._url_prefix, self._authorize, events=self._events)
+        )
+        self._registry.flask_apps.add(flask_app)
+
+    def job(self, name: str | None = None, **options: Unpack[JobOptions]) -> Callable[[_Function], _Function]:
+        """
+        Define a job that calls the decorated function. If the function is a view, the job sends it a request.
+
+        Args:
+            name: The name of the job; None for that of the function.
+            options: The keys of a job in the jobs file. The keys of `schedule` (`cron`, `every`, `at`,
+                `timezone`) and those of `call` (`args`, `kwargs`, `request`, `isolate`) are options
+                themselves. `then` may contain functions. For a view, `request` is what stands below `flask`
+                in the file, and `args` are the values of its URL.
+
+        Returns:
+            A decorator that returns the function unchanged.
+
+        Raises:
+            TypeError: an option is unknown, or its value is not JSON. Every other error is reported with the
+                errors of the jobs file, at the place of the function.
+        """
+        if callable(name):
+            raise TypeError("write @scheduler.job(), with brackets")
+        keys, target = split_options(options)
+
+        def define(function: _Function) -> _Function:
+            code = getattr(inspect.unwrap(function), "__code__", None)
+            if code is None:
+                raise TypeError(f"@scheduler.job needs a function, not {function!r}")
+            defined = registry.DefinedJob(
+                function=function,
+                name=name or function.__name__,
+                keys=keys,
+                target=target,
+                file=code.co_filename,
+                line=code.co_firstlineno,
+            )
+            self._registry.defined.append(defined)
+            return function
+
+        return define

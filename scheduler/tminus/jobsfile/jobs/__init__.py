@@ -1,0 +1,1 @@
+"""Jobs: from the sections of the files to `model.Definitions`."""

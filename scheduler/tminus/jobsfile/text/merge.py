@@ -1,0 +1,93 @@
+"""
+Merging: defaults, then the templates in order, then the job. Maps merge; lists and scalars replace; null
+removes.
+
+If keys exclude each other, as `cron` and `every` do, the later one replaces the earlier one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tminus.jobsfile.text.document import Document
+from tminus.jobsfile.text.tree import Path
+
+_EXCLUSIVE: Mapping[str, frozenset[str]] = {
+    "schedule": frozenset({"cron", "every", "at", "manual"}),
+    "http": frozenset({"json", "form", "body", "body_file"}),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """
+    A map of a file that is merged into a job.
+
+    Args:
+        document: The file.
+        base: The path of the map in the file.
+        value: The map, short forms written out.
+        name: For people: `defaults`, `template crm`; empty for the job itself.
+    """
+
+    document: Document
+    base: Path
+    value: Mapping[str, Any]
+    name: str = ""
+
+    def has(self, path: Path) -> bool:
+        """Return whether there is a value at a path."""
+        here: Any = self.value
+        for step in path:
+            if isinstance(here, list):
+                if step not in range(len(here)):
+                    return False
+                here = here[int(step)]
+            elif isinstance(here, Mapping) and step in here:
+                here = here[step]
+            elif step != 0:  # a list of one in its short form
+                return False
+        return True
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return a map merged with the one above it, such as the defaults with a template. The result shares the
+    parts that are only in one of them. A null that removes nothing stays.
+    """
+    for key, names in _EXCLUSIVE.items():
+        inner, outer = below.get(key), above.get(key)
+        if (
+            isinstance(inner, dict)
+            and isinstance(outer, dict)
+            and any(outer.get(name) is not None for name in names)
+        ):
+            below = {
+                **below,
+                key: {name: item for name, item in inner.items() if name not in names or name in outer},
+            }
+    return _merge_all(below, above)
+
+
+def _merge_all(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for key, value in above.items():
+        inner = result.get(key)
+        if value is None and key in result:
+            del result[key]
+        elif isinstance(value, dict) and isinstance(inner, dict):
+            result[key] = _merge_all(inner, value)
+        else:
+            result[key] = value
+    return result
+
+
+def find_origin(layers: Sequence[Layer], path: Path) -> Layer | None:
+    """
+    Return the layer from which a value of the merged job comes.
+
+    Args:
+        layers: The layers, nearest first.
+        path: The path of the value.
+    """
+    return next((layer for layer in layers if layer.has(path)), None)

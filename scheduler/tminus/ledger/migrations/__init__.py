@@ -1,0 +1,1 @@
+"""Numbered migrations, forward only; `tminus.ledger.migrate` runs them."""

@@ -1,0 +1,1 @@
+"""Decisions as pure functions, one policy per file. The time is an argument."""

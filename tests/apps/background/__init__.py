@@ -1,0 +1,1 @@
+"""An application whose views submit background runs of many kinds."""

@@ -1,0 +1,1 @@
+"""An application whose functions start, follow and break chains."""

@@ -1,0 +1,1 @@
+"""An application whose background runs end their process."""

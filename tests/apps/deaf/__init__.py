@@ -1,0 +1,1 @@
+"""Two applications beside the requests of a batch."""

@@ -1,0 +1,1 @@
+"""An application whose ledger has rows that others have written."""

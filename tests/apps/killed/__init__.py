@@ -1,0 +1,1 @@
+"""An application whose background runs go on while the daemon is killed."""

@@ -1,0 +1,1 @@
+"""Functions of chains that go on while the daemon is killed."""

@@ -1,0 +1,1 @@
+"""An application that submits long and deep arguments."""

@@ -1,0 +1,1 @@
+"""An application with a module `tminus` of its own."""

@@ -1,0 +1,1 @@
+"""A site whose page follows background runs, under a strict policy."""

@@ -1,0 +1,1 @@
+"""An application whose functions change HTTP requests before they are sent."""

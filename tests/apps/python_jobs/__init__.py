@@ -1,0 +1,1 @@
+"""An application whose views and functions are targets of jobs."""

@@ -1,0 +1,1 @@
+"""An application that shows all of a request."""

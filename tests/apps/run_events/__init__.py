@@ -1,0 +1,1 @@
+"""A site with the event streams of runs."""

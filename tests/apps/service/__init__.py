@@ -1,0 +1,1 @@
+"""An application with a target of each kind."""

@@ -1,0 +1,1 @@
+"""An application whose views and jobs share state."""

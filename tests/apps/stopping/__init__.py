@@ -1,0 +1,1 @@
+"""Applications whose jobs hang, each in its own way."""

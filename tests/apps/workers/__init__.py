@@ -1,0 +1,1 @@
+"""An application for any number of web workers."""

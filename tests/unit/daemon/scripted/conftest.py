@@ -1,0 +1,24 @@
+"""What a daemon with a scripted executor starts with."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_clock import FakeClock
+from tests.support.ledgers import T, opened
+from tminus.instants import SECOND
+from tminus.ledger.engine import Ledger
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """An empty ledger."""
+    with opened(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that shows two seconds before T."""
+    return FakeClock(T - 2 * SECOND)

@@ -1,0 +1,59 @@
+"""The service with a scripted executor: what it launches, and what it leaves when it stops."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.daemon import eventually
+from tests.support.fake_clock import FakeClock
+from tests.support.ledgers import T
+from tests.support.scheduling import definitions_of
+from tests.support.scripted import ScriptedExecutor, running, runs_well
+from tests.support.values import a_due, a_job
+from tminus.daemon.processes.commands import Command, OrderHandle
+from tminus.daemon.service import Service
+from tminus.executors.protocol import Arm
+from tminus.ledger import history
+from tminus.ledger.engine import Ledger
+from tminus.outcome import OccurrenceState, Outcome
+
+JOBS = definitions_of(a_job("pay"), a_job("bill"))
+
+
+@contextmanager
+def a_service(ledger: Ledger, executor: ScriptedExecutor, clock: FakeClock) -> Iterator[Service]:
+    """A service that has started; it is stopped at once at the end."""
+    with running(ledger, JOBS, executor, clock, starts=False) as runtime:
+        service = Service(runtime, since_ns=clock.wall_ns())
+        service.start({})
+        try:
+            yield service
+        finally:
+            service.stop(at_once=True)
+
+
+def outcomes(ledger: Ledger) -> dict[str, Outcome | None]:
+    """By job."""
+    return {one.id.job: one.outcome for one in history.find(ledger)}
+
+
+def test_stopped_at_once_it_leaves_a_claim_to_the_next_start(ledger: Ledger, clock: FakeClock) -> None:
+    armed: list[Arm] = []  # type: ignore[type-arg]
+
+    def script(_executor: ScriptedExecutor, _shard: OrderHandle, command: Command) -> None:
+        if isinstance(command, Arm):
+            armed.append(command)
+
+    with a_service(ledger, ScriptedExecutor(script), clock) as service:
+        service.launch(T, [a_due(JOBS.jobs["pay"], fire_time_ns=T)])
+        eventually(lambda: armed, what="it is armed")
+        assert not service.is_idle
+    (one,) = history.find(ledger)
+    assert one.state is OccurrenceState.CLAIMED
+
+
+def test_what_is_launched_is_over_when_it_is_written(ledger: Ledger, clock: FakeClock) -> None:
+    with a_service(ledger, ScriptedExecutor(runs_well(clock)), clock) as service:
+        service.launch(T, [a_due(job, fire_time_ns=T) for job in JOBS.jobs.values()])
+        eventually(lambda: service.is_idle, what="it is idle")
+        assert outcomes(ledger) == dict.fromkeys(JOBS.jobs, Outcome.SUCCEEDED)
+        assert service.is_well()

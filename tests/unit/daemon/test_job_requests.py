@@ -1,0 +1,96 @@
+"""What jobs ask for, on a machine that gives no further thread."""
+
+import itertools
+import queue
+import resource
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.daemon import eventually
+from tests.support.moments import PATIENCE_S
+from tminus.clock import SystemClock
+from tminus.daemon.processes import job_locks
+from tminus.daemon.processes.job_requests import JobRequestHandler
+from tminus.executors.protocol import JobRequest, JobResponse, ProcessExited
+from tminus.instants import SECOND
+from tminus.ledger.engine import open_ledger
+
+_STACK = 1 << 30
+_GIVEN: dict[str, dict[str, Any]] = {
+    "lock": {"app": "shop", "name": "till", "timeout_ns": 0},
+    "submit": {"app": "shop", "ref": "shop:work"},
+}
+
+
+@pytest.fixture
+def handovers(tmp_path: Path) -> Iterator[JobRequestHandler]:
+    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    made = JobRequestHandler(ledger, clock=SystemClock())
+    yield made
+    made.put(1, ProcessExited(pid=1), lambda _answer: None)
+    ledger.close()
+
+
+@pytest.mark.parametrize("what", sorted(_GIVEN))
+def test_what_gets_no_thread_is_answered_with_an_error_and_the_next_is_done(
+    handovers: JobRequestHandler, what: str
+) -> None:
+    answers: list[JobResponse] = []
+    has_come = threading.Event()
+
+    def answer(said: JobResponse) -> None:
+        answers.append(said)
+        has_come.set()
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    before = threading.stack_size(_STACK)
+    resource.setrlimit(resource.RLIMIT_AS, (_STACK // 2, hard))
+    try:
+        handovers.put(1, JobRequest(pid=1, number=1, what=what, given=_GIVEN[what]), answer)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        threading.stack_size(before)
+    assert (answers[0].kind, answers[0].number) == ("LedgerError", 1)
+    has_come.clear()
+    handovers.put(1, JobRequest(pid=1, number=2, what=what, given=_GIVEN[what]), answer)
+    assert has_come.wait(PATIENCE_S)
+    assert (answers[1].kind, answers[1].number) == ("", 2)
+
+
+def test_jobs_hold_and_wait_for_a_limited_number_of_locks(
+    handovers: JobRequestHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_locks, "_MOST", 2)
+    answers: queue.SimpleQueue[JobResponse] = queue.SimpleQueue()
+    numbers = itertools.count(1)
+
+    def lock(name: str, timeout_ns: int = 60 * SECOND) -> int:
+        given, number = {"app": "shop", "name": name, "timeout_ns": timeout_ns}, next(numbers)
+        handovers.put(1, JobRequest(pid=1, number=number, what="lock", given=given), answers.put)
+        return number
+
+    held = lock("till")
+    assert answers.get(timeout=PATIENCE_S).kind == ""
+    lock("till")  # waits
+    lock("door")
+    refused = answers.get(timeout=PATIENCE_S)
+    assert (refused.kind, refused.value) == (
+        "LockTimeout",
+        "the lock was not waited for: jobs hold, or wait for, 2 locks already",
+    )
+    handovers.put(
+        1, JobRequest(pid=1, number=next(numbers), what="unlock", given={"lock": held}), answers.put
+    )
+    assert {answers.get(timeout=PATIENCE_S).kind for _ in range(2)} == {
+        ""
+    }  # of the unlock, and of the one that waited
+
+    def is_taken() -> bool:
+        lock("door")
+        return answers.get(timeout=PATIENCE_S).kind == ""
+
+    assert eventually(is_taken)
