@@ -98,7 +98,7 @@ def test_after_the_daemon_was_stopped_for_a_while(tmp_path: Path, target: Target
     grace = "misfire_grace_time: 1500ms, overlap: allow_all"
     with daemon(tmp_path, jobs_file(many(5, f"{target.url}/ok", "every: 1s", grace), daemon=FAST)) as running:
         running.wait_for(outcome="succeeded")
-        running.signal(signal.SIGSTOP)
+        running.suspend()
         before = newest_ns(running)
         wait_until(before + 5 * SECOND)
         running.signal(signal.SIGCONT)

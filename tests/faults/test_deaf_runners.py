@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.apps import install
-from tests.support.daemon import DaemonProcess, coming, daemon, eventually
+from tests.support.daemon import DaemonProcess, coming, daemon, eventually, suspend
 from tests.support.target import TargetServer
 from tests.support.web_worker import web_worker
 
@@ -68,7 +68,7 @@ def test_requests_start_on_time_beside_a_runner_that_is_stopped_with_a_full_pipe
 def _all_arrive_before_the_end_of_the_runner(running: DaemonProcess, target: TargetServer) -> bool:
     """Run all requests beside a runner that is stopped, until it has been replaced."""
     replaced, arrived = len(running.said(_REPLACED)), len(target.arrivals)
-    os.kill(_shop_runner(running), signal.SIGSTOP)
+    suspend(_shop_runner(running))
     assert running.tminus("run-now", "large", *_REQUESTS, "--no-wait").returncode == 0
     target.wait_for(arrived + len(_REQUESTS))
     is_before = len(running.said(_REPLACED)) == replaced
@@ -160,7 +160,7 @@ def test_requests_start_as_without_them_beside_all_that_hangs(
                 at = unread.give(
                     "small", "takes", "body", in_s=9, before_claim=lambda: _make_fifo(tmp_path / "body")
                 )
-                os.kill(runner, signal.SIGSTOP)
+                suspend(runner)
                 shop.takes.submit(_LARGE)
                 disturbed = unread.requests(at)
                 (body,) = unread.running.wait_for(planned_at=at, job="body", state="finished")

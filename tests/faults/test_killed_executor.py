@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import DaemonProcess, coming, daemon, eventually
+from tests.support.daemon import DaemonProcess, coming, daemon, eventually, suspend
 from tests.support.jobs import job, jobs_file, many
 from tests.support.moments import wait_until
 from tests.support.target import TargetServer
@@ -86,7 +86,7 @@ def test_killed_after_T_what_it_had_is_unknown_and_what_it_had_reported_stays(
 def test_stopped_before_it_is_armed_it_is_replaced_and_the_batch_starts_late(
     ready: DaemonProcess, target: TargetServer
 ) -> None:
-    os.kill(ready.executor_pid(), signal.SIGSTOP)
+    suspend(ready.executor_pid())
     give(ready, target, many(10, f"{target.url}/ok", f"at: '{coming(2)}'"))
     ended = ready.wait_for(rows=10, state="finished")
     assert {one["outcome"] for one in ended} == {"succeeded"}
@@ -97,7 +97,7 @@ def test_stopped_before_it_is_armed_it_is_replaced_and_the_batch_starts_late(
 def test_stopped_while_it_should_take_a_long_shard_it_is_replaced_too(
     ready: DaemonProcess, target: TargetServer
 ) -> None:
-    os.kill(ready.executor_pid(), signal.SIGSTOP)
+    suspend(ready.executor_pid())
     give(ready, target, many(200, f"{target.url}/{'long' * 100}", f"at: '{coming(2)}'"))
     ended = ready.wait_for(rows=200, state="finished")
     assert {one["outcome"] for one in ended} == {"succeeded"}
@@ -112,7 +112,7 @@ def test_stopped_through_T_and_woken_after_the_grace_it_starts_nothing(
     target.wait_for_connections(10)
     stopped = ready.executor_pid()
     wait_until(parse_rfc3339(at) - 1500 * MS)  # it is not replaced before T
-    os.kill(stopped, signal.SIGSTOP)
+    suspend(stopped)
     wait_until(parse_rfc3339(at) + 500 * MS)
     os.kill(stopped, signal.SIGCONT)
     ended = ready.wait_for(rows=10, state="finished")
@@ -128,7 +128,7 @@ def test_stopped_after_T_it_is_replaced_once_every_answer_is_overdue(
     policies = "misfire_grace_time: 500ms, timeout: {total: 1s}"
     give(ready, target, many(10, f"{target.url}/stall", f"at: '{coming(2.5)}'", policies))
     target.wait_for(10)
-    os.kill(ready.executor_pid(), signal.SIGSTOP)
+    suspend(ready.executor_pid())
     ended = ready.wait_for(rows=10, state="finished")
     assert {one["outcome"] for one in ended} == {"unknown"}
     assert_it_is_back(ready, target)

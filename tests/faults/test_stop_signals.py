@@ -4,7 +4,6 @@ once.
 """
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ import pytest
 from pysqlite3 import dbapi2
 
 from tests.support.apps import install
-from tests.support.daemon import DaemonProcess, daemon, eventually, is_alive, patched
+from tests.support.daemon import DaemonProcess, daemon, eventually, is_alive, patched, suspend
 from tests.support.moments import PATIENCE_S
 
 #: Each request to reload comes a hundred times.
@@ -75,7 +74,7 @@ def _everything_hangs(folder: Path, *, grace: str) -> Iterator[tuple[DaemonProce
         assert running.tminus("run-now", "pooled", "stopped", "busy", "--no-wait").returncode == 0
         for name in ("pooled", "stopped", "busy"):
             pids += map(int, eventually((folder / name).exists) and (folder / name).read_text().split())
-        os.kill(int((folder / "stopped").read_text().split()[0]), signal.SIGSTOP)
+        suspend(int((folder / "stopped").read_text().split()[0]))
         assert running.tminus("run-now", "full", "stopped", "hangs", "--no-wait").returncode == 0
         running.wait_for(rows=3, state="running")
         (folder / "slow").touch()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import children_of, coming, daemon
+from tests.support.daemon import children_of, coming, daemon, suspend
 from tests.support.jobs import jobs_file
 from tests.support.moments import wait_until
 from tests.support.target import TargetServer
@@ -51,7 +51,7 @@ def test_what_was_stopped_through_t_is_late_or_missed_and_never_doubled(
         assert len(pids) == max(len(WHO[who]) + len(daemons), 1)
         running.wait_for(rows=4)
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            suspend(pid)
         wait_until(parse_rfc3339(at) + 2 * SECOND)
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):  # the daemon has replaced it

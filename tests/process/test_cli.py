@@ -360,7 +360,7 @@ def test_status_tells_running_from_stopped_by_its_exit_status(tmp_path: Path, ta
         assert running.tminus("status").returncode == 1
         running.write(jobs)
         running.wait_until_said("the jobs file is valid again")
-        running.signal(signal.SIGSTOP)
+        running.suspend()
         stuck = eventually(
             lambda: said if "holds the ledger" in (said := running.tminus("status").stdout) else None
         )

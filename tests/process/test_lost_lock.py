@@ -99,7 +99,7 @@ def test_a_daemon_that_has_lost_the_lock_to_another_one_starts_nothing_more_and_
     jobs = jobs_file(job("tick", f"{target.url}/ok", "every: 1s"))
     with on(tmp_path / "first", postgresql, target) as first:
         target.wait_for(1)
-        first.signal(signal.SIGSTOP)
+        first.suspend()
         end_sessions(postgresql)
         other = DaemonProcess(tmp_path / "second", jobs, ledger=postgresql).start(wait=False)
         try:

@@ -65,7 +65,7 @@ def test_a_command_with_another_ledger_runs_nothing_beside_the_daemon(
 def test_a_daemon_that_does_not_answer_is_not_passed_over(
     running: DaemonProcess, target: TargetServer
 ) -> None:
-    running.signal(signal.SIGSTOP)
+    running.suspend()
     try:
         # Its connections wait to be accepted, and nobody answers them.
         said = elsewhere(running, "run-now", "pay")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.apps import install
-from tests.support.daemon import DaemonProcess, coming, daemon, eventually, tminus, tminus_json
+from tests.support.daemon import DaemonProcess, coming, daemon, eventually, suspend, tminus, tminus_json
 from tests.support.jobs import shop_file
 from tests.support.target import TargetServer
 
@@ -175,7 +175,7 @@ def test_a_runner_that_dies_before_t_without_its_application_fails_its_jobs_alon
     with daemon(a_shop(tmp_path), shop_file(jobs | {"call": call}, daemon={"lead": "6s"})) as running:
         running.wait_for(job="call", state="claimed")
         runner = runner_pid(running)
-        os.kill(runner, signal.SIGSTOP)  # it starts nothing, however late the reload is
+        suspend(runner)  # it starts nothing, however late the reload is
         running.reload(json.dumps({"version": 1, "timezone": "UTC", "daemon": {"lead": "6s"}, "jobs": jobs}))
         with contextlib.suppress(ProcessLookupError):  # it hangs: a slow machine's daemon has killed it
             os.kill(runner, signal.SIGKILL)

@@ -83,6 +83,20 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def suspend(pid: int) -> None:
+    """Stop a process (SIGSTOP). The signal returns before the process is stopped; this does not."""
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: _is_stopped(pid), what=f"process {pid} is stopped")
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        threads = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+        return all(stat_of(thread)[0] == "T" for thread in threads)
+    except OSError:  # a thread has just ended
+        return False
+
+
 _OR_ENDS = """
 try:
 {code}
@@ -189,6 +203,11 @@ class DaemonProcess:
         """Send a signal to the daemon alone."""
         assert self.process is not None
         self.process.send_signal(number)
+
+    def suspend(self) -> None:
+        """Stop the daemon alone (SIGSTOP)."""
+        assert self.process is not None
+        suspend(self.process.pid)
 
     def wait(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait for the end of the daemon; return its exit status."""

@@ -56,9 +56,10 @@ class ScriptedProcess:
 
     def put(self, frame: Any, *, first: bool = False) -> bool:
         """Take a command, unless it has ended."""
-        if self._status is None:
-            self.commands.put(frame)
-        return self._status is None
+        if self._status is not None:
+            return False
+        self.commands.put(frame)  # a test may end it now, before this returns
+        return True
 
     def finish(self) -> None:
         """End by itself."""

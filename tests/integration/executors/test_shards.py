@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import eventually, patched
+from tests.support.daemon import eventually, patched, suspend
 from tests.support.executor import FAR_NS, ExecutorProcess, a_request, many
 from tests.support.moments import PATIENCE_S
 from tests.support.target import TargetServer
@@ -154,7 +154,7 @@ def test_a_request_that_ends_while_connections_of_others_are_closed_is_reported(
 
 @contextlib.contextmanager
 def paused(executor: ExecutorProcess) -> Iterator[None]:
-    os.kill(executor.pid, signal.SIGSTOP)
+    suspend(executor.pid)
     try:
         yield
     finally:  # the tests after this one use the same executor

@@ -141,7 +141,7 @@ def test_a_link_a_second_name_and_text_are_not_read(written: Journal, tmp_path: 
     with pytest.raises(NotAJournal, match="no valid first line"):
         read(text)
     os.link(written.file, other)
-    with pytest.raises(NotAJournal, match="one name"):
+    with pytest.raises(NotAJournal, match="several hard links"):
         read(written.file)
 
 

@@ -142,7 +142,7 @@ class Lane(Party):
     def release(self, released_at_ns: int) -> None:
         if is_misfire(now_ns=released_at_ns, latest_start_ns=self._latest_ns):
             self._end_late(released_at_ns)
-        self._release_flag.released = True
+        self._release_flag.released_at_ns = released_at_ns
         wall_ns = self._services.clock.wall_ns
         for group in self._groups:
             group.began_ns = wall_ns()

@@ -46,12 +46,17 @@ class ReleaseFlag:
     The release of a lane.
 
     Attributes:
-        released: Whether the lane is released. No byte leaves before.
+        released_at_ns: When the lane was released, wall clock; 0 before.
         shortage: EMFILE or ENFILE if descriptors were short at the release, otherwise 0.
     """
 
-    released: bool = False
+    released_at_ns: int = 0
     shortage: int = 0
+
+    @property
+    def released(self) -> bool:
+        """Whether the lane is released. No byte leaves before."""
+        return self.released_at_ns > 0
 
 
 class Transfer:
@@ -282,7 +287,11 @@ class Transfer:
         )
 
     def _phases(self, began_ns: int, finished_ns: int) -> dict[str, int]:
-        """Return when its phases ended. libcurl's times count from `began_ns`."""
+        """
+        Return when its phases ended. libcurl's times count from `began_ns`, which is too early by the time
+        that other threads ran between a callback and libcurl's own look at the clock.
+        """
+        began_ns = max(began_ns, self._release_flag.released_at_ns)
         phases = self.primed_phases if self.armed else connection_phases(self.curl, began_ns=began_ns)
         if self._response.began_ns:
             return {**phases, Phase.FIRST_BYTE: min(self._response.began_ns, finished_ns)}
