@@ -28,11 +28,13 @@ from tminus.ledger.engine import Ledger
 
 def pytest_configure(config: pytest.Config) -> None:
     """
-    Compile the package's modules once, not in each process that a test starts.
+    Compile the package's modules once, not in each process that a test starts, and keep tests compiled: rewriting
+    their assertions takes half of the collection.
 
     A shell starts a background command with SIGINT ignored. Each process that a test starts would inherit that.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.dont_write_bytecode = False
     plain_logs()
     if not hasattr(config, "workerinput"):
         for folder in ("scheduler/tminus", "bench", "tests/support"):

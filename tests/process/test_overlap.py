@@ -25,9 +25,11 @@ def test_as_many_run_at_once_as_max_instances_says(tmp_path: Path, target: Targe
     slow = job("slow", f"{target.url}/hold", "every: 1s", f"max_instances: 2, {_HELD}")
     with daemon(tmp_path, jobs_file(slow)) as running:
         skipped = running.wait_for(outcome="skipped", reason="overlap: ")
-        first, second = sorted(arrival.headers["x-tminus-occurrence"] for arrival in target.wait_for(2)[:2])
-        assert second < skipped[-1]["id"]
-        assert skipped[-1]["reason"] == f"overlap: {first} is still running (max_instances 2)"
+        both = [arrival.headers["x-tminus-occurrence"] for arrival in target.wait_for(2)[:2]]
+        assert max(both) < skipped[-1]["id"]
+        # Two batches of late fire times may be committed in any order.
+        reasons = [f"overlap: {one} is still running (max_instances 2)" for one in both]
+        assert skipped[-1]["reason"] in reasons
         target.release_held()
         running.assert_all_is_well(target, every_s=1)
 
