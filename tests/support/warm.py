@@ -13,19 +13,37 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tminus import crash_points
+from tminus.cli import commands
 
 _LARGEST = 1 << 20
+#: What the daemon and commands import, beside the modules of all commands.
+_LOADED = (
+    "psycopg",
+    "pysqlite3.dbapi2",
+    "tminus.cli.run_now_client",
+    "tminus.cli.run_now_local",
+    "tminus.daemon.main",
+    "tminus.jobsfile.jobs.build",
+    "tminus.ledger.copy",
+    "tminus.ledger.migrate",
+    "tminus.operations.check_apps",
+    "tminus.operations.doctor",
+    "tminus.operations.notify",
+    "tminus.operations.why",
+)
 
 
 class WarmProcess:
@@ -169,10 +187,10 @@ def _server() -> socket.socket:
 
 
 def _serve(server: socket.socket) -> None:
-    for module in ("history", "health", "jobs_file", "run_now", "demo", "daemon"):
-        importlib.import_module(f"tminus.cli.commands.{module}")
-    for module in ("cli.run_now_client", "cli.run_now_local", "daemon.main", "ledger.migrate"):
-        importlib.import_module(f"tminus.{module}")
+    for module in _LOADED:
+        importlib.import_module(module)
+    for command in pkgutil.iter_modules(commands.__path__, f"{commands.__name__}."):
+        importlib.import_module(command.name)
     gc.freeze()  # a collection in a forked process would copy all that it shares
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait
     while True:
@@ -213,7 +231,14 @@ def _wait_for(message: bytes, out: int, err: int, tells: int) -> None:
     sys.argv[1:] = given["arguments"]
     from tminus.cli.main import main
 
-    sys.exit(main())
+    status = main()
+    # As an interpreter ends, except that it would write to all memory that it shares with the server. That takes
+    # longer than most commands.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
