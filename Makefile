@@ -17,9 +17,11 @@ demo:
 test: setup
 	@$(BIN)/pytest -m "not long"
 
-# The tests with the marker `long`: examples, pages, environments of their own, commands of the bench.
+# The tests with the marker `long`: examples, pages, environments of their own, commands of the bench. Then the
+# property tests again, with many more examples.
 test-long: setup
 	@$(BIN)/pytest -m long
+	@$(BIN)/pytest -m "hypothesis and not processes" --hypothesis-profile=thorough
 
 check: lint
 	@$(BIN)/pytest $(CHECKED)

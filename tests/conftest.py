@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.fake_clock import FakeClock
 from tests.support.logs import plain_logs
@@ -24,6 +25,12 @@ from tests.support.new_ledgers import ledger_in_a_file, ledger_on_postgresql
 from tests.support.target import TargetServer
 from tests.support.web_worker import web_worker
 from tminus.ledger.engine import Ledger
+
+#: How much property tests try. `make test-long` runs them again with `--hypothesis-profile=thorough`.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", _PATIENT, max_examples=25)
+settings.register_profile("thorough", _PATIENT, max_examples=200)
+settings.load_profile("quick")
 
 
 def pytest_configure(config: pytest.Config) -> None:

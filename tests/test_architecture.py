@@ -1,6 +1,7 @@
 """The house, checked: who imports whom, how long things are, what runs in the lanes' process."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -45,8 +46,13 @@ def _name(module: Path) -> str:
     return str(module.relative_to(ROOT))
 
 
+@functools.cache
+def _tree(module: Path) -> ast.Module:
+    return ast.parse(module.read_text())
+
+
 def _functions(module: Path) -> Iterator[ast.FunctionDef]:
-    return (node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.FunctionDef))
+    return (node for node in ast.walk(_tree(module)) if isinstance(node, ast.FunctionDef))
 
 
 @pytest.mark.processes
@@ -62,7 +68,7 @@ def test_imports_point_down() -> None:
 
 def _imported(module: Path, names: Container[str]) -> Iterator[str]:
     """Yield the modules that a module imports anywhere: in functions and for types, too."""
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -201,16 +207,15 @@ def test_every_thread_has_a_name() -> None:
     unnamed = [
         f"{_name(module)}:{call.lineno}"
         for module in MODULES
-        for call in ast.walk(ast.parse(module.read_text()))
+        for call in ast.walk(_tree(module))
         if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("threading.Thread")
         if not any(keyword.arg == "name" for keyword in call.keywords)
     ]
     assert unnamed == []
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_name)
-def test_every_module_says_what_it_is_for(module: Path) -> None:
-    assert ast.get_docstring(ast.parse(module.read_text()))
+def test_every_module_says_what_it_is_for() -> None:
+    assert [_name(module) for module in MODULES if not ast.get_docstring(_tree(module))] == []
 
 
 def test_everything_public_has_a_docstring() -> None:
@@ -218,7 +223,7 @@ def test_everything_public_has_a_docstring() -> None:
         f"{_name(module)}:{node.name}"
         for module in MODULES
         if "migrations" not in module.parts
-        for node in ast.parse(module.read_text()).body
+        for node in _tree(module).body
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
         if not any(isinstance(one, ast.Name) and one.id == "overload" for one in node.decorator_list)
         if not ast.get_docstring(node)
@@ -238,7 +243,7 @@ def test_only_the_clock_reads_the_time() -> None:
     readers = [
         _name(module)
         for module in MODULES
-        for node in ast.walk(ast.parse(module.read_text()))
+        for node in ast.walk(_tree(module))
         if isinstance(node, ast.Import) and any(alias.name == "time" for alias in node.names)
     ]
     assert readers == ["scheduler/tminus/clock.py"]
@@ -256,7 +261,7 @@ def test_the_names_of_tests_fit_into_a_line() -> None:
 
 def test_the_events_of_the_log_that_tests_name_exist() -> None:
     """A test that expects an event not to be logged would also pass if it had been renamed."""
-    nodes = (node for module in MODULES for node in ast.walk(ast.parse(module.read_text())))
+    nodes = (node for module in MODULES for node in ast.walk(_tree(module)))
     texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
     tests = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("*.py"))
     assert set(re.findall(r'said\(\s*"([^"]+)"', tests)) - texts == set()

@@ -276,11 +276,7 @@ def violations(life: Life) -> list[str]:
     return found
 
 
-@settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(first=FILE, steps=st.lists(STEP, min_size=5, max_size=60))
 def test_each_due_instant_has_exactly_one_row_that_stands_for_it(
     empty: Callable[[], Ledger], first: File, steps: list[tuple[str, object]]

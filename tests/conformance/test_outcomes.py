@@ -89,7 +89,7 @@ def test_an_outcome_that_is_written_again_after_an_unclear_commit_is_there_once(
     assert len(history.find_attempts(ledger, pay.id)) == 1
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     said=st.lists(st.tuples(st.sampled_from(["record", "decide", "crash"]), FINAL), min_size=2, max_size=5)
 )
@@ -193,7 +193,7 @@ def test_what_was_decided_is_not_claimed_any_more(ledger: Ledger) -> None:
     assert the(ledger, pay).outcome is Outcome.MISSED
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(reason=TEXT, header=TEXT, executor=TEXT, body=st.binary(max_size=40))
 def test_whatever_a_peer_answers_can_be_written(
     ledger: Ledger, reason: str, header: str, executor: str, body: bytes
@@ -216,7 +216,7 @@ def test_whatever_a_peer_answers_can_be_written(
     assert the(ledger, pay).outcome is Outcome.FAILED
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(headers=st.lists(LINE, max_size=4).map(tuple))
 def test_header_lines_stay_the_lines_that_they_were(ledger: Ledger, headers: tuple[str, ...]) -> None:
     (pay,) = let_go(ledger, f"pay-{next(EACH)}")

@@ -149,7 +149,7 @@ def result_of(operation: Callable[[], Any]) -> Any:
         return type(error)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(_STEPS, max_size=12))
 def test_whatever_the_steps_it_is_what_a_dictionary_would_be(ledger: Ledger, steps: list[Any]) -> None:
     for name in ("a", "b"):

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.moments import PATIENCE_S
+from tests.support.new_ledgers import new_ledger
 from tminus.ledger import background_queue
-from tminus.ledger.engine import Ledger, open_ledger
+from tminus.ledger.engine import Ledger
 
 pytestmark = pytest.mark.long
 
@@ -77,7 +78,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     wanted = [f"{wheel}[flask]", "flask==2.3.3", "werkzeug==2.3.8", "sqlalchemy==2.0.36"]
     subprocess.run([folder / "venv/bin/pip", "install", "--quiet", *wanted], check=True, capture_output=True)
-    ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
+    ledger = new_ledger(folder)
     yield Environment(folder, ledger)
     ledger.close()
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tests.support import warm
 from tests.support.checker import gaps, violations
 from tests.support.moments import PATIENCE_S, stretched
+from tests.support.new_ledgers import put_ledger
 from tests.support.target import TargetServer
 from tminus.clock import SystemClock
 from tminus.instants import MS, SECOND, parse_rfc3339, rfc3339
@@ -154,6 +155,8 @@ class DaemonProcess:
         self._watching: Connection  #: shows at next to no cost whether the ledger has changed
         self._read: dict[str | None, tuple[int | None, list[dict[str, Any]]]] = {}
         self._log: tuple[int, list[dict[str, Any]]] = (0, [])
+        if ledger is None and not (folder / "ledger").exists():
+            put_ledger(folder / "ledger")
         self.write(jobs)
 
     def write(self, jobs: str) -> None:

@@ -17,11 +17,21 @@ from tminus.ledger.engine import Ledger, open_ledger
 _CHANGES = ("CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE")
 
 
+def put_ledger(folder: Path) -> None:
+    """Put one into `ledger.db` in this folder, which only its user can read afterwards."""
+    shutil.copytree(_migrated_folder(), folder, dirs_exist_ok=True)
+
+
+def new_ledger(folder: Path) -> Ledger:
+    """Return one in `ledger.db` in this folder, open. The caller closes it."""
+    put_ledger(folder)
+    return open_ledger(f"sqlite:///{folder}/ledger.db")
+
+
 @contextmanager
 def ledger_in_a_file(folder: Path) -> Iterator[Ledger]:
     """One in `ledger/ledger.db` below this folder, open."""
-    shutil.copytree(_migrated_folder(), folder / "ledger")
-    ledger = open_ledger(f"sqlite:///{folder}/ledger/ledger.db")
+    ledger = new_ledger(folder / "ledger")
     yield ledger
     ledger.close()
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from tests.support.apps import install
 from tests.support.daemon import eventually
 from tests.support.moments import stretched
+from tests.support.new_ledgers import new_ledger
 from tests.support.target import TargetServer
 from tminus.clock import Clock, SystemClock
 from tminus.daemon.runtime import open_runtime
@@ -17,7 +18,7 @@ from tminus.daemon.service import Service
 from tminus.instants import MS
 from tminus.jobsfile.load import JobsFile
 from tminus.ledger import history
-from tminus.ledger.engine import Ledger, open_ledger
+from tminus.ledger.engine import Ledger
 from tminus.ledger.tables import occurrences
 from tminus.model.batch import DueOccurrence
 from tminus.model.occurrence import Occurrence, OccurrenceId
@@ -123,7 +124,7 @@ def batches(
     file = JobsFile(str(folder / "jobs.yaml"))
     definitions = file.load().definitions
     assert definitions is not None
-    ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
+    ledger = new_ledger(folder)
     try:
         with open_runtime(ledger, definitions, kind="daemon", clock=clock) as runtime:
             service = Service(runtime, since_ns=clock.wall_ns())

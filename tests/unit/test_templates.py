@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tminus.instants import SECOND, parse_rfc3339
@@ -46,7 +46,6 @@ JOB = Job(
     suspended=False,
     place=SourceLocation("jobs.yaml", 1),
 )
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FIRE_TIME = parse_rfc3339("2026-11-20T23:30:00Z")
 PARAMS = {
     "day": "today", "limit": 500, "share": 0.5, "flag": True, "nothing": None, "list": [1, "b", None], "map": {"a": 1},
@@ -357,7 +356,6 @@ TEXTS = st.lists(
 ).map("".join)
 
 
-@settings(PATIENT, max_examples=300)
 @given(TEXTS | st.text())
 def test_any_text_that_passes_the_check_renders_or_raises_render_error(text: str) -> None:
     faults = check(text, PARAMS)
@@ -372,13 +370,11 @@ def test_any_text_that_passes_the_check_renders_or_raises_render_error(text: str
         assert rendered == text
 
 
-@PATIENT
 @given(st.text())
 def test_a_value_of_a_reference_is_put_in_as_it_is(secret: str) -> None:
     assert render("a${env:X}b", NAMES, lambda reference: secret) == f"a{secret}b"
 
 
-@PATIENT
 @given(st.text())
 def test_a_parameter_is_put_in_as_it_is(value: str) -> None:
     names = {**NAMES, "params": {"x": value}}

@@ -6,6 +6,8 @@ from tminus.errors import InvalidText, quoted
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
 WITHOUT_BODY = frozenset({"GET", "HEAD", "TRACE"})
+#: Methods that RFC 9110, section 9.2.1, calls safe: sending such a request twice changes nothing.
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

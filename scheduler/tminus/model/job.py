@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from tminus.http_rules.syntax import SAFE_METHODS
 from tminus.model.chain import Function, Link
 from tminus.model.code_job import CodeJob
 from tminus.policies.catch_up import NO_CATCH_UP, CatchUp
@@ -14,9 +15,6 @@ from tminus.policies.overlap import Overlap
 from tminus.policies.retry import NO_RETRY, Retry
 from tminus.policies.timeouts import Timeouts
 from tminus.policies.unknown import OnUnknown
-
-#: Methods that RFC 9110, section 9.2.1, calls safe: sending such a request twice changes nothing.
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 #: Limit for a response, and for the result of a function, in bytes.
 MAX_BODY = 16 << 20

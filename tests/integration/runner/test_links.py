@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.new_ledgers import new_ledger
 from tminus.cli.run_now_local import run_here
 from tminus.clock import SystemClock
 from tminus.daemon.calls import calls
 from tminus.instants import SECOND
 from tminus.jobsfile.load import load
 from tminus.ledger import history
-from tminus.ledger.engine import open_ledger
 from tminus.model.chain import LinkStatus
 from tminus.operations.run_now import RunNowRequest
 
@@ -39,7 +39,7 @@ def links(folder: Path, odd: str) -> list[LinkStatus]:
     (folder / "odd.py").write_text(odd)
     definitions = load(str(folder / "jobs.yaml")).definitions
     assert definitions
-    ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
+    ledger = new_ledger(folder)
     try:
         run_here(
             ledger,

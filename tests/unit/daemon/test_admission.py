@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.support.fake_clock import FakeClock
+from tests.support.new_ledgers import new_ledger
 from tests.support.values import a_due, a_job
 from tminus.daemon.attempts.recorder import Recorder
 from tminus.daemon.batches.admission import decide_withdrawals
@@ -10,7 +11,6 @@ from tminus.daemon.processes.executors import Executors
 from tminus.daemon.processes.job_requests import JobRequestHandler
 from tminus.daemon.runtime import Runtime
 from tminus.instants import MS, SECOND
-from tminus.ledger.engine import open_ledger
 from tminus.model.batch import UnstartedResult
 from tminus.model.definitions import Definitions
 from tminus.outcome import Outcome
@@ -23,7 +23,7 @@ def test_of_two_due_within_one_commit_the_second_is_told_what_the_first_does(
     tmp_path: Path,
 ) -> None:
     """Both are decided before the first one's T: it is not running yet."""
-    clock, job, ledger = FakeClock(T - 250 * MS), a_job("pay"), open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    clock, job, ledger = FakeClock(T - 250 * MS), a_job("pay"), new_ledger(tmp_path)
     runtime = Runtime(
         clock=clock,
         ledger=ledger,

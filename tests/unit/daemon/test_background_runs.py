@@ -10,6 +10,7 @@ import pytest
 from tests.support.daemon import eventually
 from tests.support.ledgers import an_instance
 from tests.support.moments import PATIENCE_S
+from tests.support.new_ledgers import new_ledger
 from tests.support.runner import a_call
 from tminus.clock import SystemClock
 from tminus.daemon.attempts.recorder import Recorder
@@ -25,7 +26,7 @@ from tminus.executors.protocol import JobRequest, JobResponse
 from tminus.instants import SECOND
 from tminus.ledger import background_queue, named_locks, submissions
 from tminus.ledger.background_queue import QueuedRun
-from tminus.ledger.engine import Ledger, open_ledger
+from tminus.ledger.engine import Ledger
 from tminus.model.background import Submission
 from tminus.model.definitions import App, Definitions
 from tminus.model.job import RunnerKey
@@ -37,7 +38,7 @@ from tminus.secrets.redaction import Redaction
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
     """A process that does the work of one application."""
-    clock, ledger = SystemClock(), open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    clock, ledger = SystemClock(), new_ledger(tmp_path)
     gate = Gate(clock)
     definitions = Definitions(
         paths=("jobs.yaml",),

@@ -9,6 +9,7 @@ from typing import Any
 from tests.support.daemon import eventually
 from tests.support.fake_clock import FakeClock
 from tests.support.ledgers import T, an_instance
+from tests.support.new_ledgers import new_ledger
 from tests.support.scheduling import definitions_of
 from tests.support.values import a_due, a_job
 from tminus.clock import Clock, SystemClock
@@ -19,7 +20,6 @@ from tminus.daemon.processes.job_requests import JobRequestHandler
 from tminus.daemon.runtime import Runtime
 from tminus.instants import SECOND
 from tminus.ledger import history
-from tminus.ledger.engine import open_ledger
 from tminus.model.batch import DueOccurrence
 from tminus.model.job import Cron, Every, Job
 from tminus.outcome import OccurrenceState, Origin, Outcome
@@ -38,7 +38,7 @@ class Running:
     """A backlog that has started; what it launches is admitted at once, and ends when the test says so."""
 
     def __init__(self, folder: Path, *jobs: Job, clock: Clock) -> None:
-        self.ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
+        self.ledger = new_ledger(folder)
         self.runtime = Runtime(
             clock=clock,
             ledger=self.ledger,

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.daemon import eventually
+from tests.support.new_ledgers import new_ledger
 from tests.support.target import TargetServer
 from tests.unit.jobsfile.jobs_text import TOP, load_text
 from tminus.clock import SystemClock
 from tminus.daemon.notifications.beat import Beat
 from tminus.daemon.runtime import open_runtime
-from tminus.ledger.engine import open_ledger
 
 
 class Health:
@@ -37,7 +37,7 @@ def beating(folder: Path, health: Health, url: str) -> Iterator[Beat]:
     text = f"{TOP}daemon: {{notify: alive}}\nnotify: {{alive: {{healthchecks: '{url}'}}}}\n"
     definitions = load_text(folder, f"{text}jobs: {{a: {{schedule: manual, http: '{url}'}}}}\n").definitions
     assert definitions
-    ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
+    ledger = new_ledger(folder)
     with open_runtime(ledger, definitions, kind="daemon", clock=SystemClock()) as runtime:
         beat = Beat(runtime, is_well=health.look)
         beat.start()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.ledgers import T, claim, commit
+from tests.support.new_ledgers import new_ledger
 from tests.support.values import a_due, a_job, an_ending
 from tminus.clock import SystemClock
 from tminus.daemon.attempts.recorder import Recorder
@@ -17,7 +18,7 @@ from tminus.daemon.runtime import Runtime
 from tminus.instants import SECOND
 from tminus.ledger import chains, history, outcomes
 from tminus.ledger.chains import LinkUpdate
-from tminus.ledger.engine import Ledger, open_ledger
+from tminus.ledger.engine import Ledger
 from tminus.model.batch import DueOccurrence
 from tminus.model.chain import Function, Link, ReturnValue, StartJob
 from tminus.model.definitions import Definitions
@@ -31,7 +32,7 @@ THEN = (Link(callback=Function(ref="hooks:done")), Link(callback=StartJob("page"
 @pytest.fixture
 def begun(tmp_path: Path) -> Iterator[Ledger]:
     """A ledger with so many chains that have begun."""
-    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger = new_ledger(tmp_path)
     due_occurrences = [a_due(a_job(f"job_{index}", then=THEN), fire_time_ns=T) for index in range(CHAINS)]
     commit(ledger, claim(ledger, due_occurrences))
     outcomes.record(

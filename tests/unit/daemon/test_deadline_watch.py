@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from tests.support.fake_clock import FakeClock
 from tests.support.ledgers import T, an_instance, claim
+from tests.support.new_ledgers import new_ledger
 from tests.support.scheduling import definitions_of
 from tests.support.values import a_due, a_job, an_ending
 from tminus.daemon.attempts.recorder import Recorder
@@ -17,7 +18,6 @@ from tminus.daemon.processes.job_requests import JobRequestHandler
 from tminus.daemon.runtime import Runtime
 from tminus.instants import SECOND
 from tminus.ledger import notices, outcomes
-from tminus.ledger.engine import open_ledger
 from tminus.model.job import Cron
 from tminus.outcome import Origin
 from tminus.release.gate import Gate
@@ -29,7 +29,7 @@ JOB = a_job(finish_by=Cron("0 31 11 * * *", "UTC"))
 @pytest.fixture
 def runtime(tmp_path: Path) -> Iterator[Runtime]:
     """A runtime whose ledger has nothing yet, at T."""
-    clock, ledger = FakeClock(T), open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    clock, ledger = FakeClock(T), new_ledger(tmp_path)
     yield Runtime(
         clock=clock,
         ledger=ledger,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.new_ledgers import new_ledger
 from tests.support.threads import no_thread
 from tminus.clock import SystemClock
 from tminus.daemon.processes.executors import Executors
 from tminus.daemon.processes.job_requests import JobRequestHandler
-from tminus.ledger.engine import open_ledger
 from tminus.model.definitions import App, Definitions
 from tminus.model.job import RunnerKey
 
@@ -18,7 +18,7 @@ from tminus.model.job import RunnerKey
 def test_a_runner_without_a_thread_is_not_started_and_leaves_no_descriptor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger = new_ledger(tmp_path)
     executors = Executors(SystemClock(), job_requests=JobRequestHandler(ledger, clock=SystemClock()))
     before = len(os.listdir("/proc/self/fd"))
     monkeypatch.setattr(threading.Thread, "start", no_thread)
@@ -30,7 +30,7 @@ def test_a_runner_without_a_thread_is_not_started_and_leaves_no_descriptor(
 
 @pytest.mark.processes
 def test_a_runner_that_wears_out_during_a_reload_is_not_used_again(tmp_path: Path) -> None:
-    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger = new_ledger(tmp_path)
     executors = Executors(SystemClock(), job_requests=JobRequestHandler(ledger, clock=SystemClock()))
     app, shop = App(name="shop", app="shop:app", directory=str(tmp_path)), RunnerKey("shop")
     definitions = Definitions(

@@ -12,12 +12,12 @@ import pytest
 
 from tests.support.daemon import eventually
 from tests.support.moments import PATIENCE_S
+from tests.support.new_ledgers import new_ledger
 from tminus.clock import SystemClock
 from tminus.daemon.processes import job_locks
 from tminus.daemon.processes.job_requests import JobRequestHandler
 from tminus.executors.protocol import JobRequest, JobResponse, ProcessExited
 from tminus.instants import SECOND
-from tminus.ledger.engine import open_ledger
 
 _STACK = 1 << 30
 _GIVEN: dict[str, dict[str, Any]] = {
@@ -28,7 +28,7 @@ _GIVEN: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def handovers(tmp_path: Path) -> Iterator[JobRequestHandler]:
-    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger = new_ledger(tmp_path)
     made = JobRequestHandler(ledger, clock=SystemClock())
     yield made
     made.put(1, ProcessExited(pid=1), lambda _answer: None)

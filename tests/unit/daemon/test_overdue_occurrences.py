@@ -1,6 +1,6 @@
 """Overdue fire times: each one runs, is coalesced into one that runs, or is missed, and none is two of these."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.values import a_due, a_job
@@ -20,7 +20,6 @@ SCHEDULES: list[Schedule] = [
 ]
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(SCHEDULES),
     st.sampled_from(Coalesce),

@@ -8,11 +8,12 @@ import pytest
 from pysqlite3 import dbapi2
 
 from tests.support.daemon import eventually
+from tests.support.new_ledgers import new_ledger
 from tests.support.values import a_due, a_job
 from tminus.clock import SystemClock
 from tminus.daemon.attempts.recorder import Recorder
 from tminus.ledger import claims, history, instances
-from tminus.ledger.engine import Ledger, open_ledger
+from tminus.ledger.engine import Ledger
 from tminus.ledger.journal import Journal, JournalPlace, read
 from tminus.model.batch import OccurrenceResult
 from tminus.outcome import Outcome
@@ -25,7 +26,7 @@ DUES = [a_due(a_job(f"job_{index}"), fire_time_ns=AT) for index in range(5)]
 @pytest.fixture
 def claimed(tmp_path: Path) -> Iterator[Ledger]:
     """A ledger in which five occurrences are claimed."""
-    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger = new_ledger(tmp_path)
     instance = instances.register(ledger, kind="daemon", config_version=None, now_ns=AT)
     claims.claim(ledger, DUES, planned_at_ns=AT, instance=instance, token="this")
     yield ledger

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from tests.support.ledgers import an_instance
+from tests.support.new_ledgers import new_ledger
 from tests.support.scheduling import definitions_of
 from tminus.daemon.recovery import recover
 from tminus.ledger import background_queue, submissions
-from tminus.ledger.engine import open_ledger
 from tminus.ledger.tables import occurrences
 from tminus.model.background import Submission
 from tminus.outcome import Outcome
@@ -15,7 +15,7 @@ T = 1_763_638_200_000_000_000
 
 
 def test_an_attempt_that_the_ledger_does_not_take_keeps_no_daemon_from_starting(tmp_path: Path) -> None:
-    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger = new_ledger(tmp_path)
     submission = Submission(app="shop", ref="shop:look")
     forged, last = (submissions.submit(ledger, submission, now_ns=T + number) for number in range(2))
     found = background_queue.find_due_runs(ledger, "shop", now_ns=T + 2, limit=2)

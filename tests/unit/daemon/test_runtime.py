@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.new_ledgers import new_ledger
 from tests.support.values import a_due, a_job
 from tminus.clock import SystemClock
 from tminus.daemon.attempts.recorder import Recorder
@@ -12,7 +13,6 @@ from tminus.daemon.processes.executors import Executors
 from tminus.daemon.processes.job_requests import JobRequestHandler
 from tminus.daemon.runtime import Runtime
 from tminus.jobsfile.load import load
-from tminus.ledger.engine import open_ledger
 from tminus.model.job import HttpTarget
 from tminus.release.gate import Gate
 
@@ -29,7 +29,7 @@ def test_the_folder_of_the_jobs_file_is_found_once_and_not_for_each_batch(
     (tmp_path / "jobs.yaml").symlink_to(tmp_path / "real" / "jobs.yaml")
     definitions = load(tmp_path / "jobs.yaml").definitions
     assert definitions
-    clock, ledger = SystemClock(), open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    clock, ledger = SystemClock(), new_ledger(tmp_path)
     gate = Gate(clock)
     runtime = Runtime(
         clock=clock,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.executor import a_request
 from tminus.executors.http import transfer_errors
 from tminus.executors.http.transfer_errors import TransferFailure, classify_failure
-from tminus.model.job import SAFE_METHODS
+from tminus.http_rules.syntax import SAFE_METHODS
 from tminus.outcome import Cause
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from contextlib import chdir
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
-
 from tminus.instants import parse_rfc3339
 from tminus.jobsfile.load import Loaded, load
 
 NOW = parse_rfc3339("2026-11-20T11:00:00Z")
 #: For properties: a busy machine is no failure.
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TOP = "version: 1\ntimezone: Europe/Berlin\n"
 
 

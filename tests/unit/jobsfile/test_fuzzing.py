@@ -5,10 +5,10 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.jobsfile.jobs_text import PATIENT, load_text
+from tests.unit.jobsfile.jobs_text import load_text
 from tests.unit.jobsfile.test_good_files import EVERYTHING
 from tminus.jobsfile.load import Loaded
 from tminus.jobsfile.text.problems import plain
@@ -56,7 +56,6 @@ def load_and_check(folder: Path, text: bytes) -> None:
     check(text, load_text(folder, text, environ={"TOKEN": "hunter2"}))
 
 
-@settings(PATIENT, max_examples=400)
 @given(st.integers(min_value=0, max_value=2**32), st.integers(min_value=1, max_value=6))
 def test_pieces_put_in_and_cut_out(folder: Path, seed: int, changes: int) -> None:
     chance = random.Random(seed)
@@ -68,26 +67,22 @@ def test_pieces_put_in_and_cut_out(folder: Path, seed: int, changes: int) -> Non
     load_and_check(folder, text.encode("utf-8", "surrogatepass"))
 
 
-@settings(PATIENT, max_examples=200)
 @given(st.integers(min_value=0, max_value=len(EVERYTHING)), st.binary(max_size=6))
 def test_bytes_put_in(folder: Path, position: int, noise: bytes) -> None:
     text = EVERYTHING.encode()
     load_and_check(folder, text[:position] + noise + text[position:])
 
 
-@settings(PATIENT, max_examples=200)
 @given(st.binary(max_size=200))
 def test_any_bytes(folder: Path, text: bytes) -> None:
     load_and_check(folder, text)
 
 
-@settings(PATIENT, max_examples=200)
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
 def test_any_pieces(folder: Path, pieces: list[str]) -> None:
     load_and_check(folder, "".join(pieces).encode("utf-8", "surrogatepass"))
 
 
-@settings(PATIENT, max_examples=400)
 @given(st.sampled_from(KEYS), VALUES)
 def test_any_value_under_any_key(folder: Path, key: str, value: object) -> None:
     job = {"schedule": "manual", "http": "https://a.example", key: value}

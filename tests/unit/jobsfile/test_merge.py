@@ -6,7 +6,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.jobsfile.jobs_text import PATIENT
 from tminus.jobsfile.text.merge import merge
 
 KEYS = st.sampled_from("abcde")
@@ -27,19 +26,16 @@ def without_nulls(value: Any) -> Any:
     )
 
 
-@PATIENT
 @given(MAPS)
 def test_nothing_over_a_map_is_that_map(below: dict[str, Any]) -> None:
     assert merge(below, {}) == below
 
 
-@PATIENT
 @given(MAPS)
 def test_a_map_over_nothing_is_that_map(above: dict[str, Any]) -> None:
     assert merge({}, above) == above
 
 
-@PATIENT
 @given(MAPS)
 def test_a_map_over_itself_is_itself(both: dict[str, Any]) -> None:
     assert merge(without_nulls(both), without_nulls(both)) == without_nulls(both)
@@ -53,13 +49,11 @@ LEVELS = st.fixed_dictionaries(
 )
 
 
-@PATIENT
 @given(LEVELS, LEVELS, LEVELS)
 def test_merging_is_associative_if_no_key_changes_its_type(a: Any, b: Any, c: Any) -> None:
     assert merge(merge(a, b), c) == merge(a, merge(b, c))
 
 
-@PATIENT
 @given(MAPS, MAPS)
 def test_null_removes_and_all_else_stands_above(below: dict[str, Any], above: dict[str, Any]) -> None:
     result = merge(below, above)
@@ -72,7 +66,6 @@ def test_null_removes_and_all_else_stands_above(below: dict[str, Any], above: di
         assert result[key] == below[key]
 
 
-@PATIENT
 @given(MAPS, MAPS)
 def test_neither_map_is_changed(below: dict[str, Any], above: dict[str, Any]) -> None:
     before = deepcopy((below, above))

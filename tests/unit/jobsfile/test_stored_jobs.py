@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.jobsfile.jobs_text import PATIENT, TOP, load_text
+from tests.unit.jobsfile.jobs_text import TOP, load_text
 from tminus.jobsfile.load import JobsFile
 from tminus.jobsfile.stored_jobs import load_stored_jobs
 from tminus.model.code_job import CodeJob
@@ -93,7 +93,6 @@ def test_a_malformed_text_is_no_version(tmp_path: Path, text: str) -> None:
     assert load_stored_jobs(text, version="0123456789ab", folder=str(tmp_path)) is None
 
 
-@PATIENT
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.jobsfile.jobs_text import PATIENT
 from tminus.instants import MS, SECOND, duration_ns
 from tminus.jobsfile.jobs import schema
 from tminus.jobsfile.text.faults import InvalidValue
@@ -58,14 +57,12 @@ def test_durations(written: Any, nanoseconds: int | None) -> None:
     assert duration_ns(written) == nanoseconds
 
 
-@PATIENT
 @given(st.integers(min_value=0, max_value=10**9), st.sampled_from(["ms", "s", "m", "h", "d"]))
 def test_whole_durations_are_exact(number: int, unit: str) -> None:
     length = {"ms": MS, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECOND}[unit]
     assert duration_ns(f"{number}{unit}") == number * length
 
 
-@PATIENT
 @given(st.decimals(min_value=0, max_value=10**6, places=3))
 def test_a_number_and_the_same_number_of_seconds_are_the_same(number: Any) -> None:
     assert duration_ns(f"{number:f}s") == duration_ns(float(number))
@@ -97,7 +94,6 @@ def test_versions_of_http(written: Any, version: str) -> None:
 
 
 @pytest.mark.parametrize("value_type", TYPES.values(), ids=TYPES)
-@PATIENT
 @given(value=ANYTHING)
 def test_any_value_is_parsed_or_refused_with_a_message_and_a_hint(
     value_type: ValueType[Any], value: Any
@@ -112,7 +108,6 @@ def test_any_value_is_parsed_or_refused_with_a_message_and_a_hint(
 
 
 @pytest.mark.parametrize("value_type", [HEADER_NAME, PARAM_NAME], ids=["header", "param"])
-@PATIENT
 @given(key=st.text())
 def test_any_key_is_accepted_or_refused_at_the_key(value_type: ValueType[Any], key: str) -> None:
     try:
@@ -127,7 +122,6 @@ FIELD = st.from_regex(
 )
 
 
-@PATIENT
 @given(st.lists(FIELD, min_size=5, max_size=6).map(" ".join))
 def test_a_cron_text_that_is_accepted_fires(text: str) -> None:
     try:

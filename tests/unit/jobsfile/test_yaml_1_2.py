@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.jobsfile.jobs_text import PATIENT
 from tminus.jobsfile.text.document import Document
 from tminus.jobsfile.text.scalars import Scalar, resolve
 
@@ -36,19 +35,16 @@ def test_a_number_of_thousands_of_digits_stays_text() -> None:
     assert resolve("9" * 5000) == "9" * 5000
 
 
-@PATIENT
 @given(st.integers())
 def test_whole_numbers_are_whole_numbers(number: int) -> None:
     assert resolve(str(number)) == number
 
 
-@PATIENT
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_fractions_are_fractions(number: float) -> None:
     assert resolve(repr(number)) == number
 
 
-@PATIENT
 @given(st.text())
 def test_any_text_is_some_scalar(text: str) -> None:
     assert isinstance(resolve(text), str | int | float | bool | None)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from tminus.ledger.engine import open_ledger
+from tests.support.new_ledgers import new_ledger
 from tminus.operations.doctor import examine
 
 
 def test_a_ledger_that_breaks_while_it_is_examined_is_a_finding_beside_the_others(tmp_path: Path) -> None:
-    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger = new_ledger(tmp_path)
     ledger.close()
     (tmp_path / "ledger.db").rename(tmp_path / "elsewhere.db")
     found = {one.check: one for one in examine(lambda: ledger)}

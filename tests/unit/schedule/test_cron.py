@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 from cronsim import CronSim
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tminus.instants import SECOND, to_datetime, to_ns
@@ -85,7 +85,6 @@ def test_an_invalid_cron_text_is_refused_with_a_message(text: str, message: str)
 @given(
     text=st.lists(st.text("0123456789*/-,#LWlwsunJAN²ſ ", max_size=7), min_size=5, max_size=6).map(" ".join)
 )
-@settings(deadline=None)
 def test_any_text_is_a_cron_or_a_value_error(text: str) -> None:
     try:
         pattern = parse(text)
@@ -126,7 +125,6 @@ FIELD = st.sampled_from(["*", "*/7", "0", "1,5", "2-4", "1-5/2", "5/3"])
     ).map(" ".join),
     start=st.integers(0, 2_145_916_800),
 )
-@settings(max_examples=60, deadline=None)
 def test_without_transitions_cronsim_finds_the_same(time: str, days: str, start: int) -> None:
     text = f"{time} {days}"
     expected = [to_ns(at) for at in islice(simulated(text, to_datetime(start * SECOND)), 12)]

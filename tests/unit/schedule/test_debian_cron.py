@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.debian_cron import DAY_S, HOUR_S, changes, cron_runs, offset
@@ -112,7 +112,6 @@ TIMES = st.builds("{} {}".format, values(0, 59), st.one_of(values(0, 4), values(
 
 
 @given(zone=st.sampled_from(MOVING), year=st.integers(2020, 2037), time=TIMES, day=DAYS, weekday=WEEKDAYS)
-@settings(max_examples=120, deadline=None)
 def test_of_any_cron_through_any_transition(zone: str, year: int, time: str, day: str, weekday: str) -> None:
     text = f"{time} {day} * {weekday}"
     for hour in changes(zone, year):
@@ -123,7 +122,6 @@ def test_of_any_cron_through_any_transition(zone: str, year: int, time: str, day
 
 
 @given(zone=st.sampled_from(MOVING), year=st.integers(2020, 2037), second=values(0, 59), time=TIMES)
-@settings(max_examples=30, deadline=None)
 def test_of_any_cron_with_seconds_second_by_second(zone: str, year: int, second: str, time: str) -> None:
     text = f"{second} {time} * * *"
     for hour in changes(zone, year):
@@ -139,7 +137,6 @@ def test_of_any_cron_with_seconds_second_by_second(zone: str, year: int, second:
     month=values(1, 12),
     weekday=WEEKDAYS,
 )
-@settings(max_examples=40, deadline=None)
 def test_of_any_cron_over_some_weeks(
     zone: str, start: int, time: str, day: str, month: str, weekday: str
 ) -> None:

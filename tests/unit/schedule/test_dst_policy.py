@@ -5,7 +5,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.debian_cron import HOUR_S, MINUTE_S, changes, local_rule, walls
@@ -65,7 +65,6 @@ def runs(text: str, zone: str, dst: Dst, start_s: int, end_s: int) -> list[int]:
     text=st.sampled_from([*FIXED, *STARS]),
     dst=RULES,
 )
-@settings(max_examples=150, deadline=None)
 def test_any_rules_through_any_transition(zone: str, year: int, text: str, dst: Dst) -> None:
     schedule = (Cron(text, zone, dst),)
     for hour in changes(zone, year):

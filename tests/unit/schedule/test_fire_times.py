@@ -8,7 +8,7 @@ from itertools import islice
 from threading import Barrier
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tminus.instants import MS, SECOND, parse_rfc3339, to_ns
@@ -49,7 +49,6 @@ INSTANTS = st.one_of(
 
 
 @given(schedule=SCHEDULES, ends=st.tuples(INSTANTS, INSTANTS))
-@settings(max_examples=80, deadline=None)
 def test_between_is_ascending_without_doubles_and_counted_exactly(
     schedule: Schedule, ends: tuple[int, int]
 ) -> None:
@@ -61,7 +60,6 @@ def test_between_is_ascending_without_doubles_and_counted_exactly(
 
 
 @given(schedule=SCHEDULES, ends=st.tuples(INSTANTS, INSTANTS, INSTANTS))
-@settings(max_examples=60, deadline=None)
 def test_a_span_may_be_split_anywhere(schedule: Schedule, ends: tuple[int, int, int]) -> None:
     start, middle, end = sorted(ends)
     assert [*between(schedule, start, middle), *between(schedule, middle, end)] == list(
@@ -73,7 +71,6 @@ def test_a_span_may_be_split_anywhere(schedule: Schedule, ends: tuple[int, int, 
 
 
 @given(schedule=SCHEDULES, start=INSTANTS)
-@settings(max_examples=60, deadline=None)
 def test_after_finds_one_by_one_what_between_finds(schedule: Schedule, start: int) -> None:
     expected = list(islice(between(schedule, start, start + DAY), 500))
     found = [after(schedule, at) for at in (start, *expected)]
@@ -86,7 +83,6 @@ def test_after_finds_one_by_one_what_between_finds(schedule: Schedule, start: in
         tuple
     )
 )
-@settings(max_examples=20, deadline=None)
 def test_intervals_below_a_second_are_counted_with_what_falls_on_them(schedule: Schedule) -> None:
     start, end = START + 2 * DAY - 1, START + 2 * DAY + 600 * SECOND
     assert count_between(schedule, start, end) == len(list(between(schedule, start, end)))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tminus.instants import MS, SECOND, parse_rfc3339
@@ -47,7 +47,6 @@ def counts(limits: Limits, instant_ns: int) -> bool:
 
 
 @given(limited=LIMITED, ends=st.tuples(st.integers(START, END), st.integers(START, END)))
-@settings(max_examples=150, deadline=None)
 def test_what_is_left_is_what_the_wall_allows(limited: Limited, ends: tuple[int, int]) -> None:
     start, end = sorted(ends)
     expected = [at for at in between((limited.times,), start, end) if counts(limited.limits, at)]
@@ -58,7 +57,6 @@ def test_what_is_left_is_what_the_wall_allows(limited: Limited, ends: tuple[int,
 
 
 @given(limited=LIMITED)
-@settings(deadline=None)
 def test_a_limited_part_is_read_again_from_its_canonical_text(limited: Limited) -> None:
     assert from_text(to_text((limited,))) == (limited,)
 

@@ -1,6 +1,6 @@
 """What becomes of fire times that have passed without a row."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tminus.instants import SECOND, parse_rfc3339
@@ -61,7 +61,6 @@ SCHEDULES: list[Schedule] = [
 ]
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(SCHEDULES),
     st.integers(0, 400),
@@ -88,7 +87,6 @@ def test_every_fire_time_without_a_row_is_in_exactly_one_stretch(
     assert all(one.first_ns >= NOW - grace_s * SECOND for one in found.late)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(SCHEDULES), st.integers(0, 10_000_000), st.integers(0, 3))
 def test_the_last_fire_time_of_a_span_is_found_without_a_walk(
     schedule: Schedule, gone_s: int, rest: int
@@ -97,7 +95,6 @@ def test_the_last_fire_time_of_a_span_is_found_without_a_walk(
     assert last_between(schedule, start_ns, end_ns) == max(between(schedule, start_ns, end_ns), default=None)
 
 
-@settings(deadline=None)
 @given(st.sampled_from(SCHEDULES), st.integers(0, 5_000), st.integers(0, 3), st.integers(1, 40))
 def test_the_newest_fire_times_of_a_span_are_its_last_ones(
     schedule: Schedule, gone_s: int, rest: int, most: int
@@ -116,7 +113,6 @@ def test_the_last_fire_time_of_ten_years_is_found_at_once() -> None:
     )
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(SCHEDULES),
     st.integers(0, 400),

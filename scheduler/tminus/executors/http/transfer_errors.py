@@ -10,8 +10,8 @@ import pycurl
 
 from tminus.executors.http.resolver import host_port
 from tminus.executors.http.wire import Request
+from tminus.http_rules.syntax import SAFE_METHODS
 from tminus.instants import MS, format_duration
-from tminus.model.job import SAFE_METHODS
 from tminus.outcome import Cause
 
 _HTTP2_STREAM = 92  # CURLE_HTTP2_STREAM; PycURL has no name for it

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_clock import FakeClock
-from tests.support.ledgers import T, opened
+from tests.support.ledgers import T
+from tests.support.new_ledgers import new_ledger
 from tminus.instants import SECOND
 from tminus.ledger.engine import Ledger
 
@@ -14,8 +15,9 @@ from tminus.ledger.engine import Ledger
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """An empty ledger."""
-    with opened(f"sqlite:///{tmp_path}/ledger.db") as ledger:
-        yield ledger
+    ledger = new_ledger(tmp_path)
+    yield ledger
+    ledger.close()
 
 
 @pytest.fixture
