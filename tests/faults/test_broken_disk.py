@@ -51,8 +51,8 @@ def in_journal(running: DaemonProcess) -> int:
     ("kind", "said"),
     [
         pytest.param("full", KEPT, id="full"),
-        pytest.param("read-only", IN_MEMORY, id="read-only"),
-        pytest.param("broken", IN_MEMORY, id="with-errors-of-input-and-output"),
+        pytest.param("read-only", IN_MEMORY, id="read-only", marks=pytest.mark.long),
+        pytest.param("broken", IN_MEMORY, id="with-errors-of-input-and-output", marks=pytest.mark.long),
     ],
 )
 def test_a_disk_that_takes_nothing_for_a_while_costs_only_what_was_due_meanwhile(

@@ -6,6 +6,8 @@ pays.
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.daemon import daemon, eventually
 from tests.support.jobs import shop_file
 from tminus.flask import RunHandle
@@ -33,6 +35,7 @@ def test_one_that_crashes_is_unknown_after_three_calls_and_the_ten_beside_it_suc
     assert (tmp_path / "notes").read_text().split().count("crashes") == 3
 
 
+@pytest.mark.long
 def test_two_that_crash_beside_one_that_hangs_cost_it_and_the_others_nothing(
     shop: Any, tmp_path: Path
 ) -> None:
@@ -50,6 +53,7 @@ def test_two_that_crash_beside_one_that_hangs_cost_it_and_the_others_nothing(
         assert ended([hanging]) == [("succeeded", 2)]
 
 
+@pytest.mark.long
 def test_a_kill_of_the_daemon_counts_against_nobody_and_a_suspect_stays_one(
     shop: Any, tmp_path: Path
 ) -> None:

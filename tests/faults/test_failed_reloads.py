@@ -58,7 +58,9 @@ def _runner(running: DaemonProcess) -> int:
 
 def _fails(running: DaemonProcess, problem: str) -> None:
     """A reload fails with this problem, and `status` reports it until one succeeds."""
+    before = len(running.log())
     running.signal(signal.SIGHUP)
+    eventually(lambda: any(line["level"] == "error" for line in running.log()[before:]), what="it fails")
     eventually(lambda: problem in running.tminus("status").stdout, what=f"the status says {problem!r}")
     assert running.tminus("status").returncode == 1
 

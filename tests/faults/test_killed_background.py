@@ -53,6 +53,7 @@ def rows(folder: Path) -> dict[str, tuple[str, int, str]]:
         }
 
 
+@pytest.mark.long
 def test_submitted_while_the_daemon_is_killed_none_is_lost_and_repeats_are_marked(
     shop: Any, tmp_path: Path
 ) -> None:

@@ -88,7 +88,10 @@ def _everything_hangs(folder: Path, *, grace: str) -> Iterator[tuple[DaemonProce
             ledger.close()
 
 
-@pytest.mark.parametrize(("grace", "signals"), [("1s", 1), ("10m", 2)], ids=["once", "twice"])
+@pytest.mark.parametrize(
+    ("grace", "signals"),
+    [pytest.param("1s", 1, id="once"), pytest.param("10m", 2, id="twice", marks=pytest.mark.long)],
+)
 def test_a_signal_ends_it_whatever_hangs(tmp_path: Path, grace: str, signals: int) -> None:
     with _everything_hangs(tmp_path, grace=grace) as (running, pids):
         running.signal(signal.SIGTERM)

@@ -325,8 +325,9 @@ class DaemonProcess:
         return self.said(event)[times - 1]
 
     def tminus(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command on this jobs file and ledger."""
-        return tminus("-c", str(self.jobs_file), "--ledger", self.ledger, *arguments, env=self._env)
+        """Run a command on this jobs file and ledger; it is not patched as the daemon may be."""
+        own = {name: value for name, value in self._env.items() if warm.can_run({name: value})}
+        return tminus("-c", str(self.jobs_file), "--ledger", self.ledger, *arguments, env=own)
 
     def json(self, *arguments: str) -> Any:
         """Run a command with `--json`; return the document that it prints."""
