@@ -6,6 +6,7 @@ it when it fails.
 import hashlib
 import hmac
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from tests.process.test_python_jobs import logs_of, run_now
 from tests.support.apps import install
-from tests.support.daemon import coming, daemon, eventually
+from tests.support.daemon import coming, daemon, eventually, tminus_json
 from tests.support.jobs import shop_file
 from tests.support.target import TargetServer
 
@@ -34,61 +35,6 @@ def signature(body: bytes) -> str:
     return hmac.new(b"made up", body, hashlib.sha256).hexdigest()
 
 
-def test_url_headers_and_body_go_out_as_prepare_has_left_them(tmp_path: Path, target: TargetServer) -> None:
-    done = run_prepared(tmp_path, {"x": prepared(target, "sign", "/a?n=1", method="POST", body="hello")})
-    assert done["x"]["outcome"] == "succeeded"
-    (came,) = target.arrivals
-    assert (came.path, came.body, came.headers["x-signature"]) == (
-        "/a?n=1&signed=yes",
-        b"[hello]",
-        signature(b"[hello]"),
-    )
-
-
-def test_it_finds_its_occurrence_and_a_request_like_its_own_around_it(
-    tmp_path: Path, target: TargetServer
-) -> None:
-    done = run_prepared(
-        tmp_path, {"x": prepared(target, "look_around", "/a?n=1", method="PUT", body="hello")}
-    )
-    assert done["x"]["outcome"] == "succeeded"
-    assert logs_of(tmp_path, done["x"])["output"] == "True PUT /a?n=1 b'hello'\n"
-
-
-def test_without_an_application_it_is_found_beside_the_jobs_file(
-    tmp_path: Path, target: TargetServer
-) -> None:
-    (tmp_path / "hooks.py").write_text("def mark(request):\n    request.headers['X-Mark'] = 'made up'\n")
-    done = run_prepared(tmp_path, {"x": {"http": target.url, "prepare": "hooks:mark"}})
-    assert done["x"]["outcome"] == "succeeded"
-    assert target.arrivals[0].headers["x-mark"] == "made up"
-
-
-def test_prepared_requests_are_armed_and_start_with_the_others_of_their_batch(
-    tmp_path: Path, target: TargetServer
-) -> None:
-    at = {"schedule": {"every": "5s"}}
-    jobs = {f"plain_{n}": {**at, "http": f"{target.url}/{n}"} for n in range(50)}
-    jobs |= {
-        f"signed_{n}": {**at, **prepared(target, "sign", f"/{n}", method="POST", body=str(n))}
-        for n in range(50)
-    }
-    install("prepare", tmp_path)
-    with daemon(tmp_path, shop_file(jobs, daemon={"lead": "4s"})) as running:
-
-        def is_armed() -> bool:
-            """Whether all of one batch was armed; a busy machine may not be in time for each."""
-            armed = Counter(one["planned_at"] for one in running.occurrences() if one["armed"])
-            return 100 in armed.values()
-
-        eventually(is_armed, what="all of a batch is armed")
-        running.assert_all_is_well(target)
-    assert {one.headers.get("x-signature", "") for one in target.arrivals} == {
-        "",
-        *(signature(f"[{n}]".encode()) for n in range(50)),
-    }
-
-
 #: What is said of each function that goes wrong.
 _REASONS = {
     "fails": "prepare shop:fails raised ValueError: no such key",
@@ -103,38 +49,122 @@ _REASONS = {
 }
 
 
-def test_what_goes_wrong_in_it_is_said_and_nothing_is_sent(tmp_path: Path, target: TargetServer) -> None:
-    done = run_prepared(tmp_path, {hook: prepared(target, hook) for hook in _REASONS})
-    assert {hook: (one["outcome"], one["reason"]) for hook, one in done.items()} == {
-        hook: ("failed", f"definition, not sent: {reason}") for hook, reason in _REASONS.items()
+@pytest.fixture(scope="module")
+def sent() -> Iterator[TargetServer]:
+    """The server that gets what `ran` sends."""
+    with TargetServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `ran`."""
+    return tmp_path_factory.mktemp("ran")
+
+
+@pytest.fixture(scope="module")
+def ran(folder: Path, sent: TargetServer) -> dict[str, dict[str, Any]]:
+    """One run of a job for each function that leaves its runner alive; the occurrences by name."""
+    jobs = {hook: prepared(sent, hook, f"/{hook}") for hook in _REASONS}
+    jobs |= {
+        "sign": prepared(sent, "sign", "/a?n=1", method="POST", body="hello"),
+        "look_around": prepared(sent, "look_around", "/b?n=1", method="PUT", body="hello"),
+        "beside": {"http": f"{sent.url}/beside", "prepare": "hooks:mark"},
+        "tells": prepared(sent, "tells", "/${env:SHOP_KEY}"),
     }
-    assert target.arrivals == []
+    jobs["fails"]["then"] = [{"errback": "shop:note"}]
+    install("prepare", folder)
+    (folder / "hooks.py").write_text("def mark(request):\n    request.headers['X-Mark'] = 'made up'\n")
+    all_of_it = {name: {"schedule": "manual", **job} for name, job in jobs.items()}
+    (folder / "jobs.yaml").write_text(shop_file(all_of_it, ledger=f"sqlite:///{folder}/ledger.db"))
+    env = {"SHOP_KEY": "hunter2hunter2"}
+    return {one["job"]: one for one in tminus_json("run-now", *jobs, cwd=folder, env=env)}
 
 
-def test_what_it_printed_and_its_own_frames_are_in_the_logs(tmp_path: Path, target: TargetServer) -> None:
-    done = run_prepared(tmp_path, {"x": prepared(target, "fails")})
-    output = logs_of(tmp_path, done["x"])["output"]
+def test_url_headers_and_body_go_out_as_prepare_has_left_them(
+    ran: dict[str, dict[str, Any]], sent: TargetServer
+) -> None:
+    assert ran["sign"]["outcome"] == "succeeded"
+    (came,) = [one for one in sent.arrivals if one.path.startswith("/a")]
+    assert (came.path, came.body, came.headers["x-signature"]) == (
+        "/a?n=1&signed=yes",
+        b"[hello]",
+        signature(b"[hello]"),
+    )
+
+
+def test_it_finds_its_occurrence_and_a_request_like_its_own_around_it(
+    ran: dict[str, dict[str, Any]], folder: Path
+) -> None:
+    assert ran["look_around"]["outcome"] == "succeeded"
+    assert logs_of(folder, ran["look_around"])["output"] == "True PUT /b?n=1 b'hello'\n"
+
+
+def test_without_an_application_it_is_found_beside_the_jobs_file(
+    ran: dict[str, dict[str, Any]], sent: TargetServer
+) -> None:
+    assert ran["beside"]["outcome"] == "succeeded"
+    (came,) = [one for one in sent.arrivals if one.path == "/beside"]
+    assert came.headers["x-mark"] == "made up"
+
+
+@pytest.mark.parametrize("hook", _REASONS)
+def test_what_goes_wrong_in_it_is_said_and_nothing_is_sent(
+    ran: dict[str, dict[str, Any]], sent: TargetServer, hook: str
+) -> None:
+    done = ran[hook]
+    assert (done["outcome"], done["reason"]) == ("failed", f"definition, not sent: {_REASONS[hook]}")
+    assert f"/{hook}" not in {one.path for one in sent.arrivals}
+
+
+def test_what_it_printed_and_its_own_frames_are_in_the_logs(
+    ran: dict[str, dict[str, Any]], folder: Path
+) -> None:
+    output = logs_of(folder, ran["fails"])["output"]
     assert output.startswith("about to fail\nTraceback (most recent call last):\n")
     assert 'raise ValueError("no such key")' in output
 
 
 def test_no_secret_of_the_job_comes_out_of_it(
-    tmp_path: Path, target: TargetServer, monkeypatch: pytest.MonkeyPatch
+    ran: dict[str, dict[str, Any]], sent: TargetServer, folder: Path
 ) -> None:
-    monkeypatch.setenv("SHOP_KEY", "hunter2hunter2")
-    done = run_prepared(tmp_path, {"x": prepared(target, "tells", "/${env:SHOP_KEY}")})
     assert (
-        done["x"]["reason"] == f"definition, not sent: prepare shop:tells raised ValueError: {target.url}/***"
+        ran["tells"]["reason"]
+        == f"definition, not sent: prepare shop:tells raised ValueError: {sent.url}/***"
     )
-    assert "hunter2" not in str(logs_of(tmp_path, done["x"]))
+    assert "hunter2" not in str(logs_of(folder, ran["tells"]))
 
 
-def test_what_follows_the_run_hears_of_its_failure(tmp_path: Path, target: TargetServer) -> None:
-    done = run_prepared(tmp_path, {"x": {**prepared(target, "fails"), "then": [{"errback": "shop:note"}]}})
-    assert done["x"]["chain"][0]["state"] == "succeeded"
+def test_what_follows_the_run_hears_of_its_failure(ran: dict[str, dict[str, Any]], folder: Path) -> None:
+    assert ran["fails"]["chain"][0]["state"] == "succeeded"
     assert (
-        tmp_path / "note"
+        folder / "note"
     ).read_text() == "failed definition: prepare shop:fails raised ValueError: no such key"
+
+
+def test_prepared_requests_are_armed_and_start_with_the_others_of_their_batch(
+    tmp_path: Path, target: TargetServer
+) -> None:
+    at = {"schedule": {"every": "5s"}}
+    jobs = {f"plain_{n}": {**at, "http": f"{target.url}/{n}"} for n in range(20)}
+    jobs |= {
+        f"signed_{n}": {**at, **prepared(target, "sign", f"/{n}", method="POST", body=str(n))}
+        for n in range(20)
+    }
+    install("prepare", tmp_path)
+    with daemon(tmp_path, shop_file(jobs, daemon={"lead": "4s"})) as running:
+
+        def is_armed() -> bool:
+            """Whether all of one batch was armed; a busy machine may not be in time for each."""
+            armed = Counter(one["planned_at"] for one in running.occurrences() if one["armed"])
+            return 40 in armed.values()
+
+        eventually(is_armed, what="all of a batch is armed")
+        running.assert_all_is_well(target)
+    assert {one.headers.get("x-signature", "") for one in target.arrivals} == {
+        "",
+        *(signature(f"[{n}]".encode()) for n in range(20)),
+    }
 
 
 def test_an_application_that_does_not_import_fails_what_it_prepares_and_no_others(

@@ -1,21 +1,25 @@
 """
 Every command with every kind of standard streams and arguments: no traceback, and the exit status that it has
-without them.
+without them. Only closed streams need a process; others are given to the command in this one.
 """
 
+import io
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from tests.support import warm
 from tests.support.daemon import DaemonProcess, eventually, tminus
 from tests.support.moments import PATIENCE_S
+from tminus.cli.main import main
+from tminus.cli.streams import Stream
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,6 +57,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "jobs.yaml").write_text(
         f"version: 1\ntimezone: Europe/Berlin\nledger: sqlite:///{folder}/ledger.db\njobs:\n{job}"
     )
+    (folder / "plain.yaml").write_text(
+        "version: 1\njobs: {a: {schedule: manual, http: 'http://127.0.0.1:9/'}}\n"
+    )
     (folder / "bad.yaml").write_text("version: 1\njobs: {a: {grüße: 1}}\n")
     assert run(folder, "run-now pay").returncode == 1
     return folder
@@ -62,10 +69,42 @@ def run(folder: Path, command: str, **more: object) -> "subprocess.CompletedProc
     return warm.run(command.split(), cwd=folder, env=dict(os.environ), **more)  # type: ignore[arg-type]
 
 
+#: Those that start no process.
+INSIDE = [command for command in COMMANDS if command != "run-now pay"]
+#: Returns the exit status and stderr of a command that writes there.
+Command = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def inside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+    """A command in this process, with standard streams as `tminus.cli.streams` makes them."""
+    opened: list[Stream] = []
+
+    def command(*arguments: str, stdout: BinaryIO | None = None, encoding: str = "utf-8") -> tuple[int, str]:
+        stderr = io.BytesIO()
+        for name, binary in (("stdout", stdout or io.BytesIO()), ("stderr", stderr)):
+            opened.append(Stream(binary, encoding, "backslashreplace", line_buffering=name == "stderr"))
+            monkeypatch.setattr(sys, name, opened[-1])
+        try:
+            status = main(arguments)
+        except SystemExit as error:  # of click, for --help and --version
+            status = int(error.code or 0)
+        return status, stderr.getvalue().decode(encoding)
+
+    monkeypatch.chdir(folder)
+    yield command
+    monkeypatch.undo()
+    for stream in opened:
+        stream.close()
+
+
 @pytest.mark.parametrize(
     ("command", "closed"),
-    [(command, closed) for command in COMMANDS for closed in ((1,), (0, 1, 2))]
-    + [("run-now pay", (0,)), ("jobs", (2,)), ("run-now", (0, 2))],
+    [
+        *((command, (0, 1, 2)) for command in ("jobs", "validate bad.yaml", "history", "watch", "--help")),
+        *(("run-now pay", (0, 1, 2)), ("run-now", (0, 2))),
+        *(("jobs", (closed,)) for closed in (0, 1, 2)),
+    ],
     ids=str,
 )
 def test_closed_streams_change_no_exit_status(folder: Path, command: str, closed: tuple[int, ...]) -> None:
@@ -73,33 +112,52 @@ def test_closed_streams_change_no_exit_status(folder: Path, command: str, closed
     assert (said.returncode, "Traceback" in said.stderr) == (COMMANDS[command], False), said.stderr
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_reader_that_has_gone_changes_no_exit_status(folder: Path, command: str) -> None:
+@pytest.mark.parametrize("command", INSIDE)
+def test_a_reader_that_has_gone_changes_no_exit_status(inside: Command, command: str) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    status, said = inside(*command.split(), stdout=open(writes, "wb"))  # noqa: SIM115  closed with its stream
+    assert status == COMMANDS[command]
+    assert not re.search("Traceback|Broken|ignored", said)
+
+
+def test_a_reader_that_has_gone_changes_nothing_for_a_process_and_its_executor(folder: Path) -> None:
     reads, writes = os.pipe()
     os.close(reads)
     try:
-        said = run(folder, command, stdout=writes)
+        said = run(folder, "run-now pay", stdout=writes)
     finally:
         os.close(writes)
-    assert said.returncode == COMMANDS[command]
+    assert said.returncode == COMMANDS["run-now pay"]
     assert not re.search("Traceback|Broken|ignored", said.stderr)
 
 
 @pytest.mark.parametrize(
     "command", ["jobs", "status", "next -n 4000", "schema", "--help", "validate bad.yaml"]
 )
-def test_a_full_disk_is_an_error(folder: Path, command: str) -> None:
+def test_a_full_disk_is_an_error(inside: Command, command: str) -> None:
+    status, said = inside(*command.split(), stdout=open("/dev/full", "wb"))  # noqa: SIM115  as above
+    assert (status, "Traceback" in said) == (COMMANDS[command] or 1, False)
+    assert "error: cannot write what was found: No space left on device" in said
+
+
+def test_a_full_disk_is_an_error_of_a_process(folder: Path) -> None:
     with open("/dev/full", "wb") as full:
-        said = run(folder, command, stdout=full.fileno())
-    assert (said.returncode, "Traceback" in said.stderr) == (COMMANDS[command] or 1, False)
+        said = run(folder, "jobs", stdout=full.fileno())
+    assert (said.returncode, "Traceback" in said.stderr) == (1, False)
     assert "error: cannot write what was found: No space left on device" in said.stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin1"])
-@pytest.mark.parametrize("command", [*COMMANDS, "jobs --json", "validate bad.yaml --json"])
-def test_an_encoding_without_our_signs(folder: Path, command: str, encoding: str) -> None:
-    said = run(folder, command, encoding=encoding)
-    assert (said.returncode, "Traceback" in said.stderr) == (COMMANDS[command.removesuffix(" --json")], False)
+@pytest.mark.parametrize("command", [*INSIDE, "jobs --json", "validate bad.yaml --json"])
+def test_an_encoding_without_our_signs(inside: Command, command: str, encoding: str) -> None:
+    status, said = inside(*command.split(), encoding=encoding)
+    assert (status, "Traceback" in said) == (COMMANDS[command.removesuffix(" --json")], False)
+
+
+def test_an_encoding_without_our_signs_in_a_process_with_an_executor(folder: Path) -> None:
+    said = run(folder, "run-now pay", encoding="ascii")
+    assert (said.returncode, "Traceback" in said.stderr) == (COMMANDS["run-now pay"], False)
 
 
 def test_the_schema_in_a_locale_without_utf8(folder: Path) -> None:
@@ -143,28 +201,35 @@ def test_the_schema_in_a_locale_without_utf8(folder: Path) -> None:
         pytest.param(["x" * 100_000], id="command"),
     ],
 )
-def test_arguments_that_nobody_means_are_wrong_usage(folder: Path, arguments: list[str]) -> None:
-    said = warm.run(arguments, cwd=folder, env=dict(os.environ))
+def test_arguments_that_nobody_means_are_wrong_usage(inside: Command, arguments: list[str]) -> None:
+    status, said = inside(*arguments)
+    assert (status, "Traceback" in said) == (2, False), said
+    assert len(said) < 1_500
+
+
+def test_an_argument_of_a_process_that_is_not_utf8_is_wrong_usage(folder: Path) -> None:
+    said = warm.run(["history", "\udcff"], cwd=folder, env=dict(os.environ))
     assert (said.returncode, "Traceback" in said.stderr) == (2, False), said.stderr
-    assert len(said.stderr) < 1_500
 
 
 @pytest.mark.parametrize(
     ("command", "variable"),
     [("history", "TMINUS_LEDGER"), ("history", "XDG_STATE_HOME"), ("next", "TMINUS_CONFIG")],
 )
-def test_variables_that_are_not_utf8_are_wrong_usage(tmp_path: Path, command: str, variable: str) -> None:
-    (tmp_path / "jobs.yaml").write_text(
-        "version: 1\njobs: {a: {schedule: manual, http: 'http://127.0.0.1:9/'}}\n"
-    )
-    said = warm.run([command], cwd=tmp_path, env=os.environ | {variable: "/x/\udcff"})
-    assert (said.returncode, "Traceback" in said.stderr) == (2, False), said.stderr
+def test_variables_that_are_not_utf8_are_wrong_usage(
+    inside: Command, monkeypatch: pytest.MonkeyPatch, command: str, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "/x/\udcff")
+    if variable == "XDG_STATE_HOME":  # which is for a jobs file that names no ledger
+        monkeypatch.setenv("TMINUS_CONFIG", "plain.yaml")
+    status, said = inside(command)
+    assert (status, "Traceback" in said) == (2, False), said
 
 
-def test_a_name_that_is_no_job_is_quoted_in_part(folder: Path) -> None:
-    said = run(folder, f"show {'x' * 100_000}")
-    assert said.returncode == 4
-    assert len(said.stderr) < 300
+def test_a_name_that_is_no_job_is_quoted_in_part(inside: Command) -> None:
+    status, said = inside("show", "x" * 100_000)
+    assert status == 4
+    assert len(said) < 300
 
 
 def test_a_program_with_all_streams_closed(folder: Path) -> None:
