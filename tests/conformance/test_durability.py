@@ -59,7 +59,7 @@ def test_kill_9_at_any_moment_loses_nothing_that_was_said_and_leaves_no_half_bat
 ) -> None:
     url, first = full_url(ledger.url), 0
     said: dict[str, set[int]] = {"claimed": set(), "released": set(), "recorded": set()}
-    for _ in range(12):
+    for _ in range(5):
         for what, numbers in write_and_be_killed(url, first=first, messages=chance.randrange(1, 30)).items():
             said[what] |= numbers
         with opened(url) as after:

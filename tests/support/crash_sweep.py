@@ -99,7 +99,8 @@ class Sweep:
         self.asked = 0
         self._target = target
         self._environment = {"XDG_STATE_HOME": str(folder / "state")}
-        self._daemon = DaemonProcess(folder, jobs_of(target.url), ledger=ledger, env=self._environment)
+        url = ledger or f"sqlite:///{folder}/ledger/ledger.db"  # which the daemon creates
+        self._daemon = DaemonProcess(folder, jobs_of(target.url), ledger=url, env=self._environment)
         self._kept: set[str] = set()
 
     def kill_at(self, point: str, passage: int = 1, *, patience_s: float = PATIENCE_S) -> None:

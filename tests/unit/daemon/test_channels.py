@@ -37,7 +37,7 @@ def test_what_runs_for_long_keeps_its_place_on_the_board_while_others_come_and_g
     for arm_ in (long, longer):
         start_table.mark(arm_.slots, arm_.slots + 10)
     taken = {slot % SLOTS for slot in range(5)}
-    for _ in range(20):
+    for _ in range(8):
         other = arm(SLOTS // 7, long, longer)
         assert not taken & {(other.slots + work.index) % SLOTS for work in other.works}
     assert (runner.find_entered(long), runner.find_entered(longer)) == ({0: 10}, {0: 13})

@@ -435,6 +435,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_accepted(tmp_path: Path) -> N
     assert only_job(load_text(tmp_path, b"\xef\xbb\xbf" + text.encode()).definitions).place.line == 4
 
 
+@pytest.mark.long
 def test_ten_thousand_jobs_are_loaded(tmp_path: Path) -> None:
     jobs = "".join(
         f'  job_{number}:\n    extends: t\n    schedule: {{cron: "{number % 60} {number // 60 % 24} * * mon-fri"}}\n'
