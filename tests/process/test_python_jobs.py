@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +62,20 @@ def test_jobs_of_every_kind_start_together_and_stand_in_one_batch(
     assert [one["outcome"] for one in batch] == ["succeeded"] * 40
 
 
-def test_a_function_s_result_and_output_are_kept_and_logs_shows_them(tmp_path: Path) -> None:
-    call = {
-        "ref": "shop:export",
-        "kwargs": {"n": "{{ params.n }}"},
-        "app": "shop",
-        "request": {"path": "/export"},
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, Any]]]:
+    """The folder of one run without a daemon, and its occurrences by name."""
+    folder = a_shop(tmp_path_factory.mktemp("ran"))
+    (folder / "tasks.py").write_text("def double(n):\n    return 2 * n\n")
+    a_shop(
+        folder / "elsewhere",
+        "import os\nfrom flask import Flask\napp = Flask('x')\ndef look():\n    return [os.getcwd(), os.environ['SHOP_DB']]\n",
+    )
+    (folder / "shop.env").write_text("# the shop\nSHOP_DB='made up'\n")
+    apps = {
+        "shop": {"app": "shop:app"},
+        "x": {"app": "shop:app", "directory": "elsewhere", "env_file": "shop.env"},
     }
-    done = run_now(tmp_path, {"export": {"params": {"n": 7}, "call": call}})
-    logs = logs_of(tmp_path, done["export"])
-    assert json.loads(logs["attempts"][0]["body"]) == {"n": 7, "path": "/export"}
-    assert logs["output"].endswith("INFO shop: exporting 7\n")
-
-
-def test_a_view_is_judged_by_expect_as_http_is(tmp_path: Path) -> None:
     views = {
         "good": {"url": "/reports/1"},
         "bad": {"url": "/nowhere"},
@@ -85,35 +84,55 @@ def test_a_view_is_judged_by_expect_as_http_is(tmp_path: Path) -> None:
     }
     jobs: dict[str, Any] = {name: {"flask": {"app": "shop", **view}} for name, view in views.items()}
     jobs["expected"] |= {"expect": {"status": 404}}
-    done = run_now(tmp_path, jobs)
-    assert {name: (one["outcome"], one["http_status"]) for name, one in done.items()} == {
+    export = {
+        "ref": "shop:export",
+        "kwargs": {"n": "{{ params.n }}"},
+        "app": "shop",
+        "request": {"path": "/export"},
+    }
+    jobs["export"] = {"params": {"n": 7}, "call": export}
+    jobs["double"] = {"call": {"ref": "tasks:double", "kwargs": {"n": 21}}}
+    jobs["look"] = {"call": {"ref": "shop:look", "app": "x"}}
+    done = run_now(folder, jobs, apps=apps, ledger=f"sqlite:///{folder}/ledger.db")
+    return folder, done
+
+
+def test_a_function_s_result_and_output_are_kept_and_logs_shows_them(
+    ran: tuple[Path, dict[str, dict[str, Any]]],
+) -> None:
+    folder, done = ran
+    logs = logs_of(folder, done["export"])
+    assert json.loads(logs["attempts"][0]["body"]) == {"n": 7, "path": "/export"}
+    assert logs["output"].endswith("INFO shop: exporting 7\n")
+
+
+def test_a_view_is_judged_by_expect_as_http_is(ran: tuple[Path, dict[str, dict[str, Any]]]) -> None:
+    folder, done = ran
+    assert {
+        name: (done[name]["outcome"], done[name]["http_status"])
+        for name in ("good", "bad", "expected", "broken")
+    } == {
         "good": ("succeeded", 200),
         "bad": ("failed", 404),
         "expected": ("succeeded", 404),
         "broken": ("failed", 500),
     }
-    assert "ValueError: no such customer" in logs_of(tmp_path, done["broken"])["output"]
+    assert "ValueError: no such customer" in logs_of(folder, done["broken"])["output"]
 
 
-def test_a_function_without_an_application_is_found_beside_the_jobs_file(tmp_path: Path) -> None:
-    a_shop(tmp_path)
-    (tmp_path / "tasks.py").write_text("def double(n):\n    return 2 * n\n")
-    done = run_now(tmp_path, {"double": {"call": {"ref": "tasks:double", "kwargs": {"n": 21}}}})
-    assert logs_of(tmp_path, done["double"])["attempts"][0]["body"] == "42"
+def test_a_function_without_an_application_is_found_beside_the_jobs_file(
+    ran: tuple[Path, dict[str, dict[str, Any]]],
+) -> None:
+    folder, done = ran
+    assert logs_of(folder, done["double"])["attempts"][0]["body"] == "42"
 
 
-def test_an_application_gets_its_directory_and_its_environment(tmp_path: Path) -> None:
-    elsewhere = a_shop(
-        tmp_path / "elsewhere",
-        "import os\nfrom flask import Flask\napp = Flask('x')\ndef look():\n    return [os.getcwd(), os.environ['SHOP_DB']]\n",
-    )
-    (tmp_path / "shop.env").write_text("# the shop\nSHOP_DB='made up'\n")
-    apps = {"x": {"app": "shop:app", "directory": "elsewhere", "env_file": "shop.env"}}
-    (tmp_path / "jobs.yaml").write_text(
-        shop_file({"look": {"schedule": "manual", "call": {"ref": "shop:look", "app": "x"}}}, apps=apps)
-    )
-    (done,) = tminus_json("run-now", "look", cwd=tmp_path)
-    assert json.loads(logs_of(tmp_path, done)["attempts"][0]["body"]) == [str(elsewhere), "made up"]
+def test_an_application_gets_its_directory_and_its_environment(
+    ran: tuple[Path, dict[str, dict[str, Any]]],
+) -> None:
+    folder, done = ran
+    (attempt,) = logs_of(folder, done["look"])["attempts"]
+    assert json.loads(attempt["body"]) == [str(folder / "elsewhere"), "made up"]
 
 
 def test_an_application_that_does_not_import_fails_its_jobs_and_no_others(
@@ -209,8 +228,7 @@ def test_an_application_is_imported_anew_at_a_reload_and_what_runs_goes_on(tmp_p
     jobs = {"long": {"schedule": "manual", "call": {"ref": "shop:takes_long", "app": "shop"}}}
     jobs |= {"view": {"schedule": "manual", "flask": {"app": "shop", "url": "/new"}}}
     with daemon(a_shop(tmp_path), shop_file(jobs)) as running:
-        long = threading.Thread(target=running.tminus, args=("run-now", "long"))
-        long.start()
+        assert running.tminus("run-now", "long", "--no-wait").returncode == 0
         running.wait_for(job="long", state="running")
         code = tmp_path / "shop.py"
         code.write_text(
@@ -223,40 +241,41 @@ def test_an_application_is_imported_anew_at_a_reload_and_what_runs_goes_on(tmp_p
         (done,) = running.json("run-now", "view")
         assert done["outcome"] == "succeeded"
         (tmp_path / "go").touch()
-        long.join()
-        assert running.json("history", "long")[0]["outcome"] == "succeeded"
+        running.wait_for(job="long", outcome="succeeded")
 
 
-@pytest.mark.parametrize(
-    ("job", "said"),
-    [
-        (
-            {"call": {"ref": "shop:exprt", "args": [1], "app": "shop"}},
-            "jobs.x.call.ref: shop:exprt: module 'shop' has no 'exprt'; did you mean 'export'?",
-        ),
-        (
-            {"call": {"ref": "shop:export", "app": "shop"}},
-            "jobs.x.call.ref: shop:export cannot be called so: missing a required argument: 'n'",
-        ),
-        (
-            {"flask": {"app": "shop", "endpoint": "reports"}},
-            "jobs.x.flask.endpoint: the application has no endpoint 'reports'; did you mean 'report'?",
-        ),
-        (
-            {"flask": {"app": "shop", "endpoint": "report"}},
-            "jobs.x.flask.endpoint: the view report needs n: give args: {n: …} (/reports/<int:n>)",
-        ),
-        (
-            {"flask": {"app": "shop:ap", "url": "/"}},
-            "jobs.x.flask.app: shop:ap: module 'shop' has no 'ap'; did you mean 'app'?",
-        ),
-    ],
-)
-def test_validate_asks_the_application(tmp_path: Path, job: dict[str, Any], said: str) -> None:
-    (a_shop(tmp_path) / "jobs.yaml").write_text(shop_file({"x": {"schedule": "manual", **job}}))
+#: Jobs that the application does not have so, by name; and what is said of each.
+_WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "misspelt": (
+        {"call": {"ref": "shop:exprt", "args": [1], "app": "shop"}},
+        "call.ref: shop:exprt: module 'shop' has no 'exprt'; did you mean 'export'?",
+    ),
+    "no_argument": (
+        {"call": {"ref": "shop:export", "app": "shop"}},
+        "call.ref: shop:export cannot be called so: missing a required argument: 'n'",
+    ),
+    "no_endpoint": (
+        {"flask": {"app": "shop", "endpoint": "reports"}},
+        "flask.endpoint: the application has no endpoint 'reports'; did you mean 'report'?",
+    ),
+    "no_value": (
+        {"flask": {"app": "shop", "endpoint": "report"}},
+        "flask.endpoint: the view report needs n: give args: {n: …} (/reports/<int:n>)",
+    ),
+    "no_application": (
+        {"flask": {"app": "shop:ap", "url": "/"}},
+        "flask.app: shop:ap: module 'shop' has no 'ap'; did you mean 'app'?",
+    ),
+}
+
+
+def test_validate_asks_the_application(tmp_path: Path) -> None:
+    jobs = {name: {"schedule": "manual", **job} for name, (job, _) in _WRONG.items()}
+    (a_shop(tmp_path) / "jobs.yaml").write_text(shop_file(jobs))
     done = tminus("validate", cwd=tmp_path)
     assert done.returncode == 2
-    assert said in done.stderr
+    for name, (_, said) in _WRONG.items():
+        assert f"jobs.{name}.{said}" in done.stderr
 
 
 @pytest.mark.parametrize("line", ["SECRET=hidden\0", "=hidden"])

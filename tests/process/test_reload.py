@@ -234,14 +234,14 @@ def test_the_command_waits_until_the_file_is_in_force_and_names_what_changed(
         return jobs_file(job("pay", f"{target.url}{path}", "manual") + "".join(more))
 
     with daemon(tmp_path, file("/old", job("gone", f"{target.url}/ok", "manual"))) as running:
-        before = running.json("status")["config_version"]
+        before = running.said("ready")[0]["config_version"]
         running.write(file("/new", job("new", f"{target.url}/ok", "manual")))
         changes = {"added": ["new"], "removed": ["gone"], "changed": {"pay": ["http.url"]}}
         assert running.json("reload", "--plan") == {"config_version": before, **changes}
-        assert running.json("status")["config_version"] == before
+        assert running.said("reloaded") == []
         found = running.json("reload")
         assert found == {
-            "config_version": running.json("status")["config_version"],
+            "config_version": running.wait_until_said("reloaded")["config_version"],
             "problem": None,
             "imported": [],
             **changes,
@@ -270,7 +270,7 @@ def test_commands_use_what_is_in_force_while_the_file_is_not_valid(
         "tick", f"{target.url}/ok", "at: 2100-01-01T00:00Z"
     )
     with daemon(tmp_path, jobs_file(lines)) as running:
-        version = running.json("status")["config_version"]
+        version = running.said("ready")[0]["config_version"]
         running.write("version: 1\njobs:\n  pay: {schedule: never, htp: /}\n")
         expected = (
             f"warning: the jobs file is not valid: {running.jobs_file}:3:19: jobs.pay.schedule: a "
@@ -287,7 +287,7 @@ def test_commands_use_what_is_in_force_while_the_file_is_not_valid(
         running.write("version: 1\ntimezone: Europe/Berlin\njobs: [\n")
         assert [one["job"] for one in running.json("jobs")] == ["pay", "tick"]
         assert running.stop() == 0
-        for command in ("jobs", "next", "show pay", "run-now pay"):
+        for command in ("next", "run-now pay"):
             done = running.tminus(*command.split())
             assert (done.returncode, done.stdout) == (2, "")
             assert f"{running.jobs_file} is not valid" in done.stderr

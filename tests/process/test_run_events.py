@@ -17,15 +17,32 @@ from tests.support.moments import PATIENCE_S
 from tests.support.postgres import a_schema_of_its_own
 from tests.support.web import Gunicorn, gunicorn
 
+#: The site, as the only application of a daemon.
+_JOBS = json.dumps({"version": 1, "timezone": "UTC", "apps": {"site": {"app": "run_site:app"}}})
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonProcess]:
-    """A daemon on a ledger of each kind, that does the work of the site."""
-    install("run_events", tmp_path)
-    jobs = json.dumps({"version": 1, "timezone": "UTC", "apps": {"site": {"app": "run_site:app"}}})
-    with contextlib.ExitStack() as stack:
-        ledger = stack.enter_context(a_schema_of_its_own()) if request.param == "postgresql" else None
-        process = stack.enter_context(daemon(tmp_path, jobs, ledger=ledger))
+
+@pytest.fixture(scope="module")
+def on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """A daemon that does the work of the site, for all tests."""
+    with daemon(install("run_events", tmp_path_factory.mktemp("site")), _JOBS) as process:
+        yield process
+        (process.folder / "go").touch()
+
+
+@pytest.fixture
+def running(on_sqlite: DaemonProcess) -> DaemonProcess:
+    """The same; its runs go on until the test says `go`."""
+    (on_sqlite.folder / "go").unlink(missing_ok=True)
+    return on_sqlite
+
+
+@pytest.fixture
+def on_postgresql(tmp_path: Path) -> Iterator[DaemonProcess]:
+    """The same on another ledger."""
+    with (
+        a_schema_of_its_own() as ledger,
+        daemon(install("run_events", tmp_path), _JOBS, ledger=ledger) as process,
+    ):
         yield process
 
 
@@ -110,7 +127,11 @@ def test_a_stream_sends_each_change_once_and_ends_with_the_run(
             assert no_more.response.status == 204
 
 
-def test_streams_that_wait_hold_no_connection_and_no_transaction(running: DaemonProcess) -> None:
+@pytest.mark.parametrize("ledger_of", ["running", "on_postgresql"])
+def test_streams_that_wait_hold_no_connection_and_no_transaction(
+    request: pytest.FixtureRequest, ledger_of: str
+) -> None:
+    running: DaemonProcess = request.getfixturevalue(ledger_of)
     with served(running, threads=24) as server, contextlib.ExitStack() as stack:
         run = processing(server)
         # More than the ledger's pool has connections.
@@ -122,7 +143,6 @@ def test_streams_that_wait_hold_no_connection_and_no_transaction(running: Daemon
         assert {one["state"] for stream in streams for _, one in stream.events()} == {"completed"}
 
 
-@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
 def test_a_stream_whose_reader_has_gone_gives_its_thread_back(running: DaemonProcess) -> None:
     with served(running, threads=2) as server:
         run = processing(server)
@@ -132,7 +152,6 @@ def test_a_stream_whose_reader_has_gone_gives_its_thread_back(running: DaemonPro
         assert json.loads(ask(server, f"/tminus/runs/{run}"))["state"] == "processing"
 
 
-@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preloaded"])
 def test_a_server_that_stops_does_not_wait_for_streams(
     running: DaemonProcess, options: tuple[str, ...]
