@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -139,6 +140,57 @@ def coming(seconds: float) -> str:
     return rfc3339(at_ns - at_ns % MS)
 
 
+class StartedCommand:
+    """A command that runs beside the test. The end of the `with` block kills it if it still runs."""
+
+    def __init__(self, *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
+        environment = os.environ | {"PYTHONPATH": os.getcwd()} | (env or {})
+        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115  __exit__
+        out, err = self._out.fileno(), self._err.fileno()
+        self._process = warm.WarmProcess(arguments, cwd=cwd, env=environment, stdout=out, stderr=err)
+        self.pid = self._process.pid
+
+    def __enter__(self) -> "StartedCommand":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._out.close()
+        self._err.close()
+
+    @property
+    def stdout(self) -> str:
+        """What it has printed so far."""
+        return _content(self._out.fileno())
+
+    @property
+    def stderr(self) -> str:
+        """Its messages so far."""
+        return _content(self._err.fileno())
+
+    def wait(self) -> int:
+        """Wait for its end; return its exit status."""
+        return self._process.wait(PATIENCE_S)
+
+    def wait_until_it_says(self, text: str) -> None:
+        """Wait for a message with this text."""
+        eventually(lambda: text in self.stderr, what=f"it says {text!r}", instead=lambda: self.stderr)
+
+    def interrupt(self) -> int:
+        """Send SIGINT, and wait; return the exit status."""
+        self._process.send_signal(signal.SIGINT)
+        return self.wait()
+
+    def kill(self) -> None:
+        """Send SIGKILL, and wait."""
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
+
+
+def _content(descriptor: int) -> str:
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
+
+
 class DaemonProcess:
     """`tminus daemon` on a jobs file and a ledger of its own."""
 
@@ -157,6 +209,7 @@ class DaemonProcess:
         self._log: tuple[int, list[dict[str, Any]]] = (0, [])
         if ledger is None and not (folder / "ledger").exists():
             put_ledger(folder / "ledger")
+        self._forgotten: tuple[frozenset[str], int] = (frozenset(), 0)
         self.write(jobs)
 
     def write(self, jobs: str) -> None:
@@ -251,7 +304,12 @@ class DaemonProcess:
         if version is None or self._read.get(job, (None, []))[0] != version:
             rows = history.find(self._open_ledger, jobs=[job] if job else [])
             self._read[job] = (version, [one.as_json() for one in rows])
-        return list(self._read[job][1])
+        return [one for one in self._read[job][1] if one["id"] not in self._forgotten[0]]
+
+    def forget(self) -> None:
+        """Leave out the occurrences and the log lines so far, for the next test of a shared daemon."""
+        self._forgotten = frozenset(), 0
+        self._forgotten = frozenset(one["id"] for one in self.occurrences()), len(self.log())
 
     def wait_for(self, *, rows: int = 1, job: str | None = None, **values: Any) -> list[dict[str, Any]]:
         """
@@ -309,7 +367,7 @@ class DaemonProcess:
         return [line for line in self.log() if line.get("event") == event]
 
     def log(self) -> list[dict[str, Any]]:
-        """Return the whole log."""
+        """Return the log, from the last `forget` on."""
         size = self.log_file.stat().st_size if self.log_file.exists() else 0
         if size != self._log[0]:
             lines = []
@@ -317,7 +375,7 @@ class DaemonProcess:
                 with contextlib.suppress(ValueError):
                     lines.append(json.loads(line))
             self._log = (size, lines)
-        return list(self._log[1])
+        return self._log[1][self._forgotten[1] :]
 
     def wait_until_said(self, event: str, times: int = 1) -> dict[str, Any]:
         """Wait for the n-th log line of this event; return it."""
@@ -328,6 +386,10 @@ class DaemonProcess:
         """Run a command on this jobs file and ledger; it is not patched as the daemon may be."""
         own = {name: value for name, value in self._env.items() if warm.can_run({name: value})}
         return tminus("-c", str(self.jobs_file), "--ledger", self.ledger, *arguments, env=own)
+
+    def beside(self, *arguments: str) -> StartedCommand:
+        """Start a command on this jobs file and ledger."""
+        return StartedCommand(*self.arguments(*arguments), env=self._env)
 
     def json(self, *arguments: str) -> Any:
         """Run a command with `--json`; return the document that it prints."""

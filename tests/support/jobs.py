@@ -4,6 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+#: Settings of a daemon whose tests start jobs by `run-now`, and do not look at what happens before T.
+QUICK = "lead: 200ms, reload: sighup"
+
 
 def jobs_file(
     jobs: str,

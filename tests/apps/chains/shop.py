@@ -67,3 +67,8 @@ def dies(value: object) -> None:
     with (folder / "deaths").open("a") as file:
         file.write("died\n")
     os._exit(3)
+
+
+def echo(value: object, t: str) -> None:
+    print("the token is", t)
+    raise ValueError(t)
