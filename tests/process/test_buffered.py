@@ -5,11 +5,12 @@ from typing import Any
 
 from tests.support.daemon import DaemonProcess, daemon, eventually
 from tests.support.jobs import job, jobs_file
+from tests.support.moments import wait_until
 from tests.support.target import TargetServer
 from tminus.clock import SystemClock
-from tminus.instants import parse_rfc3339
+from tminus.instants import SECOND, parse_rfc3339
 
-AT_ONCE = "lead: 1s, shutdown_grace: 0s, reload: sighup"
+AT_ONCE = "lead: 200ms, shutdown_grace: 0s, reload: sighup"
 
 
 def run_now(running: DaemonProcess, *names: str) -> None:
@@ -27,62 +28,62 @@ def waiting(running: DaemonProcess) -> list[dict[str, Any]]:
 
 
 def test_buffer_all_runs_each_one_after_the_other_without_a_misfire(
-    tmp_path: Path, target: TargetServer
+    shared: DaemonProcess, target: TargetServer
 ) -> None:
     policies = "overlap: buffer_all, misfire_grace_time: 1s"
-    jobs = jobs_file(job("slow", f"{target.url}/delay/2000", "manual", policies), daemon=AT_ONCE)
-    with daemon(tmp_path, jobs) as running:
-        for _ in range(3):
-            run_now(running, "slow")
-        ended = running.wait_for(rows=3, state="finished")
-        assert {one["outcome"] for one in ended} == {"succeeded"}
-        arrivals = [one.headers["x-tminus-occurrence"] for one in target.arrivals]
-        assert arrivals == sorted(arrivals)
-        running.assert_all_is_well(target)
+    jobs = jobs_file(job("slow", f"{target.url}/hold", "manual", policies), daemon=AT_ONCE)
+    shared.reload(jobs)
+    for count in range(3):
+        run_now(shared, "slow")
+        eventually(lambda count=count: len(waiting(shared)) == count, what="they wait")  # type: ignore[misc]
+    wait_until(SystemClock().wall_ns() + SECOND)
+    target.release_held()
+    ended = shared.wait_for(rows=3, state="finished")
+    assert {one["outcome"] for one in ended} == {"succeeded"}
+    arrivals = [one.headers["x-tminus-occurrence"] for one in target.arrivals]
+    assert arrivals == sorted(arrivals)
 
 
-def test_fire_times_that_wait_run_one_after_the_other(tmp_path: Path, target: TargetServer) -> None:
+def test_fire_times_that_wait_run_one_after_the_other(shared: DaemonProcess, target: TargetServer) -> None:
     jobs = jobs_file(job("slow", f"{target.url}/hold", "every: 2s", "overlap: buffer_all"), daemon=AT_ONCE)
-    with daemon(tmp_path, jobs) as running:
-        target.wait_for(1)
-        eventually(lambda: len(waiting(running)) > 1, what="two wait")
-        waited = {one["id"] for one in waiting(running)}
-        target.release_held()
-        eventually(
-            lambda: waited <= {one["id"] for one in running.occurrences() if one["outcome"] == "succeeded"},
-            what="those that waited have run",
-        )
-        arrivals = [one.headers["x-tminus-occurrence"] for one in target.arrivals]
-        assert arrivals == sorted(arrivals)
-
-
-def test_buffer_one_skips_what_comes_while_one_waits(tmp_path: Path, target: TargetServer) -> None:
-    jobs = jobs_file(
-        job("slow", f"{target.url}/delay/15000", "manual", "overlap: buffer_one"), daemon=AT_ONCE
+    shared.reload(jobs)
+    target.wait_for(1)
+    eventually(lambda: len(waiting(shared)) > 1, what="two wait")
+    waited = {one["id"] for one in waiting(shared)}
+    target.release_held()
+    eventually(
+        lambda: waited <= {one["id"] for one in shared.occurrences() if one["outcome"] == "succeeded"},
+        what="those that waited have run",
     )
-    with daemon(tmp_path, jobs) as running:
-        run_now(running, "slow")
-        target.wait_for(1)
-        run_now(running, "slow")
-        eventually(lambda: waiting(running), what="one waits")
-        run_now(running, "slow")
-        (skipped,) = running.wait_for(outcome="skipped")
-        words = "overlap: an earlier occurrence waits already (buffer_one, max_instances 1)"
-        assert skipped["reason"] == words
-        running.wait_for(rows=2, outcome="succeeded")
-        running.assert_all_is_well(target)
+    arrivals = [one.headers["x-tminus-occurrence"] for one in target.arrivals]
+    assert arrivals == sorted(arrivals)
+
+
+def test_buffer_one_skips_what_comes_while_one_waits(shared: DaemonProcess, target: TargetServer) -> None:
+    jobs = jobs_file(job("slow", f"{target.url}/hold", "manual", "overlap: buffer_one"), daemon=AT_ONCE)
+    shared.reload(jobs)
+    run_now(shared, "slow")
+    target.wait_for(1)
+    run_now(shared, "slow")
+    eventually(lambda: waiting(shared), what="one waits")
+    run_now(shared, "slow")
+    (skipped,) = shared.wait_for(outcome="skipped")
+    target.release_held()
+    words = "overlap: an earlier occurrence waits already (buffer_one, max_instances 1)"
+    assert skipped["reason"] == words
+    shared.wait_for(rows=2, outcome="succeeded")
 
 
 def test_what_waits_survives_a_kill(tmp_path: Path, target: TargetServer) -> None:
     policies = "overlap: buffer_all, misfire_grace_time: 1s"
-    jobs = jobs_file(job("slow", f"{target.url}/delay/30000", "manual", policies), daemon=AT_ONCE)
+    jobs = jobs_file(job("slow", f"{target.url}/stall", "manual", policies), daemon=AT_ONCE)
     with daemon(tmp_path, jobs) as running:
         run_now(running, "slow")
         target.wait_for(1)
         run_now(running, "slow")
         eventually(lambda: waiting(running), what="one waits")
         running.kill()
-        running.write(jobs.replace("/delay/30000", "/ok"))
+        running.write(jobs.replace("/stall", "/ok"))
         running.start()
         running.wait_for(outcome="succeeded")
         assert {one["outcome"] for one in running.wait_for(rows=2, state="finished")} == {

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from tests.support.daemon import DaemonProcess, coming, daemon, eventually
-from tests.support.jobs import job
+from tests.support.jobs import QUICK, job
+from tests.support.moments import wait_until
 from tests.support.target import Arrival, TargetServer
+from tminus.instants import SECOND, parse_rfc3339
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def receiver() -> Iterator[TargetServer]:
         yield server
 
 
-def file_of(channels: str, jobs: str, *, top: str = "", settings: str = "lead: 1s, reload: sighup") -> str:
+def file_of(channels: str, jobs: str, *, top: str = "", settings: str = QUICK) -> str:
     return f"version: 1\ndaemon: {{{settings}}}\nnotify: {{{channels}}}\n{top}jobs:\n{jobs}"
 
 
@@ -71,42 +73,48 @@ def test_the_failures_of_a_batch_are_one_message_and_recoveries_another(
 def test_a_batch_that_starts_late_is_told_of(
     tmp_path: Path, target: TargetServer, receiver: TargetServer
 ) -> None:
-    top = "start_slo: {last: 1ms, notify: ops}\ntimezone: Europe/Berlin\n"
-    names = [f"late_{number}" for number in range(60)]  # they do not all start within a millisecond
-    jobs = "".join(f"  {name}: {{schedule: manual, call: 'time:time'}}\n" for name in names)
-    with daemon(tmp_path, file_of(hook("ops", receiver), jobs, top=top)) as running:
-        running.tminus("run-now", *names)
+    top, at = "start_slo: {last: 100ms, notify: ops}\n", coming(1)
+    jobs = file_of(hook("ops", receiver), job("late", f"{target.url}/ok", "manual"), top=top)
+    stopped = DaemonProcess(tmp_path, jobs)
+    assert stopped.tminus("run-now", "late", "--at", at, "--no-wait").returncode == 0
+    wait_until(parse_rfc3339(at) + SECOND)
+    try:
+        stopped.start()
         (late,) = wait_for_document(receiver, "/ops")
+    finally:
+        stopped.close()
     assert late["type"] == "late_start"
-    assert late["data"]["last_ms"] > 1
+    assert late["data"]["last_ms"] > 1_000
 
 
 def test_a_channel_that_hangs_delays_no_other_one(
-    tmp_path: Path, target: TargetServer, receiver: TargetServer
+    shared: DaemonProcess, target: TargetServer, receiver: TargetServer
 ) -> None:
     channels = f"stall: {{webhook: '{receiver.url}/stall'}}, {hook('ops', receiver, ', throttle: 0')}"
     jobs = job("bad", f"{target.url}/status/503", "every: 1s", "notify: [stall, ops]")
-    with daemon(tmp_path, file_of(channels, jobs)):
-        told = wait_for_document(receiver, "/ops", 3)
+    shared.reload(file_of(channels, jobs))
+    told = wait_for_document(receiver, "/ops", 3)
     assert {one["data"]["title"] for one in told} == {"bad failed"}
     assert len(pings(receiver, "stall")) == 1
 
 
 def test_a_check_is_told_of_starts_and_ends(
-    tmp_path: Path, target: TargetServer, receiver: TargetServer
+    shared: DaemonProcess, target: TargetServer, receiver: TargetServer
 ) -> None:
     channels = ", ".join(
         f"{name}: {{healthchecks: '{receiver.url}/{name}'}}" for name in ("quick", "slow", "bad")
     )
     jobs = (
         job("quick", f"{target.url}/ok", "manual", "notify: quick")
-        + job("slow", f"{target.url}/delay/4000", "manual", "notify: slow")
+        + job("slow", f"{target.url}/hold", "manual", "notify: slow")
         + job("bad", f"{target.url}/status/503", "manual", "notify: bad")
     )
-    with daemon(tmp_path, file_of(channels, jobs)) as running:
-        running.tminus("run-now", "quick", "slow", "bad")
-        eventually(lambda: len(pings(receiver, "slow")) >= 2, what="both pings of the slow job")
-        eventually(lambda: pings(receiver, "quick") and pings(receiver, "bad"), what="the other pings")
+    shared.reload(file_of(channels, jobs))
+    shared.tminus("run-now", "quick", "slow", "bad", "--no-wait")
+    eventually(lambda: pings(receiver, "slow"), what="the first ping of the slow job")
+    target.release_held()
+    eventually(lambda: len(pings(receiver, "slow")) >= 2, what="its second ping")
+    eventually(lambda: pings(receiver, "quick") and pings(receiver, "bad"), what="the other pings")
     assert [one.path.partition("?")[0] for one in pings(receiver, "slow")] == ["/slow/start", "/slow"]
     assert len({one.path.partition("?")[2] for one in pings(receiver, "slow")}) == 1, "one run id"
     assert [one.path.partition("?")[0] for one in pings(receiver, "bad")][-1] == "/bad/fail"
@@ -114,17 +122,19 @@ def test_a_check_is_told_of_starts_and_ends(
     assert b"status: 503" in pings(receiver, "bad")[-1].body
 
 
-def test_the_checks_of_the_daemon_are_pinged_while_it_is_well(tmp_path: Path, receiver: TargetServer) -> None:
+def test_the_checks_of_the_daemon_are_pinged_while_it_is_well(
+    shared: DaemonProcess, receiver: TargetServer
+) -> None:
     channels = f"beat: {{healthchecks: '{receiver.url}/beat'}}, gone: {{healthchecks: 'http://127.0.0.1:1/'}}"
     settings = "lead: 1s, reload: sighup, notify: [beat, gone]"
     jobs = job("idle", receiver.url, "manual")
-    with daemon(tmp_path, file_of(channels, jobs, settings=settings)) as running:
-        eventually(lambda: pings(receiver, "beat"), what="a ping of the daemon")
-        problem = "the daemon's check gone cannot be pinged: "
-        eventually(
-            lambda: any(one.startswith(problem) for one in running.json("status")["problems"]),
-            what="status says that a check cannot be pinged",
-        )
+    shared.reload(file_of(channels, jobs, settings=settings))
+    eventually(lambda: pings(receiver, "beat"), what="a ping of the daemon")
+    problem = "the daemon's check gone cannot be pinged: "
+    eventually(
+        lambda: any(one.startswith(problem) for one in shared.json("status")["problems"]),
+        what="status says that a check cannot be pinged",
+    )
     assert pings(receiver, "beat")[0].path == "/beat"
 
 

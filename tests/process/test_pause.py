@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import DaemonProcess, daemon
+from tests.support.checker import gaps
+from tests.support.daemon import DaemonProcess, daemon, eventually
 from tests.support.jobs import job, jobs_file
 from tests.support.target import TargetServer
 
@@ -14,22 +15,24 @@ USER = f"{getpass.getuser()}@{socket.gethostname()}"
 SAYS_WHO = f"paused by {USER} since "
 
 
-def test_a_paused_job_skips_its_fire_times_until_it_is_resumed(tmp_path: Path, target: TargetServer) -> None:
+def test_a_paused_job_skips_its_fire_times_until_it_is_resumed(
+    shared: DaemonProcess, target: TargetServer
+) -> None:
     tick = job("tick", f"{target.url}/ok", "every: 1s")
-    with daemon(tmp_path, jobs_file(tick)) as running:
-        assert running.tminus("pause", "tick", "--reason", "CRM is down").stdout == "tick is paused\n"
-        (first, *_) = reversed(running.wait_for(outcome="skipped", reason=SAYS_WHO, rows=2))
-        assert first["reason"].endswith("Z: CRM is down")
-        assert running.json("next") == []
-        (shown,) = running.json("jobs")
-        assert (shown["paused"], shown["suspended"], shown["next"]) == (True, False, None)
-        assert SAYS_WHO in running.tminus("jobs").stdout
-        assert running.json("status")["next"] is None
-        assert running.tminus("resume", "tick").stdout == "tick is resumed\n"
-        assert running.json("jobs")[0]["paused"] is False
-        last = max(one["fire_time"] for one in running.occurrences() if one["outcome"] == "skipped")
-        running.wait_for(outcome="succeeded", rows=1 + _count(running, "succeeded", before=last))
-        running.assert_all_is_well(target, every_s=1)
+    shared.reload(jobs_file(tick))
+    assert shared.tminus("pause", "tick", "--reason", "CRM is down").stdout == "tick is paused\n"
+    (first, *_) = reversed(shared.wait_for(outcome="skipped", reason=SAYS_WHO, rows=2))
+    assert first["reason"].endswith("Z: CRM is down")
+    assert shared.json("next") == []
+    (shown,) = shared.json("jobs")
+    assert (shown["paused"], shown["suspended"], shown["next"]) == (True, False, None)
+    assert SAYS_WHO in shared.tminus("jobs").stdout
+    assert shared.json("status")["next"] is None
+    assert shared.tminus("resume", "tick").stdout == "tick is resumed\n"
+    assert shared.json("jobs")[0]["paused"] is False
+    last = max(one["fire_time"] for one in shared.occurrences() if one["outcome"] == "skipped")
+    shared.wait_for(outcome="succeeded", rows=1 + _count(shared, "succeeded", before=last))
+    eventually(lambda: not gaps(shared.occurrences(), every_s=1), what="each fire time has a row")
 
 
 def _count(running: DaemonProcess, outcome: str, *, before: str) -> int:
@@ -84,45 +87,45 @@ def test_what_cannot_be_paused_is_refused(
     assert (said.returncode, said.stderr.splitlines()[0]) == (status, says)
 
 
-def test_many_jobs_are_paused_with_yes_until_a_time(tmp_path: Path, target: TargetServer) -> None:
+def test_many_jobs_are_paused_with_yes_until_a_time(shared: DaemonProcess, target: TargetServer) -> None:
     two = "".join(job(name, f"{target.url}/ok", "every: 1h") for name in ("tick", "tock"))
-    with daemon(tmp_path, jobs_file(two)) as running:
-        paused = running.json("pause", "--all", "--yes", "--until", "+90m")
-        assert [one["job"] for one in paused] == ["tick", "tock"]
-        following = running.json("next", "-n", "2")
-        assert [one["job"] for one in following] == ["tick", "tock"]
-        assert all(one["fire_time"] >= paused[0]["until"] for one in following)
+    shared.reload(jobs_file(two))
+    paused = shared.json("pause", "--all", "--yes", "--until", "+90m")
+    assert [one["job"] for one in paused] == ["tick", "tock"]
+    following = shared.json("next", "-n", "2")
+    assert [one["job"] for one in following] == ["tick", "tock"]
+    assert all(one["fire_time"] >= paused[0]["until"] for one in following)
 
 
 def test_a_job_that_fails_again_and_again_is_paused_until_it_is_resumed(
-    tmp_path: Path, target: TargetServer
+    shared: DaemonProcess, target: TargetServer
 ) -> None:
     tick = job("tick", f"{target.url}/status/503", "every: 1s", "pause_on_failure: 2")
-    with daemon(tmp_path, jobs_file(tick)) as running:
-        (skipped, *_) = running.wait_for(outcome="skipped", reason="paused by tminus since ", rows=2)
-        assert ": 2 consecutive failures, the last: status: 503" in skipped["reason"]
-        status = running.tminus("status")
-        assert (status.returncode, "tminus resume tick ends that" in status.stdout) == (1, True)
-        failed = _count(running, "failed", before="9")
-        assert running.tminus("resume", "tick").stdout == "tick is resumed\n"
-        running.wait_for(outcome="failed", rows=failed + 2)
+    shared.reload(jobs_file(tick))
+    (skipped, *_) = shared.wait_for(outcome="skipped", reason="paused by tminus since ", rows=2)
+    assert ": 2 consecutive failures, the last: status: 503" in skipped["reason"]
+    status = shared.tminus("status")
+    assert (status.returncode, "tminus resume tick ends that" in status.stdout) == (1, True)
+    failed = _count(shared, "failed", before="9")
+    assert shared.tminus("resume", "tick").stdout == "tick is resumed\n"
+    shared.wait_for(outcome="failed", rows=failed + 2)
 
 
 def test_a_suspended_job_skips_its_fire_times_with_the_configuration_that_says_so(
-    tmp_path: Path, target: TargetServer
+    shared: DaemonProcess, target: TargetServer
 ) -> None:
     def file(more: str) -> str:
         return jobs_file(job("tick", f"{target.url}/ok", "every: 1s", more))
 
-    with daemon(tmp_path, file("")) as running:
-        running.wait_for(outcome="succeeded")
-        running.reload(file("suspend: true"))
-        version = running.json("status")["config_version"]
-        reason = f"suspended by configuration {version} since "
-        (skipped, *_) = running.wait_for(outcome="skipped", reason=reason, rows=2)
-        before = _count(running, "succeeded", before="9")
-        running.reload(file(""))
-        running.wait_for(outcome="succeeded", rows=before + 1)
-        told = running.json("why", "tick", skipped["fire_time"])["sentences"][-1]
-        assert told.startswith(f"The job was suspended by configuration {version} since ")
-        running.assert_all_is_well(target, every_s=1)
+    shared.reload(file(""))
+    shared.wait_for(outcome="succeeded")
+    shared.reload(file("suspend: true"))
+    version = shared.json("status")["config_version"]
+    reason = f"suspended by configuration {version} since "
+    (skipped, *_) = shared.wait_for(outcome="skipped", reason=reason, rows=2)
+    before = _count(shared, "succeeded", before="9")
+    shared.reload(file(""))
+    shared.wait_for(outcome="succeeded", rows=before + 1)
+    told = shared.json("why", "tick", skipped["fire_time"])["sentences"][-1]
+    assert told.startswith(f"The job was suspended by configuration {version} since ")
+    eventually(lambda: not gaps(shared.occurrences(), every_s=1), what="each fire time has a row")

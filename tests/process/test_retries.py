@@ -1,14 +1,11 @@
 """Retries: one occurrence, several attempts, whatever happens between them."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import coming, daemon
-from tests.support.jobs import job, jobs_file
-from tests.support.postgres import a_schema_of_its_own
+from tests.support.daemon import DaemonProcess, daemon
+from tests.support.jobs import QUICK, job, jobs_file
 from tests.support.target import Arrival, TargetServer
 
 TWICE_BUSY = "/statuses/503,503,200"
@@ -26,36 +23,28 @@ def assert_one_occurrence_with_its_attempts(arrivals: list[Arrival], method: str
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_server_that_is_busy_twice_gets_a_third_request(
-    tmp_path: Path, target: TargetServer, method: str
+    shared: DaemonProcess, target: TargetServer, method: str
 ) -> None:
-    at = f"at: '{coming(3)}'"
-    busy = f"  busy: {{schedule: {{{at}}}, http: {{url: '{target.url}{TWICE_BUSY}', method: {method}}}, {SOON}}}\n"
-    with daemon(tmp_path, jobs_file(busy)) as running:
-        (one,) = running.wait_for(state="finished")
-        assert (one["outcome"], one["attempts"], one["http_status"]) == ("succeeded", 3, 200)
-        assert_one_occurrence_with_its_attempts(target.arrivals, method)
-        attempts = running.json("logs", one["id"])["attempts"]
-        assert [(each["attempt"], each["outcome"], each["http_status"]) for each in attempts] == [
-            (1, "failed", 503),
-            (2, "failed", 503),
-            (3, "succeeded", 200),
-        ]
-        running.assert_all_is_well(target)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """The URL of a ledger of each kind; None for the daemon's own."""
-    with contextlib.ExitStack() as stack:
-        yield stack.enter_context(a_schema_of_its_own()) if request.param == "postgresql" else None
+    url = f"{{url: '{target.url}{TWICE_BUSY}', method: {method}}}"
+    shared.reload(jobs_file(f"  busy: {{schedule: manual, http: {url}, {SOON}}}\n", daemon=QUICK))
+    (one,) = shared.json("run-now", "busy")
+    assert (one["outcome"], one["attempts"], one["http_status"]) == ("succeeded", 3, 200)
+    assert_one_occurrence_with_its_attempts(target.arrivals, method)
+    attempts = shared.json("logs", one["id"])["attempts"]
+    assert [(each["attempt"], each["outcome"], each["http_status"]) for each in attempts] == [
+        (1, "failed", 503),
+        (2, "failed", 503),
+        (3, "succeeded", 200),
+    ]
 
 
 def test_a_daemon_that_is_killed_between_two_attempts_changes_nothing(
-    tmp_path: Path, target: TargetServer, ledger: str | None
+    tmp_path: Path, target: TargetServer
 ) -> None:
     url = f"{target.url}{TWICE_BUSY}?after=4"
     retry = "retry: {max_attempts: 3, initial_interval: 1s, jitter: none}, misfire_grace_time: 1h"
-    with daemon(tmp_path, jobs_file(job("busy", url, f"at: '{coming(3)}'", retry)), ledger=ledger) as running:
+    with daemon(tmp_path, jobs_file(job("busy", url, "manual", retry), daemon=QUICK)) as running:
+        running.tminus("run-now", "busy", "--no-wait")
         for killed in (1, 2):
             running.wait_for(attempts=killed, state="running")
             running.kill()
@@ -67,20 +56,18 @@ def test_a_daemon_that_is_killed_between_two_attempts_changes_nothing(
         running.assert_all_is_well(target)
 
 
-def test_what_retry_on_does_not_name_is_not_tried_again(tmp_path: Path, target: TargetServer) -> None:
-    jobs = job("gone", f"{target.url}/status/404", f"at: '{coming(3)}'", SOON)
-    with daemon(tmp_path, jobs_file(jobs)) as running:
-        (one,) = running.wait_for(state="finished")
-        assert (one["outcome"], one["attempts"]) == ("failed", 1)
-        running.assert_all_is_well(target)
+def test_what_retry_on_does_not_name_is_not_tried_again(shared: DaemonProcess, target: TargetServer) -> None:
+    jobs = job("gone", f"{target.url}/status/404", "manual", SOON)
+    shared.reload(jobs_file(jobs, daemon=QUICK))
+    (one,) = shared.json("run-now", "gone")
+    assert (one["outcome"], one["attempts"]) == ("failed", 1)
 
 
-def test_the_last_attempt_decides(tmp_path: Path, target: TargetServer) -> None:
-    jobs = job("busy", f"{target.url}/statuses/503,502,404", f"at: '{coming(3)}'", SOON)
-    with daemon(tmp_path, jobs_file(jobs)) as running:
-        (one,) = running.wait_for(state="finished")
-        assert (one["outcome"], one["reason"]) == ("failed", "status: 404 instead of 2xx")
-        running.assert_all_is_well(target)
+def test_the_last_attempt_decides(shared: DaemonProcess, target: TargetServer) -> None:
+    jobs = job("busy", f"{target.url}/statuses/503,502,404", "manual", SOON)
+    shared.reload(jobs_file(jobs, daemon=QUICK))
+    (one,) = shared.json("run-now", "busy")
+    assert (one["outcome"], one["reason"]) == ("failed", "status: 404 instead of 2xx")
 
 
 def test_between_two_attempts_the_job_counts_as_running(tmp_path: Path, target: TargetServer) -> None:
@@ -95,11 +82,10 @@ def test_between_two_attempts_the_job_counts_as_running(tmp_path: Path, target: 
 
 
 def test_run_now_without_a_daemon_makes_all_attempts(tmp_path: Path, target: TargetServer) -> None:
-    with daemon(tmp_path, jobs_file(job("busy", f"{target.url}{TWICE_BUSY}", "manual", SOON))) as running:
-        assert running.stop() == 0
-        (one,) = running.json("run-now", "busy")
-        assert (one["outcome"], one["attempts"]) == ("succeeded", 3)
-        assert_one_occurrence_with_its_attempts(target.arrivals, "GET")
+    busy = jobs_file(job("busy", f"{target.url}{TWICE_BUSY}", "manual", SOON), daemon=QUICK)
+    (one,) = DaemonProcess(tmp_path, busy).json("run-now", "busy")
+    assert (one["outcome"], one["attempts"]) == ("succeeded", 3)
+    assert_one_occurrence_with_its_attempts(target.arrivals, "GET")
 
 
 def test_an_exception_that_is_named_is_tried_again_and_another_one_is_not(tmp_path: Path) -> None:
@@ -112,12 +98,12 @@ def test_an_exception_that_is_named_is_tried_again_and_another_one_is_not(tmp_pa
     )
     retry = "retry: {max_attempts: 3, initial_interval: 100ms, jitter: none, retry_on: [ConnectionError]}"
     jobs = "".join(
-        f"  {name}: {{schedule: {{at: '{coming(4)}'}}, {retry}, "
+        f"  {name}: {{schedule: manual, {retry}, "
         f"call: {{ref: 'shop:fails', kwargs: {{name: {name}, error: {name}}}}}}}\n"
         for name in ("Busy", "ValueError")
     )
-    with daemon(tmp_path, jobs_file(jobs)) as running:
-        rows = running.wait_for(rows=2, state="finished")
+    with daemon(tmp_path, jobs_file(jobs, daemon=QUICK)) as running:
+        rows = running.json("run-now", "Busy", "ValueError")
         assert {one["job"]: (one["outcome"], one["attempts"]) for one in rows} == {
             "Busy": ("failed", 3),
             "ValueError": ("failed", 1),

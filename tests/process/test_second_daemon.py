@@ -1,16 +1,14 @@
 """One process at a time runs jobs on a ledger."""
 
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import DaemonProcess, coming, daemon, eventually
+from tests.support.daemon import DaemonProcess, coming, daemon
 from tests.support.jobs import job, jobs_file
-from tests.support.moments import PATIENCE_S
 from tests.support.target import TargetServer
+from tminus.ledger.engine import open_ledger
 
 
 @pytest.fixture
@@ -55,31 +53,29 @@ def test_after_a_kill_of_the_first_the_second_starts_and_goes_on(
         second.close()
 
 
-def test_a_daemon_waits_for_the_run_now_that_holds_the_ledger(tmp_path: Path, target: TargetServer) -> None:
-    with daemon(tmp_path, jobs_file(job("later", f"{target.url}/ok", "manual"))) as running:
-        running.stop()
-        by_hand = subprocess.Popen(
-            running.command("run-now", "later", "--at", coming(600)), env=running.environment()
-        )
-        running.wait_for(rows=1)
-        running.start(wait=False)
-        assert running.wait_until_said("waiting for the run-now that holds the ledger")["pid"] == by_hand.pid
-        by_hand.send_signal(signal.SIGINT)
-        assert by_hand.wait(PATIENCE_S) == 130
-        running.wait_until_said("ready", times=2)
-        running.assert_all_is_well(target)
+@pytest.fixture
+def idle(tmp_path: Path, target: TargetServer) -> Iterator[DaemonProcess]:
+    """A daemon that has not been started, on a ledger that is there."""
+    idle = DaemonProcess(tmp_path, jobs_file(job("later", f"{target.url}/ok", "manual")))
+    open_ledger(idle.ledger).close()
+    yield idle
+    idle.close()
 
 
-def test_a_daemon_that_waits_can_be_stopped(tmp_path: Path, target: TargetServer) -> None:
-    with daemon(tmp_path, jobs_file(job("slow", f"{target.url}/ok", "manual"))) as running:
-        running.stop()
-        by_hand = subprocess.Popen(
-            running.command("run-now", "slow", "--at", coming(600)), env=running.environment()
-        )
-        eventually(lambda: running.wait_for(rows=1), what="it holds the ledger")
-        running.start(wait=False)
-        running.wait_until_said("waiting for the run-now that holds the ledger")
-        assert running.stop() == 0
-        by_hand.kill()
-        by_hand.wait()
-        assert target.arrivals == []
+def test_a_daemon_waits_for_the_run_now_that_holds_the_ledger(idle: DaemonProcess) -> None:
+    with idle.beside("run-now", "later", "--at", coming(600)) as by_hand:
+        idle.wait_for(rows=1)
+        idle.start(wait=False)
+        assert idle.wait_until_said("waiting for the run-now that holds the ledger")["pid"] == by_hand.pid
+        assert by_hand.interrupt() == 130
+        idle.wait_until_said("ready")
+    assert idle.stop() == 0
+
+
+def test_a_daemon_that_waits_can_be_stopped(idle: DaemonProcess, target: TargetServer) -> None:
+    with idle.beside("run-now", "later", "--at", coming(600)):
+        idle.wait_for(rows=1)
+        idle.start(wait=False)
+        idle.wait_until_said("waiting for the run-now that holds the ledger")
+        assert idle.stop() == 0
+    assert target.arrivals == []

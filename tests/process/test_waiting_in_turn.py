@@ -1,18 +1,17 @@
 """Commands and daemons that find the ledger held by a `run-now` wait in turn, the daemon first."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from tests.support.daemon import DaemonProcess, coming, eventually
-from tests.support.jobs import job, jobs_file, many
+from tests.support.jobs import QUICK, job, jobs_file, many
 from tests.support.ledgers import opened
-from tests.support.moments import PATIENCE_S
 from tests.support.postgres import a_schema_of_its_own
 from tests.support.target import TargetServer
 from tminus.clock import SystemClock
@@ -21,13 +20,13 @@ from tminus.ledger.engine import open_ledger
 from tminus.ledger.lock import lock_of
 from tminus.ledger.tables import instances as instance_rows
 
-COMMANDS = 4
+COMMANDS = 2
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def idle(request: pytest.FixtureRequest, tmp_path: Path, target: TargetServer) -> Iterator[DaemonProcess]:
     """A daemon that has not been started, with a ledger of each kind."""
-    jobs = jobs_file(many(COMMANDS + 1, f"{target.url}/ok", "manual"))
+    jobs = jobs_file(many(COMMANDS + 1, f"{target.url}/ok", "manual"), daemon=QUICK)
     if request.param == "sqlite":
         idle = DaemonProcess(tmp_path, jobs)
         yield idle
@@ -39,40 +38,21 @@ def idle(request: pytest.FixtureRequest, tmp_path: Path, target: TargetServer) -
         idle.close()
 
 
-def start(idle: DaemonProcess, name: str, *arguments: str) -> "subprocess.Popen[str]":
-    """A command beside it."""
-    command = idle.command("run-now", name, *arguments)
-    return subprocess.Popen(
-        command, env=idle.environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-
-
-def wait_until_it_waits(command: "subprocess.Popen[str]") -> None:
-    assert command.stderr
-    assert "waiting for the run-now with pid" in command.stderr.readline()
-
-
 def test_a_daemon_goes_before_the_commands_that_wait_and_runs_what_they_ask_for(
     idle: DaemonProcess, target: TargetServer
 ) -> None:
     open_ledger(idle.ledger).close()
     first, *others = (f"job_{number}" for number in range(COMMANDS + 1))
-    holder = start(idle, first, "--at", coming(600))
-    idle.wait_for(rows=1)
-    waiting = [start(idle, name) for name in others]
-    try:
+    with ExitStack() as stack:
+        holder = stack.enter_context(idle.beside("run-now", first, "--at", coming(600)))
+        idle.wait_for(rows=1)
+        waiting = [stack.enter_context(idle.beside("run-now", name)) for name in others]
         for command in waiting:
-            wait_until_it_waits(command)
+            command.wait_until_it_says("waiting for the run-now with pid")
         idle.start(wait=False)
         idle.wait_until_said("waiting for the run-now that holds the ledger")
-        holder.send_signal(signal.SIGINT)
-        assert [(command.communicate(timeout=PATIENCE_S), command.returncode)[1] for command in waiting] == [
-            0
-        ] * COMMANDS
-    finally:
-        for command in (holder, *waiting):
-            command.kill()
-            command.communicate()
+        holder.interrupt()
+        assert [command.wait() for command in waiting] == [0] * COMMANDS
     with opened(idle.ledger) as ledger, ledger.read() as connection:
         kinds = connection.scalars(sa.select(instance_rows.c.kind).order_by(instance_rows.c.started_ns)).all()
     assert kinds == ["run-now", "daemon"]
@@ -113,7 +93,7 @@ def test_a_command_that_finds_a_silent_daemon_ends_with_3_and_leaves_nothing(
 def test_without_a_daemon_a_command_says_that_it_runs_the_job_itself(
     tmp_path: Path, target: TargetServer
 ) -> None:
-    idle = DaemonProcess(tmp_path, jobs_file(job("pay", f"{target.url}/ok", "manual")))
+    idle = DaemonProcess(tmp_path, jobs_file(job("pay", f"{target.url}/ok", "manual"), daemon=QUICK))
     said = idle.tminus("run-now", "pay")
     assert said.returncode == 0
     assert "no daemon runs on this ledger: this command runs the jobs" in said.stderr
