@@ -132,7 +132,8 @@ def test_forged_versions_occurrences_and_chains_start_only_what_the_file_says(
         "pay": {**evil, "http": f"{target.url}/declared"},
         "chained": {"schedule": "manual", "call": "os:getpid"},
     }
-    with daemon(tmp_path, json.dumps({"version": 1, "timezone": "UTC", "jobs": jobs})) as running:
+    declared = {"version": 1, "timezone": "UTC", "daemon": {"lead": "200ms"}, "jobs": jobs}
+    with daemon(tmp_path, json.dumps(declared)) as running:
         running.tminus("run-now", "pay", "chained")
         running.stop()
         columns = (

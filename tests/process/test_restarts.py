@@ -5,7 +5,7 @@ count.
 
 from pathlib import Path
 
-from tests.support.daemon import coming, daemon
+from tests.support.daemon import DaemonProcess, coming, daemon
 from tests.support.jobs import job, jobs_file, many
 from tests.support.moments import wait_until
 from tests.support.target import TargetServer
@@ -14,7 +14,7 @@ from tminus.instants import MS, SECOND, parse_rfc3339
 
 IDLE = jobs_file(job("idle", "http://127.0.0.1:1/", "manual"))
 #: Stops without waiting for a T that is near.
-AT_ONCE = "shutdown_grace: 0s"
+AT_ONCE = "lead: 200ms, shutdown_grace: 0s"
 
 
 def whole_seconds_from_now(seconds: int) -> int:
@@ -25,12 +25,8 @@ def whole_seconds_from_now(seconds: int) -> int:
 def test_a_daemon_that_is_ready_a_second_before_T_starts_the_batch_at_T(
     tmp_path: Path, target: TargetServer
 ) -> None:
-    with daemon(tmp_path, jobs_file(job("idle", target.url, "manual"), daemon="reload: sighup")) as running:
-        running.stop()
-        running.write(
-            jobs_file(many(20, f"{target.url}/ok", f"at: '{coming(2)}'"), daemon="lead: 10s, reload: sighup")
-        )
-        running.start()
+    jobs = many(20, f"{target.url}/ok", f"at: '{coming(2)}'")
+    with daemon(tmp_path, jobs_file(jobs, daemon="lead: 10s, reload: sighup")) as running:
         ended = running.wait_for(rows=20, state="finished")
         assert {one["outcome"] for one in ended} == {"succeeded"}
         running.assert_all_is_well(target)
@@ -76,8 +72,7 @@ def test_unclaimed_fire_times_older_than_the_grace_are_one_missed_row_per_stop(
     jobs = jobs_file(job("tick", f"{target.url}/ok", "every: 1s", "misfire_grace_time: 1s"), daemon=AT_ONCE)
     with daemon(tmp_path, jobs) as running:
         for _ in range(2):
-            arrived = len(target.arrivals)
-            target.wait_for(arrived + 1)
+            target.wait_for(len(target.arrivals) + 1)
             running.stop()
             before = {one["id"] for one in running.occurrences()}
             wait_until(whole_seconds_from_now(6))
@@ -133,11 +128,13 @@ def test_what_was_asked_for_by_hand_survives_a_kill_and_starts_at_its_T(
 
 def test_what_was_asked_for_by_hand_and_is_too_late_is_missed(tmp_path: Path, target: TargetServer) -> None:
     jobs = jobs_file(job("pay", f"{target.url}/ok", "manual", "misfire_grace_time: 100ms"))
-    with daemon(tmp_path, jobs) as running:
-        running.stop()
-        assert running.tminus("run-now", "pay", "--at", "+1s", "--no-wait").returncode == 0
-        wait_until(SystemClock().wall_ns() + 1200 * MS)
-        running.start()
-        (one,) = running.wait_for(state="finished")
+    stopped, at = DaemonProcess(tmp_path, jobs), coming(1)
+    assert stopped.tminus("run-now", "pay", "--at", at, "--no-wait").returncode == 0
+    wait_until(parse_rfc3339(at) + 200 * MS)
+    try:
+        stopped.start()
+        (one,) = stopped.wait_for(state="finished")
         assert (one["outcome"], one["reason"]) == ("missed", "released later than its misfire_grace_time")
-        running.assert_all_is_well(target)
+        stopped.assert_all_is_well(target)
+    finally:
+        stopped.close()

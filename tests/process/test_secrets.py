@@ -16,7 +16,7 @@ IN_FILE = "canary-in-a-file"
 
 JOBS = """\
 version: 1
-daemon: {{reload: sighup}}
+daemon: {{lead: 200ms, reload: sighup}}
 defaults:
   http: {{method: POST, headers: {{X-Key: "${{env:CANARY}}", X-File: "${{file:canary.txt}}"}}}}
 jobs:

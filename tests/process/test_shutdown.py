@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import coming, daemon, eventually, is_alive
+from tests.support.daemon import DaemonProcess, coming, daemon, eventually, is_alive
 from tests.support.jobs import job, jobs_file, many
 from tests.support.target import TargetServer
 
@@ -78,11 +78,13 @@ def test_a_second_signal_ends_it_at_once_and_the_next_start_finds_what_was_runni
 
 
 def test_asked_to_stop_before_it_is_ready_it_stops(tmp_path: Path, target: TargetServer) -> None:
-    with daemon(tmp_path, jobs_file(job("idle", target.url, "manual"))) as running:
-        running.stop()
+    running = DaemonProcess(tmp_path, jobs_file(job("idle", target.url, "manual")))
+    try:
         running.start(wait=False)
         eventually(lambda: len(running.executors()) > 0, what="it is starting")
         assert running.stop() == 0
+    finally:
+        running.close()
 
 
 def test_no_executor_outlives_its_daemon(tmp_path: Path, target: TargetServer) -> None:
@@ -97,27 +99,29 @@ def test_no_executor_outlives_its_daemon(tmp_path: Path, target: TargetServer) -
 def test_a_reader_of_the_log_that_has_gone_costs_nothing_but_the_log(
     tmp_path: Path, target: TargetServer
 ) -> None:
-    with daemon(tmp_path, jobs_file(job("tick", f"{target.url}/ok", "every: 1s"))) as running:
-        running.stop()
-        read, write = os.pipe()
+    running = DaemonProcess(tmp_path, jobs_file(job("tick", f"{target.url}/ok", "every: 1s")))
+    read, write = os.pipe()
+    try:
         running.start(wait=False, stderr=write)
         os.close(write)
         os.close(read)
-        before = len(running.occurrences())
-        running.wait_for(rows=before + 2, outcome="succeeded")
+        target.wait_for(2)
         running.signal(signal.SIGTERM)
         running.wait()
         running.assert_all_is_well(target, every_s=1)
+    finally:
+        running.close()
 
 
 def test_a_full_disk_under_the_log_costs_nothing_but_the_log(tmp_path: Path, target: TargetServer) -> None:
-    with daemon(tmp_path, jobs_file(job("tick", f"{target.url}/ok", "every: 1s"))) as running:
-        running.stop()
-        before = len(running.occurrences())
-        full = os.open("/dev/full", os.O_WRONLY)
+    running = DaemonProcess(tmp_path, jobs_file(job("tick", f"{target.url}/ok", "every: 1s")))
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
         running.start(wait=False, stderr=full)
         os.close(full)
-        running.wait_for(rows=before + 2, outcome="succeeded")
+        target.wait_for(2)
         running.signal(signal.SIGTERM)
         running.wait()
         running.assert_all_is_well(target, every_s=1)
+    finally:
+        running.close()
