@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from tests.support.apps import install
-from tests.support.daemon import DaemonProcess, coming, daemon, eventually
+from tests.support.daemon import DaemonProcess, daemon, eventually
 from tests.support.jobs import shop_file
 from tests.support.moments import wait_until
 from tests.support.target import TargetServer, raw
-from tminus.instants import SECOND, parse_rfc3339
+from tminus.clock import SystemClock
+from tminus.instants import SECOND
 
 NOTE = {"call": "shop:note", "app": "shop"}
 
@@ -261,9 +262,8 @@ def test_a_link_without_its_application_fails_with_the_reason(tmp_path: Path, ta
 def test_a_missed_run_is_a_failure_that_its_chain_hears_of(tmp_path: Path, target: TargetServer) -> None:
     job = {"http": target.url, "misfire_grace_time": "100ms", "then": [{"errback": NOTE}]}
     stopped = DaemonProcess(install("chains", tmp_path), a_file({"job": job}))
-    at = coming(1)
-    assert stopped.tminus("run-now", "job", "--at", at, "--no-wait").returncode == 0
-    wait_until(parse_rfc3339(at) + SECOND)
+    assert stopped.tminus("run-now", "job", "--at", "+1s", "--no-wait").returncode == 0
+    wait_until(SystemClock().wall_ns() + 2 * SECOND)
     try:
         stopped.start()
         (missed,) = stopped.wait_for(outcome="missed")
