@@ -21,8 +21,8 @@ def _daemon_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture
 def shared(_daemon_of_the_module: DaemonProcess, target: TargetServer) -> Iterator[DaemonProcess]:
     """
-    A daemon for tests that neither stop it nor need an environment: each one reloads a jobs file of its own. What
-    it has run is checked at the end.
+    A daemon for tests that neither stop it nor need an environment: each one reloads a jobs file of its own. A job
+    that stays paused has a name of its own. What has run is checked at the end.
     """
     running = _daemon_of_the_module
     if running.has_ended():  # the test before has failed

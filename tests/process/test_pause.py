@@ -88,26 +88,26 @@ def test_what_cannot_be_paused_is_refused(
 
 
 def test_many_jobs_are_paused_with_yes_until_a_time(shared: DaemonProcess, target: TargetServer) -> None:
-    two = "".join(job(name, f"{target.url}/ok", "every: 1h") for name in ("tick", "tock"))
+    two = "".join(job(name, f"{target.url}/ok", "every: 1h") for name in ("bread", "milk"))
     shared.reload(jobs_file(two))
     paused = shared.json("pause", "--all", "--yes", "--until", "+90m")
-    assert [one["job"] for one in paused] == ["tick", "tock"]
+    assert [one["job"] for one in paused] == ["bread", "milk"]
     following = shared.json("next", "-n", "2")
-    assert [one["job"] for one in following] == ["tick", "tock"]
+    assert [one["job"] for one in following] == ["bread", "milk"]
     assert all(one["fire_time"] >= paused[0]["until"] for one in following)
 
 
 def test_a_job_that_fails_again_and_again_is_paused_until_it_is_resumed(
     shared: DaemonProcess, target: TargetServer
 ) -> None:
-    tick = job("tick", f"{target.url}/status/503", "every: 1s", "pause_on_failure: 2")
-    shared.reload(jobs_file(tick))
+    fails = job("fails", f"{target.url}/status/503", "every: 1s", "pause_on_failure: 2")
+    shared.reload(jobs_file(fails))
     (skipped, *_) = shared.wait_for(outcome="skipped", reason="paused by tminus since ", rows=2)
     assert ": 2 consecutive failures, the last: status: 503" in skipped["reason"]
     status = shared.tminus("status")
-    assert (status.returncode, "tminus resume tick ends that" in status.stdout) == (1, True)
+    assert (status.returncode, "tminus resume fails ends that" in status.stdout) == (1, True)
     failed = _count(shared, "failed", before="9")
-    assert shared.tminus("resume", "tick").stdout == "tick is resumed\n"
+    assert shared.tminus("resume", "fails").stdout == "fails is resumed\n"
     shared.wait_for(outcome="failed", rows=failed + 2)
 
 
@@ -115,7 +115,7 @@ def test_a_suspended_job_skips_its_fire_times_with_the_configuration_that_says_s
     shared: DaemonProcess, target: TargetServer
 ) -> None:
     def file(more: str) -> str:
-        return jobs_file(job("tick", f"{target.url}/ok", "every: 1s", more))
+        return jobs_file(job("rests", f"{target.url}/ok", "every: 1s", more))
 
     shared.reload(file(""))
     shared.wait_for(outcome="succeeded")
@@ -126,6 +126,6 @@ def test_a_suspended_job_skips_its_fire_times_with_the_configuration_that_says_s
     before = _count(shared, "succeeded", before="9")
     shared.reload(file(""))
     shared.wait_for(outcome="succeeded", rows=before + 1)
-    told = shared.json("why", "tick", skipped["fire_time"])["sentences"][-1]
+    told = shared.json("why", "rests", skipped["fire_time"])["sentences"][-1]
     assert told.startswith(f"The job was suspended by configuration {version} since ")
     eventually(lambda: not gaps(shared.occurrences(), every_s=1), what="each fire time has a row")
