@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: setup demo check coverage test test-long lint bench soak lock clean
 
 # The tests that start no process: `tests/conftest.py` keeps them so.
-CHECKED := -m "not processes" tests/unit tests/conformance tests/test_architecture.py tests/test_docs.py
+CHECKED := -m "not processes and not long" tests/unit tests/conformance tests/test_architecture.py tests/test_docs.py
 
 setup:
 	@$(PYTHON) tools/bootstrap.py
