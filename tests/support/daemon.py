@@ -200,6 +200,7 @@ class DaemonProcess:
         self.folder = folder
         self.jobs_file = folder / "jobs.yaml"
         self.ledger = ledger or f"sqlite:///{folder}/ledger/ledger.db"
+        self._new_ledger = None if ledger else folder / "ledger"
         self.log_file = folder / "daemon.log"
         self._env = env or {}
         self.process: subprocess.Popen[bytes] | warm.WarmProcess | None = None
@@ -207,8 +208,6 @@ class DaemonProcess:
         self._watching: Connection  #: shows at next to no cost whether the ledger has changed
         self._read: dict[str | None, tuple[int | None, list[dict[str, Any]]]] = {}
         self._log: tuple[int, list[dict[str, Any]]] = (0, [])
-        if ledger is None and not (folder / "ledger").exists():
-            put_ledger(folder / "ledger")
         self._forgotten: tuple[frozenset[str], int] = (frozenset(), 0)
         self.write(jobs)
 
@@ -220,6 +219,8 @@ class DaemonProcess:
 
     def start(self, *, wait: bool = True, stderr: int | None = None) -> "DaemonProcess":
         """Start the daemon and wait until it is ready. Its log goes to a file, or to this descriptor."""
+        if self._new_ledger and not self._new_ledger.exists():
+            put_ledger(self._new_ledger)
         ready_before = self._ready()
         with self.log_file.open("ab") as log, open(os.devnull, "wb") as null:
             err = log.fileno() if stderr is None else stderr

@@ -201,6 +201,7 @@ def make_older(url: str, schema: str) -> None:
     """Create a ledger with the schema of an older version."""
     path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else None
     if path is not None:
+        assert not path.exists(), "it would stay as new as it is"
         path.parent.mkdir(parents=True, exist_ok=True)
     engine, config = sa.create_engine(url), Config()
     config.set_main_option("script_location", "tminus.ledger:migrations")
