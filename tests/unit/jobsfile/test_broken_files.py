@@ -6,6 +6,8 @@ Broken jobs files, each beside exactly what is said about it.
 with the line of the list of bad inputs that they show.
 """
 
+import contextlib
+import functools
 import os
 from pathlib import Path
 
@@ -21,15 +23,16 @@ NOW = parse_rfc3339("2026-11-20T11:00:00Z")
 ENVIRON = {"TOKEN": "canary-1"}
 
 
-def load_broken(name: str, monkeypatch: pytest.MonkeyPatch) -> Loaded:
-    monkeypatch.chdir(BROKEN)
-    path = f"{name}.yaml" if Path(f"{name}.yaml").exists() else f"{name}/jobs.yaml"
-    return load(path, now_ns=NOW, environ=ENVIRON)
+@functools.cache
+def load_broken(name: str) -> Loaded:
+    with contextlib.chdir(BROKEN):
+        path = f"{name}.yaml" if Path(f"{name}.yaml").exists() else f"{name}/jobs.yaml"
+        return load(path, now_ns=NOW, environ=ENVIRON)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_says_exactly_what_is_wrong(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load_broken(name, monkeypatch)
+def test_says_exactly_what_is_wrong(name: str) -> None:
+    loaded = load_broken(name)
     said = [
         f"{problem.severity} {problem} | {problem.hint}" for problem in (*loaded.errors, *loaded.warnings)
     ]
@@ -37,11 +40,11 @@ def test_says_exactly_what_is_wrong(name: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_problem_has_a_place_in_its_file_and_a_hint(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load_broken(name, monkeypatch)
+def test_every_problem_has_a_place_in_its_file_and_a_hint(name: str) -> None:
+    loaded = load_broken(name)
     assert (loaded.definitions is None) == bool(loaded.errors)
     for problem in (*loaded.errors, *loaded.warnings):
-        lines = Path(problem.path).read_bytes().decode("utf-8", "replace").split("\n")
+        lines = (BROKEN / problem.path).read_bytes().decode("utf-8", "replace").split("\n")
         assert 1 <= problem.line <= len(lines)
         assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1
         assert problem.hint
@@ -53,8 +56,8 @@ def test_every_problem_has_a_place_in_its_file_and_a_hint(name: str, monkeypatch
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_secret_is_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load_broken(name, monkeypatch)
+def test_no_secret_is_shown(name: str) -> None:
+    loaded = load_broken(name)
     shown = "".join(
         plain(problem) + repr(problem.as_json()) for problem in (*loaded.errors, *loaded.warnings)
     )
