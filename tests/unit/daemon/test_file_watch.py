@@ -36,7 +36,7 @@ def begins(path: Path, changed: threading.Event) -> None:
 
     eventually(is_noticed, what="a change is noticed")
     changed.clear()
-    while changed.wait(3):
+    while changed.wait(2):
         changed.clear()
 
 
