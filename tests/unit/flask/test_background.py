@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from tminus.flask import background, ledgers
+from tminus.flask import application, background, ledgers
 from tminus.instants import LATEST_NS
 from tminus.ledger import background_queue
 from tminus.ledger.engine import open_ledger
@@ -29,6 +29,7 @@ def test_only_a_function_that_takes_a_copy_of_the_request_gets_one(
     url = f"sqlite:///{tmp_path}/ledger.db"
     monkeypatch.setenv("TMINUS_LEDGER", url)
     monkeypatch.setenv("TMINUS_APP", "shop")
+    monkeypatch.setattr(application, "schedulers", set())  # those of other tests' applications
     with closing(open_ledger(url)) as ledger:
         with Flask("shop").test_request_context("/search?q=shoes"):
             look.submit("a")
