@@ -130,19 +130,19 @@ def _one_job(keys: Callable[[int], Mapping[str, Any]]) -> Callable[[int], str]:
 
 #: Files of which every job, or every part of one, is wrong; each with how many there are at first.
 SHAPES: Mapping[str, tuple[Callable[[int], str], int]] = {
-    "sound jobs": (_faulty(lambda number: {"schedule": f"{number % 60} {number // 60 % 24} * * *"}), 75),
-    "unknown keys on one line": (_faulty(lambda number: {f"metod{number}": 1}), 50),
-    "secrets on one line": (_faulty(lambda number: {"params": {"password": "hunter2", "token": [1]}}), 50),
-    "unknown jobs in chains": (_faulty(lambda number: {"then": [{"callback": {"run": f"jop_{number}"}}]}), 30),
-    "unknown templates": (_faulty(lambda number: {"extends": f"tamplate_{number}"}), 50),
-    "wrong time zones": (_faulty(lambda number: {"schedule": {"cron": "0 1 * * *", "timezone": f"Europe/Berln{number}"}}), 50),
-    "wrong names in expressions": (_faulty(lambda number: {"description": "x", "http": f"https://a.example/{{{{ parms.x{number} }}}}"}), 50),
-    "jobs of a chain": (_faulty(lambda number: {"then": [{"callback": {"run": f"job_{number + 1}"}}]}), 75),
-    "tags on lines": (_lines(lambda number: f"  a{number}: !!python/object {{http: x}}\n"), 75),
-    "duplicate keys": (_lines(lambda number: "  a: {http: x, http: y}\n"), 200),
-    "wrong header names": (_one_job(lambda size: {"http": {"url": "https://a.example/", "headers": {f"a b{number}": "x" for number in range(size)}}}), 200),
-    "references to nothing": (_one_job(lambda size: {"http": "https://a.example/" + "".join(f"${{env:X{number}}}" for number in range(size))}), 200),
-    "expressions": (_one_job(lambda size: {"http": "https://a.example/" + "".join(f"{{{{ x{number} }}}}" for number in range(size))}), 200),
+    "sound jobs": (_faulty(lambda number: {"schedule": f"{number % 60} {number // 60 % 24} * * *"}), 150),
+    "unknown keys on one line": (_faulty(lambda number: {f"metod{number}": 1}), 100),
+    "secrets on one line": (_faulty(lambda number: {"params": {"password": "hunter2", "token": [1]}}), 100),
+    "unknown jobs in chains": (_faulty(lambda number: {"then": [{"callback": {"run": f"jop_{number}"}}]}), 60),
+    "unknown templates": (_faulty(lambda number: {"extends": f"tamplate_{number}"}), 100),
+    "wrong time zones": (_faulty(lambda number: {"schedule": {"cron": "0 1 * * *", "timezone": f"Europe/Berln{number}"}}), 100),
+    "wrong names in expressions": (_faulty(lambda number: {"description": "x", "http": f"https://a.example/{{{{ parms.x{number} }}}}"}), 100),
+    "jobs of a chain": (_faulty(lambda number: {"then": [{"callback": {"run": f"job_{number + 1}"}}]}), 150),
+    "tags on lines": (_lines(lambda number: f"  a{number}: !!python/object {{http: x}}\n"), 150),
+    "duplicate keys": (_lines(lambda number: "  a: {http: x, http: y}\n"), 400),
+    "wrong header names": (_one_job(lambda size: {"http": {"url": "https://a.example/", "headers": {f"a b{number}": "x" for number in range(size)}}}), 400),
+    "references to nothing": (_one_job(lambda size: {"http": "https://a.example/" + "".join(f"${{env:X{number}}}" for number in range(size))}), 400),
+    "expressions": (_one_job(lambda size: {"http": "https://a.example/" + "".join(f"{{{{ x{number} }}}}" for number in range(size))}), 400),
 }  # fmt: skip
 
 
