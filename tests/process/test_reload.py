@@ -287,7 +287,7 @@ def test_commands_use_what_is_in_force_while_the_file_is_not_valid(
         running.write("version: 1\ntimezone: Europe/Berlin\njobs: [\n")
         assert [one["job"] for one in running.json("jobs")] == ["pay", "tick"]
         assert running.stop() == 0
-        for command in ("next", "run-now pay"):
+        for command in ("jobs", "next", "show pay", "run-now pay"):
             done = running.tminus(*command.split())
             assert (done.returncode, done.stdout) == (2, "")
             assert f"{running.jobs_file} is not valid" in done.stderr

@@ -1,11 +1,14 @@
 """Retries: one occurrence, several attempts, whatever happens between them."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.daemon import DaemonProcess, daemon
 from tests.support.jobs import QUICK, job, jobs_file
+from tests.support.postgres import a_schema_of_its_own
 from tests.support.target import Arrival, TargetServer
 
 TWICE_BUSY = "/statuses/503,503,200"
@@ -38,12 +41,20 @@ def test_a_server_that_is_busy_twice_gets_a_third_request(
     ]
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """The URL of a ledger of each kind; None for the daemon's own."""
+    with contextlib.ExitStack() as stack:
+        yield stack.enter_context(a_schema_of_its_own()) if request.param == "postgresql" else None
+
+
 def test_a_daemon_that_is_killed_between_two_attempts_changes_nothing(
-    tmp_path: Path, target: TargetServer
+    tmp_path: Path, target: TargetServer, ledger: str | None
 ) -> None:
     url = f"{target.url}{TWICE_BUSY}?after=4"
     retry = "retry: {max_attempts: 3, initial_interval: 1s, jitter: none}, misfire_grace_time: 1h"
-    with daemon(tmp_path, jobs_file(job("busy", url, "manual", retry), daemon=QUICK)) as running:
+    jobs = jobs_file(job("busy", url, "manual", retry), daemon=QUICK)
+    with daemon(tmp_path, jobs, ledger=ledger) as running:
         running.tminus("run-now", "busy", "--no-wait")
         for killed in (1, 2):
             running.wait_for(attempts=killed, state="running")

@@ -50,6 +50,7 @@ def test_several_jobs_start_as_one_batch_and_are_waited_for(
         "pack": ("succeeded", "manual"),
     }
     assert len({one["planned_at"] for one in found}) == 1
+    eventually(lambda: any(one["succeeded"] == 2 for one in loaded.said("batch")), what="the batch is logged")
 
 
 def test_other_params_are_put_in_and_stand_in_the_occurrence(

@@ -30,7 +30,7 @@ _MOST_BATCHES = 3
 
 
 def watch_of(definitions: Definitions) -> OutcomeWatch:
-    """Return which outcomes are noted, so that they are decided here."""
+    """Return the outcomes for which a notice is written: those that a channel of the job may be told of."""
     watched = {
         job.name: frozenset[Outcome]().union(
             *(definitions.channels[name].watched for name in job.notify if name in definitions.channels)
