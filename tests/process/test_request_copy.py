@@ -167,15 +167,22 @@ def test_dropped_values_are_in_no_output_and_not_in_the_ledger(
         runs = [
             sent(server, "/loud", json.dumps(_JSON), "application/json"),
             sent(server, f"/loud?{query}", form, "application/x-www-form-urlencoded"),
+            sent(
+                server,
+                "/loud",
+                "\r\n".join(f"{key}={value}" for key, value in _DROPPED.items()),
+                "text/plain",
+            ),
+            sent(server, "/loud", json.dumps(_JSON), "text/plain"),
         ]
         what = [*needles(), *(cookie.encode() for _, cookie in runs), b"other="]
-        eventually(lambda: len([one for one in running.occurrences() if one["state"] == "running"]) == 2)
+        eventually(lambda: len([one for one in running.occurrences() if one["state"] == "running"]) == 4)
         while_it_runs = bytes_of(running)
         assert _KEPT.encode() in while_it_runs, "the copy is looked for where it is"
         assert found(while_it_runs, what) == []
         outputs = [_said(running, "status"), page(server, runs[0][0], "text/html")]
         (running.folder / "go").touch()
-        ended = running.wait_for(rows=2, state="finished")
+        ended = running.wait_for(rows=4, state="finished")
         outputs += [
             page(server, identity, accept)
             for identity, _ in runs
@@ -185,7 +192,7 @@ def test_dropped_values_are_in_no_output_and_not_in_the_ledger(
             _said(running, "history", "--json"),
             *(_said(running, "logs", one["id"], "--json") for one in ended),
         ]
-        assert all(b"all of it" in output for output in outputs[-2:]), "what a function logs is shown"
+        assert all(b"all of it" in output for output in outputs[-4:]), "what a function logs is shown"
         assert found(b"".join(outputs), what) == []
         assert found(bytes_of(running), what) == []
     running.stop()

@@ -81,8 +81,8 @@ class BackgroundFunction(Generic[P, R]):
         Raises:
             TypeError: the function does not take these arguments; they are not JSON of at most 100 levels; or
                 the request has uploaded files that are not saved.
-            ValueError: `delay` or `at` is not a time; or the arguments, or the copy of the request, are
-                longer than 1 MiB as JSON.
+            ValueError: `delay` or `at` is not a time; the arguments are longer than 1 MiB as JSON, or the
+                copy of the request longer than its limit.
             TminusError: the call could not be stored, or its application cannot be determined. Then it does
                 not run, except if PostgreSQL was lost during the commit: then the run may exist.
         """

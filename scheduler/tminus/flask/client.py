@@ -99,7 +99,7 @@ def submit(
     Raises:
         TminusError: it could not be stored, or the application cannot be determined.
         TypeError: the request cannot be copied.
-        ValueError: the copy is longer than 1 MiB as JSON.
+        ValueError: the copy is longer than its limit.
     """
     scheduler = current_scheduler()
     rules = scheduler.copy_rules if scheduler else CopyRules()
@@ -123,9 +123,11 @@ def _copy_of_request(rules: CopyRules) -> dict[str, Any] | None:
         return None
     try:
         copy = copy_request(request, session, rules)
-        payload.dumps(copy, most_bytes=payload.MOST_BYTES)
+        payload.dumps(copy, most_bytes=rules.max_bytes)
     except RecursionError:
         raise TypeError("the request cannot be copied: its JSON is nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"the copy of the request is {error}") from None
+        raise ValueError(
+            f"the copy of the request is {error}: write @background(request=False), or Scheduler(max_copy=…)"
+        ) from None
     return copy

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from tminus.model import payload
 from tminus.policies.credentials import names_credential
 
 #: Headers that are copied. They contain no credentials.
@@ -20,12 +21,20 @@ class CopyRules:
     Args:
         drop: Keys and headers, in any case, whose values are masked or left out.
         keep_headers: Headers, in any case, that are copied.
+        max_bytes: The largest copy, in bytes of JSON.
 
     Raises:
         ValueError: one of `keep_headers` always contains credentials.
     """
 
-    def __init__(self, *, drop: Iterable[str] = (), keep_headers: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        drop: Iterable[str] = (),
+        keep_headers: Iterable[str] = (),
+        max_bytes: int = payload.MOST_BYTES,
+    ) -> None:
+        self.max_bytes = max_bytes
         self._drop = frozenset(key.casefold() for key in drop)
         self._keep = frozenset(name.casefold() for name in keep_headers)
         if refused := sorted(self._keep & _CREDENTIALS):

@@ -10,6 +10,7 @@ from tminus.flask import application
 from tminus.flask.copy_rules import CopyRules
 from tminus.flask.job_options import JobOptions, split_options
 from tminus.flask.state import State
+from tminus.model import payload
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -34,6 +35,7 @@ class Scheduler:
         drop: Further keys and headers of a request. In its copy, the values of these keys of query, form,
             JSON and session are `***`; these headers are left out. Credentials are always masked or left out.
         keep_headers: Further headers that the copy of a request contains.
+        max_copy: The largest copy of a request, in bytes of JSON. A larger one is an error of `submit`.
         name: The name of the blueprint, and so of the endpoints `NAME.run` and `NAME.script`.
         url_prefix: The beginning of the blueprint's paths.
 
@@ -52,6 +54,7 @@ class Scheduler:
         app: str | None = None,
         drop: Iterable[str] = (),
         keep_headers: Iterable[str] = (),
+        max_copy: int = payload.MOST_BYTES,
         authorize: Callable[[str], bool] | None = None,
         events: bool = False,
         name: str = "tminus",
@@ -61,7 +64,7 @@ class Scheduler:
             raise TypeError("write Scheduler(flask_app), or Scheduler(app=NAME) with its name under apps:")
         self.app = app
         self.state = State(lambda: application.app_name(self))
-        self.copy_rules = CopyRules(drop=drop, keep_headers=keep_headers)
+        self.copy_rules = CopyRules(drop=drop, keep_headers=keep_headers, max_bytes=max_copy)
         self._authorize = authorize
         self._events = events
         self._name = name

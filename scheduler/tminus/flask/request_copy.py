@@ -1,6 +1,8 @@
 """The copy of a request that a background run gets. It is stored, so it contains no credentials."""
 
 import json
+import logging
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -15,15 +17,18 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import FileStorage
 
 _MASK = "***"
+_PAIR = re.compile(r"([^=&\r\n]+)=([^&\r\n]*)")
+_SERIALIZER = TaggedJSONSerializer()
+_log = logging.getLogger("tminus")
 
 
 def copy_request(request: "Request", session: "SessionMixin", rules: CopyRules) -> dict[str, Any]:
     """
-    Return method, path, query, headers, form or JSON, remote address and session values, as JSON.
+    Return scheme, host, mount point, method, path, query, headers, form, JSON or text, remote address and
+    session values, as JSON.
 
     Raises:
-        TypeError: the request has uploaded files that are not saved, or the session contains a value that
-            cannot be stored.
+        TypeError: the request has uploaded files that are not saved.
     """
     if unsaved := sorted({name for name, file in request.files.items(multi=True) if _is_unsaved(file)}):
         names = ", ".join(unsaved)
@@ -39,6 +44,7 @@ def copy_request(request: "Request", session: "SessionMixin", rules: CopyRules) 
     ]
     query = _query(request.query_string.decode("latin-1"), rules)
     return {
+        "base_url": request.root_url,
         "method": request.method,
         "path": request.path + (f"?{query}" if query else ""),
         "headers": headers,
@@ -60,7 +66,21 @@ def _body(request: "Request", rules: CopyRules) -> tuple[str, str]:
         return ("" if sent is None else json.dumps(_masked(sent, rules))), ""
     if request.form or request.files:  # the files are not copied
         return _encoded(request.form.items(multi=True), rules), "application/x-www-form-urlencoded"
+    if request.mimetype.startswith("text/"):
+        return _text(request.get_data(as_text=True), rules), f"{request.mimetype}; charset=utf-8"
     return "", ""
+
+
+def _text(text: str, rules: CopyRules) -> str:
+    """
+    Return a text with masks: that of JSON that a page sent as text, and of `KEY=VALUE`, as a form with
+    `enctype="text/plain"` sends it.
+    """
+    try:
+        sent = json.loads(text)
+    except (ValueError, RecursionError):
+        return _PAIR.sub(lambda pair: f"{pair[1]}={_MASK if rules.masks(pair[1]) else pair[2]}", text)
+    return json.dumps(_masked(sent, rules)) if isinstance(sent, dict | list) else text
 
 
 def _without_query(text: str) -> str:
@@ -86,16 +106,21 @@ def _masked(value: Any, rules: CopyRules) -> Any:
     """Return the value with masks at all levels."""
     if isinstance(value, Mapping):
         return {key: _MASK if rules.masks(str(key)) else _masked(item, rules) for key, item in value.items()}
-    return [_masked(item, rules) for item in value] if isinstance(value, list) else value
+    return type(value)(_masked(item, rules) for item in value) if type(value) in (list, tuple) else value
 
 
 def _session(session: "SessionMixin", rules: CopyRules) -> str:
     """
     Return the values in the format of Flask's own cookie, which has more types than JSON; empty if none.
+    Values that it does not have, such as a server-side session may contain, are left out, with a warning.
     """
-    if not session:
-        return ""
-    try:
-        return str(TaggedJSONSerializer().dumps(_masked(dict(session), rules)))
-    except TypeError as error:
-        raise TypeError(f"the session cannot be stored: {error}") from None
+    kept = {}
+    for key, value in dict(session).items():
+        try:
+            masked = _MASK if rules.masks(str(key)) else _masked(value, rules)
+            _SERIALIZER.dumps(masked)
+        except (TypeError, ValueError, RecursionError) as error:
+            _log.warning("the copy of the request leaves out %r of the session: %s", key, error)
+        else:
+            kept[key] = masked
+    return str(_SERIALIZER.dumps(kept)) if kept else ""

@@ -1,11 +1,13 @@
 """The copy of a request: what it contains, and that it contains no credentials."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask, request, session
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from tminus.flask import Scheduler
 from tminus.flask.copy_rules import CopyRules
@@ -125,3 +127,59 @@ def test_an_application_can_add_headers_and_leave_out_more() -> None:
 def test_a_header_that_contains_credentials_cannot_be_kept(name: str) -> None:
     with pytest.raises(ValueError, match="contains credentials and is never copied"):
         Scheduler(keep_headers=[name])
+
+
+def test_scheme_host_and_mount_point_are_copied_as_the_application_saw_them() -> None:
+    behind_a_proxy = {
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "shop.example",
+        "X-Forwarded-Prefix": "/shop",
+    }
+    app = Flask("mounted")
+    copies: list[dict[str, Any]] = []
+
+    @app.get("/page")
+    def page() -> str:
+        copies.append(copy_request(request, session, CopyRules()))
+        return ""
+
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_host=1, x_prefix=1)  # type: ignore[method-assign]
+    app.test_client().get("/page?n=1", headers=behind_a_proxy)
+    assert (copies[0]["base_url"], copies[0]["path"]) == ("https://shop.example/shop/", "/page?n=1")
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        pytest.param("a note\nin two lines, 2+2=4", "a note\nin two lines, 2+2=4", id="text"),
+        pytest.param(
+            "name=ada\r\npassword2=can ary\r\n", "name=ada\r\npassword2=***\r\n", id="a-form-as-text"
+        ),
+        pytest.param("q=1&token=canary&z", "q=1&token=***&z", id="encoded"),
+        pytest.param('{"pin": "canary", "q": ["1"]}', '{"pin": "***", "q": ["1"]}', id="json"),
+        pytest.param("4711", "4711", id="a-number"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_the_text_of_a_body_is_kept_with_the_same_masks(sent: str, kept: str) -> None:
+    copy = copied(method="PUT", data=sent, content_type="text/plain; charset=iso-8859-1")
+    assert (copy["body"], headers_of(copy)["Content-Type"]) == (kept, "text/plain; charset=utf-8")
+
+
+def test_a_body_of_other_bytes_is_not_kept() -> None:
+    assert copied(method="PUT", data=b"\x89PNG canary", content_type="image/png")["body"] == ""
+
+
+def test_what_cannot_be_stored_of_a_session_is_left_out_with_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    values = {"basket": {1, 2}, "circle": circle, "user": 7, "when": datetime(2026, 11, 20, tzinfo=UTC)}
+    copy = copied(session_values=values)
+    assert set(json.loads(copy["session"])) == {"user", "when"}
+    assert [record.args[0] for record in caplog.records] == ["basket", "circle"]  # type: ignore[index]
+
+
+def test_values_in_tuples_of_a_session_are_masked() -> None:
+    assert "canary" not in copied(session_values={"deep": ({"token": "canary"},)})["session"]

@@ -2,7 +2,8 @@
 The request context of a job, for a view or around a function. The application's own Flask builds it.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 from tminus.executors.python.loading import CannotLoad
 from tminus.executors.python.wire import RequestContext
@@ -20,8 +21,10 @@ def request_context(app: "Flask", request: RequestContext) -> "Context":
     Raises:
         CannotLoad: the endpoint has no such URL.
     """
+    url = build_url(app, request)
     return app.test_request_context(
-        build_url(app, request),
+        url.path,
+        base_url=url.base,
         method=request.method,
         headers=[(name, value) for name, value in request.headers],
         data=request.body,
@@ -38,23 +41,39 @@ def restore_session(request: RequestContext) -> None:
         session.update(TaggedJSONSerializer().loads(request.session))
 
 
-def build_url(app: "Flask", request: RequestContext) -> str:
+class RequestUrl(NamedTuple):
     """
-    Return the path and query of a request. The application builds those of an endpoint.
+    The URL of a request.
+
+    Attributes:
+        path: The path with its query, without the mount point.
+        base: Scheme, host and mount point; None for those of the application's configuration.
+    """
+
+    path: str
+    base: str | None
+
+
+def build_url(app: "Flask", request: RequestContext) -> RequestUrl:
+    """
+    Return the URL of a request. The application builds that of an endpoint.
 
     Raises:
         CannotLoad: there is no such endpoint, or it takes other arguments.
     """
     if request.endpoint is None:
-        return request.path or "/"
+        return RequestUrl(request.path or "/", request.base_url)
     from flask import url_for
     from werkzeug.routing import BuildError
 
     try:
-        with app.test_request_context():
-            return url_for(request.endpoint, **request.args)
+        with app.test_request_context() as context:
+            url = urlsplit(url_for(request.endpoint, **request.args, _external=True))
     except BuildError as error:
         raise CannotLoad(_describe_build_error(app, request, error)) from None
+    mount_point = context.request.root_path
+    path = urlunsplit(("", "", url.path.removeprefix(mount_point), url.query, ""))
+    return RequestUrl(path, f"{url.scheme}://{url.netloc}{mount_point}")
 
 
 def _describe_build_error(app: "Flask", request: RequestContext, error: Exception) -> str:

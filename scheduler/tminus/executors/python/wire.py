@@ -32,7 +32,9 @@ class RequestContext:
     The request of a view, or of the context around a function.
 
     Attributes:
-        path: The path with its query; None if `endpoint` is given.
+        path: The path with its query, without the mount point; None if `endpoint` is given.
+        base_url: Scheme, host and mount point of a copied request, which its URLs begin with; None for those
+            of the application's configuration.
         endpoint: The endpoint of a view. The runner builds its URL.
         args: The arguments of the endpoint.
         session: The values of the session, in the format of Flask's cookie; empty for none.
@@ -40,6 +42,7 @@ class RequestContext:
 
     method: str = "GET"
     path: str | None = None
+    base_url: str | None = None
     endpoint: str | None = None
     args: Mapping[str, Any] = field(default_factory=dict)
     headers: Sequence[Sequence[str]] = ()
