@@ -14,7 +14,8 @@ from tminus.errors import UsageError
 from tminus.suggestions import did_you_mean
 
 VARIABLE = "TMINUS_CRASH_AT"
-#: Steps that are a transaction of the ledger each. Each has a point before its commit and one after it.
+#: Steps that are a transaction of the ledger each. Each has a point before the transaction's commit and one
+#: after it. (The commit of a batch is the step `releasing`.)
 STEPS = {
     "migration": "the tables are created or changed",
     "schedules": "the schedules in force are stored",
@@ -56,7 +57,7 @@ def from_environment(environ: Mapping[str, str]) -> Callable[[str], None]:
     Return the function that is called at each point.
 
     Raises:
-        UsageError: the variable names no point, or no number of passages.
+        UsageError: the variable names no point, or its number is not a positive integer.
     """
     chosen = environ.get(VARIABLE)
     if not chosen:
@@ -65,7 +66,9 @@ def from_environment(environ: Mapping[str, str]) -> Callable[[str], None]:
     if name not in POINTS:
         raise UsageError(f"${VARIABLE}: {name!r:.60} is no crash point{did_you_mean(name, POINTS)}")
     if not (passage.isascii() and passage.isdecimal() and int(passage)):
-        raise UsageError(f"${VARIABLE}: {passage!r:.60} is no number of passages", hint=f"such as {name}:1")
+        raise UsageError(
+            f"${VARIABLE}: {passage!r:.60} is not a positive number of passages", hint=f"such as {name}:1"
+        )
     passages, last = count(1), int(passage)
 
     def kill(point: str) -> None:

@@ -7,7 +7,7 @@ from tests.support.ledgers import T, an_instance, claim, dues_of
 from tests.support.scheduling import definitions_of
 from tests.support.values import a_due, a_job
 from tminus.daemon.attempts.recorder import Recorder
-from tminus.daemon.batches.admission import decide_withdrawals, split_suspended
+from tminus.daemon.batches.admission import admit, split_suspended
 from tminus.daemon.processes.executors import Executors
 from tminus.daemon.processes.job_requests import JobRequestHandler
 from tminus.daemon.recovery import recover
@@ -97,10 +97,10 @@ def test_resume_ends_no_suspension_and_the_file_ends_no_pause(runtime: Runtime) 
 def test_a_claimed_occurrence_is_skipped_if_its_job_is_suspended_at_the_commit(runtime: Runtime) -> None:
     (due,) = dues_of("pay")
     claim(runtime.ledger, [due])
-    assert decide_withdrawals(runtime, due) is None
+    assert admit(runtime, due) is None
     runtime.in_flight.end(due.id)
     adopt_suspensions(runtime, ON, now_ns=T)
-    found = decide_withdrawals(runtime, due)
+    found = admit(runtime, due)
     assert isinstance(found, UnstartedResult)
     assert (found.outcome, found.reason) == (Outcome.SKIPPED, SAYS.format("aaaaaaaaaaaa"))
 

@@ -70,7 +70,7 @@ _CHAINED = ("followed", "call")
 _WITHOUT_CALLBACK = tuple(kind for kind in EXPECTED if kind != "followed")
 
 STEPS = {
-    "tminus.daemon.batches.admission:decide_withdrawals": Costs(_NOT_SENT),
+    "tminus.daemon.batches.admission:admit": Costs(_NOT_SENT),
     "tminus.daemon.batches.admission:_decide_overlap": Costs(_NOT_SENT),
     "tminus.daemon.calls.calls:Calls._end": Costs(_WELL, _CHAINED, chain=True, times=1),
     "tminus.daemon.calls.calls:Calls._handle": Costs(_WELL, _CHAINED, chain=True),
@@ -107,7 +107,7 @@ STEPS = {
     "tminus.daemon.attempts.recorder:Recorder.put": Costs(_MAYBE_SENT, times=1),
     "tminus.daemon.attempts.unwritten:Unwritten.add": Costs(_MAYBE_SENT, times=1),
     "tminus.daemon.attempts.request_record:record_of": Costs(_MAYBE_SENT),
-    "tminus.daemon.attempts.retries:retry_after_failure": Costs(_MAYBE_SENT),
+    "tminus.daemon.attempts.retries:retry_after_report": Costs(_MAYBE_SENT),
     "tminus.daemon.attempts.retries:retry_at_ns": Costs(_MAYBE_SENT),
     "tminus.daemon.attempts.render:Renderer._context_of_run": Costs(_WELL, ("call",), chain=True),
     "tminus.daemon.attempts.render:Renderer._call": Costs(_NOT_SENT, ("call", "isolated")),

@@ -50,9 +50,9 @@ def test_without_the_variable_a_point_is_a_call_of_an_empty_function() -> None:
             "claim-before-comit:1",
             "'claim-before-comit' is no crash point; did you mean 'claim-before-commit'?",
         ),
-        ("armed", "'' is no number of passages"),
-        ("armed:0", "'0' is no number of passages"),
-        ("armed:x", "'x' is no number of passages"),
+        ("armed", "'' is not a positive number of passages"),
+        ("armed:0", "'0' is not a positive number of passages"),
+        ("armed:x", "'x' is not a positive number of passages"),
     ],
 )
 def test_a_point_that_does_not_exist_is_an_error(text: str, message: str) -> None:

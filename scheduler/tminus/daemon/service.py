@@ -148,11 +148,11 @@ class Service:
         adopt_suspensions(runtime, runtime.definitions, now_ns=self._since_ns)
         for due in recovered.due_occurrences:
             if due.previous:
-                runtime.in_flight.hold(due)
+                runtime.in_flight.add_retry(due)
         recorder = runtime.recorder
         for due in recovered.backlog:
             if due.origin is not Origin.CATCH_UP:
-                runtime.in_flight.wait(due)
+                runtime.in_flight.add_waiting(due)
         recorder.undecided.add(due.id for due in recovered.backlog if not due.is_written)
         self._backlog.add(recovered.backlog)
         self._planner.start(runtime.definitions, recovered.after, recovered.due_occurrences)

@@ -34,8 +34,10 @@ def select(wanted: Sequence[str], definitions: Definitions, *, every: bool = Fal
     Raises:
         JobNotFound: no job has that name.
         NotFound: no job has that tag, or matches that glob.
-        UsageError: a group is named.
+        UsageError: a group is named; or jobs are named, and all are wanted, too.
     """
+    if every and wanted:
+        raise UsageError("these jobs, or all jobs?", hint="leave out the names, or --all")
     if every:
         return Selected(tuple(definitions.jobs), by_pattern=True)
     names: dict[str, None] = {}

@@ -27,7 +27,7 @@ class OverlapDecision(StrEnum):
     SKIP = auto()
 
 
-def admit(
+def decide_overlap(
     policy: Overlap, *, running: int, waiting: int, max_instances: int, has_waited: bool = False
 ) -> OverlapDecision:
     """

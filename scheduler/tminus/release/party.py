@@ -23,15 +23,14 @@ class PartyCallbacks(Protocol):
 
 class Party(ABC):
     """
-    Arms before T, starts at T and drains after T, on a named thread of its own. `ShardRun` starts and joins
-    the thread.
+    Arms before T, starts at T and drains after T, on a named thread of its own, which `ShardRun`
+    starts.
 
     The party always arrives at the barrier, whatever happens before: an absent party would block its shard.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._thread: threading.Thread | None = None
 
     @abstractmethod
     def arm(self, deadline_ns: int) -> None:
@@ -61,15 +60,7 @@ class Party(ABC):
 
     def start(self, shard: PartyCallbacks, deadline_ns: int) -> None:
         """Start the thread; `deadline_ns` is for `arm`, wall clock."""
-        self._thread = threading.Thread(
-            target=self._run, args=(shard, deadline_ns), name=self.name, daemon=True
-        )
-        self._thread.start()
-
-    def join(self) -> None:
-        """Wait for the thread's end."""
-        if self._thread is not None:
-            self._thread.join()
+        threading.Thread(target=self._run, args=(shard, deadline_ns), name=self.name, daemon=True).start()
 
     def _run(self, shard: PartyCallbacks, deadline_ns: int) -> None:
         try:

@@ -31,10 +31,12 @@ class ShardRun:
             priority back at the release, before it continues as a party. No code of a user runs with it.
         spins: Whether the hold spins for the last two milliseconds.
         on_armed: Called once, when the last party is at the barrier.
-        on_out: Called once, when the last party has started or will not start.
+        on_out: Called once, when the last party has started or will not start. A party that has a stand-in
+            does not count, but its stand-in does.
         on_ended: Called once, when the last party is done.
 
-    The callbacks run on the thread of that last party.
+    Each callback runs on the thread that counts last: that of a party, of a stand-in, or the caller of
+    `start`.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class ShardRun:
             release_at_ns=release_at_ns,
             give_up_ns=give_up_ns,
             clock=clock,
-            recheck=self._recheck,
+            recheck=self._raise_priority_and_recheck,
             spins=spins,
         )
         self.parties = parties
@@ -66,16 +68,16 @@ class ShardRun:
         self._is_started = threading.Event()
         self._turns = Latch()  #: opened at the end of the hold; the parties leave it one after another
         #: Set at the end of the hold, for the parties that do not wait for their turn.
-        self._is_over = threading.Event()
+        self._is_hold_over = threading.Event()
         self._lock = threading.Lock()
         self._arrived: set[Party] = set()
         self._replaced: set[Party] = set()  #: another thread waits at the barrier for these
         self._errors: list[Exception] = []  #: raised by `recheck`
         self._hold_error: Exception | None = None
         self._on_out = on_out
-        self._until_armed = CountDownLatch(len(parties), on_armed)
-        self._until_out = CountDownLatch(len(parties), self._out)
-        self._until_ended = CountDownLatch(len(parties), on_ended)
+        self._until_armed = CountDown(len(parties), on_armed)
+        self._until_out = CountDown(len(parties), self._out)
+        self._until_ended = CountDown(len(parties), on_ended)
 
     def start(self) -> Sequence[Party]:
         """
@@ -115,11 +117,6 @@ class ShardRun:
                     ).start()
                     self._replaced.add(party)
 
-    def join(self) -> None:
-        """Wait until all parties are done."""
-        for party in self.parties:
-            party.join()
-
     def wait_at_barrier(self, party: Party) -> int | None:
         """
         Have a party wait at the barrier, and then until T.
@@ -134,7 +131,7 @@ class ShardRun:
             self._arrived.add(party)
             is_replaced = party in self._replaced
         if is_replaced:
-            self._is_over.wait()
+            self._is_hold_over.wait()
         else:
             self._wait()
         if self._hold_error is not None:
@@ -156,10 +153,11 @@ class ShardRun:
         try:
             self._until_armed.count_down()
         finally:
-            if self._barrier.wait() == self._barrier.parties - 1:  # the last to arrive: it is already awake
+            # CPython numbers the parties as they arrive. The last one runs the action, and is already awake.
+            if self._barrier.wait() == self._barrier.parties - 1:
                 self._hold_all()
             elif not self._turns.wait(self._in_turn_s()):
-                self._is_over.wait()
+                self._is_hold_over.wait()
 
     def _hold_all(self) -> None:
         try:
@@ -168,7 +166,7 @@ class ShardRun:
             self._hold_error = error
         finally:
             self._turns.open()
-            self._is_over.set()
+            self._is_hold_over.set()
             if self._realtime:
                 priority.lower_priority()
 
@@ -179,10 +177,10 @@ class ShardRun:
         try:
             self._wait()
         finally:
-            self._is_over.set()  # even if the Barrier is broken
+            self._is_hold_over.set()  # even if the Barrier is broken
             self._until_out.count_down()
 
-    def _recheck(self) -> None:
+    def _raise_priority_and_recheck(self) -> None:
         if self._realtime:
             priority.raise_priority(priority.HOLDING)
         for party in self.parties:
@@ -199,8 +197,8 @@ class ShardRun:
                 traceback.print_exception(error)
 
 
-class CountDownLatch:
-    """Counts down; calls `then` on the thread that counts to zero. Thread-safe."""
+class CountDown:
+    """Calls `then` on the thread that counts to zero. Thread-safe."""
 
     def __init__(self, count: int, then: Callable[[], None]) -> None:
         self._left = count
@@ -208,7 +206,7 @@ class CountDownLatch:
         self._lock = threading.Lock()
 
     def count_down(self) -> None:
-        """Count down by one."""
+        """Count one party."""
         with self._lock:
             self._left -= 1
             is_last = self._left == 0

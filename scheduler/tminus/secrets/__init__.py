@@ -10,6 +10,6 @@ has used.
 with a secret must have mode 0600 or 0400. `redaction` puts stars in the place of secrets.
 
 If a reference cannot be resolved, `Unresolved` says why and how to correct it: the job fails with cause
-`definition` and is not sent. If a file system does not answer, `DoesNotAnswer` ends the wait; only the jobs
-that need that file fail.
+`definition` and is not sent. If a file system does not answer, the wait ends, and only the jobs that need
+that file fail.
 """

@@ -37,6 +37,10 @@ class CannotRead(Exception):
     """The error for a file that cannot be read. Its message continues a sentence after the file's name."""
 
 
+class FileNotFound(CannotRead):
+    """The error for a file that is not there."""
+
+
 class DoesNotAnswer(CannotRead):
     """The error for a file system that hangs, as a network file system may."""
 
@@ -104,6 +108,8 @@ def _open(path: str) -> BinaryIO:
     try:
         # Without O_NONBLOCK, opening a FIFO waits for a writer.
         return open(path, "rb", opener=lambda name, flags: _regular(os.open(name, flags | os.O_NONBLOCK)))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFound(_reason(error)) from None
     except OSError as error:
         raise CannotRead(_reason(error)) from None
     except UnicodeEncodeError:

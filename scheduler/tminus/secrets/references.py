@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from tminus.errors import TminusError, quoted, shorten, shorten_path
-from tminus.secrets.files import CannotRead, DoesNotAnswer, FileContent, read_file
+from tminus.secrets.files import CannotRead, DoesNotAnswer, FileContent, FileNotFound, read_file
 from tminus.templates import Reference
 
 _LONGEST = 64 << 10
@@ -28,18 +28,18 @@ def check_name(reference: Reference) -> None:
     if reference.source == "env" and not _NAME.fullmatch(reference.name):
         raise Unresolved(
             f"{quoted(reference.name)} is not the name of an environment variable",
-            hint="letters, digits and _",
+            hint="letters, digits and _, not beginning with a digit",
         )
 
 
 class References:
     """
-    The values of references. Thread-safe. Each value is read again each time.
+    The values of references. Thread-safe. None is kept: each is read when it is asked for.
 
     Args:
         folder: The folder of the jobs file; paths are relative to it.
         environ: The environment.
-        read: Reads a file, as `read_file` does.
+        read: Reads a file, as `read_file` does. It may keep files, such as for a batch.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class References:
 
     def value_of(self, reference: Reference) -> str:
         """
-        Return the value of a reference.
+        Return the value of a reference. One newline at the end of a file is left out.
 
         Raises:
             Unresolved: there is no such value, or it may not be used.
-            DoesNotAnswer: its file system hangs, and `read` does not wait for it.
+            DoesNotAnswer: from `read`.
         """
         check_name(reference)
         return self._variable(reference.name) if reference.source == "env" else self._file(reference.name)
@@ -80,10 +80,15 @@ class References:
             content = self._read(os.path.join(self._folder, name), limit=_LONGEST)
         except DoesNotAnswer:
             raise
-        except CannotRead as error:
+        except FileNotFound as error:
             raise Unresolved(
                 f"secret {shorten_path(name)} not found: {error}",
                 hint="the path is relative to the jobs file",
+            ) from None
+        except CannotRead as error:
+            raise Unresolved(
+                f"secret {shorten_path(name)} cannot be read: {error}",
+                hint="name a file of at most 64 KiB that tminus may read",
             ) from None
         if content.mode & 0o077:
             message = f"{shorten_path(name)}: secret file mode {content.mode:04o}; must be 0600 or 0400"

@@ -6,7 +6,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.new_ledgers import new_ledger
 from tests.support.values import a_due, a_job
 from tminus.daemon.attempts.recorder import Recorder
-from tminus.daemon.batches.admission import decide_withdrawals
+from tminus.daemon.batches.admission import admit
 from tminus.daemon.processes.executors import Executors
 from tminus.daemon.processes.job_requests import JobRequestHandler
 from tminus.daemon.runtime import Runtime
@@ -34,15 +34,15 @@ def test_of_two_due_within_one_commit_the_second_is_told_what_the_first_does(
         gate=Gate(clock),
     )
     first, *others = (a_due(job, fire_time_ns=T + number * 100 * MS) for number in range(3))
-    assert decide_withdrawals(runtime, first) is None
-    early = decide_withdrawals(runtime, others[0])
+    assert admit(runtime, first) is None
+    early = admit(runtime, others[0])
     clock.pass_by(250 * MS)
-    late = decide_withdrawals(runtime, others[1])
+    late = admit(runtime, others[1])
     assert isinstance(early, UnstartedResult)
     assert isinstance(late, UnstartedResult)
     assert (early.outcome, late.outcome) == (Outcome.SKIPPED, Outcome.SKIPPED)
     assert early.reason == f"overlap: {first.id} is to start at 2023-11-14T22:13:20Z (max_instances 1)"
     assert late.reason == f"overlap: {first.id} is still running (max_instances 1)"
     runtime.in_flight.end(first.id)
-    assert decide_withdrawals(runtime, others[1]) is None
+    assert admit(runtime, others[1]) is None
     ledger.close()

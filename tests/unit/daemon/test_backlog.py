@@ -147,7 +147,7 @@ def test_what_was_held_shortly_before_its_fire_time_starts_as_soon_as_there_is_r
     job, clock = a_job(schedule=SCHEDULE), FakeClock(T)
     with running(tmp_path, job, clock=clock) as found:
         earlier = a_due(job, fire_time_ns=T - SECOND)
-        found.runtime.in_flight.hold(earlier)
+        found.runtime.in_flight.add_retry(earlier)
         found.backlog.hold([a_due(job, fire_time_ns=T + SECOND // 5)])
         found.backlog.start()
         found.runtime.in_flight.end(earlier.id)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,25 @@ def test_a_file_system_that_hangs_costs_its_files_alone_and_is_waited_for_once(
         assert read("/well", limit=9).data == b"well"
     assert asked.count("/hangs") == 1
     goes_on.set()
+
+
+def test_a_file_that_hangs_and_that_many_jobs_name_is_waited_for_once_in_a_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float | None] = []
+
+    class Hangs(Future[FileContent]):
+        def result(self, timeout: float | None = None) -> FileContent:
+            waits.append(timeout)
+            return super().result(timeout)
+
+    reader = FileReader(SystemClock())
+    monkeypatch.setattr(reader, "_start", lambda path, limit: Hangs())
+    read = reader.for_batch()
+    for _ in range(40):
+        with pytest.raises(CannotRead, match="does not answer"):
+            read("/hangs", limit=9)
+    assert len(waits) == 1
 
 
 def test_a_file_for_which_there_was_no_thread_is_read_for_the_next_batch(

@@ -62,7 +62,7 @@ def test_what_waits_is_not_overtaken() -> None:
 
 def test_what_an_earlier_process_has_let_wait_counts() -> None:
     running, job = InFlight(), a_job(overlap=Overlap.BUFFER_ONE)
-    running.wait(a_due(job, fire_time_ns=1))
+    running.add_waiting(a_due(job, fire_time_ns=1))
     assert running.admit(a_due(job, fire_time_ns=2)).decision is SKIP
 
 

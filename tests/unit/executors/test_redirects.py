@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.executor import a_request
-from tminus.executors.http.redirects import confidential, stays
+from tminus.executors.http.redirects import forwarded_credentials, stays
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_the_headers_that_hold_a_credential() -> None:
         "X-Secret;",
     ]
     request = a_request("https://shop.example/", headers=lines, confidential=["X-Custom"])
-    assert confidential(request) == ["X-Api-Key", "X-Auth-Token", "X-Custom", "X-Secret"]
+    assert forwarded_credentials(request) == ["X-Api-Key", "X-Auth-Token", "X-Custom", "X-Secret"]

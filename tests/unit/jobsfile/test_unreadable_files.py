@@ -123,7 +123,7 @@ def test_one_last_newline_of_a_secret_file_is_dropped(tmp_path: Path, content: b
     ("content", "message"),
     [
         pytest.param(
-            b"x" * (64 << 10) + b"y", "secret token not found: too large, more than 64 KiB", id="large"
+            b"x" * (64 << 10) + b"y", "secret token cannot be read: too large, more than 64 KiB", id="large"
         ),
         pytest.param(b"hunter2\xff", "token: secret file is not UTF-8", id="not-utf-8"),
     ],

@@ -65,7 +65,7 @@ class Told:
         self, parties: Sequence[Party], *, clock: FakeClock | None = None, realtime: bool = False
     ) -> None:
         self.words: list[str] = []
-        self.armed = threading.Event()
+        self.armed, self.ended = threading.Event(), threading.Event()
         self.clock = clock or FakeClock(T - 10 * SECOND)
         self.run = ShardRun(
             release_at_ns=T,
@@ -75,7 +75,7 @@ class Told:
             clock=self.clock,
             on_armed=self._armed,
             on_out=lambda: self.words.append("out"),
-            on_ended=lambda: self.words.append("ended"),
+            on_ended=self._ended,
             realtime=realtime,
         )
 
@@ -83,11 +83,15 @@ class Told:
         self.words.append("armed")
         self.armed.set()
 
+    def _ended(self) -> None:
+        self.words.append("ended")
+        self.ended.set()
+
     def through(self) -> list[str]:
         """Permit before anybody arrives, so that the fake clock holds until T, and wait for the end."""
         self.run.hold.permit()
         self.run.start()
-        self.run.join()
+        assert self.ended.wait(PATIENCE_S)
         return self.words
 
 
@@ -106,7 +110,7 @@ def test_nobody_goes_before_the_last_has_come() -> None:
     assert told.words == []
     assert "release at 0" not in early.been
     late_may_arm.set()
-    told.run.join()
+    assert told.ended.wait(PATIENCE_S)
     assert (early.been[-2:], late.been[-2:]) == (["release at 0", "drain"], ["release at 0", "drain"])
 
 
@@ -121,7 +125,7 @@ def test_without_a_permit_all_go_home() -> None:
     parties = [Walker(), Walker()]
     told = Told(parties)
     told.run.start()
-    told.run.join()
+    assert told.ended.wait(PATIENCE_S)
     assert told.words == ["armed", "out", "ended"]
     assert [party.been for party in parties] == [["arm", "stand_down"]] * 2
     assert told.run.hold.released_at_ns is None
@@ -132,7 +136,7 @@ def test_a_withdrawn_shard_goes_home() -> None:
     told = Told([party])
     told.run.hold.withdraw()
     told.run.start()
-    told.run.join()
+    assert told.ended.wait(PATIENCE_S)
     assert (party.been, told.words) == (["arm", "stand_down"], ["armed", "out", "ended"])
 
 
@@ -176,7 +180,7 @@ def test_a_party_that_breaks_on_its_way_home_breaks_alone() -> None:
     broken, well = Walker("broken", breaks_in="stand_down"), Walker("well")
     told = Told([broken, well])
     told.run.start()
-    told.run.join()
+    assert told.ended.wait(PATIENCE_S)
     assert broken.been == ["arm", "stand_down", "report_failure stand_down"]
     assert (well.been, told.words) == (["arm", "stand_down"], ["armed", "out", "ended"])
 
@@ -206,8 +210,8 @@ def test_nobody_stands_in_for_a_party_before_it_is_known_who_has_a_thread() -> N
     told = Told([threadless, well])
     told.run.hold.permit()
     assert told.run.start() == [threadless]
-    told.run.join()
     told.run.report_ended()
+    assert told.ended.wait(PATIENCE_S)
     assert (threadless.been, well.been[-1], told.words) == (["recheck"], "drain", ["armed", "out", "ended"])
 
 
@@ -226,7 +230,7 @@ def test_nobody_leaves_before_t_though_its_turn_is_over() -> None:
         def hold_until(self, instant_ns: int, *, longest_ns: int = LATEST_NS) -> bool:
             if instant_ns == T - RECHECK_NS:
                 self.step_wall(3600 * SECOND)
-                eventually(lambda: len(told.run._is_over._cond._waiters) == 2)  # type: ignore[attr-defined]
+                eventually(lambda: len(told.run._is_hold_over._cond._waiters) == 2)  # type: ignore[attr-defined]
                 self.step_wall(-3600 * SECOND)
             return super().hold_until(instant_ns, longest_ns=longest_ns)
 

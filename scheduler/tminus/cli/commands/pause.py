@@ -16,18 +16,20 @@ from tminus.operations import resume as resuming
 from tminus.operations.select import select
 
 
-@click.command(cls=Command, short_help="Let jobs start nothing by their schedules.")
+@click.command(cls=Command, short_help="Stop starting jobs by their schedules.")
 @click.argument("jobs", nargs=-1, metavar="JOB...", shell_complete=complete_jobs)
 @click.option("--until", metavar="TIME", help="Resume by itself at this time.")
-@click.option("--reason", metavar="TEXT", default="", help="Why; history and jobs show it.")
+@click.option(
+    "--reason", metavar="TEXT", default="", help="The reason, for `tminus history` and `tminus jobs`."
+)
 @click.option("--all", "every", is_flag=True, help="All jobs.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def pause(
     invocation: Invocation, jobs: Sequence[str], until: str | None, reason: str, every: bool, yes: bool
 ) -> int:
     """
-    Let jobs start nothing by their schedules until they are resumed. Their fire times end as skipped, with
-    who paused the job, since when, and why. What is running goes on; run-now still works.
+    Stop starting jobs by their schedules until they are resumed. Their fire times end as skipped, with who
+    paused the job, since when, and why. What is running goes on; run-now still works.
 
     \b
     tminus pause crm_sync --reason 'CRM is down'

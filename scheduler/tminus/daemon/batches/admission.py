@@ -72,10 +72,10 @@ class Admission:
     def claim(self) -> BatchClaim | None:
         """
         Claim the batch: only an occurrence with a row is released. Return None if it could not be claimed in
-        time.
+        time, or before this process ends.
         """
         try:
-            release = self._retry(lambda: self._claim(self._due_occurrences))
+            claimed = self._retry(lambda: self._claim(self._due_occurrences))
         except Exception:
             log.exception(
                 "a batch cannot be claimed, leaving out what breaks it",
@@ -83,17 +83,20 @@ class Admission:
             )
             for due in self._due_occurrences:
                 with self._results.guard("claiming", due):
-                    new_row(due)
-            whole = [due for due in self._due_occurrences if self._results.is_open(due)]
-            release = self._retry(lambda: self._claim(whole))
-        if release is not None:
-            self._results.keep(release.claimed)
+                    new_row(due)  # raises for one that breaks the claim
+            claimable = [due for due in self._due_occurrences if self._results.is_open(due)]
+            claimed = self._retry(lambda: self._claim(claimable))
+        if claimed is not None:
+            self._results.keep(claimed.claimed)
         elif not self._stop.is_set():
             self._results.missed(self._due_occurrences, "the ledger could not be written in time")
-        return release
+        return claimed
 
     def decide(self, outstanding: Iterable[DueOccurrence]) -> tuple[list[UnstartedResult], list[HeldBack]]:
-        """Decide, here and not before, which of these do not start, and which wait for room."""
+        """
+        Return which of these do not start, and which wait for room. That is decided at the commit, because
+        only what runs then counts.
+        """
         decided: list[UnstartedResult] = []
         held: list[HeldBack] = []
         for due in outstanding:
@@ -101,7 +104,7 @@ class Admission:
                 decided.append(due.ends(Outcome.CANCELLED, reason))
                 continue
             with self._results.guard("admission", due):
-                match decide_withdrawals(self._runtime, due):
+                match admit(self._runtime, due):
                     case HeldBack() as waits:
                         held.append(waits)
                     case UnstartedResult() as result:
@@ -109,16 +112,17 @@ class Admission:
         return decided, held
 
     def commit(
-        self, release: BatchClaim, decided: Sequence[UnstartedResult], held: Sequence[HeldBack]
+        self, claim: BatchClaim, decided: Sequence[UnstartedResult], held: Sequence[HeldBack]
     ) -> frozenset[OccurrenceId] | None:
         """
         Write the commit, with the occurrences that were decided not to start, and those that wait for room.
 
         Returns:
-            The occurrences that may start; None if the commit could not be written in time.
+            The occurrences that may start; None if the commit could not be written in time, or before this
+            process ends.
         """
         try:
-            return self._retry(lambda: self._commit(release, decided, held))
+            return self._retry(lambda: self._commit(claim, decided, held))
         except Exception:
             if not decided:
                 raise
@@ -127,9 +131,9 @@ class Admission:
                 planned_at=rfc3339(self._planned_at_ns),
             )
             self._results.not_committed(decided)
-            return self._retry(lambda: self._commit(release, (), held))
+            return self._retry(lambda: self._commit(claim, (), held))
 
-    def put_back(self, release: BatchClaim, due_occurrences: Sequence[DueOccurrence]) -> None:
+    def put_back(self, claim: BatchClaim, due_occurrences: Sequence[DueOccurrence]) -> None:
         """
         Have occurrences that were not sent wait for their T again, because the wall clock was set back to
         long before it. If the ledger cannot be written before this process ends, the next start decides.
@@ -137,7 +141,7 @@ class Admission:
         with suppress(GivenUp):
             retry_until(
                 self._stop,
-                lambda: claims.put_back(self._runtime.ledger, release, due_occurrences),
+                lambda: claims.put_back(self._runtime.ledger, claim, due_occurrences),
                 pause_s=_LEDGER_RETRY_S,
                 planned_at=rfc3339(self._planned_at_ns),
             )
@@ -147,7 +151,7 @@ class Admission:
     def _claim(self, due_occurrences: Sequence[DueOccurrence]) -> BatchClaim:
         # Afterwards each of them has a row, of this process or of another one. If this raises, the claim may
         # be durable nevertheless; a further call with the same token finds it.
-        release = claims.claim(
+        claimed = claims.claim(
             self._runtime.ledger,
             due_occurrences,
             planned_at_ns=self._planned_at_ns,
@@ -155,13 +159,13 @@ class Admission:
             token=self._token,
         )
         self._runtime.recorder.undecided.discard(due.id for due in due_occurrences)
-        return release
+        return claimed
 
     def _commit(
-        self, release: BatchClaim, withdrawn: Sequence[UnstartedResult], held: Sequence[HeldBack]
+        self, claim: BatchClaim, decided: Sequence[UnstartedResult], held: Sequence[HeldBack]
     ) -> frozenset[OccurrenceId]:
         ids, now_ns = [one.due.id for one in held], self._clock.wall_ns()
-        return claims.commit(self._runtime.ledger, release, withdrawn=withdrawn, held=ids, now_ns=now_ns)
+        return claims.commit(self._runtime.ledger, claim, withdrawn=decided, held=ids, now_ns=now_ns)
 
     def _retry(self, action: Callable[[], Result]) -> Result | None:
         try:
@@ -203,15 +207,18 @@ def split_suspended(
     return [due for due in due_occurrences if due.id not in suspended], list(suspended.values())
 
 
-def decide_withdrawals(runtime: Runtime, due: DueOccurrence) -> UnstartedResult | HeldBack | None:
+def admit(runtime: Runtime, due: DueOccurrence) -> UnstartedResult | HeldBack | None:
     """
-    Return the outcome of an occurrence that may not start, or that it waits for room. If it may start, count
-    it as in flight; return None.
+    Decide whether an occurrence may start, and have the overlap policy count it, except for a further
+    attempt: that is in flight since the first one.
+
+    Returns:
+        None if it may start, its outcome if it may not, or that it waits for room.
     """
     if due.origin.is_by_schedule and due.job.name not in runtime.definitions.jobs:
         return due.ends(Outcome.CANCELLED, DELETED)
     if due.previous:
-        return None  # it has been in flight since its first attempt
+        return None
     key = {"fire_time_ns": due.id.fire_time_ns, "planned_at_ns": due.planned_at_ns}
     if due.origin.is_by_schedule and (why := runtime.withheld.why(due.job.name, **key)):
         return due.ends(Outcome.SKIPPED, why)
@@ -226,7 +233,8 @@ def _decide_overlap(runtime: Runtime, due: DueOccurrence) -> UnstartedResult | H
         return None
     limit = f"max_instances {due.job.max_instances}"
     if other is None or due.job.overlap is Overlap.BUFFER_ONE:
-        return due.ends(Outcome.SKIPPED, f"{REASON}an earlier occurrence waits already (buffer_one, {limit})")
+        why = f"{REASON}an earlier occurrence waits already ({due.job.overlap}, {limit})"
+        return due.ends(Outcome.SKIPPED, why)
     # The commit comes before T: an occurrence that is committed may be about to start.
     is_early = runtime.clock.wall_ns() < other.planned_at_ns
     state = f"is to start at {rfc3339(other.planned_at_ns)}" if is_early else "is still running"

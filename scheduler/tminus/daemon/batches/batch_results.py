@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from tminus.daemon.attempts import evaluation
-from tminus.daemon.attempts.retries import retry_after_failure, retry_after_unknown
+from tminus.daemon.attempts.retries import retry_after_report, retry_after_unknown
 from tminus.daemon.processes.commands import ExecutorDied
 from tminus.daemon.processes.dispatch import Dispatch, Holder, Item
 from tminus.daemon.runtime import Runtime
@@ -138,7 +138,7 @@ class BatchResults:
             if not due.previous:  # between two attempts it stays in flight
                 self._runtime.in_flight.end(due.id)
                 if due.waits_for_room and due.origin is not Origin.CATCH_UP:
-                    self._runtime.in_flight.wait(due)
+                    self._runtime.in_flight.add_waiting(due)
             self._close(due.id, "put_back")
 
     def not_committed(self, decided: Iterable[UnstartedResult]) -> None:
@@ -154,7 +154,7 @@ class BatchResults:
                 was_sent = bool(report.started_ns) or report.unknown
                 with self.guard("evaluation", due, may_be_sent=was_sent, executor=name):
                     ended = self._evaluate(item, report, name)
-                    retry = retry_after_failure(due, ended, report)
+                    retry = retry_after_report(due, ended, report)
                     if not report.still_runs:
                         self._put(retry or ended)
                     elif retry:

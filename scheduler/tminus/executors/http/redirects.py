@@ -13,49 +13,52 @@ from tminus.executors.http.wire import Request
 from tminus.policies.credentials import names_credential
 
 _AUTHENTICATE = frozenset({401, 407})
-_BY_LIBCURL = frozenset({"authorization", "cookie"})
-#: What `urllib` and libcurl parse in the same way: a path, or an absolute URL without a user.
+_REMOVED_BY_LIBCURL = frozenset({"authorization", "cookie"})
+#: What `urllib` and libcurl parse in the same way: a path, query or fragment, `//host…`, or an absolute URL
+#: without a user.
 _PLAIN = re.compile(
     rb"(https?:)?//[\w.\-\[\]:]+([/?#][!-\[\]-~]*)?|[/?#](?!/)[!-\[\]-~]*|[\w.\-]+([/?#][!-\[\]-~]*)?",
     re.IGNORECASE | re.ASCII,
 )
 
 
-def would_leak(request: Request, status: int, head: Sequence[bytes]) -> list[str]:
+def leaked_headers(request: Request, status: int, lines: Sequence[bytes]) -> list[str]:
     """
-    Return the names of the headers that no other server may get, if the next request would go to one.
+    Return the names of the headers with credentials that libcurl would now send to another server.
 
     Args:
         status: The status of the response that makes libcurl send again.
-        head: The lines of all heads so far.
+        lines: The header lines of all responses so far.
     """
-    names = [] if status in _AUTHENTICATE else confidential(request)
-    return names if names and not stays(request, head) else []
+    names = [] if status in _AUTHENTICATE else forwarded_credentials(request)
+    return names if names and not stays(request, lines) else []
 
 
-def confidential(request: Request) -> list[str]:
-    """Return the names of the headers that no other server may get."""
+def forwarded_credentials(request: Request) -> list[str]:
+    """Return the names of the headers with credentials that libcurl sends to every server."""
+    # Headers of libcurl: `Name: value`, or `Name;` for an empty one.
     names = [re.split("[:;]", line, maxsplit=1)[0] for line in request.headers]
     return [
         name
         for name in names
-        if name.lower() not in _BY_LIBCURL and (name in request.confidential or names_credential(name))
+        if name.lower() not in _REMOVED_BY_LIBCURL
+        and (name in request.confidential or names_credential(name))
     ]
 
 
-def stays(request: Request, head: Sequence[bytes]) -> bool:
+def stays(request: Request, lines: Sequence[bytes]) -> bool:
     """
     Return whether a redirect leads to the same scheme, host and port.
 
     Args:
-        head: The lines of all heads so far; the last one is a redirect.
+        lines: The header lines of all responses so far; the last response is a redirect.
     """
-    locations = list(_locations(head))
+    locations = list(_locations(lines))
     return bool(locations) and all(_is_same(request.url, location) for location in locations)
 
 
-def _locations(head: Sequence[bytes]) -> Iterator[bytes]:
-    for line in reversed(head):
+def _locations(lines: Sequence[bytes]) -> Iterator[bytes]:
+    for line in reversed(lines):
         if line.startswith(b"HTTP/"):
             return
         if line[:9].lower() == b"location:":

@@ -21,7 +21,7 @@ from tminus.executors.http.primer import (
     reset_low_water_mark,
     unmake_primer,
 )
-from tminus.executors.http.redirects import would_leak
+from tminus.executors.http.redirects import leaked_headers
 from tminus.executors.http.request import last_request, set_connection, set_request
 from tminus.executors.http.resolver import host_port
 from tminus.executors.http.response_buffer import ResponseBuffer
@@ -346,7 +346,7 @@ class Transfer:
             pass  # not released yet
         elif len(self._response.lines) > self._lines_read and self._response.status in _ASK_AGAIN:
             self._lines_read = len(self._response.lines)
-            if not (names := would_leak(self.request, self._response.status, self._response.lines)):
+            if not (names := leaked_headers(self.request, self._response.status, self._response.lines)):
                 return pycurl.PREREQFUNC_OK
             self._own_failure = partial(transfer_errors.leads_elsewhere, names=names)
         else:

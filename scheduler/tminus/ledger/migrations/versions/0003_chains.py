@@ -1,4 +1,4 @@
-"""What follows a run."""
+"""Chains: the links of a run, and the value for the next one (`failure`: whether that is a failure)."""
 
 import sqlalchemy as sa
 from alembic import op
