@@ -25,7 +25,8 @@ def notify(*lines: str) -> None:
         address = "\0" + address[1:]
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
         to.settimeout(_LISTENS_S)
-        to.sendto("\n".join(lines).encode(), address)
+        to.connect(address)  # without it, a full socket always counts as ready, and the wait is a busy loop
+        to.send("\n".join(lines).encode())
 
 
 def reloading(monotonic_ns: int) -> None:
