@@ -87,7 +87,7 @@ PROMISES = (
     ),
     Promise(
         "P3",
-        "A run that may have been sent, and may not, is `unknown`, never `succeeded` or `missed`",
+        "A run that may or may not have been sent is `unknown`, never `succeeded` or `missed`",
         (
             Judged(_ROUNDS, "outcomes that the witnesses contradict"),
             ByTest(
@@ -243,7 +243,8 @@ PROMISES = (
     ),
     Promise(
         "",
-        "A failure is told once, with a p99 under 5 s from its T ([notifications.md](notifications.md))",
+        "Without faults, each failure reaches the webhook once, with a p99 under 5 s from its T "
+        "([notifications.md](notifications.md))",
         (
             Judged("messages", "failures that were not told"),
             Judged("messages", "failures that were told more than once"),

@@ -113,7 +113,9 @@ def _runs(found: Sequence[Result], parts: Collection[str]) -> Iterator[str]:
     if missed:
         yield from ("", "Not reached:", "")
         for one, verdict in missed:
-            yield f"- {one.part} {one.seed}: {' '.join(verdict.words.split())[:_SHOWN]}"
+            what, *cases = [" ".join(line.split()) for line in verdict.words.splitlines()]
+            named = f"{what}: {'; '.join(cases)}" if cases else what
+            yield f"- {one.part} {one.seed}: {named[:_SHOWN]}"
 
 
 def _words(one: Result) -> list[str]:

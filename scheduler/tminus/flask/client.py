@@ -33,7 +33,7 @@ class RunHandle:
     A submitted background run. Thread-safe.
 
     Attributes:
-        id: 128 random bits, in hexadecimal. Whoever knows them may ask for the status.
+        id: 128 random bits, in hexadecimal. Anyone who knows them may ask for the status.
         occurrence: The id of its occurrence, as `tminus history` shows it.
     """
 

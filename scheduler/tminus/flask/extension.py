@@ -22,8 +22,8 @@ class Scheduler:
     """
     The jobs, background runs and shared state of an application.
 
-    Only the runner of the application reads which jobs the code defines. In every other process they have no
-    effect.
+    Only the runner of the application reads which jobs the code defines. In every other process the job
+    definitions have no effect.
 
     Args:
         flask_app: The application, as for `init_app`.
@@ -101,7 +101,7 @@ class Scheduler:
 
         Args:
             name: The name of the job; None for that of the function.
-            options: The keys of a job in the jobs file. The keys of `schedule` (`cron`, `every`, `at`,
+            options: The keys listed in python-jobs.md. The keys of `schedule` (`cron`, `every`, `at`,
                 `timezone`) and those of `call` (`args`, `kwargs`, `request`, `isolate`) are options
                 themselves. `then` may contain functions. For a view, `request` is what stands below `flask`
                 in the file, and `args` are the values of its URL.

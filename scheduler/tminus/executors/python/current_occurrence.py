@@ -24,7 +24,7 @@ class CurrentOccurrence:
 
     @property
     def should_stop(self) -> bool:
-        """Whether this run is to stop. A job that checks it regularly, and returns then, ends in order."""
+        """Whether this run is to stop. A job that checks it regularly, and returns then, ends cleanly."""
         return self._stop.is_set()
 
     def progress(self, fraction: float, text: str = "") -> None:
