@@ -251,10 +251,10 @@ def test_only_the_clock_reads_the_time() -> None:
 
 def test_the_names_of_tests_fit_into_a_line() -> None:
     long = [
-        f"{_name(file)}:{function.name}"
+        f"{_name(file)}:{name}"
         for file in sorted((ROOT / "tests").rglob("test_*.py"))
-        for function in _functions(file)
-        if function.name.startswith("test_") and len(function.name) > LONGEST_TEST_NAME
+        for name in re.findall(r"def (test_\w+)", file.read_text())
+        if len(name) > LONGEST_TEST_NAME
     ]
     assert long == []
 

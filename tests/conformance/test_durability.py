@@ -22,7 +22,7 @@ from tminus.outcome import OccurrenceState, Outcome
 JOBS = 25
 
 
-@pytest.fixture(params=range(3))
+@pytest.fixture(params=[0, *(pytest.param(number, marks=pytest.mark.long) for number in (1, 2))])
 def chance(request: pytest.FixtureRequest) -> random.Random:
     """Moments drawn anew each time, and shown where one of them breaks something."""
     seed = f"{random.random()}-{request.param}"

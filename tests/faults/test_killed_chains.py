@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pysqlite3 import dbapi2
 
 from tests.support.apps import install
@@ -138,6 +139,7 @@ def test_a_reload_in_the_middle_of_a_chain_changes_nothing_about_it(tmp_path: Pa
     assert notes(tmp_path) == ["waits 42", "old waited"]
 
 
+@pytest.mark.long
 def test_killed_again_and_again_no_link_is_called_twice_and_no_job_is_started_twice(
     tmp_path: Path, target: TargetServer
 ) -> None:

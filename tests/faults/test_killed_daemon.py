@@ -116,7 +116,7 @@ def test_what_ended_before_the_kill_is_left_alone_by_every_later_start(
     ready.assert_all_is_well(target)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_killed_again_and_again_at_random_moments_no_fire_time_is_lost_or_doubled(
     tmp_path: Path, target: TargetServer, seed: int
 ) -> None:

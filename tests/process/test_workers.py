@@ -96,7 +96,11 @@ def threads(pid: int) -> int:
 
 
 @pytest.mark.parametrize(
-    "options", [pytest.param([], id="each-imports"), pytest.param(["--preload"], id="preloaded")]
+    "options",
+    [
+        pytest.param([], id="each-imports", marks=pytest.mark.long),
+        pytest.param(["--preload"], id="preloaded"),
+    ],
 )
 def test_fire_times_and_submitted_runs_run_once_each_with_any_number_of_workers(
     shop: Path, options: list[str]
@@ -137,6 +141,7 @@ def test_workers_do_not_inherit_the_ledger_of_a_preloading_master(
         assert done(shop) == expected
 
 
+@pytest.mark.long
 def test_killed_workers_lose_no_accepted_run_and_double_none(
     shop: Path,
 ) -> None:

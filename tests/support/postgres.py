@@ -28,16 +28,31 @@ def a_schema_of_its_own(tables: str = "") -> Iterator[str]:
     Args:
         tables: Statements that make its first tables.
     """
-    sys.audit("tests.process", "PostgreSQL")
-    base, schema = _server(), f"tminus_{uuid.uuid4().hex}"
-    with psycopg.connect(base, autocommit=True) as connection:
+    schema = new_name()
+    with connect() as connection:
         connection.execute(f"CREATE SCHEMA {schema}; SET search_path = {schema}; {tables}")
         try:
-            sign = "&" if "?" in base else "?"
-            # The tests of one schema share a database: the option puts every connection into its own.
-            yield f"{base.replace('postgresql://', 'postgresql+psycopg://')}{sign}options=-csearch_path%3D{schema}"
+            yield url_of(schema)
         finally:
             connection.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+def new_name() -> str:
+    """Return a name for a schema that no other has."""
+    return f"tminus_{uuid.uuid4().hex}"
+
+
+def url_of(schema: str) -> str:
+    """Return the SQLAlchemy URL of a schema. All share a database: an option puts every connection into its own."""
+    base = _server()
+    sign = "&" if "?" in base else "?"
+    return f"{base.replace('postgresql://', 'postgresql+psycopg://')}{sign}options=-csearch_path%3D{schema}"
+
+
+def connect() -> psycopg.Connection:
+    """Return a connection to the database of the schemas, in which each statement is committed at once."""
+    sys.audit("tests.process", "PostgreSQL")
+    return psycopg.connect(_server(), autocommit=True)
 
 
 class PostgreSQL(Protocol):

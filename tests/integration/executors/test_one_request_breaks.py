@@ -228,6 +228,7 @@ def index_of(argument: Any) -> int | None:
     return getattr(getattr(argument, "request", argument), "index", None)
 
 
+@pytest.mark.long
 def test_the_table_has_every_step_that_is_for_one_request(run: Run) -> None:
     expected = {f"tminus.executors.http.{step}" for step in set(STEPS) | LAST_RESORT}
     found: set[str] = set()

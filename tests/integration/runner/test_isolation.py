@@ -98,7 +98,10 @@ _BAD: dict[str, tuple[str | None, str]] = {
 _NOT_IN_THREADS = ("exits_at_once", "crashes")
 
 
-@pytest.mark.parametrize("isolates", [False, True], ids=["threads", "processes"])
+@pytest.mark.parametrize(
+    "isolates",
+    [pytest.param(False, id="threads"), pytest.param(True, id="processes", marks=pytest.mark.long)],
+)
 def test_whatever_a_job_does_the_others_of_its_shard_do_not_notice(tmp_path: Path, isolates: bool) -> None:
     bad = [name for name in _BAD if isolates or name not in _NOT_IN_THREADS]
     works = [

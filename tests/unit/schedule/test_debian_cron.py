@@ -59,9 +59,14 @@ ZONES = [
     "Pacific/Apia",
     "Pacific/Chatham",
 ]
+#: Summer time of an hour, of half an hour, and of a winter that is the exception.
+IN_BRIEF = ["Europe/Berlin", "Australia/Lord_Howe", "Europe/Dublin"]
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize(
+    "zone",
+    [*IN_BRIEF, *(pytest.param(zone, marks=pytest.mark.long) for zone in ZONES if zone not in IN_BRIEF)],
+)
 def test_through_all_transitions_from_2020_to_2037(zone: str) -> None:
     for year in range(2020, 2038):
         for hour in list(changes(zone, year)) or [round(datetime(year, 3, 28, 23, tzinfo=UTC).timestamp())]:
