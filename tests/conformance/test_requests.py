@@ -96,9 +96,11 @@ def test_a_row_that_is_not_understood_hides_no_other(ledger: Ledger, row: dict[s
             sa.insert(rows).values({"id": "x", "kind": "run_now", "body": "{}", "created_ns": T} | row)
         )
         connection.execute(
-            sa.insert(rows).values({"id": "y", "kind": "cancel", "body": '{"number": "7"}', "created_ns": T})
+            sa.insert(rows).values(
+                {"id": "y", "kind": "cancel", "body": '{"number": "7"}', "created_ns": T + 1}
+            )
         )
-    request = ask(ledger, at_ns=T + 1)
+    request = ask(ledger, at_ns=T + 2)
     strange, _, last = requests.pending(ledger)
     assert (strange.id, (strange.fault or "")[: len(fault)]) == ("x", fault)
     assert last == request
