@@ -127,6 +127,7 @@ def test_the_public_names_are_these() -> None:
     assert tminus.flask.__all__ == [
         "Answer",
         "BackgroundFunction",
+        "CollectedRun",
         "CurrentOccurrence",
         "Failure",
         "LedgerError",

@@ -1,8 +1,12 @@
 """The queue of background runs, on each database."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import pytest
 
 from tminus.daemon.runs.code_waits import CodeWaits
+from tminus.errors import TminusError, UsageError
 from tminus.instants import SECOND
 from tminus.ledger import background_queue, history, instances, submissions
 from tminus.ledger.engine import Ledger
@@ -111,3 +115,35 @@ def test_a_run_that_the_earlier_code_did_not_have_is_tried_again_after_a_reload(
     assert due(ledger) == [run.number], "the earlier code has answered"
     waits.add(run, "module 'shop' has no 'look'")
     assert due(ledger) == [], "so has the new one"
+
+
+def test_one_of_many_submits_with_the_same_id_counts(ledger: Ledger) -> None:
+    work = Submission(app="shop", ref="shop:look", id="one-and-the-same")
+    with ThreadPoolExecutor(4) as pool:
+        receipts = set(pool.map(lambda n: submissions.submit(ledger, work, now_ns=_NOW_NS + n), range(8)))
+    assert len(receipts) == 1
+    assert len(due(ledger)) == 1
+    for other in (replace(work, ref="shop:buy"), replace(work, app="yard")):
+        with pytest.raises(UsageError, match="the run one-and-the-same calls shop:look of shop"):
+            submissions.submit(ledger, other, now_ns=_NOW_NS)
+
+
+def test_submits_in_the_same_nanosecond_take_the_next_one(ledger: Ledger) -> None:
+    works = [Submission(app="shop", ref="shop:look", given={"args": [n], "kwargs": {}}) for n in range(3)]
+    with ThreadPoolExecutor(4) as pool:
+        receipts = [
+            one
+            for batch in pool.map(lambda _: submissions.submit_all(ledger, works, now_ns=_NOW_NS), range(4))
+            for one in batch
+        ]
+    assert len({one.occurrence for one in receipts}) == 12
+    found = background_queue.load_runs(ledger, [one.occurrence for one in receipts])
+    assert [found[one.occurrence].work.given["args"] for one in receipts] == [[0], [1], [2]] * 4
+
+
+def test_of_many_calls_none_is_submitted_if_one_cannot_be(ledger: Ledger) -> None:
+    works = [Submission(app="shop", ref="shop:look", given={"args": [text]}) for text in ("a", "b\ud800")]
+    works[1] = replace(works[1], app="b\ud800")  # no database stores half a character
+    with pytest.raises((TminusError, UnicodeError)):
+        submissions.submit_all(ledger, works, now_ns=_NOW_NS)
+    assert due(ledger) == []

@@ -17,7 +17,7 @@ from tests.support.jobs import shop_file
 from tests.support.web_worker import web_worker
 from tminus.clock import SystemClock
 from tminus.errors import TminusError
-from tminus.flask import RunHandle, ledgers
+from tminus.flask import Failure, RunHandle, ledgers
 from tminus.ledger import history, requests, submissions
 from tminus.model.background import Submission
 
@@ -457,3 +457,55 @@ def test_one_that_says_without_end_how_far_it_is_holds_up_nobody(shop: Any, runn
     assert run.cancel()
     said = over(shop, run.id)
     assert (said["state"], said["progress"], said["attempts"]) == ("cancelled", 1, 1)
+
+
+def test_a_run_is_found_by_its_id_and_knows_it(shop: Any, running: DaemonProcess) -> None:
+    run = shop.says_its_id.submit()
+    assert shop.scheduler.run(run.id) == run
+    assert shop.scheduler.run(run.id).wait("1h") == run.id
+    with pytest.raises(TminusError, match="no run has the id 'x'"):
+        shop.scheduler.run("x")
+
+
+def test_waiting_for_a_run_raises_what_its_function_raised(shop: Any, running: DaemonProcess) -> None:
+    with pytest.raises(Failure) as raised:
+        shop.fails.submit("4711").wait()
+    assert (raised.value.outcome, raised.value.kind) == ("failed", "exception")
+    assert str(raised.value) == "ValueError: 4711 is not accepted"
+
+
+def test_a_second_submit_with_the_same_id_returns_the_first_run(shop: Any, running: DaemonProcess) -> None:
+    first = shop.look.submit("once", id="order-4711.look")
+    assert shop.look.submit("twice", id="order-4711.look") == first
+    assert first.wait()["word"] == "once"
+    assert shop.look.submit("twice", id="order-4711.look") == first
+    with pytest.raises(TminusError, match=r"the run order-4711\.look calls shop:look of shop"):
+        shop.slow.submit(id="order-4711.look")
+    assert looked_at(shop, "order-4711.look")["state"] == "completed"
+    assert notes(running.folder) == ["once"]
+
+
+@pytest.mark.parametrize("bad", ["", "a b", "a/b", "x" * 101, "é", "\0", 7, ".."])
+def test_an_id_that_a_url_could_not_have_is_refused(shop: Any, bad: Any) -> None:
+    with pytest.raises(ValueError, match="id must be up to 100 letters, digits and"):
+        shop.look.submit("a", id=bad)
+
+
+def test_many_calls_are_submitted_at_once_from_a_view_and_from_a_job(
+    shop: Any, running: DaemonProcess
+) -> None:
+    runs = shop.look.map(["a", "b", "c"])
+    assert [run.wait()["word"] for run in runs] == ["a", "b", "c"]
+    ids = shop.maps.submit(50).wait()
+    assert [shop.scheduler.run(one).wait()["word"] for one in ids] == [str(number) for number in range(50)]
+    assert shop.look.map([]) == []
+    with pytest.raises(TypeError, match="the arguments are not JSON"):
+        shop.look.map(["well", {1, 2}])
+
+
+def test_calls_that_are_too_long_together_are_refused(shop: Any, running: DaemonProcess) -> None:
+    with (
+        shop.app.test_request_context("/", method="POST", json="x" * 1_000_000),
+        pytest.raises(ValueError, match=r"longer than 64 MiB .* most of it copies of the request"),
+    ):
+        shop.look.map(map(str, range(100)))

@@ -23,12 +23,14 @@ from tminus.executors.python.payload_objects import Answer, Failure, Request
 from tminus.flask.background import BackgroundFunction, background
 from tminus.flask.client import RunHandle
 from tminus.flask.extension import Scheduler
+from tminus.flask.in_process import CollectedRun
 from tminus.flask.state import State
 from tminus.model.background import RunStatus
 
 __all__ = [
     "Answer",
     "BackgroundFunction",
+    "CollectedRun",
     "CurrentOccurrence",
     "Failure",
     "LedgerError",

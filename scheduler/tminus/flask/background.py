@@ -2,7 +2,9 @@
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -18,14 +20,17 @@ from tminus.flask.job_options import (
     parse_duration_ns,
     ref_of,
 )
+from tminus.flask.on_commit import on_commit
 from tminus.instants import parse_rfc3339, to_ns
 from tminus.model import payload
-from tminus.model.background import Submission
+from tminus.model.background import Submission, is_run_id
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_SUBMIT_OPTIONS = ("delay", "at")
+_SUBMIT_OPTIONS = ("delay", "at", "id")
+#: Limit for all calls of `map`, in characters of JSON.
+_MOST_IN_MAP = 64 << 20
 
 
 class BackgroundFunction(Generic[P, R]):
@@ -33,8 +38,8 @@ class BackgroundFunction(Generic[P, R]):
     A function decorated with `@background`. A call runs it here and now, as before. Thread-safe.
 
     Raises:
-        TypeError: another process could not find the function by its name, or it has a parameter `delay` or
-            `at`.
+        TypeError: another process could not find the function by its name, or it has a parameter `delay`,
+            `at` or `id`.
     """
 
     def __init__(
@@ -62,9 +67,11 @@ class BackgroundFunction(Generic[P, R]):
     @overload
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> RunHandle: ...
     @overload
-    def submit(self, *args: Any, delay: str | float, **kwargs: Any) -> RunHandle: ...
+    def submit(self, *args: Any, delay: str | float, id: str | None = None, **kwargs: Any) -> RunHandle: ...
     @overload
-    def submit(self, *args: Any, at: str | datetime, **kwargs: Any) -> RunHandle: ...
+    def submit(self, *args: Any, at: str | datetime, id: str | None = None, **kwargs: Any) -> RunHandle: ...
+    @overload
+    def submit(self, *args: Any, id: str, **kwargs: Any) -> RunHandle: ...
     def submit(self, *args: Any, **kwargs: Any) -> RunHandle:
         """
         Submit a call, with a copy of the current request if there is one and the function takes one. The call
@@ -74,27 +81,93 @@ class BackgroundFunction(Generic[P, R]):
             args, kwargs: The arguments of the function. They must be JSON.
             delay: Start at the earliest this long from now: `15s`, or seconds.
             at: Start at the earliest at this time: RFC 3339, or a datetime with a zone.
+            id: The id of the run, up to 100 letters, digits and `._-`; by default 128 random bits. If the
+                function has a run with this id, nothing is submitted.
 
         Returns:
-            The handle of the run, with its id.
+            The handle of the run, or of the earlier one with its id.
 
         Raises:
             TypeError: the function does not take these arguments; they are not JSON of at most 100 levels; or
                 the request has uploaded files that are not saved.
-            ValueError: `delay` or `at` is not a time; the arguments are longer than 1 MiB as JSON, or the
-                copy of the request longer than its limit.
-            TminusError: the call could not be stored, or its application cannot be determined. Then it does
-                not run, except if PostgreSQL was lost during the commit: then the run may exist.
+            ValueError: `delay`, `at` or `id` is not valid; the arguments are longer than 1 MiB as JSON, or
+                the copy of the request longer than its limit.
+            TminusError: the call could not be stored, its application cannot be determined, or its id belongs
+                to a run of another function. Then it does not run, except if PostgreSQL was lost during the
+                commit: then the run may exist.
         """
-        planned_at_ns = _planned_at_ns(kwargs.pop("delay", None), kwargs.pop("at", None))
-        arguments = self._to_json(args, kwargs)
-        return client.submit(
+        (handle,) = client.submit([self._submission(args, kwargs)])
+        return handle
+
+    def submit_on_commit(self, session: Any, /, *args: Any, **kwargs: Any) -> str:
+        """
+        Submit a call once the current transaction of a SQLAlchemy session is committed. If it is rolled back,
+        or the savepoint in which this was called, nothing is submitted.
+
+        A process that is killed just after the commit has not submitted the call. If the call cannot be
+        stored, `session.commit()` raises the error, and the transaction is committed all the same.
+
+        Args:
+            session: A `Session`, `scoped_session` or `AsyncSession`, such as Flask-SQLAlchemy's `db.session`.
+            args, kwargs: As for `submit`. A `delay` begins now, not at the commit.
+
+        Returns:
+            The id that the run will have.
+
+        Raises:
+            TypeError, ValueError, TminusError: as `submit`, as far as it is known before the call is stored.
+        """
+        submission = self._submission(args, kwargs)
+        submission = replace(submission, id=submission.id or secrets.token_hex(16))
+        on_commit(session, lambda: client.submit([submission]))
+        return str(submission.id)
+
+    def map(self, *iterables: Iterable[Any]) -> list[RunHandle]:
+        """
+        Submit a call for each item, as the built-in `map` would make it, all in one transaction. All are
+        durable when this returns. Each has a copy of the current request, if the function takes one.
+
+        Args:
+            iterables: The values of the first argument of the function, of the second one, and so on.
+
+        Returns:
+            The handles, in the order of the items.
+
+        Raises:
+            TypeError: as `submit`.
+            ValueError: as `submit`; or all calls together, with their copies of the request, are longer than
+                64 MiB as JSON.
+            TminusError: as `submit`. Then none of the calls is stored.
+        """
+        calls = [self._to_json(args, {}) for args in zip(*iterables, strict=False)]
+        if not calls:
+            return []
+        first = self._submission((), {}, arguments=calls[0])
+        copy = {"request": first.given["request"]} if "request" in first.given else {}
+        length = sum(len(json.dumps(call)) for call in calls) + len(calls) * len(json.dumps(copy))
+        if length > _MOST_IN_MAP:
+            hint = ", most of it copies of the request: write @background(request=False)" if copy else ""
+            raise ValueError(f"{self.ref}: these calls are longer than 64 MiB as JSON ({length}){hint}")
+        return client.submit([replace(first, given=call | copy) for call in calls])
+
+    def _submission(
+        self, args: Sequence[Any], kwargs: dict[str, Any], *, arguments: Mapping[str, Any] | None = None
+    ) -> Submission:
+        """Return a submission of a call; `kwargs` has the options of `submit`, too."""
+        options = {name: kwargs.pop(name, None) for name in _SUBMIT_OPTIONS}
+        run_id = options["id"]
+        if run_id is not None and not (isinstance(run_id, str) and is_run_id(run_id)):
+            raise ValueError(f"id must be up to 100 letters, digits and ._-; got {run_id!r}")
+        planned_at_ns = _planned_at_ns(options["delay"], options["at"])
+        given = self._to_json(args, kwargs) if arguments is None else arguments
+        return client.prepare(
             lambda app, request: Submission(
                 app=app,
                 ref=self.ref,
                 options=self._options,
-                given=arguments if request is None else {**arguments, "request": request},
+                given=given if request is None else {**given, "request": request},
                 planned_at_ns=planned_at_ns,
+                id=run_id,
             ),
             copies_request=self._copies_request,
         )

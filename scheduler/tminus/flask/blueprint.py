@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify, make_response, render_template, 
 from tminus.flask import client
 from tminus.flask.events import event_response
 from tminus.flask.run_json import etag, run_to_dict, run_to_text
+from tminus.model.background import is_run_id
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as WerkzeugResponse
@@ -36,8 +37,7 @@ def create_blueprint(
     pages = Blueprint(name, __name__, url_prefix=url_prefix, template_folder="templates")
 
     def visible_status(id: str) -> "RunStatus | None":
-        # PostgreSQL raises an error for a text with NUL in it.
-        return client.get_status(id) if id.isalnum() and (authorize is None or authorize(id)) else None
+        return client.get_status(id) if is_run_id(id) and (authorize is None or authorize(id)) else None
 
     @pages.get("/runs/<id>")
     def run(id: str) -> "WerkzeugResponse":

@@ -1,30 +1,25 @@
-"""
-Submit background runs, read their status, and cancel them. Jobs submit through the daemon, other code through
-the ledger.
-"""
+"""Submit background runs, read their status, wait for them, and cancel them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tminus.clock import SystemClock
-from tminus.errors import TminusError, UsageError
+from tminus.errors import UsageError
 from tminus.executors.python import daemon_client
+from tminus.executors.python.payload_objects import Failure
+from tminus.flask import in_process
 from tminus.flask.application import app_name, current_scheduler
 from tminus.flask.copy_rules import CopyRules
-from tminus.flask.ledgers import ledger
+from tminus.flask.job_options import parse_duration_ns
+from tminus.flask.run_stores import DaemonRuns, LedgerRuns, RunStore
+from tminus.instants import LATEST_NS, MS
 from tminus.model import payload
 from tminus.model.background import RunStatus, Submission
+from tminus.outcome import Outcome
 
-
-@contextmanager
-def _without_cause() -> Iterator[None]:
-    """Raise errors without their cause: SQLAlchemy's errors would fill a web server's log with statements."""
-    try:
-        yield
-    except TminusError as error:
-        raise error from None
+#: Between two looks at a run that is waited for.
+_LOOK_NS = 50 * MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +28,8 @@ class RunHandle:
     A submitted background run. Thread-safe.
 
     Attributes:
-        id: 128 random bits, in hexadecimal. Anyone who knows them may ask for the status.
+        id: 128 random bits in hexadecimal, or the id that `submit` was given. Anyone who knows it may ask for
+            the status.
         occurrence: The id of its occurrence, as `tminus history` shows it.
     """
 
@@ -53,7 +49,32 @@ class RunHandle:
             raise UsageError(f"the run {self.occurrence} is not in the ledger any more")
         return found
 
-    @_without_cause()
+    def wait(self, timeout: str | float | None = None) -> Any:
+        """
+        Wait until the run has ended; return what its function returned. Not available inside a job.
+
+        Args:
+            timeout: The longest wait: `15s`, or seconds; None for no limit.
+
+        Raises:
+            Failure: the run did not succeed. If its function raised an exception, `kind` is `exception`, and
+                `message` is the name of its class and its text.
+            TimeoutError: the run has not ended in time.
+            UsageError, LedgerError: as `status`.
+        """
+        limit_ns = LATEST_NS if timeout is None else parse_duration_ns("timeout", timeout)
+        until_ns = SystemClock.monotonic_ns() + limit_ns
+        while (status := self.status()).outcome is None:
+            if SystemClock.monotonic_ns() >= until_ns:
+                raise TimeoutError(f"{self.occurrence} has not ended within {timeout}")
+            SystemClock.pause(_LOOK_NS)
+        if status.outcome is Outcome.SUCCEEDED:
+            return status.result
+        kind, colon, message = (status.reason or "").partition(": ")
+        if not colon:
+            kind, message = status.outcome.value, kind
+        raise Failure(status.outcome.value, kind.partition(",")[0], message)
+
     def cancel(self) -> bool:
         """
         Cancel the run if it is queued; ask it to stop if it is running. Not available inside a job.
@@ -65,31 +86,42 @@ class RunHandle:
             UsageError: the run is not in the ledger any more, or this is a job.
             LedgerError: the ledger does not work.
         """
-        from tminus.ledger import requests, submissions
-
-        number, now_ns = self.status().number, SystemClock.wall_ns()
-        was_queued = submissions.cancel(ledger(), number, now_ns=now_ns)
-        if not was_queued and self.status().outcome is not None:
-            return False
-        # Even if it was queued: the daemon then removes its input from SQLite's log.
-        requests.add_request(ledger(), requests.RequestKind.CANCEL, {"number": number}, now_ns=now_ns)
-        return True
+        return _store(self.id).cancel(self.status())
 
 
-@_without_cause()
-def get_status(run_id: str) -> RunStatus | None:
-    """Return the status of a run; None if it is not in the ledger."""
-    from tminus.ledger import submissions
-
-    return submissions.get_status(ledger(), run_id)
-
-
-@_without_cause()
-def submit(
-    submission_for: Callable[[str, dict[str, Any] | None], Submission], *, copies_request: bool = True
-) -> RunHandle:
+def find_run(run_id: str) -> RunHandle:
     """
-    Submit a background run.
+    Return the run with this id. Not available inside a job.
+
+    Raises:
+        UsageError: there is none in the ledger, or this is a job.
+        LedgerError: the ledger does not work.
+    """
+    found = get_status(run_id)
+    if found is None:
+        raise UsageError(
+            f"no run has the id {run_id!r}",
+            hint="old runs are deleted, see history: {keep: …} in the jobs file",
+        )
+    return RunHandle(found.id, str(found.occurrence))
+
+
+def get_status(run_id: str) -> RunStatus | None:
+    """
+    Return the status of a run; None if it is not in the ledger.
+
+    Raises:
+        UsageError: this is a job.
+        LedgerError: the ledger does not work.
+    """
+    return _store(run_id).get_status(run_id)
+
+
+def prepare(
+    submission_for: Callable[[str, dict[str, Any] | None], Submission], *, copies_request: bool = True
+) -> Submission:
+    """
+    Return a submission for the current application.
 
     Args:
         submission_for: Returns the submission for an application's name and the copy of the request, if there
@@ -97,21 +129,33 @@ def submit(
         copies_request: Whether to copy the current request, if there is one.
 
     Raises:
-        TminusError: it could not be stored, or the application cannot be determined.
+        UsageError: the application cannot be determined.
+        LedgerError: the ledger does not work.
         TypeError: the request cannot be copied.
         ValueError: the copy is longer than its limit.
     """
     scheduler = current_scheduler()
     rules = scheduler.copy_rules if scheduler else CopyRules()
     copy = _copy_of_request(rules) if copies_request else None
-    submission = submission_for(app_name(scheduler), copy)
-    if daemon_client.current is not None:
-        given = {field.name: getattr(submission, field.name) for field in fields(submission)}
-        return RunHandle(*daemon_client.current.send_request("submit", given))
-    from tminus.ledger import submissions
+    name = app_name(scheduler) if in_process.store() is None else in_process.APP
+    return submission_for(name, copy)
 
-    accepted = submissions.submit(ledger(), submission, now_ns=SystemClock.wall_ns())
-    return RunHandle(accepted.id, str(accepted.occurrence))
+
+def submit(submissions: Sequence[Submission]) -> list[RunHandle]:
+    """
+    Submit background runs of one function: all or none. They are durable when this returns.
+
+    Raises:
+        TminusError: they could not be stored.
+    """
+    return [RunHandle(one.id, str(one.occurrence)) for one in _store().submit(submissions)]
+
+
+def _store(run_id: str | None = None) -> RunStore:
+    """Return where a run is; without an id, where new runs are stored."""
+    if (here := in_process.store(run_id)) is not None:
+        return here
+    return LedgerRuns() if daemon_client.current is None else DaemonRuns(daemon_client.current)
 
 
 def _copy_of_request(rules: CopyRules) -> dict[str, Any] | None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from tminus.errors import UsageError
 from tminus.executors.python import registry
-from tminus.flask import application
+from tminus.flask import application, client
+from tminus.flask.client import RunHandle
 from tminus.flask.copy_rules import CopyRules
 from tminus.flask.job_options import JobOptions, split_options
 from tminus.flask.state import State
@@ -94,6 +95,16 @@ class Scheduler:
             create_blueprint(self._name, self._url_prefix, self._authorize, events=self._events)
         )
         self._registry.flask_apps.add(flask_app)
+
+    def run(self, id: str) -> RunHandle:
+        """
+        Return the background run with this id. Not available inside a job.
+
+        Raises:
+            UsageError: there is none in the ledger, or this is a job.
+            LedgerError: the ledger does not work.
+        """
+        return client.find_run(id)
 
     def job(self, name: str | None = None, **options: Unpack[JobOptions]) -> Callable[[_Function], _Function]:
         """

@@ -41,6 +41,7 @@ class QueuedRun:
     """
 
     number: int
+    run_id: str
     occurrence: OccurrenceId
     planned_at_ns: int
     work: Submission
@@ -272,6 +273,7 @@ def _run(row: RowMapping) -> QueuedRun:
         unreadable = f"the submission cannot be read: {error}"
     return QueuedRun(
         number=row[occurrences.c.id],
+        run_id=row[runs.c.id],
         occurrence=identity_of(row),
         planned_at_ns=row[occurrences.c.planned_at_ns],
         work=Submission(app=row[runs.c.app], ref=row[runs.c.ref], options=options, given=given),

@@ -2,14 +2,16 @@
 
 import json
 import secrets
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from tminus.errors import UsageError
 from tminus.ledger import changes
 from tminus.ledger.engine import Ledger
 from tminus.ledger.rows import OPEN, blank_row
-from tminus.ledger.statements import insert_or_skip
+from tminus.ledger.statements import insert_rows_or_skip
 from tminus.ledger.tables import apps, occurrences, releases, runs
 from tminus.model.background import RunStatus, Submission, SubmissionReceipt
 from tminus.model.occurrence import OccurrenceId
@@ -18,39 +20,96 @@ from tminus.outcome import OccurrenceState, Origin, Outcome
 
 def submit(ledger: Ledger, work: Submission, *, now_ns: int) -> SubmissionReceipt:
     """
-    Write a background run. It is durable when this returns.
+    Write a background run, unless there is one with its id. It is durable when this returns.
+
+    Returns:
+        The receipt of the run, or of the one that has its id.
 
     Raises:
         LedgerError: the run is not durable.
+        UsageError: the run with its id calls another function, or belongs to another application.
+    """
+    (receipt,) = submit_all(ledger, [work], now_ns=now_ns)
+    return receipt
+
+
+def submit_all(ledger: Ledger, works: Sequence[Submission], *, now_ns: int) -> list[SubmissionReceipt]:
+    """
+    Write background runs of one function in one transaction: all of them or none. Returns and raises as
+    `submit`, in their order.
     """
     accepted_ns = now_ns
-    row = {
-        "id": secrets.token_hex(16),
-        "app": work.app,
-        "ref": work.ref,
-        "options": json.dumps(dict(work.options)),
-        "given": json.dumps(dict(work.given)),
-    }
-    query = sa.select(runs.c.id).where(runs.c.id == row["id"])
-    with ledger.write(is_durable=lambda other: other.execute(query).first() is not None) as connection:
-        while True:
-            occurrence = OccurrenceId(job=work.ref.replace(":", "."), fire_time_ns=accepted_ns)
-            number = _insert(connection, occurrence, work.planned_at_ns or accepted_ns)
-            if number is not None:
-                break
-            accepted_ns += 1  # another run was accepted in this nanosecond
-        connection.execute(runs.insert(), row | {"occurrence": number})
-        changes.publish(connection)
-    return SubmissionReceipt(row["id"], occurrence)
+    while works:
+        new = [
+            SubmissionReceipt(
+                work.id or secrets.token_hex(16),
+                OccurrenceId(job=work.ref.replace(":", "."), fire_time_ns=accepted_ns + number),
+            )
+            for number, work in enumerate(works)
+        ]
+        written = sa.select(runs.c.id).where(runs.c.id == new[-1].id)
+        try:
+            with ledger.write(
+                is_durable=lambda other, written=written: other.execute(written).first() is not None  # type: ignore[misc]
+            ) as connection:
+                _insert(connection, works, new)
+                changes.publish(connection)
+        except _FireTimeTaken:
+            accepted_ns += len(works)
+        except _IdTaken:
+            return [_receipt_of(ledger, work) for work in works]
+        else:
+            return new
+    return []
 
 
-def _insert(connection: Connection, occurrence: OccurrenceId, planned_at_ns: int) -> int | None:
-    row = blank_row(occurrence, planned_at_ns=planned_at_ns, origin=Origin.BACKGROUND) | {
-        "state": OccurrenceState.QUEUED.value
-    }
-    return connection.execute(
-        insert_or_skip(connection, occurrences).returning(occurrences.c.id), row
-    ).scalar()
+class _FireTimeTaken(Exception):
+    """Another run of the function was accepted in one of these nanoseconds. Nothing is written."""
+
+
+class _IdTaken(Exception):
+    """There is a run with this id. Nothing is written."""
+
+
+def _insert(connection: Connection, works: Sequence[Submission], new: Sequence[SubmissionReceipt]) -> None:
+    rows = [
+        blank_row(
+            receipt.occurrence,
+            planned_at_ns=work.planned_at_ns or receipt.occurrence.fire_time_ns,
+            origin=Origin.BACKGROUND,
+        )
+        | {"state": OccurrenceState.QUEUED.value}
+        for work, receipt in zip(works, new, strict=True)
+    ]
+    key = (occurrences.c.fire_time_ns, occurrences.c.id)
+    inserted = insert_rows_or_skip(connection, occurrences, rows, returning=key)
+    numbers = {row.fire_time_ns: row.id for row in inserted}
+    if len(numbers) < len(works):
+        raise _FireTimeTaken
+    rows = [
+        {
+            "id": receipt.id,
+            "occurrence": numbers[receipt.occurrence.fire_time_ns],
+            "app": work.app,
+            "ref": work.ref,
+            "options": json.dumps(dict(work.options)),
+            "given": json.dumps(dict(work.given)),
+        }
+        for work, receipt in zip(works, new, strict=True)
+    ]
+    if len(insert_rows_or_skip(connection, runs, rows, returning=(runs.c.id,)).all()) < len(works):
+        raise _IdTaken
+
+
+def _receipt_of(ledger: Ledger, work: Submission) -> SubmissionReceipt:
+    query = sa.select(runs, occurrences).select_from(runs.join(occurrences)).where(runs.c.id == work.id)
+    with ledger.read() as connection:
+        row = connection.execute(query).mappings().one()
+    if (row[runs.c.app], row[runs.c.ref]) != (work.app, work.ref):
+        raise UsageError(
+            f"the run {work.id} calls {row[runs.c.ref]} of {row[runs.c.app]}", hint="give this one another id"
+        )
+    return SubmissionReceipt(row[runs.c.id], identity_of(row))
 
 
 def get_status(ledger: Ledger, identity: str) -> RunStatus | None:

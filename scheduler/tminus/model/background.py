@@ -1,5 +1,6 @@
 """Background runs: functions that an application submits and does not wait for."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,13 @@ from tminus.model.chain import Link
 from tminus.model.occurrence import OccurrenceId
 from tminus.outcome import OccurrenceState, Outcome
 from tminus.policies.retry import NO_RETRY, Retry
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def is_run_id(text: str) -> bool:
+    """Return whether a text may be the id of a run: up to 100 letters, digits and `._-`."""
+    return _RUN_ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +29,7 @@ class Submission:
         options: `timeout_ns`, and `retry` and `then` as in the jobs file.
         given: `args`, `kwargs`, and `request` if there is a copy of one. All of it is JSON.
         planned_at_ns: The earliest start; None for at once.
+        id: The id of the run; None for a random one.
     """
 
     app: str
@@ -28,6 +37,7 @@ class Submission:
     options: Mapping[str, Any] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict, repr=False)
     planned_at_ns: int | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +91,7 @@ class SubmissionReceipt:
     The confirmation that a run is stored.
 
     Attributes:
-        id: 128 random bits. Anyone who knows them may ask for the status.
+        id: The id of the run. Anyone who knows it may ask for the status.
         occurrence: The occurrence of the run.
     """
 

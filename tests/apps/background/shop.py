@@ -98,6 +98,18 @@ def for_ever() -> None:
 
 
 @background
+def says_its_id() -> str | None:
+    """Return the id of this run."""
+    return current_occurrence().run_id
+
+
+@background
+def maps(many: int) -> list[str]:
+    """Submit many runs at once."""
+    return [run.id for run in look.map(map(str, range(many)))]
+
+
+@background
 def asks() -> str:
     return look.submit("a").status().state
 

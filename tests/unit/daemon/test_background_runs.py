@@ -93,15 +93,21 @@ def test_a_start_that_raised_and_is_durable_is_taken_back_and_made_again(
 def test_work_that_makes_no_sense_is_refused_and_the_next_is_written_down(runtime: Runtime) -> None:
     answers: list[JobResponse] = []
     handovers = JobRequestHandler(runtime.ledger, clock=runtime.clock)
-    handovers.put(1, JobRequest(pid=1, number=1, what="submit", given={"what": "ever"}), answers.append)
     handovers.put(
         1,
-        JobRequest(pid=1, number=2, what="submit", given={"app": "shop", "ref": "shop:look"}),
+        JobRequest(pid=1, number=1, what="submit", given={"submissions": [{"what": "ever"}]}),
+        answers.append,
+    )
+    handovers.put(
+        1,
+        JobRequest(
+            pid=1, number=2, what="submit", given={"submissions": [{"app": "shop", "ref": "shop:look"}]}
+        ),
         answers.append,
     )
     eventually(lambda: len(answers) == 2, what="both are answered")
     assert answers[0].kind == "TypeError"
-    assert submissions.get_status(runtime.ledger, answers[1].value[0])
+    assert submissions.get_status(runtime.ledger, answers[1].value[0][0])
     runtime.ledger.close()
 
 

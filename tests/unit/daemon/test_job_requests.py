@@ -22,7 +22,7 @@ from tminus.instants import SECOND
 _STACK = 1 << 30
 _GIVEN: dict[str, dict[str, Any]] = {
     "lock": {"app": "shop", "name": "till", "timeout_ns": 0},
-    "submit": {"app": "shop", "ref": "shop:work"},
+    "submit": {"submissions": [{"app": "shop", "ref": "shop:work"}]},
 }
 
 

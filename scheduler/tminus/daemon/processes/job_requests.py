@@ -57,8 +57,7 @@ class JobRequestHandler:
 
     def _do(self, request: JobRequest) -> Any:
         if request.what == "submit":
-            accepted = submissions.submit(
-                self._ledger, Submission(**request.given), now_ns=self._clock.wall_ns()
-            )
-            return [accepted.id, str(accepted.occurrence)]
+            works = [Submission(**given) for given in request.given["submissions"]]
+            accepted = submissions.submit_all(self._ledger, works, now_ns=self._clock.wall_ns())
+            return [[one.id, str(one.occurrence)] for one in accepted]
         return state.OPERATIONS[request.what](self._ledger, **request.given)

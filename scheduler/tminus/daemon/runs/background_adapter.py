@@ -63,6 +63,7 @@ def to_work(run: QueuedRun, *, total_ns: int, keep_output: int) -> Work:
         index=0,
         job=run.occurrence.job,
         occurrence=str(run.occurrence),
+        run_id=run.run_id,
         ref=run.work.ref,
         declared_by=run.work.ref,
         arguments=payload.dumps([args, kwargs]),

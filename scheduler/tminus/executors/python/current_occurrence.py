@@ -15,10 +15,18 @@ class CurrentOccurrence:
 
     Attributes:
         id: Its id, such as `report@2026-11-20T11:30:00Z`.
+        run_id: The id of its run, as `RunHandle.id`, if it is a background run; otherwise None.
     """
 
-    def __init__(self, occurrence_id: str, report: Callable[[float, str], None] = lambda *_: None) -> None:
+    def __init__(
+        self,
+        occurrence_id: str,
+        report: Callable[[float, str], None] = lambda *_: None,
+        *,
+        run_id: str | None = None,
+    ) -> None:
         self.id = occurrence_id
+        self.run_id = run_id
         self._stop = threading.Event()
         self._report = report
 

@@ -83,7 +83,7 @@ class JobRun:
         self._slot = slot
         self._report = report
         self._all_out = all_out
-        self._running = CurrentOccurrence(work.occurrence, progress)
+        self._running = CurrentOccurrence(work.occurrence, progress, run_id=work.run_id)
         self._output = Output(work.keep_output)
         self._prepared: Prepared | None = None
         self._is_written_off = False

@@ -5,6 +5,7 @@ happens.
 
 import inspect
 import json
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
@@ -62,8 +63,13 @@ class PreparedCall:
         )
 
     def tear_down(self, error: BaseException | None) -> None:
-        """Pop the contexts, which runs the teardown functions of the application."""
+        """
+        Tell the application of the error, as Flask does for a view, and pop the contexts, which runs the
+        teardown functions of the application.
+        """
         try:
+            if self._context and isinstance(error, Exception):
+                _send_signal(self._context.app, error)
             if self._loop:
                 self._loop.close()
         finally:
@@ -92,6 +98,16 @@ class PreparedCall:
                 Cause.TOO_LARGE, f"what {self._ref} returned is longer than {self._max_body} bytes as JSON"
             )
         return body
+
+
+def _send_signal(app: "Flask", error: Exception) -> None:
+    """Send `got_request_exception`, by which extensions such as Sentry's learn of errors."""
+    from flask import got_request_exception
+
+    try:
+        got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
+    except Exception as raised:  # noqa: BLE001  of a receiver: the result of the function stays as it is
+        traceback.print_exception(raised)
 
 
 def _new_loop() -> "Runner":

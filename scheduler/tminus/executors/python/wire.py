@@ -58,6 +58,7 @@ class Work:
     nanoseconds, sizes in bytes.
 
     Attributes:
+        run_id: The id of a background run; None for other work.
         ref: The function, `module:name`; None for a view.
         arguments: The function's own arguments, `[args, kwargs]` as JSON.
         given: A first argument, as JSON for `payload_objects`. The result has the same form. None if there is
@@ -73,6 +74,7 @@ class Work:
     index: int
     job: str
     occurrence: str
+    run_id: str | None = None
     ref: str | None
     declared_by: str | None = None  #: the background function whose declaration must name `ref`
     defined: str | None = None  #: the keys, as JSON, by which the code must define the job

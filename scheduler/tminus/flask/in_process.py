@@ -1,0 +1,282 @@
+"""
+Background runs in the tests of an application, without ledger and daemon: called at once, or only collected.
+
+`TMINUS_EAGER=1`, or `app.config["TMINUS_EAGER"] = True`, has `submit` call the function in the thread that
+submits, and then the chain. `collect` has `submit` store nothing and call nothing.
+"""
+
+import json
+import logging
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import Context
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tminus.clock import SystemClock
+from tminus.executors.python import current_occurrence, loading, texts
+from tminus.executors.python.current_occurrence import CurrentOccurrence
+from tminus.executors.python.payload_objects import Failure, to_payload
+from tminus.executors.python.prepared_call import PreparedCall
+from tminus.executors.python.wire import RequestContext, Work
+from tminus.executors.python.work_result import UnusableResult
+from tminus.instants import LATEST_NS
+from tminus.model.background import RunStatus, Submission, SubmissionReceipt
+from tminus.model.occurrence import OccurrenceId
+from tminus.outcome import Cause, OccurrenceState, Outcome
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from tminus.flask.run_stores import RunStore
+
+#: The name of the application of these runs: without a ledger, no other is needed.
+APP = "in process"
+_VARIABLE = "TMINUS_EAGER"
+_MAX_BODY = 16 << 20
+_NO_REQUEST = RequestContext()
+_log = logging.getLogger("tminus")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectedRun:
+    """
+    A background run that was submitted while runs were collected.
+
+    Attributes:
+        id: Its id, as in `RunHandle`.
+        name: Its function, `module.function`.
+        args, kwargs: Its arguments, as JSON has them.
+        request: The copy of the request; None if there is none.
+        planned_at_ns: Its earliest start, nanoseconds since the Unix epoch; None for at once.
+    """
+
+    id: str
+    name: str
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    request: Mapping[str, Any] | None
+    planned_at_ns: int | None
+
+
+def store(run_id: str | None = None) -> "RunStore | None":
+    """
+    Return where a run of this process is, or, without an id, where new ones are stored; None if that is not
+    in this process.
+    """
+    if _collecting:
+        return _collecting[-1]
+    if run_id is not None:
+        return _eager if run_id in _eager.runs else None
+    return _eager if _is_eager() else None
+
+
+@contextmanager
+def collect() -> Iterator[list[CollectedRun]]:
+    """Have the submits of this process collected, in the yielded list, and not stored. Not thread-safe."""
+    _collecting.append(runs := _CollectedRuns())
+    try:
+        yield runs.collected
+    finally:
+        _collecting.remove(runs)
+
+
+def _is_eager() -> bool:
+    from flask import current_app, has_app_context
+
+    if has_app_context() and _VARIABLE in current_app.config:
+        return bool(current_app.config[_VARIABLE])
+    return os.environ.get(_VARIABLE, "") not in ("", "0")
+
+
+class _RunsHere:
+    """The runs of this process, by their ids."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, RunStatus] = {}
+
+    def submit(self, submissions: Sequence[Submission]) -> list[SubmissionReceipt]:
+        receipts = []
+        for submission in submissions:
+            run_id = submission.id or secrets.token_hex(16)
+            if run_id not in self.runs:
+                occurrence = OccurrenceId(
+                    job=submission.ref.replace(":", "."), fire_time_ns=SystemClock.wall_ns()
+                )
+                self.runs[run_id] = RunStatus(
+                    id=run_id,
+                    number=0,
+                    occurrence=occurrence,
+                    app=APP,
+                    state=OccurrenceState.QUEUED,
+                    outcome=None,
+                    reason=None,
+                    attempts=0,
+                    progress=None,
+                    progress_text=None,
+                    result=None,
+                )
+                self.take(run_id, submission)
+            receipts.append(SubmissionReceipt(run_id, self.runs[run_id].occurrence))
+        return receipts
+
+    def take(self, run_id: str, submission: Submission) -> None:
+        """Do with a new run what this place does with it."""
+
+    def get_status(self, run_id: str) -> RunStatus | None:
+        return self.runs.get(run_id)
+
+    def cancel(self, status: RunStatus) -> bool:
+        if status.outcome is not None:
+            return False
+        self.change(
+            status.id,
+            state=OccurrenceState.FINISHED,
+            outcome=Outcome.CANCELLED,
+            reason="cancelled before it began",
+        )
+        return True
+
+    def change(self, run_id: str, **changes: Any) -> None:
+        """Change the status of a run."""
+        self.runs[run_id] = replace(self.runs[run_id], **changes)
+
+
+class _CollectedRuns(_RunsHere):
+    def __init__(self) -> None:
+        super().__init__()
+        self.collected: list[CollectedRun] = []
+
+    def take(self, run_id: str, submission: Submission) -> None:
+        self.collected.append(
+            CollectedRun(
+                id=run_id,
+                name=self.runs[run_id].occurrence.job,
+                args=submission.given["args"],
+                kwargs=submission.given["kwargs"],
+                request=submission.given.get("request"),
+                planned_at_ns=submission.planned_at_ns,
+            )
+        )
+
+
+class _EagerRuns(_RunsHere):
+    def take(self, run_id: str, submission: Submission) -> None:
+        from flask import current_app, has_app_context
+
+        app: Flask | None = current_app._get_current_object() if has_app_context() else None  # type: ignore[attr-defined]
+        Context().run(self._run, run_id, submission, app)  # with no context of the view, as in a runner
+
+    def _run(self, run_id: str, submission: Submission, app: "Flask | None") -> None:
+        occurrence = str(self.runs[run_id].occurrence)
+        copy = submission.given.get("request")
+        call = _Call(
+            app=app,
+            job=self.runs[run_id].occurrence.job,
+            occurrence=CurrentOccurrence(
+                occurrence,
+                lambda part, text: self.change(run_id, progress=part, progress_text=text),
+                run_id=run_id,
+            ),
+        )
+        self.change(run_id, state=OccurrenceState.RUNNING, attempts=1)
+        try:
+            result = json.loads(
+                call.make(
+                    submission.ref,
+                    arguments=json.dumps([submission.given["args"], submission.given["kwargs"]]),
+                    request=RequestContext(**copy | {"body": copy["body"].encode()}) if copy else _NO_REQUEST,
+                )
+            )
+            value = {"result": result}
+            ends = {"outcome": Outcome.SUCCEEDED, "result": result}
+        except (Exception, SystemExit) as error:  # noqa: BLE001  it ends the run, not the view
+            failure = _failure_of(error)
+            value = to_payload(failure)
+            ends = {"outcome": Outcome.FAILED, "reason": f"{failure.kind}: {failure.message}"}
+            _log.error("%s has failed: %s", occurrence, failure.message, exc_info=error)
+        self.change(run_id, state=OccurrenceState.FINISHED, **ends)
+        call.follow(submission.options.get("then", []), value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Calls of functions as their runner would make them, on this thread."""
+
+    app: "Flask | None"
+    job: str
+    occurrence: CurrentOccurrence
+
+    def make(
+        self,
+        ref: str,
+        *,
+        arguments: str = "[[], {}]",
+        given: str | None = None,
+        request: RequestContext = _NO_REQUEST,
+    ) -> bytes:
+        """Call a function in its contexts; return its result as JSON."""
+        work = Work(
+            index=0,
+            job=self.job,
+            occurrence=self.occurrence.id,
+            run_id=self.occurrence.run_id,
+            ref=ref,
+            arguments=arguments,
+            given=given,
+            request=request,
+            latest_ns=LATEST_NS,
+            total_ns=LATEST_NS,
+            max_body=_MAX_BODY,
+            keep_body=_MAX_BODY,
+            keep_output=0,
+        )
+        error: BaseException | None = None
+        prepared = PreparedCall(work, ref, loading.load(ref), self.app)
+        try:
+            current_occurrence.enter(self.occurrence)
+            return prepared.encode_result(prepared.enter()).body
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            prepared.tear_down(error)
+
+    def follow(self, links: Sequence[Mapping[str, Any]], value: Mapping[str, Any]) -> None:
+        """Call the functions of a chain, from the first link on, with the value of the run."""
+        for link in links:
+            handler = link.get("both", link.get("errback" if "failure" in value else "callback"))
+            ref, kwargs = (handler, {}) if isinstance(handler, str) else _call_of(handler)
+            if ref is None:
+                continue
+            try:
+                value = json.loads(
+                    self.make(ref, arguments=json.dumps([[], kwargs]), given=json.dumps(value))
+                )
+            except (Exception, SystemExit) as error:  # noqa: BLE001  as above
+                value = to_payload(_failure_of(error))
+                _log.error("%s, a link of %s, has failed", ref, self.occurrence.id, exc_info=error)
+
+
+def _call_of(handler: Mapping[str, Any] | None) -> tuple[str | None, Mapping[str, Any]]:
+    """Return the function of a handler, and its arguments; None if it has none, or starts a job."""
+    if handler is None or "call" not in handler:
+        return None, {}
+    return handler["call"], handler.get("kwargs") or {}
+
+
+def _failure_of(error: BaseException) -> Failure:
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, UnusableResult):
+        return Failure(Outcome.FAILED.value, error.cause.value, str(error))
+    kind = Cause.DEFINITION if isinstance(error, loading.CannotLoad) else Cause.EXCEPTION
+    message = str(error) if kind is Cause.DEFINITION else texts.describe_error(error)
+    return Failure(Outcome.FAILED.value, kind.value, message, loading.own_frames(error))
+
+
+_eager = _EagerRuns()
+#: The latest one counts.
+_collecting: list[_CollectedRuns] = []
