@@ -253,3 +253,50 @@ def test_functions_need_no_application(tmp_path: Path) -> None:
     (tmp_path / "tasks.py").write_text("def double(n):\n    return 2 * n\n")
     with runner(tmp_path, app=None) as process:
         assert process.run(a_call("tasks:double", 21))[0].body == b"42"
+
+
+_LOGS = """
+import logging, sys
+from flask import Flask, current_app
+from flask.logging import default_handler
+
+app = Flask("shop")
+app.logger.setLevel(logging.INFO)
+handler = logging.StreamHandler()
+handler.setFormatter(logging.Formatter("mine: %(message)s"))
+{}
+
+def works():
+    current_app.logger.info("one")
+    logging.getLogger("other").warning("two")
+"""
+
+
+@pytest.mark.parametrize(
+    ("set_up", "printed"),
+    [
+        pytest.param("", [" INFO shop: one", " WARNING other: two"], id="none-of-its-own"),
+        pytest.param(
+            "app.logger.addHandler(handler)", ["mine: one", " WARNING other: two"], id="of-its-logger"
+        ),
+        pytest.param("app.logger.addHandler(default_handler)", ["in shop: one", "other: two"], id="of-flask"),
+        pytest.param("logging.root.addHandler(handler)", ["mine: one", "mine: two"], id="of-the-root"),
+        pytest.param(
+            "handler.setLevel(logging.WARNING); logging.root.addHandler(handler)",
+            [" INFO shop: one", "mine: two"],
+            id="for-warnings",
+        ),
+        pytest.param(
+            "logging.basicConfig(force=True, handlers=[handler], level=logging.INFO)",
+            ["mine: one", "mine: two"],
+            id="instead-of-all",
+        ),
+    ],
+)
+def test_a_line_of_the_log_is_in_the_output_once_with_any_handlers_of_the_application(
+    tmp_path: Path, set_up: str, printed: list[str]
+) -> None:
+    with runner(tmp_path, _LOGS.format(set_up)) as shop:
+        lines = shop.run(a_call("shop:works"))[0].output.decode().splitlines()
+    assert len(lines) == 2
+    assert [line for line, end in zip(lines, printed, strict=True) if not line.endswith(end)] == []

@@ -97,11 +97,30 @@ _STREAM = _Stream()
 
 
 class _Records(logging.Handler):
+    """Writes the records that no handler of the application writes to the same place."""
+
     def emit(self, record: logging.LogRecord) -> None:
+        if _is_written_by_another(record, self):
+            return
         try:
             _STREAM.write(self.format(record) + "\n")
         except Exception:  # noqa: BLE001  logging's own way to report it
             self.handleError(record)
+
+
+def _is_written_by_another(record: logging.LogRecord, own: logging.Handler) -> bool:
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger is not None:
+        for handler in logger.handlers:
+            # Flask's own handler has a stream that stands for the current one.
+            if (
+                handler is not own
+                and record.levelno >= handler.level
+                and getattr(handler, "stream", None) == _STREAM
+            ):
+                return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
 def capture() -> None:
