@@ -58,8 +58,11 @@ class Evidence:
 
     @property
     def due(self) -> dict[str, list[int]]:
-        """The fire times of each job that passed while no daemon ran, as minutes since 1970."""
-        first, last = self.killed_ns // MINUTE + 1, self.started_ns // MINUTE
+        """
+        The fire times of each job until the second daemon was ready, as minutes since 1970. That one may have
+        decided just after a minute that has begun since its start.
+        """
+        first, last = self.killed_ns // MINUTE + 1, self.ready_ns // MINUTE
         return {name: list(fire_times(job, first, last)) for name, job in self.jobs.items()}
 
 
@@ -216,17 +219,22 @@ def _wrong(
     for name, minutes in due.items():
         job, rows = evidence.jobs[name], by_job[name]
         found = {minute: row for row in rows for minute in _stands_for(row, minutes)}
-        # Without a row of its own, its planned start is not in the ledger: as early as it can be.
-        planned = {minute: minute * MINUTE for minute in minutes} | {
+        known = {
             row["fire_time_ns"] // MINUTE: row["planned_at_ns"]
             for row in rows
             if row["count"] == 1 and _kind(row) != "catch-up"
         }
-        # It is not known when the daemon has decided, nor when a jittered one was planned that was caught up.
+        # The planned start of one that was caught up, or has no row of its own, is not in the ledger: early
+        # as can be, or late. Nor is it known when the daemon has decided.
+        either = [
+            {minute: minute * MINUTE + late_ns for minute in minutes} for late_ns in (0, job.jitter * SECOND)
+        ]
         latest_ns = evidence.ready_ns + SECOND
         instants = range(evidence.started_ns - job.jitter * SECOND, latest_ns + SECOND // 4, SECOND // 4)
         seen = {minute: _outcome(found.get(minute)) for minute in minutes}
-        expected = [_expected(job, minutes, planned, now_ns) for now_ns in instants]
+        expected = [
+            _expected(job, minutes, planned | known, now_ns) for planned in either for now_ns in instants
+        ]
         if seen not in expected:
             nearest = min(expected, key=lambda one: sum(seen[minute] != one[minute] for minute in minutes))
             differ = [

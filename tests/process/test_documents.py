@@ -155,7 +155,7 @@ def with_free_ports(text: str) -> str:
     return _PORT.sub(lambda found: free[found[0]], text)
 
 
-PAGES = ["from-a-thread.md", "which-context.md", "deferreds.md", "chains.md", "testing.md"]
+PAGES = ["from-a-thread.md", "which-context.md", "deferreds.md", "chains.md", "testing.md", "sign-in.md"]
 
 
 def play(text: str, folder: Path, shell: Shell) -> None:

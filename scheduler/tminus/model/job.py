@@ -134,6 +134,7 @@ class FlaskTarget(Message):
     endpoint: str | None = None
     args: Mapping[str, Any] = field(default_factory=dict)  #: of the endpoint
     url: str | None = None  #: path and query
+    session: Mapping[str, Any] = field(default_factory=dict)  #: the values of its session
     max_body: int = MAX_BODY
 
     def __str__(self) -> str:

@@ -293,7 +293,7 @@ def works():
         ),
     ],
 )
-def test_a_line_of_the_log_is_in_the_output_once_with_any_handlers_of_the_application(
+def test_a_line_of_the_log_is_in_the_output_once_whatever_handlers_there_are(
     tmp_path: Path, set_up: str, printed: list[str]
 ) -> None:
     with runner(tmp_path, _LOGS.format(set_up)) as shop:

@@ -1,5 +1,6 @@
 """From a job as written to a finished request, or to a sentence that says why not and holds no secret."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from tminus.daemon.attempts.http_message import build_url
 from tminus.daemon.attempts.render import CannotRender, Renderer
 from tminus.executors.http.resolver import host_port
 from tminus.executors.http.wire import Request
+from tminus.executors.python.wire import Work
 from tminus.instants import parse_rfc3339
 from tminus.model.chain import Function, Link
 from tminus.model.code_job import CodeJob
-from tminus.model.job import CallTarget, HttpTarget, Target
+from tminus.model.job import CallTarget, FlaskTarget, HttpTarget, Target
 from tminus.model.occurrence import OccurrenceId, RunCause
 from tminus.outcome import Outcome
 from tminus.secrets.references import References
@@ -35,6 +37,17 @@ def test_templates_and_secrets_are_put_in(tmp_path: Path) -> None:
     assert (request.index, request.url) == (7, "http://x/today?k=hunter2")
     assert "X-Tminus-Occurrence: pay@2026-11-20T11:30:00Z" in request.headers
     assert not any(header.startswith("Idempotency-Key") for header in request.headers)
+
+
+def test_the_session_of_a_view_has_templates_and_secrets_put_in_with_their_types(tmp_path: Path) -> None:
+    session = {"user_id": "{{ params.user }}", "key": "${env:KEY}", "runs": ["{{ occurrence.run }}"]}
+    job = a_job(target=FlaskTarget(app="shop", url="/x", session=session), params={"user": 7})
+    renderer = Renderer(References(str(tmp_path), {"KEY": "hunter2"}), keep_body=100)
+    due = a_due(job, fire_time_ns=AT)
+    work = renderer.render(due, 7)
+    assert isinstance(work, Work)
+    assert json.loads(work.request.session) == {"user_id": 7, "key": "hunter2", "runs": [0]}
+    assert renderer.secrets(due) == {"hunter2"}
 
 
 def test_a_run_that_a_chain_has_started_knows_its_cause(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import re
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, g, jsonify, request, url_for
+from flask import Blueprint, Flask, Request, Response, g, jsonify, request, session, url_for
+from flask.sessions import SecureCookieSession, SessionInterface
 from werkzeug.test import EnvironBuilder
 
 from tminus.executors.python import contexts
@@ -132,3 +133,40 @@ def test_an_endpoint_that_does_not_exist_is_named() -> None:
     message = re.escape("the application has no endpoint 'page.page'; did you mean 'pages.page'?")
     with pytest.raises(CannotLoad, match=message):
         contexts.build_url(a_shop(), RequestContext(endpoint="page.page"))
+
+
+class SessionsOnTheServer(SessionInterface):
+    """Sessions in a dictionary; a cookie has the id."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, SecureCookieSession] = {}
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession:
+        return self.stored.get(request.cookies.get("sid", ""), SecureCookieSession())
+
+    def save_session(self, app: Flask, session: Any, response: Response) -> None:
+        self.stored["7"] = session
+        response.set_cookie("sid", "7", httponly=True)
+
+
+@pytest.mark.parametrize("on_the_server", [False, True])
+def test_a_view_has_the_session_of_its_job_as_the_application_stores_sessions(on_the_server: bool) -> None:
+    app = Flask("shop")
+    app.secret_key = "made up"
+    if on_the_server:
+        app.session_interface = SessionsOnTheServer()
+
+    @app.get("/")
+    def page() -> Any:
+        return jsonify(user=session.get("user_id"), deep=session["deep"], theme=request.cookies.get("theme"))
+
+    context = RequestContext(
+        path="/", session='{"user_id": 1, "deep": {"a": [2]}}', headers=[["Cookie", "theme=dark"]]
+    )
+    assert response_of(app, context) == (200, {"user": 1, "deep": {"a": [2]}, "theme": "dark"})
+    assert response_of(app, RequestContext(path="/"))[0] == 500, "the next one has no session"
+
+
+def test_a_session_of_an_application_without_sessions_is_an_error() -> None:
+    with pytest.raises(CannotLoad, match="the application has no sessions: it has no SECRET_KEY"):
+        response_of(a_shop(), RequestContext(path="/de/page/7", session='{"user_id": 1}'))

@@ -193,6 +193,9 @@ class Renderer:
         context = self._context(
             due, target, fill, path=path, endpoint=target.endpoint, args=fill(target.args)
         )
+        if target.session:
+            session = _as_json(fill(target.session), "flask: the values of the session are")
+            context = replace(context, session=session)
         return self._work(due, index, ref=None, request=context, max_body=target.max_body)
 
     def _call(self, due: DueOccurrence, target: CallTarget, index: int) -> Work:

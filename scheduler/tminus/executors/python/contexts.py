@@ -32,6 +32,25 @@ def request_context(app: "Flask", request: RequestContext) -> "Context":
     )
 
 
+def session_cookie(app: "Flask", request: RequestContext) -> str:
+    """
+    Return a `Cookie` header with a session that has the values of a request. The application's own session
+    interface stores it, so it may be a signed cookie, or the id of a session on a server.
+
+    Raises:
+        CannotLoad: the application has no sessions.
+    """
+    with request_context(app, request) as context:
+        session = context.session
+        if session is None or app.session_interface.is_null_session(session):
+            raise CannotLoad("the application has no sessions: it has no SECRET_KEY")
+        restore_session(request)
+        response = app.response_class()
+        app.session_interface.save_session(app, session, response)
+    sent = [value for name, value in request.headers if name.lower() == "cookie"]
+    return "; ".join([*sent, *(line.partition(";")[0] for line in response.headers.getlist("Set-Cookie"))])
+
+
 def restore_session(request: RequestContext) -> None:
     """Copy the values of a copied session into the session of the current context."""
     if request.session:

@@ -22,7 +22,7 @@ class PreparedView:
     One call of the application.
 
     Raises:
-        CannotLoad: there is no such endpoint.
+        CannotLoad: there is no such endpoint; or the work has a session, and the application has none.
     """
 
     def __init__(self, work: Work, app: "Flask") -> None:
@@ -30,6 +30,8 @@ class PreparedView:
         self._max_body = work.max_body
         context = contexts.request_context(app, work.request)
         self._environ = context.request.environ
+        if work.request.session:
+            self._environ["HTTP_COOKIE"] = contexts.session_cookie(app, work.request)
         context.match_request()  # a router builds its tables on the first match: now, not at T
 
     def enter(self) -> WorkResult:

@@ -126,6 +126,9 @@ class FlaskSpec(MessageSpec):
     endpoint: str | None = key(TEXT, "The view, as Flask names it.")
     args: dict[str, Any] | None = key(table_of(ANYTHING), "The arguments of the endpoint.")
     url: str | None = key(PATH, "Path and query, instead of an endpoint.")
+    session: dict[str, Any] | None = key(
+        table_of(ANYTHING), "The values of the session, such as a user's id."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

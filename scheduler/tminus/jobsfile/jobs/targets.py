@@ -25,7 +25,7 @@ def build_target(job: schema.JobSpec, external: ExternalReferences) -> Target:
     if job.flask is not None:
         return FlaskTarget(
             **_message(job.flask),
-            **_present(job.flask, "endpoint", "url", "args"),
+            **_present(job.flask, "endpoint", "url", "args", "session"),
             app=job.flask.app or job.app or "",
         )
     if job.call is not None:

@@ -16,7 +16,7 @@ _MESSAGE = ("query", "headers", "json", "form", "body")
 #: The keys whose values may hold `{{ … }}` and `${…}`, by the path of their map.
 _TEXTS: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("http",): ("url", *_MESSAGE),
-    ("flask",): ("url", "args", *_MESSAGE),
+    ("flask",): ("url", "args", "session", *_MESSAGE),
     ("call",): ("args", "kwargs"),
     ("call", "request"): ("path", *_MESSAGE),
 }
