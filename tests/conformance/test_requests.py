@@ -49,7 +49,7 @@ def test_requests_are_pending_oldest_first(ledger: Ledger) -> None:
 def test_a_request_that_is_taken_has_its_answer_and_is_pending_no_more(ledger: Ledger) -> None:
     request = ask(ledger)
     assert take(ledger, request, answer={"occurrences": ["pay@now"]}) == {"occurrences": ["pay@now"]}
-    assert requests.get_request(ledger, request).answer == {"occurrences": ["pay@now"]}
+    assert requests.get_request(ledger, request.id).answer == {"occurrences": ["pay@now"]}
     assert requests.pending(ledger) == []
 
 
@@ -57,7 +57,7 @@ def test_a_request_is_taken_once(ledger: Ledger) -> None:
     request = ask(ledger)
     take(ledger, request, answer={"by": "the first"})
     assert take(ledger, request, answer={"by": "the second"}) is None
-    assert requests.get_request(ledger, request).answer == {"by": "the first"}
+    assert requests.get_request(ledger, request.id).answer == {"by": "the first"}
 
 
 def test_a_request_that_was_withdrawn_is_not_taken(ledger: Ledger) -> None:
@@ -105,7 +105,7 @@ def test_a_row_that_is_not_understood_hides_no_other(ledger: Ledger, row: dict[s
     assert (strange.id, (strange.fault or "")[: len(fault)]) == ("x", fault)
     assert last == request
     assert requests.runs_to_cancel(ledger) == set()
-    assert requests.get_request(ledger, strange).fault == strange.fault
+    assert requests.get_request(ledger, strange.id).fault == strange.fault
 
 
 def test_a_commit_that_raises_and_is_durable_is_no_error(ledger: Ledger) -> None:
@@ -194,4 +194,4 @@ def test_who_watches_for_requests_keeps_no_old_view_open(sqlite_url: str) -> Non
 
 
 def test_a_request_holds_what_was_asked_to_the_letter(ledger: Ledger) -> None:
-    assert json.dumps(requests.get_request(ledger, ask(ledger)).body) == json.dumps(BODY)
+    assert json.dumps(requests.get_request(ledger, ask(ledger).id).body) == json.dumps(BODY)

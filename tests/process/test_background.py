@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -509,3 +510,66 @@ def test_calls_that_are_too_long_together_are_refused(shop: Any, running: Daemon
         pytest.raises(ValueError, match=r"longer than 64 MiB .* most of it copies of the request"),
     ):
         shop.look.map(map(str, range(100)))
+
+
+@pytest.fixture
+def nightly(tmp_path: Path, own_shop: Any) -> Iterator[DaemonProcess]:
+    """A daemon with a job that the application may run and pause."""
+    job = {
+        "call": {"ref": "shop:note", "args": ["{{ params.word }}"], "app": "shop"},
+        "schedule": "0 3 1 1 *",
+        "params": {"word": "tonight", "times": 1},
+    }
+    with daemon(
+        tmp_path,
+        shop_file(
+            {
+                "nightly": job,
+                "operates": {"call": {"ref": "shop:operates", "app": "shop"}, "schedule": "manual"},
+            }
+        ),
+    ) as process:
+        yield process
+
+
+def test_an_application_runs_a_job_and_pauses_and_resumes_it(own_shop: Any, nightly: DaemonProcess) -> None:
+    scheduler = own_shop.scheduler
+    occurrence = scheduler.run_now("nightly", word="at once", times=2)
+    one = nightly.wait_for(id=occurrence, outcome="succeeded")[0]
+    assert (one["origin"], one["params"]) == ("manual", {"word": "at once", "times": 2})
+    assert notes(nightly.folder) == ["at once"]
+    assert scheduler.pause("nightly", until="2099-01-01T00:00:00Z", reason="stocktaking")
+    assert {row["job"]: row["paused"] for row in nightly.json("jobs")}["nightly"]
+    assert "application shop" in nightly.tminus("jobs").stdout
+    assert scheduler.resume("nightly")
+    assert not any(row["paused"] for row in nightly.json("jobs"))
+
+
+def test_a_job_runs_and_pauses_another_one(own_shop: Any, nightly: DaemonProcess) -> None:
+    own_shop.scheduler.run_now("operates")
+    nightly.wait_for(job="operates", outcome="succeeded")
+    nightly.wait_for(job="nightly", outcome="succeeded")
+    assert {row["job"]: row["paused"] for row in nightly.json("jobs")}["nightly"]
+
+
+def test_what_the_daemon_refuses_is_raised(own_shop: Any, nightly: DaemonProcess) -> None:
+    scheduler = own_shop.scheduler
+    with pytest.raises(TminusError, match="no job 'nightli'"):
+        scheduler.run_now("nightli")
+    with pytest.raises(TminusError, match="job 'nightly' has no param 'wort'; did you mean 'word'"):
+        scheduler.run_now("nightly", wort="x")
+    with pytest.raises(TminusError, match="no job 'nightli'"):
+        scheduler.pause("nightli")
+    with pytest.raises(ValueError, match="until needs a time zone"):
+        scheduler.pause("nightly", until=datetime(2099, 1, 1))  # noqa: DTZ001
+
+
+def test_without_a_daemon_a_request_of_an_application_waits_for_one(
+    own_shop: Any, nightly: DaemonProcess
+) -> None:
+    nightly.stop()
+    assert own_shop.scheduler.run_now("nightly") is None
+    assert own_shop.scheduler.pause("nightly") is False
+    nightly.start()
+    nightly.wait_for(job="nightly", outcome="succeeded")
+    assert {row["job"]: row["paused"] for row in nightly.json("jobs")}["nightly"]

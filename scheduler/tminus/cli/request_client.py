@@ -89,7 +89,7 @@ def await_answer(
     """
     until_ns = invocation.clock.monotonic_ns() + _TAKEN_NS
     while invocation.clock.monotonic_ns() < until_ns:
-        seen = requests.get_request(ledger, request)
+        seen = requests.get_request(ledger, request.id)
         if seen.answer is not None:
             if "error" in seen.answer:
                 raise Refused(seen)

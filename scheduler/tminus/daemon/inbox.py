@@ -102,7 +102,7 @@ class Inbox(ServiceThread):
         while self._unclear:
             request = self._unclear[0]
             try:
-                now = requests.get_request(self._ledger, request)
+                now = requests.get_request(self._ledger, request.id)
             except NotFound as error:
                 log.error("a request was deleted while it was taken", error=error.message)
             else:

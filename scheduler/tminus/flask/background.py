@@ -18,10 +18,10 @@ from tminus.flask.job_options import (
     normalize_chain,
     normalize_retry,
     parse_duration_ns,
+    parse_instant_ns,
     ref_of,
 )
 from tminus.flask.on_commit import on_commit
-from tminus.instants import parse_rfc3339, to_ns
 from tminus.model import payload
 from tminus.model.background import Submission, is_run_id
 
@@ -250,8 +250,4 @@ def _planned_at_ns(delay: str | float | None, at: str | datetime | None) -> int 
         raise TypeError("give delay or at, not both")
     if delay is not None:
         return SystemClock.wall_ns() + parse_duration_ns("delay", delay)
-    if isinstance(at, datetime):
-        if at.tzinfo is None:
-            raise ValueError(f"at needs a time zone; got {at.isoformat()}")
-        return to_ns(at)
-    return parse_rfc3339(at) if at is not None else None
+    return parse_instant_ns("at", at) if at is not None else None

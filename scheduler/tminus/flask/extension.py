@@ -1,15 +1,17 @@
 """`Scheduler`: the Flask extension. An application creates one and defines its jobs with it."""
 
 import inspect
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from tminus.errors import UsageError
 from tminus.executors.python import registry
-from tminus.flask import application, client
+from tminus.flask import application, client, operator
 from tminus.flask.client import RunHandle
 from tminus.flask.copy_rules import CopyRules
-from tminus.flask.job_options import JobOptions, split_options
+from tminus.flask.job_options import JobOptions, parse_instant_ns, split_options
 from tminus.flask.state import State
 from tminus.model import payload
 
@@ -105,6 +107,59 @@ class Scheduler:
             LedgerError: the ledger does not work.
         """
         return client.find_run(id)
+
+    def run_now(self, job: str, /, **params: Any) -> str | None:
+        """
+        Start a job now, as `tminus run-now --no-wait` does. In a job of the same daemon, too.
+
+        Args:
+            job: Its name, from the jobs file or from code.
+            params: Values that replace those under its `params:`.
+
+        Returns:
+            The id of its occurrence. None if no daemon runs, or it has not answered within 5 s: then the job
+            starts once a daemon takes the request.
+
+        Raises:
+            UsageError: there is no such job, it has no such param, or the value is of another type.
+            TypeError: a value is not JSON.
+            LedgerError: the ledger does not work.
+        """
+        values = {
+            name: value if isinstance(value, str) else json.dumps(value) for name, value in params.items()
+        }
+        answer = self._ask("run_now", {"jobs": [job], "set": values, "at_ns": None})
+        return None if answer is None else str(answer["occurrences"][0])
+
+    def pause(self, job: str, *, until: str | datetime | None = None, reason: str = "") -> bool:
+        """
+        Stop starting a job by its schedule, as `tminus pause` does.
+
+        Args:
+            job: Its name.
+            until: Resume it by itself at this time: RFC 3339, or a datetime with a zone.
+            reason: Shown by `tminus history` and `tminus jobs`; at most 1,000 characters.
+
+        Returns:
+            Whether the pause is in force. If no daemon runs, or it has not answered within 5 s, it is once a
+            daemon takes the request.
+
+        Raises:
+            UsageError: there is no such job, or the reason is too long.
+            ValueError: `until` is not a time.
+            LedgerError: the ledger does not work.
+        """
+        until_ns = parse_instant_ns("until", until) if until is not None else None
+        return self._ask("pause", {"jobs": [job], "until_ns": until_ns, "reason": reason}) is not None
+
+    def resume(self, job: str) -> bool:
+        """
+        Start a paused job by its schedule again, as `tminus resume` does. Returns and raises as `pause`.
+        """
+        return self._ask("resume", {"jobs": [job]}) is not None
+
+    def _ask(self, kind: str, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        return operator.ask(kind, body, by=f"application {application.app_name(self)}")
 
     def job(self, name: str | None = None, **options: Unpack[JobOptions]) -> Callable[[_Function], _Function]:
         """

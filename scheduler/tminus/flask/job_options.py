@@ -3,10 +3,11 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict
 
-from tminus.instants import duration_ns
+from tminus.instants import duration_ns, parse_rfc3339, to_ns
 from tminus.model import payload
 from tminus.suggestions import did_you_mean
 
@@ -161,6 +162,23 @@ def ref_of(function: Callable[..., Any]) -> str | None:
     file, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
     module = spec.name if spec else Path(file).stem if file else None
     return f"{module}:{name}" if module else None
+
+
+def parse_instant_ns(name: str, value: str | datetime) -> int:
+    """
+    Return an instant, RFC 3339 or a datetime with a zone, in nanoseconds since the Unix epoch.
+
+    Args:
+        name: The option that has this value, for the message.
+
+    Raises:
+        ValueError: the value is not an instant.
+    """
+    if not isinstance(value, datetime):
+        return parse_rfc3339(value)
+    if value.tzinfo is None:
+        raise ValueError(f"{name} needs a time zone; got {value.isoformat()}")
+    return to_ns(value)
 
 
 def parse_duration_ns(name: str, value: str | float) -> int:

@@ -2,9 +2,11 @@
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tminus.errors import UsageError
+from tminus.errors import TminusError, UsageError
 from tminus.executors.python import daemon_client
 
 if TYPE_CHECKING:
@@ -84,6 +86,15 @@ def ledger() -> "Ledger":
     from tminus.ledger.files import own_url
 
     return _ledgers.get(os.environ.get("TMINUS_LEDGER") or own_url(os.environ))
+
+
+@contextmanager
+def without_cause() -> Iterator[None]:
+    """Raise errors without their cause: SQLAlchemy's errors would fill a web server's log with statements."""
+    try:
+        yield
+    except TminusError as error:
+        raise error from None
 
 
 def change_counter() -> int | None:

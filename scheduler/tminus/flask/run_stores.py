@@ -1,14 +1,12 @@
 """Where background runs are: in the ledger, behind the daemon's pipe, or, in tests, in this process."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Protocol
 
 from tminus.clock import SystemClock
-from tminus.errors import TminusError
 from tminus.executors.python.daemon_client import DaemonClient
-from tminus.flask.ledgers import ledger
+from tminus.flask.ledgers import ledger, without_cause
 from tminus.model.background import RunStatus, Submission, SubmissionReceipt
 from tminus.model.occurrence import OccurrenceId
 
@@ -47,20 +45,20 @@ class LedgerRuns:
     def submit(self, submissions: Sequence[Submission]) -> list[SubmissionReceipt]:
         from tminus.ledger.submissions import submit_all
 
-        with _without_cause():
+        with without_cause():
             return submit_all(ledger(), submissions, now_ns=SystemClock.wall_ns())
 
     def get_status(self, run_id: str) -> RunStatus | None:
         from tminus.ledger import submissions
 
-        with _without_cause():
+        with without_cause():
             return submissions.get_status(ledger(), run_id)
 
     def cancel(self, status: RunStatus) -> bool:
         from tminus.ledger import requests, submissions
 
         number, now_ns = status.number, SystemClock.wall_ns()
-        with _without_cause():
+        with without_cause():
             if not submissions.cancel(ledger(), number, now_ns=now_ns):
                 current = submissions.get_status(ledger(), status.id)
                 if current is None or current.outcome is not None:
@@ -85,12 +83,3 @@ class DaemonRuns(LedgerRuns):
         ]
         receipts = self._client.send_request("submit", {"submissions": given})
         return [SubmissionReceipt(run_id, OccurrenceId.parse(occurrence)) for run_id, occurrence in receipts]
-
-
-@contextmanager
-def _without_cause() -> Iterator[None]:
-    """Raise errors without their cause: SQLAlchemy's errors would fill a web server's log with statements."""
-    try:
-        yield
-    except TminusError as error:
-        raise error from None

@@ -165,7 +165,7 @@ def withdraw(ledger: Ledger, request: RequestRow, *, now_ns: int) -> bool:
         return connection.execute(this_row.values(withdrawn_ns=now_ns)).rowcount == 1
 
 
-def get_request(ledger: Ledger, request: RequestRow) -> RequestRow:
+def get_request(ledger: Ledger, request_id: str) -> RequestRow:
     """
     Return a request as it is in the ledger now.
 
@@ -174,12 +174,12 @@ def get_request(ledger: Ledger, request: RequestRow) -> RequestRow:
     """
     with ledger.read() as connection:
         row = (
-            connection.execute(sa.select(*_COLUMNS).where(requests.c.id == request.id))
+            connection.execute(sa.select(*_COLUMNS).where(requests.c.id == request_id))
             .mappings()
             .one_or_none()
         )
     if row is None:
-        raise NotFound(f"the request {request.id} was deleted from the ledger")
+        raise NotFound(f"the request {request_id} was deleted from the ledger")
     return _request(row)
 
 

@@ -97,6 +97,12 @@ def for_ever() -> None:
     wait()
 
 
+def operates() -> None:
+    """Run a job, and pause it."""
+    scheduler.run_now("nightly")
+    scheduler.pause("nightly", reason="enough")
+
+
 @background
 def says_its_id() -> str | None:
     """Return the id of this run."""

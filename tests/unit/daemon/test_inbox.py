@@ -42,7 +42,7 @@ def ask(ledger: Ledger, n: int) -> RequestRow:
 
 
 def answer_to(ledger: Ledger, request: RequestRow) -> Mapping[str, Any]:
-    return eventually(lambda: requests.get_request(ledger, request).answer)  # type: ignore[no-any-return]
+    return eventually(lambda: requests.get_request(ledger, request.id).answer)  # type: ignore[no-any-return]
 
 
 def test_rows_that_are_not_understood_are_answered_with_an_error_one_by_one(ledger: Ledger) -> None:

@@ -62,7 +62,7 @@ def _reload(invocation: Invocation, ledger: Ledger) -> Mapping[str, Any]:
 
 
 def _answer(ledger: Ledger, request: RequestRow) -> Mapping[str, Any]:
-    return requests.get_request(ledger, request).answer or {}
+    return requests.get_request(ledger, request.id).answer or {}
 
 
 def _changes(ledger: Ledger, before: str, after: str) -> ConfigChanges:

@@ -4,6 +4,7 @@ ledger cannot delay reports.
 """
 
 import queue
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,13 @@ from tminus.executors.protocol import JobRequest, ProcessExited
 from tminus.ledger import state, submissions
 from tminus.ledger.engine import Ledger
 from tminus.model.background import Submission
+from tminus.operations import ask
+
+_OPERATIONS: Mapping[str, Callable[..., Any]] = {
+    **state.OPERATIONS,
+    "ask": ask.ask,
+    "find_answer": ask.find_answer,
+}
 
 
 class JobRequestHandler:
@@ -60,4 +68,4 @@ class JobRequestHandler:
             works = [Submission(**given) for given in request.given["submissions"]]
             accepted = submissions.submit_all(self._ledger, works, now_ns=self._clock.wall_ns())
             return [[one.id, str(one.occurrence)] for one in accepted]
-        return state.OPERATIONS[request.what](self._ledger, **request.given)
+        return _OPERATIONS[request.what](self._ledger, **request.given)
