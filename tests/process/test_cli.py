@@ -182,7 +182,6 @@ def test_run_now_with_another_value_for_a_param(folder: Path, target: TargetServ
 def test_what_a_target_receives_from_a_run_at_an_instant(folder: Path, target: TargetServer) -> None:
     (one,) = json.loads(run(folder, "run-now", "pack", "--json", "--at", "+1s").stdout)
     assert one["start_offset_ms"] >= 0
-    assert one["planned_at"] > one["fire_time"]
     assert one["outcome"] == "succeeded"
     headers = target.arrivals[0].headers
     assert headers["user-agent"].startswith("tminus/")
