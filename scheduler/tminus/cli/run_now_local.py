@@ -164,7 +164,7 @@ def _with_followers(names: Iterable[str], definitions: Definitions) -> list[Job]
 
 
 def _accept(
-    runtime: Runtime, run_request: RunNowRequest, lead_ns: Callable[[int], int]
+    runtime: Runtime, run_request: RunNowRequest, lead_ns: Callable[[Sequence[Job]], int]
 ) -> Sequence[DueOccurrence]:
     ledger, clock, due_occurrences = runtime.ledger, runtime.clock, list[DueOccurrence]()
 

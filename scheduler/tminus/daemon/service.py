@@ -361,4 +361,5 @@ class Service:
         for due in countdown.due_occurrences:
             self._backlog.end(due.id)
         if countdown.claim_and_arm_ns is not None:
-            self._planner.learn(jobs=countdown.jobs, claim_and_arm_ns=countdown.claim_and_arm_ns)
+            jobs = [due.job for due in countdown.due_occurrences]
+            self._planner.learn(jobs, claim_and_arm_ns=countdown.claim_and_arm_ns)

@@ -263,6 +263,11 @@ class Job:
             keys.add(RunnerKey(self.target.app))
         return frozenset(keys)
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether each of its runs gets a process of its own."""
+        return isinstance(self.target, CallTarget) and self.target.isolate is Isolate.PROCESS
+
 
 def runner_of(target: FlaskTarget | CallTarget) -> RunnerKey:
     """Return the runner of a view or a function."""

@@ -1,6 +1,6 @@
 """Retry: run an occurrence that is over again, as a new occurrence of the same fire time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -11,6 +11,7 @@ from tminus.ledger.history import last_run
 from tminus.ledger.requests import RequestRow
 from tminus.model.batch import DueOccurrence
 from tminus.model.definitions import Definitions
+from tminus.model.job import Job
 from tminus.model.occurrence import OccurrenceId
 from tminus.operations.occurrence_request import occurrence_in
 from tminus.operations.run_now import AcceptedRun
@@ -28,7 +29,7 @@ def accept(
     definitions: Definitions,
     *,
     now_ns: int,
-    lead_ns: Callable[[int], int],
+    lead_ns: Callable[[Sequence[Job]], int],
 ) -> AcceptedRun:
     """
     Write the occurrence that a request asks for, in the transaction in which it is taken. It has the fire
@@ -39,7 +40,7 @@ def accept(
         row: The request row.
         definitions: The definitions in force.
         now_ns: Wall clock.
-        lead_ns: Returns the lead for a number of jobs.
+        lead_ns: Returns the lead for a batch of these jobs.
 
     Raises:
         UsageError: the request is malformed.
@@ -64,7 +65,7 @@ def accept(
     due = DueOccurrence(
         id=OccurrenceId(job=job.name, fire_time_ns=fire_time_ns, run=run),
         job=job,
-        planned_at_ns=now_ns + lead_ns(1),
+        planned_at_ns=now_ns + lead_ns([job]),
         origin=Origin.MANUAL,
         config_version=definitions.version,
         params={name: found.params.get(name, value) for name, value in job.params.items()},

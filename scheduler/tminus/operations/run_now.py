@@ -100,7 +100,7 @@ def accept(
     definitions: Definitions,
     *,
     now_ns: int,
-    lead_ns: Callable[[int], int],
+    lead_ns: Callable[[Sequence[Job]], int],
 ) -> AcceptedRun:
     """
     Write the occurrences that a request asks for, in the transaction in which it is taken.
@@ -110,14 +110,16 @@ def accept(
         row: The request row.
         definitions: The definitions in force.
         now_ns: Wall clock.
-        lead_ns: Returns the lead for a number of jobs.
+        lead_ns: Returns the lead for a batch of these jobs.
 
     Raises:
         JobNotFound, UsageError: as `check`; nothing is written then.
     """
     request = RunNowRequest.from_body(row.body)
     params = check(request, definitions, now_ns=min(now_ns, row.created_ns))
-    planned_at_ns = request.at_ns if request.at_ns is not None else now_ns + lead_ns(len(request.jobs))
+    planned_at_ns = request.at_ns
+    if planned_at_ns is None:
+        planned_at_ns = now_ns + lead_ns([definitions.jobs[name] for name in request.jobs])
     fire_time_ns = row.created_ns
     while True:
         due_occurrences = [

@@ -12,6 +12,8 @@ SHORTEST_NS = 1 * SECOND
 COMMIT_NS = 250 * MS
 #: The assumed cost of a connection until a batch has been measured: a TLS handshake over a long distance.
 FIRST_GUESS_NS = 2 * MS
+#: The assumed cost of a process that is forked for a job, on two cores that others use, too.
+FIRST_GUESS_FORK_NS = 20 * MS
 
 
 def is_out_of_reach(left_ns: int) -> bool:
@@ -39,21 +41,29 @@ class Lead:
     fixed_ns: int | None = None
     _slowest_ns: float = field(default=0.0, init=False)
     _per_job_ns: float = field(default=float(FIRST_GUESS_NS), init=False)
+    _per_fork_ns: float = field(default=float(FIRST_GUESS_FORK_NS), init=False)
 
-    def for_batch(self, jobs: int) -> int:
-        """Return the lead for this many jobs, at least SHORTEST_NS and at most LONGEST_NS."""
+    def for_batch(self, jobs: int, forks: int = 0) -> int:
+        """
+        Return the lead for this many jobs, of which so many get a process of their own: at least SHORTEST_NS
+        and at most LONGEST_NS.
+        """
         if self.fixed_ns is not None:
             return self.fixed_ns
-        wanted = 2 * (self._slowest_ns + self._per_job_ns * jobs) + COMMIT_NS
-        return round(min(max(wanted, SHORTEST_NS), LONGEST_NS))
+        arming_ns = self._slowest_ns + self._per_job_ns * (jobs - forks) + self._per_fork_ns * forks
+        return round(min(max(2 * arming_ns + COMMIT_NS, SHORTEST_NS), LONGEST_NS))
 
-    def learn(self, *, jobs: int, claim_and_arm_ns: int) -> None:
+    def learn(self, *, jobs: int, forks: int = 0, claim_and_arm_ns: int) -> None:
         """
         Learn from the time of claiming and arming a batch: small ones give the fixed part, large ones the
-        part per job.
+        part per job, or per process of a job if half of them have one.
         """
         if jobs < 50:
             self._slowest_ns = max(float(claim_and_arm_ns), self._slowest_ns * 0.9)
+            return
+        others_ns = self._slowest_ns + (self._per_job_ns * (jobs - forks) if 2 * forks >= jobs else 0)
+        cost_ns = max(claim_and_arm_ns - others_ns, 0.0)
+        if 2 * forks >= jobs:
+            self._per_fork_ns = max(cost_ns / forks, self._per_fork_ns * 0.8)
         else:
-            cost = max(claim_and_arm_ns - self._slowest_ns, 0.0) / jobs
-            self._per_job_ns = max(cost, self._per_job_ns * 0.8)
+            self._per_job_ns = max(cost_ns / jobs, self._per_job_ns * 0.8)

@@ -19,7 +19,7 @@ from tminus.daemon.batches.wakeups import WakeUps
 from tminus.instants import MS, SECOND
 from tminus.model.batch import DueOccurrence, UnstartedResult
 from tminus.model.definitions import DaemonSettings, Definitions
-from tminus.model.job import Cron, Every
+from tminus.model.job import CallTarget, Cron, Every, Isolate
 from tminus.outcome import Origin, Outcome
 
 Launched = queue.SimpleQueue[tuple[int, int, Sequence[DueOccurrence]]]
@@ -86,6 +86,19 @@ def test_a_large_batch_is_closed_before_a_small_one_that_comes_a_little_earlier(
     small = large - 200 * MS
     planner.add([by_hand("small", small), *(by_hand(f"large_{index}", large) for index in range(1000))])
     assert [launched.get(timeout=PATIENCE_S)[1] for _ in range(2)] == [large, small]
+
+
+def test_a_batch_of_jobs_with_processes_of_their_own_is_closed_before_one_without(
+    planner: Planner, launched: Launched
+) -> None:
+    planner.start(definitions(), {})
+    forked = CLOCK.wall_ns() + 4 * SECOND
+    others = forked - 200 * MS
+    target = CallTarget(ref="shop:work", isolate=Isolate.PROCESS)
+    jobs = [a_job(f"forked_{index}", target=target) for index in range(100)]
+    forks = [a_due(job, fire_time_ns=forked, origin=Origin.MANUAL, is_written=True) for job in jobs]
+    planner.add([*forks, *(by_hand(f"other_{index}", others) for index in range(100))])
+    assert [launched.get(timeout=PATIENCE_S)[1] for _ in range(2)] == [forked, others]
 
 
 def test_what_a_schedule_says_comes_by_itself_each_fire_time_once(

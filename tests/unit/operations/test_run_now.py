@@ -74,7 +74,7 @@ def test_several_jobs_become_one_batch_that_waits_for_its_t(ledger: Ledger) -> N
         request,
         instance=instance,
         answer=lambda connection: (
-            accept(connection, request, TWO, now_ns=NOW + 5, lead_ns=lambda jobs: jobs * SECOND).answer
+            accept(connection, request, TWO, now_ns=NOW + 5, lead_ns=lambda jobs: len(jobs) * SECOND).answer
         ),
     )
     assert said == {

@@ -56,6 +56,21 @@ def test_before_anything_is_measured_a_connection_is_taken_to_cost_two_milliseco
     assert Lead().for_batch(100_000) == LONGEST_NS
 
 
+def test_before_anything_is_measured_a_process_of_a_job_is_taken_to_cost_twenty_milliseconds() -> None:
+    assert Lead().for_batch(100, forks=100) == 4_250 * MS
+    assert Lead().for_batch(100, forks=50) == 2_450 * MS
+
+
+def test_what_processes_cost_is_learned_apart_from_what_connections_cost() -> None:
+    lead = Lead()
+    lead.learn(jobs=100, forks=100, claim_and_arm_ns=4 * SECOND)
+    assert lead.for_batch(100, forks=100) == 8_250 * MS
+    assert lead.for_batch(1_000) == Lead().for_batch(1_000)
+    for _ in range(50):
+        lead.learn(jobs=100, forks=100, claim_and_arm_ns=SECOND)
+    assert lead.for_batch(100, forks=100) == 2_250 * MS
+
+
 @given(st.lists(measured, max_size=5), st.integers(1, 100_000))
 def test_a_lead_that_is_given_is_never_changed(batches: list[tuple[int, int]], jobs: int) -> None:
     lead = Lead(fixed_ns=3 * SECOND)

@@ -19,6 +19,7 @@ from tminus.daemon.service_thread import ServiceThread
 from tminus.instants import SECOND, rfc3339
 from tminus.model.batch import DueOccurrence, UnstartedResult
 from tminus.model.definitions import Definitions
+from tminus.model.job import Job
 from tminus.model.occurrence import OccurrenceId
 from tminus.policies.lead import LONGEST_NS, Lead
 
@@ -119,15 +120,15 @@ class Planner:
                     return due
         return None
 
-    def learn(self, *, jobs: int, claim_and_arm_ns: int) -> None:
-        """Learn the lead from what claiming and arming a batch took."""
+    def learn(self, jobs: Sequence[Job], *, claim_and_arm_ns: int) -> None:
+        """Learn the lead from what claiming and arming a batch of these jobs took."""
         with self._changed:
-            self._lead.learn(jobs=jobs, claim_and_arm_ns=claim_and_arm_ns)
+            self._lead.learn(jobs=len(jobs), forks=_forks(jobs), claim_and_arm_ns=claim_and_arm_ns)
 
-    def lead_ns(self, jobs: int) -> int:
-        """Return the lead for this many jobs."""
+    def lead_ns(self, jobs: Sequence[Job]) -> int:
+        """Return the lead for a batch of these jobs."""
         with self._changed:
-            return self._lead.for_batch(jobs)
+            return self._lead.for_batch(len(jobs), _forks(jobs))
 
     def wake(self) -> None:
         """Check again what is due, because the wall clock was set."""
@@ -245,14 +246,22 @@ class Planner:
         return [
             at
             for at, due_occurrences in self._current_agenda.waiting.items()
-            if at - self._lead.for_batch(len(due_occurrences)) <= now_ns
+            if at - self._lead_of(due_occurrences) <= now_ns
             if monotonic_ns - self._touched.get(at, -_PASS_NS) >= _PASS_NS
         ]
+
+    def _lead_of(self, due_occurrences: Sequence[DueOccurrence]) -> int:
+        return self._lead.for_batch(len(due_occurrences), _forks(due.job for due in due_occurrences))
 
     def _until_next_s(self) -> float:
         now_ns = self._clock.wall_ns()
         waits = (
-            at - self._lead.for_batch(len(due_occurrences)) - now_ns
+            at - self._lead_of(due_occurrences) - now_ns
             for at, due_occurrences in self._current_agenda.waiting.items()
         )
         return min(max(min(waits, default=SECOND) / SECOND, 0.001), _LOOK_S)
+
+
+def _forks(jobs: Iterable[Job]) -> int:
+    """Return how many of these jobs get a process of their own."""
+    return sum(job.is_forked for job in jobs)

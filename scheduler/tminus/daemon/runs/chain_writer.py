@@ -16,6 +16,7 @@ from tminus.instants import SECOND
 from tminus.ledger import chains
 from tminus.ledger.chains import LinkUpdate
 from tminus.model.batch import DueOccurrence
+from tminus.model.job import Job
 from tminus.outcome import LinkState
 
 log = structlog.get_logger()
@@ -33,7 +34,7 @@ class ChainWriter:
 
     Args:
         launch: Called with the occurrences that chains start; they are in the ledger.
-        lead_ns: Returns the lead for this many jobs.
+        lead_ns: Returns the lead for a batch of these jobs.
 
     Attributes:
         abandoned: Set by any thread to end all retries.
@@ -44,7 +45,7 @@ class ChainWriter:
         runtime: Runtime,
         *,
         launch: Callable[[Sequence[DueOccurrence]], None],
-        lead_ns: Callable[[int], int],
+        lead_ns: Callable[[Sequence[Job]], int],
     ) -> None:
         self.abandoned = threading.Event()
         self._runtime = runtime
@@ -133,7 +134,9 @@ class ChainWriter:
 
         def advance() -> list[DueOccurrence]:
             # A job that is started gets its T when its row is written, however long that takes.
-            planned_at_ns = clock.wall_ns() + self._lead_ns(sum(step.starts is not None for step in steps))
+            planned_at_ns = clock.wall_ns() + self._lead_ns(
+                [step.starts.job for step in steps if step.starts]
+            )
             timed = [
                 replace(step, starts=step.starts and replace(step.starts, planned_at_ns=planned_at_ns))
                 for step in steps
