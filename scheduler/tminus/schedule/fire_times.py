@@ -18,7 +18,7 @@ from functools import lru_cache
 from heapq import merge
 from itertools import chain, islice
 
-from tminus.instants import SECOND
+from tminus.instants import LATEST_NS, SECOND
 from tminus.model.job import Cron, Every, Limited, Once, Part, Schedule
 from tminus.schedule.cron import DAY_S, HORIZON_DAYS, parse
 from tminus.schedule.limits import stretch_at
@@ -177,6 +177,8 @@ def _limited_after(limited: Limited, instant_ns: int, until_ns: int | None) -> i
         counts, end_s = stretch_at(limited.limits, at_ns // SECOND)
         if counts:
             return at_ns
+        if end_s >= LATEST_NS // SECOND:
+            return None
         instant_ns = end_s * SECOND - 1
     return None
 

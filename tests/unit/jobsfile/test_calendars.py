@@ -1,4 +1,4 @@
-"""`between` and `except` of a schedule, and the calendars that it names."""
+"""`between`, `except`, `start` and `end` of a schedule, and the calendars that it names."""
 
 import sys
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.jobsfile.jobs_text import load_text
-from tminus.instants import SECOND, parse_rfc3339, rfc3339
+from tminus.instants import LATEST_NS, SECOND, parse_rfc3339, rfc3339
 from tminus.jobsfile.load import Loaded, load
 from tminus.schedule import canonical
-from tminus.schedule.fire_times import between
+from tminus.schedule.fire_times import after, between, count_between, last_between
 
 NOW = parse_rfc3339("2026-11-20T11:00:00Z")
 DAY = 86_400 * SECOND
@@ -224,7 +224,7 @@ def test_an_icalendar_file_that_is_none_or_too_long(tmp_path: Path, text: str, e
 def test_a_job_that_is_left_without_a_fire_time(tmp_path: Path) -> None:
     loaded = read(tmp_path, '{cron: "0 20 * * *", between: "08:00-18:00"}')
     assert messages(loaded) == [
-        ("jobs.a.schedule.between: the job never fires", "no fire time is left; look at between and except")
+        ("jobs.a.schedule.between: the job never fires", "no fire time is left; look at between")
     ]
 
 
@@ -256,3 +256,72 @@ def test_a_template_names_a_calendar_of_the_file(tmp_path: Path) -> None:
     assert messages(load(path, now_ns=NOW, environ={})) == [
         ("jobs.a.http: no calendar 'close'", "did you mean closed?")
     ]
+
+
+@pytest.mark.parametrize(
+    ("ends", "first", "last"),
+    [
+        pytest.param("start: 2026-11-24", "2026-11-23T23:00:00Z", "2026-11-27T23:00:00Z", id="from-a-day-on"),
+        pytest.param(
+            "end: 2026-11-25", "2026-11-22T23:00:00Z", "2026-11-25T22:00:00Z", id="up-to-a-whole-day"
+        ),
+        pytest.param(
+            "start: 2026-11-24, end: 2026-11-24", "2026-11-23T23:00:00Z", "2026-11-24T22:00:00Z", id="a-day"
+        ),
+        pytest.param(
+            "start: 2026-11-24T12:00, end: 2026-11-24T14:00",
+            "2026-11-24T11:00:00Z",
+            "2026-11-24T13:00:00Z",
+            id="instants-that-belong-to-it",
+        ),
+        pytest.param(
+            'start: "2026-11-24T12:00:01+00:00", end: "2026-11-24T15:59:59Z"',
+            "2026-11-24T13:00:00Z",
+            "2026-11-24T15:00:00Z",
+            id="with-an-offset",
+        ),
+    ],
+)
+@pytest.mark.parametrize("times", ["every: 1h", 'cron: "0 * * * *"'])
+def test_the_start_and_the_end_of_a_schedule(
+    tmp_path: Path, times: str, ends: str, first: str, last: str
+) -> None:
+    loaded = read(tmp_path, f"{{{times}, {ends}}}")
+    found = fire_times(loaded, "2026-11-22T23:00:00Z", 5)
+    assert (found[0], found[-1]) == (first, last)
+    assert messages(loaded) == []
+    assert loaded.definitions is not None
+    schedule = loaded.definitions.jobs["a"].schedule
+    assert canonical.from_text(canonical.to_text(schedule)) == schedule
+
+
+@pytest.mark.parametrize(
+    "times", ["every: 1s", 'cron: "* * * * * *"', "at: 09:00", 'at: "2026-11-24T09:00:00.5"']
+)
+def test_after_its_end_a_schedule_has_no_fire_time_and_says_so_at_once(tmp_path: Path, times: str) -> None:
+    loaded = read(tmp_path, f"{{{times}, end: 2026-11-24}}")
+    assert loaded.definitions is not None
+    schedule, end_ns = loaded.definitions.jobs["a"].schedule, parse_rfc3339("2026-11-24T23:00:00Z")
+    assert after(schedule, end_ns - 1) is None
+    assert after(schedule, LATEST_NS // 2) is None
+    assert last_between(schedule, NOW, LATEST_NS // 2) == max(between(schedule, end_ns - DAY, end_ns))
+    assert count_between(schedule, end_ns, LATEST_NS // 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("{every: 1h, start: 2026-12-02, end: 2026-12-01}", "jobs.a.schedule.end is before start"),
+        (
+            "{every: 1h, start: 2026-12-02T10:00, end: 2026-12-02T09:59}",
+            "jobs.a.schedule.end is before start",
+        ),
+        ("{every: 1h, end: 2026-11-19}", "jobs.a.schedule.end: the job never fires"),
+        ("{manual: true, start: 2026-12-01}", "jobs.a.schedule.start is for times"),
+        ("{every: 1h, start: 09:00}", "jobs.a.schedule.start must have a date; got 09:00"),
+        ("{every: 1h, end: 2026-02-30}", "jobs.a.schedule.end: there is no day 2026-02-30"),
+        ("{every: 1h, start: tomorrow}", "jobs.a.schedule.start must be a time; got tomorrow"),
+    ],
+)
+def test_a_start_or_an_end_that_makes_no_sense(tmp_path: Path, schedule: str, expected: str) -> None:
+    assert [message for message, _ in messages(read(tmp_path, schedule))] == [expected]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tminus.instants import LATEST_NS, SECOND
 from tminus.jobsfile.jobs.calendars import Calendars
 from tminus.jobsfile.jobs.schedule_warnings import limit_faults, schedule_warnings
 from tminus.jobsfile.jobs.schema import TimesSpec
@@ -12,6 +13,7 @@ from tminus.jobsfile.types import at_times
 from tminus.jobsfile.types.dst_types import DstSpec
 from tminus.model.job import Cron, Every, Limited, Limits, Once, Part, Schedule
 from tminus.policies.dst import Dst
+from tminus.schedule.limits import merged
 
 _KINDS = ("cron", "every", "at", "manual")
 _SEVERAL = "for any of several, write a list of schedules"
@@ -73,14 +75,15 @@ def build_schedule(
         texts.append(_shown(present[0], as_written[index]))
         entry_zone = entry.timezone or zone or "UTC"
         times = tuple(_fire_times(entry, entry_zone, rules))
-        limits = Limits(entry_zone, entry.between or (), calendars.excepted(entry.except_ or (), entry_zone))
+        excepted = calendars.excepted(entry.except_ or (), entry_zone)
+        limits = Limits(entry_zone, entry.between or (), merged((*excepted, *_outside(entry, entry_zone))))
         limited = limits.windows or limits.excepted
         parts = tuple(Limited(time, limits) for time in times) if limited else times
         schedule += parts
         found = [
             *schedule_warnings(entry, entry_zone, rules, limits, now_ns),
             *(fault.under("except") for fault in calendars.unknown(entry.except_ or ())),
-            *limit_faults(entry, times, parts, now_ns),
+            *limit_faults(entry, times, parts, entry_zone, now_ns),
         ]
         if (entry.jitter or 0) != (entries[0].jitter or 0):
             message = "must be the same in all schedules of a job"
@@ -116,9 +119,19 @@ def _not_one_kind(present: Sequence[str], index: int) -> Fault:
     return key_fault(("schedule", index, "manual"), message, hint=hint)
 
 
+def _outside(entry: TimesSpec, zone: str) -> Iterator[tuple[int, int]]:
+    """Yield the time before `start` and that after `end`, in seconds since the Unix epoch."""
+    if entry.start is not None:
+        yield 0, entry.start.seconds(zone)[0]
+    if entry.end is not None:
+        yield entry.end.seconds(zone)[1], LATEST_NS // SECOND
+
+
 def _shown(kind: str, entry: Mapping[str, Any]) -> str:
     limits = "".join(
-        f" {key} {_listed(entry[key])}" for key in ("between", "except", "jitter") if entry.get(key)
+        f" {key} {_listed(entry[key])}"
+        for key in ("between", "except", "start", "end", "jitter")
+        if entry.get(key)
     )
     written = entry.get(kind)
     if kind in ("cron", "manual"):
@@ -134,6 +147,9 @@ def _listed(written: Any) -> str:
 
 
 def _needs_zone(entry: TimesSpec) -> bool:
+    ends = [one.first for one in (entry.start, entry.end) if one is not None]
+    if any(end.instant_ns is None for end in ends):
+        return True
     return any((entry.cron, entry.between, entry.except_)) or any(
         isinstance(time, at_times.TimeOfDay) or time.instant_ns is None for time in entry.at or ()
     )

@@ -80,7 +80,9 @@ def schedule_warnings(entry: TimesSpec, zone: str, dst: Dst, limits: Limits, now
         yield _warning(message, ("at",), hint="give a later time, or take the job away", joint=" ")
 
 
-def limit_faults(entry: TimesSpec, times: Schedule, parts: Schedule, now_ns: int) -> Iterator[Fault]:
+def limit_faults(
+    entry: TimesSpec, times: Schedule, parts: Schedule, zone: str, now_ns: int
+) -> Iterator[Fault]:
     """
     Yield what is wrong with the limits of one part of a schedule.
 
@@ -88,15 +90,19 @@ def limit_faults(entry: TimesSpec, times: Schedule, parts: Schedule, now_ns: int
         entry: The part; paths begin below it.
         times: Its times without the limits.
         parts: The same with the limits.
+        zone: The zone of the part.
         now_ns: Wall clock, nanoseconds since the Unix epoch.
     """
-    written = {"between": entry.between, "except": entry.except_, "jitter": entry.jitter}
-    present = [key for key, value in written.items() if value is not None]
+    limits = {"between": entry.between, "except": entry.except_, "start": entry.start, "end": entry.end}
+    present = [key for key, value in (limits | {"jitter": entry.jitter}).items() if value is not None]
     if entry.manual and present:
         hint = "leave it out; a job that only starts by hand has no fire times"
         yield Fault(message="is for times", joint=" ", path=(present[0],), on_key=True, hint=hint)
+    elif entry.start and entry.end and entry.start.seconds(zone)[0] >= entry.end.seconds(zone)[1]:
+        yield Fault(message="is before start", joint=" ", path=("end",), hint="no fire time is left")
     elif parts != times and after(parts, now_ns) is None is not after(times, now_ns):
-        hint = "no fire time is left; look at between and except"
+        named = [key for key, value in limits.items() if value is not None]
+        hint = f"no fire time is left; look at {', '.join(named)}"
         yield _warning("the job never fires", (present[0],), hint=hint)
 
 

@@ -12,7 +12,7 @@ from tminus.jobsfile.jobs import short_forms
 from tminus.jobsfile.jobs.channels import CHANNEL_NAME, CHANNEL_NAMES, ChannelSpec, StartSloSpec
 from tminus.jobsfile.types import maps
 from tminus.jobsfile.types.at_times import AT, TIME_OF_DAY, LocalTime, TimeOfDay
-from tminus.jobsfile.types.calendar_types import WINDOWS, CalendarSpec
+from tminus.jobsfile.types.calendar_types import MOMENT, WINDOWS, CalendarSpec, TimeRange
 from tminus.jobsfile.types.crons import CRON
 from tminus.jobsfile.types.dst_types import DstSpec
 from tminus.jobsfile.types.http_types import HEADER_NAME, HEADER_VALUE, METHOD, PATH, STATUS, VERSION
@@ -235,6 +235,8 @@ class TimesSpec:
     except_: list[str] | None = key(
         short(list_of(TEXT), short_forms.several, TEXT), "Calendars: not on their days, nor in their ranges."
     )
+    start: TimeRange | None = key(MOMENT, "A day, or a date and time: the first one that counts.")
+    end: TimeRange | None = key(MOMENT, "A day, or a date and time: the last one that counts.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
