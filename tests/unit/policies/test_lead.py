@@ -56,7 +56,7 @@ def test_before_anything_is_measured_a_connection_is_taken_to_cost_two_milliseco
     assert Lead().for_batch(100_000) == LONGEST_NS
 
 
-def test_before_anything_is_measured_a_process_of_a_job_is_taken_to_cost_twenty_milliseconds() -> None:
+def test_before_anything_is_measured_a_process_is_taken_to_cost_twenty_milliseconds() -> None:
     assert Lead().for_batch(100, forks=100) == 4_250 * MS
     assert Lead().for_batch(100, forks=50) == 2_450 * MS
 
