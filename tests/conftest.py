@@ -60,8 +60,8 @@ _NO_PROCESSES = "not processes"
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return four per core, because long tests wait for a T, not for a core; one per core without those."""
-    return (os.cpu_count() or 1) * (1 if config.option.markexpr == _NO_PROCESSES else 4)
+    """Return four per core, because long tests wait for a T, not for a core; two per core without those."""
+    return (os.cpu_count() or 1) * (2 if _NO_PROCESSES in config.option.markexpr else 4)
 
 
 @pytest.hookimpl(tryfirst=True)

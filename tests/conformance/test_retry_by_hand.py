@@ -25,7 +25,7 @@ def retry(ledger: Ledger, identity: OccurrenceId) -> DueOccurrence:
     accepted = list[AcceptedRun]()
 
     def answer(connection: object) -> dict[str, object]:
-        more = {"now_ns": T + 60 * SECOND, "lead_ns": lambda jobs: jobs * SECOND}
+        more = {"now_ns": T + 60 * SECOND, "lead_ns": lambda jobs: len(jobs) * SECOND}
         accepted.append(retrying.accept(connection, request, ONE, **more))  # type: ignore[arg-type]
         return dict(accepted[0].answer)
 

@@ -146,7 +146,13 @@ SHAPES: Mapping[str, tuple[Callable[[int], str], int]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+#: The others are tested with the long tests.
+IN_BRIEF = ["sound jobs", "unknown keys on one line", "duplicate keys", "expressions"]
+
+
+@pytest.mark.parametrize(
+    "shape", [pytest.param(shape, marks=[] if shape in IN_BRIEF else pytest.mark.long) for shape in SHAPES]
+)
 def test_twice_the_faults_take_about_twice_the_time(tmp_path: Path, shape: str) -> None:
     text, size = SHAPES[shape]
 
