@@ -1,4 +1,4 @@
-"""Cron texts: whether one is valid, and otherwise which part of it is wrong and why."""
+"""Cron texts: their nicknames, whether one is valid, and otherwise which part of it is wrong and why."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,19 @@ _FIELDS = (
 )
 
 
+#: Names that stand for a whole text.
+NICKNAMES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+
 _DAY_OF_MONTH = 3
+_ZONE = re.compile("(?:CRON_)?TZ=(.*)")
 _NEAREST = re.compile("(0?[1-9]|[12][0-9]|3[01])[Ww]")
 
 
@@ -32,9 +44,14 @@ def check_fields(text: str) -> None:
     Check each field of a cron text by itself.
 
     Raises:
-        InvalidCron: it has not 5 or 6 fields, or a part of a field is wrong.
+        InvalidCron: it has not 5 or 6 fields, a part of a field is wrong, or it has a zone.
     """
     fields = list(_fields(text))
+    if fields and (zone := _ZONE.fullmatch(fields[0][1])):
+        hint = f"write timezone: {shorten(zone[1])} beside cron:"
+        raise InvalidCron(
+            "a cron text has no zone in it", hint=hint, offset=fields[0][0], length=len(zone[0])
+        )
     if len(fields) not in (5, 6):
         count = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
         message = f"a cron text has 5 fields, or 6 with seconds first; this one has {count}"
@@ -81,6 +98,9 @@ def _is_valid(index: int, term: str) -> bool:
 def _explain(index: int, term: str) -> tuple[str, str]:
     """Return what is wrong with a term of the field with this index, and a hint."""
     first, dash, last = term.partition("/")[0].partition("-")
+    if dash and first.upper() in ("*", "L"):
+        hint = "L is the last day itself" if first != "*" else "write a range such as 1-5, or * for any"
+        return f"{shorten(term, 20)!r} is not {_FIELDS[index]}", hint
     is_range = dash and _is_valid(index, first) and _is_valid(index, last)
     if is_range and not _is_valid(index, f"{first}-{last}"):
         message = f"range {shorten(first)}-{shorten(last)} ends before it begins"

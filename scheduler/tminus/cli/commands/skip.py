@@ -10,12 +10,12 @@ from tminus.ledger.requests import RequestKind
 from tminus.operations.skip import to_body
 
 
-@click.command(cls=Command, short_help="Let one fire time of a job start nothing.")
+@click.command(cls=Command, short_help="Skip one fire time of a job.")
 @click.argument("job", shell_complete=complete_jobs)
 @click.argument("time")
 def skip(invocation: Invocation, job: str, time: str) -> int:
     """
-    Let one fire time of a job start nothing. It ends as skipped, with who asked for it.
+    Skip one fire time of a job. It ends as skipped, with who asked for it.
 
     \b
     tminus skip crm_sync 11:30

@@ -135,6 +135,10 @@ class YamlReader:
 
     def _put(self, event: Any, value: Any) -> None:
         if self._in_map:
+            if self._key is None and getattr(event, "flow_style", False) and isinstance(value, dict):
+                raise self._unreadable(
+                    event, "{{ outside of quotes", 'put it in quotes, such as "{{ fire_time }}"'
+                )
             if self._key is None:
                 raise self._unreadable(event, "a key must be a text", "write key: value")
             if self._key != "<<":
