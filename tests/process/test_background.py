@@ -548,8 +548,9 @@ def test_an_application_runs_a_job_and_pauses_and_resumes_it(own_shop: Any, nigh
 def test_a_job_runs_and_pauses_another_one(own_shop: Any, nightly: DaemonProcess) -> None:
     own_shop.scheduler.run_now("operates")
     nightly.wait_for(job="operates", outcome="succeeded")
-    nightly.wait_for(job="nightly", outcome="succeeded")
+    occurrence = nightly.wait_for(job="nightly", outcome="succeeded")[0]["id"]
     assert {row["job"]: row["paused"] for row in nightly.json("jobs")}["nightly"]
+    assert {f"ran {occurrence}", "paused True"} <= set(notes(nightly.folder))
 
 
 def test_what_the_daemon_refuses_is_raised(own_shop: Any, nightly: DaemonProcess) -> None:

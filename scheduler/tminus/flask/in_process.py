@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tminus.clock import SystemClock
-from tminus.executors.python import current_occurrence, loading, texts
+from tminus.executors.python import current_occurrence, daemon_client, loading, texts
 from tminus.executors.python.current_occurrence import CurrentOccurrence
 from tminus.executors.python.payload_objects import Failure, to_payload
 from tminus.executors.python.prepared_call import PreparedCall
@@ -84,6 +84,8 @@ def collect() -> Iterator[list[CollectedRun]]:
 
 
 def _is_eager() -> bool:
+    if daemon_client.current is not None:  # a daemon's job is no test
+        return False
     from flask import current_app, has_app_context
 
     if has_app_context() and _VARIABLE in current_app.config:

@@ -99,8 +99,8 @@ def for_ever() -> None:
 
 def operates() -> None:
     """Run a job, and pause it."""
-    scheduler.run_now("nightly")
-    scheduler.pause("nightly", reason="enough")
+    note(f"ran {scheduler.run_now('nightly')}")
+    note(f"paused {scheduler.pause('nightly', reason='enough')}")
 
 
 @background
