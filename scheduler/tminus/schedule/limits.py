@@ -25,7 +25,7 @@ def merged(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-class Stretch(NamedTuple):
+class LimitStretch(NamedTuple):
     """
     A stretch of time.
 
@@ -38,7 +38,7 @@ class Stretch(NamedTuple):
     end_s: int
 
 
-def stretch_at(limits: Limits, second: int) -> Stretch:
+def stretch_at(limits: Limits, second: int) -> LimitStretch:
     """
     Return the stretch that a second since the Unix epoch is in.
 
@@ -47,14 +47,14 @@ def stretch_at(limits: Limits, second: int) -> Stretch:
     """
     index = bisect_right(limits.excepted, second, key=itemgetter(0))
     if index and second < limits.excepted[index - 1][1]:
-        return Stretch(counts=False, end_s=limits.excepted[index - 1][1])
-    window = _window_at(limits, second) if limits.windows else Stretch(counts=True, end_s=_NEVER_S)
+        return LimitStretch(counts=False, end_s=limits.excepted[index - 1][1])
+    window = _window_at(limits, second) if limits.windows else LimitStretch(counts=True, end_s=_NEVER_S)
     if window.counts and index < len(limits.excepted):
-        return Stretch(counts=True, end_s=min(window.end_s, limits.excepted[index][0]))
+        return LimitStretch(counts=True, end_s=min(window.end_s, limits.excepted[index][0]))
     return window
 
 
-def _window_at(limits: Limits, second: int) -> Stretch:
+def _window_at(limits: Limits, second: int) -> LimitStretch:
     """Return the window of the day, or the stretch up to the next one; a transition ends both."""
     local = (second + offset_at(limits.zone, second)) % DAY_S
     tomorrow = limits.windows[0][0] + DAY_S, limits.windows[0][1] + DAY_S
@@ -62,4 +62,4 @@ def _window_at(limits: Limits, second: int) -> Stretch:
     counts = first <= local
     end_s = second + (end if counts else first) - local
     transition = next_transition(limits.zone, second * SECOND)
-    return Stretch(counts, min(end_s, transition.instant_ns // SECOND) if transition else end_s)
+    return LimitStretch(counts, min(end_s, transition.instant_ns // SECOND) if transition else end_s)
