@@ -14,7 +14,7 @@ from tminus.outcome import Cause
 
 #: The version of these messages. If an executor has another one, the daemon reports that. It does not replace
 #: the executor.
-VERSION = 6
+VERSION = 7
 
 #: What one occurrence is for its executor: a request or a piece of Python work. Each has an `index`.
 Item = TypeVar("Item", covariant=True)
