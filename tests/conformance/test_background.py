@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from tminus.daemon.runs.code_waits import CodeWaits
 from tminus.errors import TminusError, UsageError
@@ -139,6 +140,22 @@ def test_submits_in_the_same_nanosecond_take_the_next_one(ledger: Ledger) -> Non
     assert len({one.occurrence for one in receipts}) == 12
     found = background_queue.load_runs(ledger, [one.occurrence for one in receipts])
     assert [found[one.occurrence].work.given["args"] for one in receipts] == [[0], [1], [2]] * 4
+
+
+def test_a_submit_among_the_nanoseconds_of_many_calls_takes_few_tries(ledger: Ledger) -> None:
+    works = [Submission(app="shop", ref="shop:look")] * 1_000
+    submissions.submit_all(ledger, works, now_ns=_NOW_NS)
+    tries = []
+
+    def note(*_: object) -> None:
+        tries.append(1)
+
+    sa.event.listen(sa.engine.Engine, "rollback", note)
+    try:
+        submissions.submit(ledger, works[0], now_ns=_NOW_NS + 1)
+    finally:
+        sa.event.remove(sa.engine.Engine, "rollback", note)
+    assert len(tries) < 30
 
 
 def test_of_many_calls_none_is_submitted_if_one_cannot_be(ledger: Ledger) -> None:

@@ -119,7 +119,8 @@ class BackgroundFunction(Generic[P, R]):
         """
         submission = self._submission(args, kwargs)
         submission = replace(submission, id=submission.id or secrets.token_hex(16))
-        on_commit(session, lambda: client.submit([submission]))
+        store = client.store()
+        on_commit(session, lambda: store.submit([submission]))
         return str(submission.id)
 
     def map(self, *iterables: Iterable[Any]) -> list[RunHandle]:

@@ -86,7 +86,7 @@ class RunHandle:
             UsageError: the run is not in the ledger any more, or this is a job.
             LedgerError: the ledger does not work.
         """
-        return _store(self.id).cancel(self.status())
+        return store(self.id).cancel(self.status())
 
 
 def find_run(run_id: str) -> RunHandle:
@@ -114,7 +114,7 @@ def get_status(run_id: str) -> RunStatus | None:
         UsageError: this is a job.
         LedgerError: the ledger does not work.
     """
-    return _store(run_id).get_status(run_id)
+    return store(run_id).get_status(run_id)
 
 
 def prepare(
@@ -148,10 +148,10 @@ def submit(submissions: Sequence[Submission]) -> list[RunHandle]:
     Raises:
         TminusError: they could not be stored.
     """
-    return [RunHandle(one.id, str(one.occurrence)) for one in _store().submit(submissions)]
+    return [RunHandle(one.id, str(one.occurrence)) for one in store().submit(submissions)]
 
 
-def _store(run_id: str | None = None) -> RunStore:
+def store(run_id: str | None = None) -> RunStore:
     """Return where a run is; without an id, where new runs are stored."""
     if (here := in_process.store(run_id)) is not None:
         return here

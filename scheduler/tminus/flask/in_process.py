@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tminus.clock import SystemClock
+from tminus.errors import UsageError
 from tminus.executors.python import current_occurrence, daemon_client, loading, texts
 from tminus.executors.python.current_occurrence import CurrentOccurrence
 from tminus.executors.python.payload_objects import Failure, to_payload
@@ -102,11 +103,11 @@ class _RunsHere:
     def submit(self, submissions: Sequence[Submission]) -> list[SubmissionReceipt]:
         receipts = []
         for submission in submissions:
-            run_id = submission.id or secrets.token_hex(16)
+            run_id, job = submission.id or secrets.token_hex(16), submission.ref.replace(":", ".")
+            if run_id in self.runs and self.runs[run_id].occurrence.job != job:
+                raise UsageError(f"the run {run_id} calls {self.runs[run_id].occurrence.job}")
             if run_id not in self.runs:
-                occurrence = OccurrenceId(
-                    job=submission.ref.replace(":", "."), fire_time_ns=SystemClock.wall_ns()
-                )
+                occurrence = OccurrenceId(job=job, fire_time_ns=SystemClock.wall_ns())
                 self.runs[run_id] = RunStatus(
                     id=run_id,
                     number=0,

@@ -27,22 +27,20 @@ def on_commit(session: Any, action: Callable[[], object]) -> None:
 
 
 class _Actions:
-    """The actions of a session, each with its transaction or savepoint; None for the next transaction."""
+    """The actions of a session, each with its transaction or savepoint."""
 
     def __init__(self, session: "Session") -> None:
         from sqlalchemy import event
 
         self._waiting: list[tuple[SessionTransaction | None, Callable[[], object]]] = []
         self._committed: list[Callable[[], object]] = []
-        event.listen(session, "after_transaction_create", self._on_begin)
         event.listen(session, "after_commit", self._on_commit)
         event.listen(session, "after_transaction_end", self._on_end)
 
     def add(self, session: "Session", action: Callable[[], object]) -> None:
+        if not session.in_transaction():
+            session.begin()  # otherwise a rollback before the first statement would not be noticed
         self._waiting.append((_current(session), action))
-
-    def _on_begin(self, session: "Session", transaction: "SessionTransaction") -> None:
-        self._waiting = [(owner or transaction, action) for owner, action in self._waiting]
 
     def _on_commit(self, session: "Session") -> None:
         """Pass the actions of a savepoint on to the transaction around it; those of a transaction are due."""

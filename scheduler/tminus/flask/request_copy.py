@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from flask.json.tag import TaggedJSONSerializer
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from werkzeug.datastructures import FileStorage
 
 _MASK = "***"
-_PAIR = re.compile(r"([^=&\r\n]+)=([^&\r\n]*)")
+#: What a path contains unquoted (RFC 3986, section 3.3).
+_IN_PATH = "/!$&'()*+,;=:@-._~"
+_KEY = re.compile(r"([^=:&\r\n]+)[=:]")
 _SERIALIZER = TaggedJSONSerializer()
 _log = logging.getLogger("tminus")
 
@@ -46,7 +48,7 @@ def copy_request(request: "Request", session: "SessionMixin", rules: CopyRules) 
     return {
         "base_url": request.root_url,
         "method": request.method,
-        "path": request.path + (f"?{query}" if query else ""),
+        "path": quote(request.path, safe=_IN_PATH) + (f"?{query}" if query else ""),
         "headers": headers,
         "body": body,
         "remote_addr": request.remote_addr,
@@ -66,21 +68,37 @@ def _body(request: "Request", rules: CopyRules) -> tuple[str, str]:
         return ("" if sent is None else json.dumps(_masked(sent, rules))), ""
     if request.form or request.files:  # the files are not copied
         return _encoded(request.form.items(multi=True), rules), "application/x-www-form-urlencoded"
-    if request.mimetype.startswith("text/"):
-        return _text(request.get_data(as_text=True), rules), f"{request.mimetype}; charset=utf-8"
+    if request.mimetype == "text/plain":
+        return _text(request.get_data(as_text=True), rules), "text/plain; charset=utf-8"
     return "", ""
 
 
 def _text(text: str, rules: CopyRules) -> str:
     """
-    Return a text with masks: that of JSON that a page sent as text, and of `KEY=VALUE`, as a form with
-    `enctype="text/plain"` sends it.
+    Return a text with masks: in JSON, of all of it or of a line, and from `KEY=` or `KEY:` to the end of a
+    line.
     """
+    text = text.removeprefix("\ufeff")
+    whole = _json(text, rules)
+    return "".join(_line(line, rules) for line in text.splitlines(keepends=True)) if whole is None else whole
+
+
+def _line(line: str, rules: CopyRules) -> str:
+    if (found := _json(line, rules)) is not None:
+        return found + line[len(line.rstrip("\r\n")) :]
+    for key in _KEY.finditer(line):
+        if rules.masks(key[1]):
+            return line[: key.end()] + _MASK + line[len(line.rstrip("\r\n")) :]
+    return line
+
+
+def _json(text: str, rules: CopyRules) -> str | None:
+    """Return an object or an array with masks; None if the text is neither."""
     try:
         sent = json.loads(text)
     except (ValueError, RecursionError):
-        return _PAIR.sub(lambda pair: f"{pair[1]}={_MASK if rules.masks(pair[1]) else pair[2]}", text)
-    return json.dumps(_masked(sent, rules)) if isinstance(sent, dict | list) else text
+        return None
+    return json.dumps(_masked(sent, rules)) if isinstance(sent, dict | list) else None
 
 
 def _without_query(text: str) -> str:
@@ -106,7 +124,7 @@ def _masked(value: Any, rules: CopyRules) -> Any:
     """Return the value with masks at all levels."""
     if isinstance(value, Mapping):
         return {key: _MASK if rules.masks(str(key)) else _masked(item, rules) for key, item in value.items()}
-    return type(value)(_masked(item, rules) for item in value) if type(value) in (list, tuple) else value
+    return [_masked(item, rules) for item in value] if isinstance(value, list) else value
 
 
 def _session(session: "SessionMixin", rules: CopyRules) -> str:
@@ -117,10 +135,10 @@ def _session(session: "SessionMixin", rules: CopyRules) -> str:
     kept = {}
     for key, value in dict(session).items():
         try:
-            masked = _MASK if rules.masks(str(key)) else _masked(value, rules)
-            _SERIALIZER.dumps(masked)
+            # Flask's format first: whatever class a value has, it is then JSON, which can be masked.
+            stored = json.loads(_SERIALIZER.dumps(value))
         except (TypeError, ValueError, RecursionError) as error:
             _log.warning("the copy of the request leaves out %r of the session: %s", key, error)
         else:
-            kept[key] = masked
-    return str(_SERIALIZER.dumps(kept)) if kept else ""
+            kept[str(key)] = stored
+    return json.dumps(_masked(kept, rules)) if kept else ""

@@ -1,5 +1,6 @@
 """Background runs in tests of an application: called at once, or collected, and no ledger needed."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -148,6 +149,25 @@ def test_a_second_submit_with_the_same_id_calls_nothing(monkeypatch: pytest.Monk
     first = count.submit(1, id="one-and-the-same")
     assert count.submit(2, id="one-and-the-same") == first
     assert first.wait() == 1
+
+
+@background(request=False)
+async def waits(n: int) -> int:
+    """Return a number, in a loop."""
+    await asyncio.sleep(0)
+    return n
+
+
+def test_a_coroutine_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMINUS_EAGER", "1")
+    assert waits.submit(7).wait() == 7
+
+
+def test_an_id_of_another_function_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMINUS_EAGER", "1")
+    count.submit(1, id="of-a-count")
+    with pytest.raises(TminusError, match="the run of-a-count calls"):
+        waits.submit(1, id="of-a-count")
 
 
 def test_collected_runs_are_listed_and_neither_stored_nor_called(

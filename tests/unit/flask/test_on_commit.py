@@ -92,6 +92,18 @@ def test_before_a_transaction_has_begun_the_next_one_counts(
     assert orders(tminus_runs) == [1]
 
 
+def test_a_rollback_before_the_first_statement_counts(
+    session: Session, tminus_runs: list[CollectedRun]
+) -> None:
+    confirm.submit_on_commit(session, 1)
+    session.rollback()
+    confirm.submit_on_commit(session, 2)
+    session.close()
+    session.add(Order(id=1))
+    session.commit()
+    assert tminus_runs == []
+
+
 def test_a_savepoint_takes_its_runs_with_it_if_it_is_rolled_back(
     session: Session, tminus_runs: list[CollectedRun]
 ) -> None:

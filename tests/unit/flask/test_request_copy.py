@@ -1,8 +1,9 @@
 """The copy of a request: what it contains, and that it contains no credentials."""
 
 import json
+from collections import UserDict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -155,7 +156,11 @@ def test_scheme_host_and_mount_point_are_copied_as_the_application_saw_them() ->
         pytest.param(
             "name=ada\r\npassword2=can ary\r\n", "name=ada\r\npassword2=***\r\n", id="a-form-as-text"
         ),
-        pytest.param("q=1&token=canary&z", "q=1&token=***&z", id="encoded"),
+        pytest.param("q=1&token=can&ary", "q=1&token=***", id="encoded"),
+        pytest.param("Api-Key: canary\nq: 1", "Api-Key:***\nq: 1", id="headers"),
+        pytest.param('{"pin": "canary"}\n{"q": 1}\n', '{"pin": "***"}\n{"q": 1}\n', id="json-in-lines"),
+        pytest.param('\ufeff{"pin": "canary"}', '{"pin": "***"}', id="json-with-a-mark"),
+        pytest.param('{"pin": "canary', '{"pin":***', id="json-that-is-cut"),
         pytest.param('{"pin": "canary", "q": ["1"]}', '{"pin": "***", "q": ["1"]}', id="json"),
         pytest.param("4711", "4711", id="a-number"),
         pytest.param("", "", id="nothing"),
@@ -166,8 +171,21 @@ def test_the_text_of_a_body_is_kept_with_the_same_masks(sent: str, kept: str) ->
     assert (copy["body"], headers_of(copy)["Content-Type"]) == (kept, "text/plain; charset=utf-8")
 
 
-def test_a_body_of_other_bytes_is_not_kept() -> None:
-    assert copied(method="PUT", data=b"\x89PNG canary", content_type="image/png")["body"] == ""
+@pytest.mark.parametrize(
+    "content_type", ["image/png", "text/xml", "text/yaml", "application/octet-stream", ""]
+)
+def test_a_body_of_another_type_is_not_kept(content_type: str) -> None:
+    assert copied(method="PUT", data=b"<Password>canary</Password>", content_type=content_type)["body"] == ""
+
+
+@pytest.mark.parametrize("path", ["/a%3Fb", "/100%2541", "/a%23b", "/b%C3%BCro/x;y=1"])
+def test_a_path_is_copied_so_that_it_is_the_same_path(path: str) -> None:
+    copy = copied(path=path, query_string="q=1")
+    with (
+        APP.test_request_context(copy["path"], base_url=copy["base_url"]) as again,
+        APP.test_request_context(path) as sent,
+    ):
+        assert (again.request.path, again.request.query_string) == (sent.request.path, b"q=1")
 
 
 def test_what_cannot_be_stored_of_a_session_is_left_out_with_a_warning(
@@ -181,5 +199,14 @@ def test_what_cannot_be_stored_of_a_session_is_left_out_with_a_warning(
     assert [record.args[0] for record in caplog.records] == ["basket", "circle"]  # type: ignore[index]
 
 
-def test_values_in_tuples_of_a_session_are_masked() -> None:
-    assert "canary" not in copied(session_values={"deep": ({"token": "canary"},)})["session"]
+class Login(NamedTuple):
+    """A value that only a session on a server can have."""
+
+    password: dict[str, str]
+
+
+@pytest.mark.parametrize(
+    "deep", [({"token": "canary"},), Login({"token": "canary"}), UserDict(token="canary")]
+)
+def test_values_of_any_class_in_a_session_are_masked(deep: object) -> None:
+    assert "canary" not in copied(session_values={"deep": deep})["session"]

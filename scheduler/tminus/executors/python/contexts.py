@@ -47,8 +47,9 @@ def session_cookie(app: "Flask", request: RequestContext) -> str:
         restore_session(request)
         response = app.response_class()
         app.session_interface.save_session(app, session, response)
-    sent = [value for name, value in request.headers if name.lower() == "cookie"]
-    return "; ".join([*sent, *(line.partition(";")[0] for line in response.headers.getlist("Set-Cookie"))])
+    cookies = [line.partition(";")[0] for line in response.headers.getlist("Set-Cookie")]
+    # Of two cookies with the same name, Flask reads the first.
+    return "; ".join([*cookies, *(value for name, value in request.headers if name.lower() == "cookie")])
 
 
 def restore_session(request: RequestContext) -> None:

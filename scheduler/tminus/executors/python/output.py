@@ -100,9 +100,9 @@ class _Records(logging.Handler):
     """Writes the records that no handler of the application writes to the same place."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if _is_written_by_another(record, self):
-            return
         try:
+            if _is_written_by_another(record, self):
+                return
             _STREAM.write(self.format(record) + "\n")
         except Exception:  # noqa: BLE001  logging's own way to report it
             self.handleError(record)

@@ -41,7 +41,9 @@ class PreparedCall:
         self._gives_back = work.given is not None
         self._max_body = work.max_body
         self._ref = ref
-        self._loop = _new_loop() if inspect.iscoroutinefunction(function) else None
+        # A decorator, such as @background, hides whether it is one.
+        is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
+        self._loop = _new_loop() if is_async else None
         self._context = contexts.request_context(app, work.request) if app else None
         if self._context:
             self._context.push()
@@ -50,7 +52,7 @@ class PreparedCall:
     def enter(self) -> Any:
         """Call the function; return its result."""
         result = self._function()
-        if self._loop:
+        if self._loop and inspect.iscoroutine(result):
             result = self._loop.run(result, context=copy_context())
         return result
 
