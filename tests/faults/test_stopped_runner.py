@@ -10,13 +10,14 @@ from tests.support.jobs import job, jobs_file
 from tests.support.target import TargetServer
 
 _TASKS = """
-import os, pathlib, signal
+import os, pathlib, signal, threading
 
 def stop_once():
     marker = pathlib.Path(__file__).parent / "was_stopped"
     if not marker.exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGSTOP)
+        threading.Event().wait()  # this thread may go on for a moment
 """
 
 
