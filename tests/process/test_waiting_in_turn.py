@@ -51,7 +51,7 @@ def test_a_daemon_goes_before_the_commands_that_wait_and_runs_what_they_ask_for(
             command.wait_until_it_says("waiting for the run-now with pid")
         idle.start(wait=False)
         idle.wait_until_said("waiting for the run-now that holds the ledger")
-        holder.interrupt()
+        assert holder.interrupt() == 130, holder.stderr
         assert [command.wait() for command in waiting] == [0] * COMMANDS
     with opened(idle.ledger) as ledger, ledger.read() as connection:
         kinds = connection.scalars(sa.select(instance_rows.c.kind).order_by(instance_rows.c.started_ns)).all()
