@@ -21,10 +21,11 @@ from tminus.executors.python import current_occurrence, daemon_client, loading, 
 from tminus.executors.python.current_occurrence import CurrentOccurrence
 from tminus.executors.python.payload_objects import Failure, to_payload
 from tminus.executors.python.prepared_call import PreparedCall
-from tminus.executors.python.wire import RequestContext, Work
+from tminus.executors.python.wire import RequestContext, Work, context_of_copy
 from tminus.executors.python.work_result import UnusableResult
 from tminus.instants import LATEST_NS
 from tminus.model.background import RunStatus, Submission, SubmissionReceipt
+from tminus.model.job import MAX_BODY
 from tminus.model.occurrence import OccurrenceId
 from tminus.outcome import Cause, OccurrenceState, Outcome
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 #: The name of the application of these runs: without a ledger, no other is needed.
 APP = "in process"
 _VARIABLE = "TMINUS_EAGER"
-_MAX_BODY = 16 << 20
 _NO_REQUEST = RequestContext()
 _log = logging.getLogger("tminus")
 
@@ -174,7 +174,6 @@ class _EagerRuns(_RunsHere):
 
     def _run(self, run_id: str, submission: Submission, app: "Flask | None") -> None:
         occurrence = str(self.runs[run_id].occurrence)
-        copy = submission.given.get("request")
         call = _Call(
             app=app,
             job=self.runs[run_id].occurrence.job,
@@ -190,7 +189,7 @@ class _EagerRuns(_RunsHere):
                 call.make(
                     submission.ref,
                     arguments=json.dumps([submission.given["args"], submission.given["kwargs"]]),
-                    request=RequestContext(**copy | {"body": copy["body"].encode()}) if copy else _NO_REQUEST,
+                    request=context_of_copy(submission.given.get("request")),
                 )
             )
             value = {"result": result}
@@ -232,8 +231,8 @@ class _Call:
             request=request,
             latest_ns=LATEST_NS,
             total_ns=LATEST_NS,
-            max_body=_MAX_BODY,
-            keep_body=_MAX_BODY,
+            max_body=MAX_BODY,
+            keep_body=MAX_BODY,
             keep_output=0,
         )
         error: BaseException | None = None
@@ -281,5 +280,5 @@ def _failure_of(error: BaseException) -> Failure:
 
 
 _eager = _EagerRuns()
-#: The latest one counts.
+#: One for each `collect` that has not ended. A submit goes to the last one.
 _collecting: list[_CollectedRuns] = []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MASK = "***"
 #: What a path contains unquoted (RFC 3986, section 3.3).
 _IN_PATH = "/!$&'()*+,;=:@-._~"
+_LINE = re.compile(r"[^\r\n]+")
 _KEY = re.compile(r"([^=:&\r\n]+)[=:]")
 _SERIALIZER = TaggedJSONSerializer()
 _log = logging.getLogger("tminus")
@@ -80,15 +81,15 @@ def _text(text: str, rules: CopyRules) -> str:
     """
     text = text.removeprefix("\ufeff")
     whole = _json(text, rules)
-    return "".join(_line(line, rules) for line in text.splitlines(keepends=True)) if whole is None else whole
+    return _LINE.sub(lambda line: _line(line[0], rules), text) if whole is None else whole
 
 
 def _line(line: str, rules: CopyRules) -> str:
     if (found := _json(line, rules)) is not None:
-        return found + line[len(line.rstrip("\r\n")) :]
+        return found
     for key in _KEY.finditer(line):
         if rules.masks(key[1]):
-            return line[: key.end()] + _MASK + line[len(line.rstrip("\r\n")) :]
+            return line[: key.end()] + _MASK
     return line
 
 

@@ -12,7 +12,7 @@ from werkzeug.test import EnvironBuilder
 from tminus.executors.python import contexts
 from tminus.executors.python.loading import CannotLoad
 from tminus.executors.python.prepared_view import PreparedView
-from tminus.executors.python.wire import RequestContext, Work
+from tminus.executors.python.wire import RequestContext, Work, context_of_copy
 from tminus.flask.copy_rules import CopyRules
 from tminus.flask.request_copy import copy_request
 
@@ -119,7 +119,7 @@ def test_a_copied_request_has_the_links_of_the_request_itself(config: dict[str, 
             url_for("pages.page", n=8, _external=True),
         ]
     stored = json.loads(json.dumps(copy))
-    with contexts.request_context(app, RequestContext(**stored | {"body": stored["body"].encode()})):
+    with contexts.request_context(app, context_of_copy(stored)):
         found = [
             request.url,
             request.root_path,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from tminus.daemon.attempts import evaluation
 from tminus.daemon.calls.call import CallResult
 from tminus.executors.python import wire
-from tminus.executors.python.wire import RequestContext, Work
+from tminus.executors.python.wire import Work
 from tminus.instants import LATEST_NS
 from tminus.jobsfile.jobs.chains import submitted_links
 from tminus.jobsfile.jobs.retries import submitted_retry
@@ -54,11 +54,10 @@ def to_work(run: QueuedRun, *, total_ns: int, keep_output: int) -> Work:
     Raises:
         Exception: the submission is not valid. The run fails, because newer code would not take it either.
     """
-    given, copy = run.work.given, run.work.given.get("request")
+    given = run.work.given
     args, kwargs = given.get("args", []), given.get("kwargs", {})
     if not (isinstance(args, list) and isinstance(kwargs, dict)):
         raise TypeError("args is not a list, or kwargs is not a mapping")
-    request = RequestContext(**copy | {"body": copy["body"].encode()}) if copy else RequestContext()
     work = Work(
         index=0,
         job=run.occurrence.job,
@@ -67,7 +66,7 @@ def to_work(run: QueuedRun, *, total_ns: int, keep_output: int) -> Work:
         ref=run.work.ref,
         declared_by=run.work.ref,
         arguments=payload.dumps([args, kwargs]),
-        request=request,
+        request=wire.context_of_copy(given.get("request")),
         latest_ns=LATEST_NS,
         total_ns=total_ns,
         max_body=MAX_BODY,

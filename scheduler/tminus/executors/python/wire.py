@@ -51,6 +51,17 @@ class RequestContext:
     session: str = ""
 
 
+def context_of_copy(copy: Mapping[str, Any] | None) -> RequestContext:
+    """
+    Return the context of a background run, from the copy of the request that is stored with it, if there is
+    one.
+
+    Raises:
+        Exception: it is not such a copy.
+    """
+    return RequestContext(**{**copy, "body": copy["body"].encode()}) if copy else RequestContext()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """

@@ -75,8 +75,7 @@ def build_schedule(
         texts.append(_shown(present[0], as_written[index]))
         entry_zone = entry.timezone or zone or "UTC"
         times = tuple(_fire_times(entry, entry_zone, rules))
-        excepted = calendars.excepted(entry.except_ or (), entry_zone)
-        limits = Limits(entry_zone, entry.between or (), merged((*excepted, *_outside(entry, entry_zone))))
+        limits = Limits(entry_zone, entry.between or (), _excepted(entry, entry_zone, calendars))
         limited = limits.windows or limits.excepted
         parts = tuple(Limited(time, limits) for time in times) if limited else times
         schedule += parts
@@ -119,12 +118,18 @@ def _not_one_kind(present: Sequence[str], index: int) -> Fault:
     return key_fault(("schedule", index, "manual"), message, hint=hint)
 
 
-def _outside(entry: TimesSpec, zone: str) -> Iterator[tuple[int, int]]:
-    """Yield the time before `start` and that after `end`, in seconds since the Unix epoch."""
+def _excepted(entry: TimesSpec, zone: str, calendars: Calendars) -> tuple[tuple[int, int], ...]:
+    """
+    Return the time that its calendars except, with that before `start` and after `end`, in seconds since the
+    Unix epoch.
+    """
+    outside = []
     if entry.start is not None:
-        yield 0, entry.start.seconds(zone)[0]
+        outside.append((0, entry.start.seconds(zone)[0]))
     if entry.end is not None:
-        yield entry.end.seconds(zone)[1], LATEST_NS // SECOND
+        outside.append((entry.end.seconds(zone)[1], LATEST_NS // SECOND))
+    excepted = calendars.excepted(entry.except_ or (), zone)
+    return merged((*excepted, *outside)) if outside else excepted
 
 
 def _shown(kind: str, entry: Mapping[str, Any]) -> str:
