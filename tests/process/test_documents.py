@@ -11,6 +11,7 @@ one everywhere, also in commands. A port 808N stands for one that is free.
 
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -147,11 +148,18 @@ class Transcript:
 
 
 def with_free_ports(text: str) -> str:
-    """Return the page with ports that are free for those that it names."""
-    with contextlib.ExitStack() as stack:
-        named = sorted(set(_PORT.findall(text)))
-        doors = {port: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for port in named}
-        free = {port: str(door.getsockname()[1]) for port, door in doors.items()}
+    """
+    Return the page with ports that are free for those that it names.
+
+    A page may use them minutes later, so they are none that the system gives to a connection meanwhile.
+    """
+    given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    free: dict[str, str] = {}
+    for named in set(_PORT.findall(text)):
+        while named not in free:
+            drawn = random.SystemRandom().randrange(10_000, given)
+            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", drawn)):
+                free[named] = str(drawn)
     return _PORT.sub(lambda found: free[found[0]], text)
 
 
