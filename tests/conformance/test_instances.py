@@ -109,3 +109,13 @@ def test_the_latest_is_who_started_last_though_the_clock_was_set_back_meanwhile(
     instances.record_stop(ledger, register(ledger), T)
     identity = register(ledger, now_ns=T - 3600 * SECOND)
     assert latest(ledger).id == identity
+
+
+def test_the_costs_of_arming_are_those_that_were_learned_last(ledger: Ledger) -> None:
+    assert instances.arming_costs(ledger) is None
+    older = register(ledger)
+    instances.set_arming_costs(ledger, older, costs="1")
+    newer = register(ledger, now_ns=T + SECOND)
+    assert instances.arming_costs(ledger) == "1"
+    instances.set_arming_costs(ledger, newer, costs="2")
+    assert instances.arming_costs(ledger) == "2"

@@ -131,9 +131,15 @@ def undo_upkeep(connection: sa.Connection) -> None:
     connection.exec_driver_sql("DROP INDEX occurrences_not_succeeded")
 
 
+def undo_arming_costs(connection: sa.Connection) -> None:
+    """Take back what migration 0012 has brought."""
+    connection.exec_driver_sql("ALTER TABLE instances DROP COLUMN arming_costs")
+
+
 def test_an_older_ledger_is_migrated_and_keeps_what_it_has(ledger: Ledger) -> None:
     before = run_batch(ledger, [1.0, 2.0])
     with ledger.write() as connection:
+        undo_arming_costs(connection)
         undo_upkeep(connection)
         undo_chain_failure(connection)
         undo_attention(connection)

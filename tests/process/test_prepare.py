@@ -16,7 +16,10 @@ from tests.process.test_python_jobs import logs_of, run_now
 from tests.support.apps import install
 from tests.support.daemon import coming, daemon, eventually, tminus_json
 from tests.support.jobs import shop_file
+from tests.support.ledgers import opened
 from tests.support.target import TargetServer
+from tminus.instants import SECOND, parse_rfc3339
+from tminus.ledger import instances
 
 
 def prepared(target: TargetServer, hook: str, path: str = "/", **http: Any) -> dict[str, Any]:
@@ -276,6 +279,22 @@ def test_one_that_takes_longer_than_the_lead_is_begun_earlier_the_next_time(
     ) as running:
         eventually(lambda: [one for one in running.occurrences("x") if one["armed"]], what="one is armed")
         running.assert_all_is_well(target, every_s=5)
+
+
+def test_one_that_takes_long_is_begun_as_early_after_a_kill(tmp_path: Path, target: TargetServer) -> None:
+    long = {"schedule": "manual", **prepared(target, "takes_long")}
+    first = {"schedule": "manual", "http": f"{target.url}/ok", "then": [{"callback": {"run": "long"}}]}
+    install("prepare", tmp_path)
+    with daemon(tmp_path, shop_file({"long": long, "first": first})) as running:
+        running.tminus("run-now", "long")
+        with opened(running.ledger) as ledger:
+            eventually(lambda: instances.arming_costs(ledger), what="what was learned is in the ledger")
+        running.kill()
+        running.start()
+        running.tminus("run-now", "first")
+        started = running.wait_for(job="long", origin="chain")[0]
+        ended = running.wait_for(job="first")[0]
+    assert parse_rfc3339(started["planned_at"]) - parse_rfc3339(ended["finished_at"]) > 3 * SECOND
 
 
 def test_what_is_still_prepared_when_a_stop_waits_no_longer_was_not_sent(

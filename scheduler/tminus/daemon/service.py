@@ -38,7 +38,7 @@ from tminus.model.batch import DueOccurrence
 from tminus.model.definitions import Definitions
 from tminus.model.occurrence import OccurrenceId
 from tminus.outcome import Origin, Outcome
-from tminus.policies.lead import COMMIT_NS
+from tminus.policies.lead import COMMIT_NS, ArmingCosts
 
 log = structlog.get_logger()
 
@@ -70,6 +70,7 @@ class Service:
         self.runtime = runtime
         self._since_ns = since_ns
         recorder = runtime.recorder
+        self._costs = ArmingCosts.of_text(instances.arming_costs(runtime.ledger))
         self._backlog = Backlog(runtime, launch=lambda due_occurrences: self._planner.add(due_occurrences))
         runtime.on_held, runtime.in_flight.on_end = self._backlog.hold, self._backlog.end
         runtime.on_put_back = self._put_back
@@ -79,6 +80,7 @@ class Service:
             on_unstarted=lambda result: recorder.put(skipped_if_withheld(result, runtime.withheld)),
             on_backlog=self._backlog.add,
             undecided=recorder.undecided,
+            costs=self._costs,
         )
         self._high_water = HighWater(
             runtime.ledger, instance=runtime.instance, mark=self._planner.decided_until_ns
@@ -214,13 +216,17 @@ class Service:
 
     def record_heartbeat(self) -> None:
         """
-        Write a heartbeat.
+        Write a heartbeat, and what was learned of the costs of arming since the last one.
 
         Raises:
             LedgerError: the ledger does not work.
         """
-        self._high_water.record_heartbeat(self.runtime.clock.wall_ns())
-        self._heartbeat_ns = self.runtime.clock.monotonic_ns()
+        runtime = self.runtime
+        self._high_water.record_heartbeat(runtime.clock.wall_ns())
+        self._heartbeat_ns = runtime.clock.monotonic_ns()
+        if (costs := self._planner.costs) != self._costs:
+            instances.set_arming_costs(runtime.ledger, runtime.instance, costs=costs.as_text())
+            self._costs = costs
 
     @property
     def problems(self) -> list[str]:

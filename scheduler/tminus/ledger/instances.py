@@ -20,8 +20,10 @@ HEARTBEAT_NS = 5 * SECOND
 STALE_NS = 15 * SECOND
 
 
+#: The columns that are read by themselves.
+_OF_DAEMONS = ("boot_id", "decided_until_ns", "arming_costs")
 #: The columns that are the fields of an `Instance`.
-_COLUMNS = [column for column in instances.c if column.name not in ("boot_id", "decided_until_ns")]
+_COLUMNS = [column for column in instances.c if column.name not in _OF_DAEMONS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,18 @@ def set_problems(ledger: Ledger, identity: str, *, problems: Sequence[str]) -> N
     Write the problems of its configuration: a jobs file that is not valid, applications that do not import.
     """
     _set(ledger, identity, config_error=storable("\n".join(problems)) or None)
+
+
+def set_arming_costs(ledger: Ledger, identity: str, *, costs: str) -> None:
+    """Write what this daemon has learned of the costs of arming."""
+    _set(ledger, identity, arming_costs=costs)
+
+
+def arming_costs(ledger: Ledger) -> str | None:
+    """Return what was learned last of the costs of arming; None if nothing was."""
+    query = sa.select(instances.c.arming_costs).where(instances.c.arming_costs.is_not(None))
+    with ledger.read() as connection:
+        return connection.execute(query.order_by(instances.c.started_ns.desc()).limit(1)).scalar()
 
 
 def record_stop(ledger: Ledger, identity: str, now_ns: int) -> None:

@@ -30,11 +30,11 @@ metadata = MetaData()
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 #: The newest migration. An older ledger is migrated, a newer one refused.
-SCHEMA = "0011"
+SCHEMA = "0012"
 
 #: The processes that have run jobs: daemons, and `run-now` without a daemon. `decided_until_ns` is the
 #: high-water mark of a daemon: each fire time of each schedule up to here has a row. It concerns the
-#: schedules that the ledger had when it was set.
+#: schedules that the ledger had when it was set. `arming_costs` is a `policies.lead.ArmingCosts`, as JSON.
 instances = Table(
     "instances",
     metadata,
@@ -50,6 +50,7 @@ instances = Table(
     Column("beat_ns", BigInteger, nullable=False),
     Column("decided_until_ns", BigInteger),
     Column("stopped_ns", BigInteger),
+    Column("arming_costs", Text),
 )
 
 #: The text of each version of the jobs, `${…}` unexpanded.

@@ -1,6 +1,8 @@
 """Lead: how long before T a batch is claimed and armed."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Self
 
 from tminus.instants import MS, SECOND
 
@@ -29,19 +31,47 @@ def commit_before(left_ns: int) -> int:
     return min(COMMIT_NS, max(left_ns, 0) // 4)
 
 
+@dataclass(frozen=True, slots=True)
+class ArmingCosts:
+    """
+    What arming has cost on this machine.
+
+    Attributes:
+        slowest_ns: The fixed part, for a batch of any size.
+        per_job_ns: For a job that gets no process of its own.
+        per_fork_ns: For a job that gets one.
+    """
+
+    slowest_ns: int = 0
+    per_job_ns: int = FIRST_GUESS_NS
+    per_fork_ns: int = FIRST_GUESS_FORK_NS
+
+    def as_text(self) -> str:
+        """Return them as JSON, for the ledger."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of_text(cls, text: str | None) -> Self:
+        """Return the costs in the ledger; the first guess if there are none that can be read."""
+        try:
+            costs = cls(**json.loads(text or "{}"))
+            return costs if min(asdict(costs).values()) >= 0 else cls()
+        except (TypeError, ValueError):
+            return cls()
+
+
 @dataclass(slots=True)
 class Lead:
     """
     The lead, learned from what arming has cost. Not thread-safe: the planner owns it.
 
     Args:
-        fixed_ns: `daemon.lead` if it is given; then nothing is learned.
+        fixed_ns: `daemon.lead` if it is given; it is the lead, whatever was learned.
+        costs: Those known so far.
     """
 
     fixed_ns: int | None = None
-    _slowest_ns: float = field(default=0.0, init=False)
-    _per_job_ns: float = field(default=float(FIRST_GUESS_NS), init=False)
-    _per_fork_ns: float = field(default=float(FIRST_GUESS_FORK_NS), init=False)
+    costs: ArmingCosts = field(default_factory=ArmingCosts)
 
     def for_batch(self, jobs: int, forks: int = 0) -> int:
         """
@@ -50,20 +80,22 @@ class Lead:
         """
         if self.fixed_ns is not None:
             return self.fixed_ns
-        arming_ns = self._slowest_ns + self._per_job_ns * (jobs - forks) + self._per_fork_ns * forks
-        return round(min(max(2 * arming_ns + COMMIT_NS, SHORTEST_NS), LONGEST_NS))
+        costs = self.costs
+        arming_ns = costs.slowest_ns + costs.per_job_ns * (jobs - forks) + costs.per_fork_ns * forks
+        return min(max(2 * arming_ns + COMMIT_NS, SHORTEST_NS), LONGEST_NS)
 
     def learn(self, *, jobs: int, forks: int = 0, claim_and_arm_ns: int) -> None:
         """
         Learn from the time of claiming and arming a batch: small ones give the fixed part, large ones the
         part per job, or per process of a job if half of them have one.
         """
+        costs = self.costs
         if jobs < 50:
-            self._slowest_ns = max(float(claim_and_arm_ns), self._slowest_ns * 0.9)
+            self.costs = replace(costs, slowest_ns=max(claim_and_arm_ns, costs.slowest_ns * 9 // 10))
             return
-        others_ns = self._slowest_ns + (self._per_job_ns * (jobs - forks) if 2 * forks >= jobs else 0)
-        cost_ns = max(claim_and_arm_ns - others_ns, 0.0)
+        others_ns = costs.slowest_ns + (costs.per_job_ns * (jobs - forks) if 2 * forks >= jobs else 0)
+        cost_ns = max(claim_and_arm_ns - others_ns, 0)
         if 2 * forks >= jobs:
-            self._per_fork_ns = max(cost_ns / forks, self._per_fork_ns * 0.8)
+            self.costs = replace(costs, per_fork_ns=max(-(-cost_ns // forks), costs.per_fork_ns * 4 // 5))
         else:
-            self._per_job_ns = max(cost_ns / jobs, self._per_job_ns * 0.8)
+            self.costs = replace(costs, per_job_ns=max(-(-cost_ns // jobs), costs.per_job_ns * 4 // 5))

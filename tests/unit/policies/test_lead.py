@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tminus.instants import MS, SECOND
-from tminus.policies.lead import COMMIT_NS, LONGEST_NS, SHORTEST_NS, Lead, commit_before
+from tminus.policies.lead import COMMIT_NS, LONGEST_NS, SHORTEST_NS, ArmingCosts, Lead, commit_before
 
 measured = st.tuples(st.integers(1, 20_000), st.integers(0, 60 * SECOND))
 
@@ -69,6 +69,32 @@ def test_what_processes_cost_is_learned_apart_from_what_connections_cost() -> No
     for _ in range(50):
         lead.learn(jobs=100, forks=100, claim_and_arm_ns=SECOND)
     assert lead.for_batch(100, forks=100) == 2_250 * MS
+
+
+@given(st.lists(measured, max_size=5), st.integers(1, 100_000), st.integers(0, 100))
+def test_what_was_learned_is_known_after_a_restart(
+    batches: list[tuple[int, int]], jobs: int, forks: int
+) -> None:
+    lead = learned(*batches)
+    restarted = Lead(costs=ArmingCosts.of_text(lead.costs.as_text()))
+    assert restarted.for_batch(jobs, min(forks, jobs)) == lead.for_batch(jobs, min(forks, jobs))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "[]",
+        "null",
+        "{",
+        '{"per_job_ns": "1"}',
+        '{"per_job_ns": -1}',
+        '{"of_a_later_version_ns": 1}',
+    ],
+)
+def test_costs_that_cannot_be_read_are_the_first_guess(text: str | None) -> None:
+    assert ArmingCosts.of_text(text) == ArmingCosts()
 
 
 @given(st.lists(measured, max_size=5), st.integers(1, 100_000))

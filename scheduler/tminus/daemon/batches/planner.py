@@ -21,7 +21,7 @@ from tminus.model.batch import DueOccurrence, UnstartedResult
 from tminus.model.definitions import Definitions
 from tminus.model.job import Job
 from tminus.model.occurrence import OccurrenceId
-from tminus.policies.lead import LONGEST_NS, Lead
+from tminus.policies.lead import LONGEST_NS, ArmingCosts, Lead
 
 log = structlog.get_logger()
 
@@ -44,6 +44,7 @@ class Planner:
         on_unstarted: Takes occurrences that end without a start.
         on_backlog: Takes overdue occurrences that wait for room.
         undecided: Has each due occurrence until its row is durable.
+        costs: What is known of the costs of arming.
     """
 
     def __init__(
@@ -54,9 +55,10 @@ class Planner:
         on_unstarted: Callable[[UnstartedResult], None],
         on_backlog: Callable[[Sequence[DueOccurrence]], None] = lambda _: None,
         undecided: Undecided,
+        costs: ArmingCosts | None = None,
     ) -> None:
         self._clock = clock
-        self._lead = Lead()
+        self._lead = Lead(costs=costs or ArmingCosts())
         self._launch = launch
         self._on_unstarted = on_unstarted
         self._on_backlog = on_backlog
@@ -124,6 +126,12 @@ class Planner:
         """Learn the lead from what claiming and arming a batch of these jobs took."""
         with self._changed:
             self._lead.learn(jobs=len(jobs), forks=_forks(jobs), claim_and_arm_ns=claim_and_arm_ns)
+
+    @property
+    def costs(self) -> ArmingCosts:
+        """What is known of the costs of arming."""
+        with self._changed:
+            return self._lead.costs
 
     def lead_ns(self, jobs: Sequence[Job]) -> int:
         """Return the lead for a batch of these jobs."""
