@@ -63,6 +63,12 @@ def test_a_name_that_the_file_has_too_names_both_places(tmp_path: Path) -> None:
     assert loaded.definitions is None
 
 
+def test_an_entry_that_overrides_a_job_in_code_has_this_one_error(tmp_path: Path) -> None:
+    (error,) = load_with(tmp_path, code_job(), text=f"{FILE}  sync: {{suspend: true}}\n").errors
+    assert error.message.startswith("jobs: job 'sync' defined in jobs.yaml:")
+    assert error.hint == "a job in code is changed in the code"
+
+
 def test_a_name_that_two_applications_define_names_both(tmp_path: Path) -> None:
     text = FILE.replace('{shop: {app: "shop:app"}}', '{shop: {app: "shop:app"}, crm: {app: "crm:app"}}')
     assert messages(load_with(tmp_path, code_job(), code_job(app="crm"), text=text)) == [

@@ -20,6 +20,7 @@ from tminus.jobsfile.types.maps import Validated, validate_map
 from tminus.model.code_job import CodeJob
 
 _FIRST_JOB = 'jobs: {NAME: {schedule: "30 11 * * *", http: https://HOST/PATH}}'
+_KEEP_ONE = "keep one of them"
 _ONCE = ("timezone", "ledger", "daemon", "start_slo")
 
 
@@ -212,16 +213,22 @@ def add_code_jobs(sections: Sections, code: Iterable[CodeJob], report: Report) -
         if job.error:
             hint = "define it at the top of a module, or let it be a view"
             report.fault([layer], Fault(message=job.error, on_key=True, hint=hint))
-        if job.name in jobs:
-            _given_twice(f"job {quoted(job.name)}", jobs[job.name], layer, ("jobs", job.name), report)
-        else:
+        if job.name not in jobs:
+            jobs[job.name] = layer
+            continue
+        is_override = not jobs[job.name].value.keys() & {"http", "flask", "call"}
+        hint = "a job in code is changed in the code" if is_override else _KEEP_ONE
+        _given_twice(f"job {quoted(job.name)}", jobs[job.name], layer, ("jobs", job.name), report, hint)
+        if is_override:  # it lacks much, and all that is in the code
             jobs[job.name] = layer
     return replace(sections, jobs=jobs)
 
 
-def _given_twice(what: str, first: Layer, second: Layer, path: Path, report: Report) -> None:
+def _given_twice(
+    what: str, first: Layer, second: Layer, path: Path, report: Report, hint: str = _KEEP_ONE
+) -> None:
     places = f"{_place(first.document, first.base or path)} and {_place(second.document, path)}"
-    fault = key_fault(path, f"{what} defined in {places}", hint="keep one of them")
+    fault = key_fault(path, f"{what} defined in {places}", hint=hint)
     report.fault([Layer(second.document, (), {})], fault)
 
 
