@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,6 +110,17 @@ def test_if_authorize_raises_that_is_the_response_and_nothing_is_shown(app: Flas
     Scheduler(guarded, app="site", authorize=authorize)
     answer = guarded.test_client().get(url)
     assert (answer.status_code, url[-32:] in answer.get_data(as_text=True)) == (403, False)
+
+
+@pytest.mark.parametrize("path", ["", "/events"])
+def test_while_the_ledger_does_not_work_the_response_is_503_and_does_not_name_it(
+    app: Flask, url: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TMINUS_LEDGER", f"sqlite:///{tmp_path}/nowhere/ledger.db")
+        answer = app.test_client().get(url + path)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.get_json() == {"error": {"kind": "unavailable", "message": "the status cannot be read now"}}
 
 
 def test_the_applications_own_json_does_not_change_the_shape(app: Flask, url: str) -> None:

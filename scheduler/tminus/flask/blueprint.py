@@ -5,8 +5,18 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, jsonify, make_response, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    jsonify,
+    make_response,
+    render_template,
+    request,
+    url_for,
+)
 
+from tminus.errors import LedgerError
 from tminus.flask import client
 from tminus.flask.events import event_response
 from tminus.flask.run_json import etag, run_to_dict, run_to_text
@@ -19,6 +29,8 @@ if TYPE_CHECKING:
 
 #: `Retry-After` of a run that has not ended.
 _RETRY_AFTER_S = 1
+#: And while the ledger does not work.
+_UNAVAILABLE_RETRY_AFTER_S = 5
 
 
 def create_blueprint(
@@ -59,6 +71,14 @@ def create_blueprint(
             status = visible_status(id)
             return _not_found() if status is None else event_response(status)
 
+    @pages.errorhandler(LedgerError)
+    def no_status(error: LedgerError) -> Response:
+        # The error names the ledger, which is none of a visitor's business.
+        current_app.logger.error("the status of a run cannot be read: %s", error.message)
+        response = _error(503, "unavailable", "the status cannot be read now")
+        response.headers["Retry-After"] = str(_UNAVAILABLE_RETRY_AFTER_S)
+        return response
+
     @pages.get("/script.js")
     def script() -> Response:
         text = (files("tminus.flask") / "script.js").read_bytes()
@@ -94,6 +114,10 @@ def _with_cache_headers(response: Response, *, has_ended: bool) -> "WerkzeugResp
 
 
 def _not_found() -> Response:
-    response = make_response(jsonify(error={"kind": "not_found", "message": "no such run"}), 404)
+    return _error(404, "not_found", "no such run")
+
+
+def _error(status: int, kind: str, message: str) -> Response:
+    response = make_response(jsonify(error={"kind": kind, "message": message}), status)
     response.headers["Cache-Control"] = "no-store"
     return response
