@@ -71,10 +71,10 @@ def run_here(
 def _run(
     runtime: Runtime, run_request: RunNowRequest, follow: Callable[[Sequence[OccurrenceId], int], None]
 ) -> None:
-    due_occurrences: Sequence[DueOccurrence] = ()
+    due_occurrences: list[DueOccurrence] = []
     try:
         with _running(runtime) as batches:
-            due_occurrences = _accept(runtime, run_request, batches.planner.lead_ns)
+            _accept(runtime, run_request, batches.planner.lead_ns, due_occurrences)
             batches.planner.add(due_occurrences)
             follow([due.id for due in due_occurrences], due_occurrences[0].planned_at_ns)
             batches.join()
@@ -164,17 +164,20 @@ def _with_followers(names: Iterable[str], definitions: Definitions) -> list[Job]
 
 
 def _accept(
-    runtime: Runtime, run_request: RunNowRequest, lead_ns: Callable[[Sequence[Job]], int]
-) -> Sequence[DueOccurrence]:
-    ledger, clock, due_occurrences = runtime.ledger, runtime.clock, list[DueOccurrence]()
+    runtime: Runtime,
+    run_request: RunNowRequest,
+    lead_ns: Callable[[Sequence[Job]], int],
+    due_occurrences: list[DueOccurrence],
+) -> None:
+    """Store the occurrences. The list has them before they are durable, so that an interrupt finds them."""
+    ledger, clock = runtime.ledger, runtime.clock
 
     def answer(connection: Connection) -> Mapping[str, Any]:
         accepted = accept(connection, request, runtime.definitions, now_ns=clock.wall_ns(), lead_ns=lead_ns)
-        due_occurrences.extend(accepted.due_occurrences)
+        due_occurrences[:] = accepted.due_occurrences
         return accepted.answer
 
     request = requests.add_request(
         ledger, RequestKind.RUN_NOW, run_request.as_body(), now_ns=clock.wall_ns(), by=current_user()
     )
     requests.take(ledger, request, instance=runtime.instance, answer=answer)
-    return due_occurrences
