@@ -1,11 +1,12 @@
 """
 Python functions of one application at one T, compared with a plain `threading.Barrier` and contexts pushed
-after it.
+after it. The same in processes of their own, compared with processes that are forked before T.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from bench.contestants import LeftOut, Start, finish, in_time, one_batch
 from bench.figures import MS, figures, percentile_ms
@@ -20,6 +21,8 @@ JOBS = 100
 #: Accepted difference between the start offset in the ledger and the function's own note, for 99 of 100
 #: functions: one switch of threads.
 MOST_OFF_MS = 0.5
+#: The last one that has a process of its own.
+_MOST_ISOLATED_MS = 100.0
 
 #: Name, title, and the contestant.
 _Contestant = tuple[str, str, Callable[[Notes], Start]]
@@ -40,15 +43,16 @@ def measure(*, repeat: int) -> Table:
             "Witness: each function itself, which notes the time as its first act, in memory that is read "
             "from outside.",
         ],
-        header=header("last / (e)"),
+        header=header("last / peer"),
         raw=[one.as_json() for one in runs],
     )
     found = summaries(runs)
     for summary in found:
-        table.rows.append(row(summary, ratio(summary, other(found, summary, "flask-barrier"))))
+        peer = other(found, summary, _PEERS.get(summary.contestant, summary.contestant))
+        table.rows.append(row(summary, ratio(summary, peer)))
         table.notes += summary.notes
-        if summary.contestant == "tminus":
-            table.verdicts += _judge(summary, found)
+        if summary.contestant in _PEERS:
+            table.verdicts += _judge(summary, peer)
     return table
 
 
@@ -62,9 +66,9 @@ def _run(name: str, title: str, start: Callable[[Notes], Start]) -> Run:
     return Run(contestant=name, title=title, n=JOBS, start=started, figures=found)
 
 
-def _tminus(noted: Notes) -> Start:
+def _tminus(noted: Notes, **call: object) -> Start:
     def jobs(t_ns: int) -> str:
-        return jobs_text([], {}, apps=noted.app(), others=calls(JOBS, {"at": at(t_ns)}))
+        return jobs_text([], {}, apps=noted.app(), others=calls(JOBS, {"at": at(t_ns)}, **call))
 
     def run(one: Daemon, t_ns: int) -> Start:
         start = one_batch(one, t_ns, JOBS)
@@ -79,24 +83,31 @@ def _tminus(noted: Notes) -> Start:
     return in_time(jobs, run, n=JOBS)
 
 
-def _barrier(noted: Notes) -> Start:
+def _peer(noted: Notes, module: str) -> Start:
     t_ns = whole_second(2.5)
     words = ["--at", str(t_ns), "--n", str(JOBS)]
-    said = finish("bench.peers.flask_barrier", words, environment=noted.environment)
+    said = finish(f"bench.peers.{module}", words, environment=noted.environment)
     waiting = said["waiting_at_t"]
-    return Start(
-        t_ns=t_ns, note="" if waiting == JOBS else f"only {waiting} threads were at the barrier at T"
-    )
+    return Start(t_ns=t_ns, note="" if waiting == JOBS else f"only {waiting} jobs were ready at T")
 
 
 _CONTESTANTS: Sequence[_Contestant] = (
     ("tminus", "(a) tminus, call", _tminus),
-    ("flask-barrier", "(e) Barrier, then the contexts", _barrier),
+    ("flask-barrier", "(e) Barrier, then the contexts", partial(_peer, module="flask_barrier")),
+    ("tminus-isolated", "(a) tminus, isolate: process, first batch", partial(_tminus, isolate="process")),
+    ("forks", "(f) forked before T, then the contexts", partial(_peer, module="forks")),
 )
+#: The peer of each contestant that is judged.
+_PEERS = {"tminus": "flask-barrier", "tminus-isolated": "forks"}
 
 
-def _judge(summary: Summary, found: Sequence[Summary]) -> list[Verdict]:
-    peer = other(found, summary, "flask-barrier")
+def _judge(summary: Summary, peer: Summary | None) -> list[Verdict]:
+    if summary.contestant == "tminus-isolated":
+        return [
+            complete(summary),
+            all_armed(summary),
+            at_most(f"{summary}: last", summary.last_ms, _MOST_ISOLATED_MS, unit=" ms"),
+        ]
     p50 = _p50_ms(summary) / _p50_ms(peer) if peer and _p50_ms(peer) > 0 else math.nan
     return [
         complete(summary),

@@ -46,12 +46,12 @@ class Notes:
             yield from [Arrival(at_ns, str(index))] * times
 
 
-def calls(n: int, schedule: Mapping[str, object]) -> dict[str, Any]:
-    """Return `jobs:` of a jobs file. Job i notes i."""
+def calls(n: int, schedule: Mapping[str, object], **call: object) -> dict[str, Any]:
+    """Return `jobs:` of a jobs file. Job i notes i. `call` has more keys of its `call:`."""
     return {
         f"call_{index}": {
             "schedule": dict(schedule),
-            "call": {"ref": "noting:note", "args": [index], "app": "noting"},
+            "call": {"ref": "noting:note", "args": [index], "app": "noting", **call},
         }
         for index in range(n)
     }

@@ -145,7 +145,7 @@ def test_the_targets_at_a_distance() -> None:
 
 def test_functions_are_to_be_ahead_of_a_plain_barrier_at_the_median_and_at_the_last() -> None:
     found = [_summary("tminus", 100, 9.1), _summary("flask-barrier", 100, 9.0)]
-    failed = [verdict.words for verdict in calls._judge(found[0], found) if not verdict.ok]
+    failed = [verdict.words for verdict in calls._judge(*found) if not verdict.ok]
     assert [
         any(words in sentence for sentence in failed) for words in ("p50", "last 1.01 times (e)", "armed")
     ] == [
@@ -153,6 +153,12 @@ def test_functions_are_to_be_ahead_of_a_plain_barrier_at_the_median_and_at_the_l
         True,
         False,
     ]
+
+
+@pytest.mark.parametrize(("last_ms", "ok"), [(100.0, True), (100.1, False)])
+def test_the_last_of_a_hundred_processes_starts_within_100_ms(last_ms: float, ok: bool) -> None:
+    verdicts = calls._judge(_summary("tminus-isolated", 100, last_ms), None)
+    assert verdicts[-1].ok is ok
 
 
 @pytest.mark.parametrize(
