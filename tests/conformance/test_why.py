@@ -1,5 +1,6 @@
 """Why: what the ledger and the schedule say of a job at an instant."""
 
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -66,6 +67,14 @@ def test_several_attempts_are_named_one_by_one(accountable: Ledger) -> None:
         "Attempt 1 started at Thu 2025-11-20 11:30:00.001 UTC, failed: status: 503 instead of 2xx.",
         "Attempt 2 started at Thu 2025-11-20 11:30:01 UTC, succeeded.",
     ]
+
+
+def test_an_attempt_whose_start_is_not_known_may_have_started(accountable: Ledger) -> None:
+    (pay,) = dues_of("pay")
+    commit(accountable, claim(accountable, [pay]))
+    lost = replace(an_attempt(at_ns=T, outcome=Outcome.UNKNOWN, reason="killed"), started_at_ns=None)
+    outcomes.record(accountable, [an_ending(pay, attempts=(lost, an_attempt(2, at_ns=T + SECOND)))])
+    assert "Attempt 1 may have started, unknown: killed." in said(accountable)
 
 
 def test_a_missed_one_says_whether_a_daemon_ran(accountable: Ledger) -> None:

@@ -258,6 +258,8 @@ def test_killed_while_it_runs_it_is_called_again_and_says_so(
 ) -> None:
     run = own_shop.slow.submit()
     eventually(lambda: notes(tmp_path) == ["slow began"])
+    (row,) = own_daemon.occurrences()
+    assert run.status().attempts == row["attempts"] == 1
     own_daemon.kill()
     (tmp_path / "go").touch()
     own_daemon.start()
@@ -265,6 +267,11 @@ def test_killed_while_it_runs_it_is_called_again_and_says_so(
     assert (said["state"], said["attempts"]) == ("completed", 2)
     attempts = own_daemon.json("logs", run.occurrence)["attempts"]
     assert [one["outcome"] for one in attempts] == ["unknown", "succeeded"]
+    (row,) = own_daemon.occurrences()
+    assert row["started_at"] == attempts[1]["started_at"] is not None
+    assert row["start_offset_ms"] > 0
+    assert attempts[0]["duration_ms"] is None
+    assert "unknown, not armed" in own_daemon.tminus("logs", run.occurrence).stdout
 
 
 def test_one_that_ends_its_runner_is_called_three_times_and_then_it_is_unknown(

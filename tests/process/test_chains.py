@@ -197,6 +197,19 @@ def test_the_outcome_stays_what_the_run_did_whatever_its_chain_does(running: Dae
     ]
 
 
+def test_a_chain_that_failed_is_a_bad_result_of_run_now(running: DaemonProcess) -> None:
+    job = {"call": {"ref": "shop:export", "app": "shop"}}
+    running.reload(
+        a_file(
+            {"well": {**job, "then": [{"callback": NOTE}]}, "ill": {**job, "then": [{"both": "shop:breaks"}]}}
+        )
+    )
+    assert running.tminus("run-now", "well").returncode == 0
+    ill = running.tminus("run-now", "ill")
+    assert (ill.returncode, "succeeded ✕ chain failed" in ill.stdout) == (1, True)
+    assert "1 of 1 did not succeed" in ill.stderr
+
+
 def test_logs_shows_each_link_with_what_it_printed(running: DaemonProcess) -> None:
     then = [{"callback": NOTE}, {"errback": NOTE}, {"callback": "shop:breaks"}]
     done = run_now(running, {"job": {"call": {"ref": "shop:export", "app": "shop"}, "then": then}})["job"]

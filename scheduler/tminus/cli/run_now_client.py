@@ -15,7 +15,6 @@ from tminus.model.definitions import Definitions
 from tminus.model.occurrence import Occurrence, OccurrenceId
 from tminus.operations.run_now import RunNowRequest, check
 from tminus.operations.times import local
-from tminus.outcome import Outcome
 
 #: How long a daemon that has ended has to come back.
 _GONE_NS = 15 * SECOND
@@ -23,7 +22,7 @@ _GONE_NS = 15 * SECOND
 
 def run_now(invocation: Invocation, in_force: InForce, run_request: RunNowRequest, *, wait: bool) -> int:
     """
-    Run jobs now; return the exit status: 0 if all succeeded, 1 if one did not.
+    Run jobs now; return the exit status: 0 if all succeeded, and no chain failed; otherwise 1.
 
     Raises:
         DaemonNeeded: no daemon takes the request, and this command cannot run the jobs itself.
@@ -192,7 +191,7 @@ class _Follower:
     def report(self) -> int:
         """Print the outcomes; return the exit status."""
         newest = sorted(history.find_by_ids(self._ledger, self._ids), key=lambda one: one.id, reverse=True)
-        bad = [one for one in newest if one.outcome is not Outcome.SUCCEEDED]
+        bad = [one for one in newest if not one.has_succeeded]
         if self._output.as_json:
             self._output.json([one.as_json() for one in newest])
             return 1 if bad else 0

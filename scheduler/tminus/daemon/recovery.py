@@ -24,7 +24,7 @@ from tminus.ledger.engine import Ledger
 from tminus.model.batch import DueOccurrence, OccurrenceResult, UnstartedResult
 from tminus.model.definitions import Definitions, History
 from tminus.model.occurrence import Attempt, Occurrence
-from tminus.outcome import OccurrenceState, Origin, Outcome
+from tminus.outcome import Origin, Outcome
 from tminus.policies.catch_up import runs_back_ns
 from tminus.policies.deadline import is_past
 from tminus.policies.misfire import is_misfire
@@ -79,11 +79,11 @@ def recover(
     """
     again = _call_again(ledger, now_ns=now_ns)
     unfinished = history.unfinished(ledger, background=False, unreadable=unreadable)
-    released = [row for row in unfinished if _is_released(row)]
+    released = [row for row in unfinished if row.is_attempted]
     decisions, claimed = Decisions(), defaultdict[str, list[DueOccurrence]](list)
     decisions.due_occurrences.extend(_end_released(ledger, definitions, released, now_ns=now_ns))
     for occurrence in unfinished:
-        if not _is_released(occurrence):
+        if not occurrence.is_attempted:
             with _guard(occurrence):
                 due = due_by(definitions, occurrence, previous=_previous(ledger, occurrence))
                 _decide_unreleased(occurrence, due, definitions, decisions, claimed, now_ns=now_ns)
@@ -119,11 +119,6 @@ def _guard(row: Occurrence | QueuedRun) -> Iterator[None]:
             raise
         identity = row.occurrence if isinstance(row, QueuedRun) else row.id
         log.exception("a row of the ledger is not valid", occurrence=str(identity))
-
-
-def _is_released(occurrence: Occurrence) -> bool:
-    """Whether an attempt of it was released and has not ended; its next attempt is not what it waits for."""
-    return occurrence.state is OccurrenceState.RUNNING and occurrence.next_attempt_ns is None
 
 
 def _previous(ledger: Ledger, occurrence: Occurrence) -> Attempt | None:

@@ -162,10 +162,10 @@ def _outcome_columns(one: OccurrenceResult) -> dict[str, Any]:
 
 
 def _attempt_columns(tried: Sequence[Attempt]) -> dict[str, Any]:
-    """Return what an occurrence repeats of its attempts: the start of the first, the end of the last."""
+    """Return what an occurrence repeats of its attempts: the first start that is known, the last end."""
     first, last = tried[0], tried[-1]
     return {
-        "started_at_ns": first.started_at_ns,
+        "started_at_ns": next((one.started_at_ns for one in tried if one.started_at_ns is not None), None),
         "armed": first.armed,
         "duration_ns": last.duration_ns,
         "attempts": last.attempt,

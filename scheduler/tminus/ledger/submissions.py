@@ -139,7 +139,7 @@ def get_status(ledger: Ledger, identity: str) -> RunStatus | None:
         state=OccurrenceState.RUNNING if row["is_released"] else OccurrenceState(row[occurrences.c.state]),
         outcome=Outcome(row[occurrences.c.outcome]) if row[occurrences.c.outcome] else None,
         reason=row[occurrences.c.reason],
-        attempts=row[occurrences.c.attempts],
+        attempts=row[occurrences.c.attempts] + bool(row["is_released"]),
         progress=row[runs.c.progress],
         progress_text=row[runs.c.progress_text],
         result=json.loads(row[runs.c.result]) if row[runs.c.result] else None,

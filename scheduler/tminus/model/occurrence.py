@@ -52,9 +52,9 @@ class Attempt:
     """One try within an occurrence."""
 
     attempt: int
-    started_at_ns: int | None  #: wall clock; None if it never started
+    started_at_ns: int | None  #: wall clock; None if it never started, or that is not known
     finished_at_ns: int
-    duration_ns: int  #: by the monotonic clock
+    duration_ns: int  #: by the monotonic clock; 0 if it never started, or that is not known
     armed: bool
     outcome: Outcome
     reason: str | None = None
@@ -100,7 +100,7 @@ class Occurrence:
     finished_at_ns: int | None = None
     duration_ns: int | None = None
     armed: bool | None = None
-    attempts: int = 0
+    attempts: int = 0  #: those that have ended
     http_status: int | None = None
     executor: str | None = None
     config_version: str = ""
@@ -117,9 +117,19 @@ class Occurrence:
         return None if self.started_at_ns is None else self.started_at_ns - self.planned_at_ns
 
     @property
+    def is_attempted(self) -> bool:
+        """Whether an attempt was released and has not ended."""
+        return self.state is OccurrenceState.RUNNING and self.next_attempt_ns is None
+
+    @property
     def is_over(self) -> bool:
         """Whether it has an outcome, and its chain has ended."""
         return self.outcome is not None and not any(link.state.is_open for link in self.chain)
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether it succeeded, and its chain did not fail."""
+        return self.outcome is Outcome.SUCCEEDED and self.chain_result is not ChainResult.FAILED
 
     @property
     def chain_result(self) -> ChainResult | None:
@@ -153,7 +163,7 @@ class Occurrence:
             "started_at": timestamp(self.started_at_ns),
             "finished_at": timestamp(self.finished_at_ns),
             "duration_ms": milliseconds(self.duration_ns),
-            "attempts": self.attempts,
+            "attempts": self.attempts + self.is_attempted,
             "next_attempt_at": timestamp(self.next_attempt_ns),
             "http_status": self.http_status,
             "chain": [link.as_json() for link in self.chain],

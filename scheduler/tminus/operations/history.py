@@ -94,7 +94,7 @@ def _attempt_json(attempt: Attempt) -> dict[str, object]:
         "attempt": attempt.attempt,
         "started_at": timestamp(attempt.started_at_ns),
         "finished_at": timestamp(attempt.finished_at_ns),
-        "duration_ms": milliseconds(attempt.duration_ns),
+        "duration_ms": milliseconds(attempt.duration_ns or None),
         "armed": attempt.armed,
         "http_status": attempt.http_status,
         "outcome": attempt.outcome.value,

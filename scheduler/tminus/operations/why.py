@@ -122,7 +122,10 @@ def _state(one: Occurrence, zone: ZoneInfo, now_ns: int) -> str:
 
 
 def _of_attempt(attempt: Attempt, zone: ZoneInfo) -> str:
-    started = f"started at {local(attempt.started_at_ns, zone)}" if attempt.started_at_ns else "did not start"
+    if attempt.started_at_ns:
+        started = f"started at {local(attempt.started_at_ns, zone)}"
+    else:
+        started = "may have started" if attempt.outcome is Outcome.UNKNOWN else "did not start"
     reason = f": {attempt.reason}" if attempt.reason else ""
     return f"Attempt {attempt.attempt} {started}, {attempt.outcome.value}{reason}."
 

@@ -33,7 +33,7 @@ def run_now(
 ) -> int:
     """
     Start jobs by hand, several of them as one batch; wait, and show the outcomes. Without a daemon, this
-    command runs them itself. Exit status 1 if one did not succeed.
+    command runs them itself. Exit status 1 if one did not succeed, or its chain failed.
 
     \b
     tminus run-now crm_sync pay_capture
