@@ -106,6 +106,7 @@ def _judge(summary: Summary, peer: Summary | None) -> list[Verdict]:
         return [
             complete(summary),
             all_armed(summary),
+            at_most(f"{summary}: last", ratio(summary, peer), 1, of=" times (f)"),
             at_most(f"{summary}: last", summary.last_ms, _MOST_ISOLATED_MS, unit=" ms"),
         ]
     p50 = _p50_ms(summary) / _p50_ms(peer) if peer and _p50_ms(peer) > 0 else math.nan

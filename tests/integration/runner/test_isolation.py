@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemon import eventually, is_alive
+from tests.support.daemon import children_of, eventually, is_alive, suspend
 from tests.support.runner import a_call, runner, stopped
 from tminus.executors.protocol import Release
+from tminus.executors.python.started_pipe import LONGEST_NS
 from tminus.instants import SECOND
 
 HOUR_NS = 3_600 * SECOND
@@ -211,3 +212,22 @@ def test_jobs_whose_t_is_far_away_when_the_permit_comes_stand_down(tmp_path: Pat
         assert process.results() == {}
         assert process.ended
         assert not process.ended.released
+
+
+def test_none_takes_the_core_for_its_end_before_all_have_started(tmp_path: Path) -> None:
+    works = [a_call("shop:well", n, index=n) for n in range(30)]
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        done = process.run_armed(*works).values()
+    first_ns, last_ns = min(one.started_ns for one in done), max(one.started_ns for one in done)
+    assert min(one.finished_ns for one in done) >= min(last_ns, first_ns + LONGEST_NS)
+
+
+def test_one_that_is_stopped_before_t_keeps_none_of_its_shard_from_ending(tmp_path: Path) -> None:
+    with runner(tmp_path, _SHOP, isolates=True) as process:
+        number = process.arm_all([a_call("shop:well", n, index=n) for n in range(2)])
+        well, stopped_one = sorted(children_of(process.process.pid, b""))
+        suspend(stopped_one)
+        process.release(number)
+        eventually(lambda: not is_alive(well), what="the other one has ended")
+        os.kill(stopped_one, signal.SIGKILL)
+        assert process.results()[0].cause is None

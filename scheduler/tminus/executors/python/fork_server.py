@@ -30,6 +30,7 @@ from tminus.executors.python import wire
 from tminus.executors.python.child_process import ChildProcess, Pipes, Shard, fork, not_forked
 from tminus.executors.python.isolated_job import RELEASE, STAND_DOWN, IsolatedJob
 from tminus.executors.python.runner_services import RunnerServices
+from tminus.executors.python.started_pipe import StartedPipe
 from tminus.executors.python.wire import Work
 from tminus.instants import SECOND
 
@@ -124,16 +125,23 @@ class ForkServer:
 
     def _arm(self, command: Arm[Work]) -> None:
         shard = self._shards[command.shard] = Shard(command, self._clock.monotonic_ns())
-        for work in command.works:
-            self._start_table.mark(command.slots + work.index, 0)
-            try:
-                child = fork(shard, work, self._ready, partial(self._be_child, work, command))
-            except Exception as error:  # noqa: BLE001  only this job fails
-                shard.failed[work.index] = not_forked(work, error, now_ns=self._clock.wall_ns())
-            else:
-                shard.children[work.index] = child
-                shard.alive += 1
+        with contextlib.ExitStack() as stack:
+            started = None
+            with contextlib.suppress(OSError):  # without it, the jobs only do not wait for each other
+                started = stack.enter_context(contextlib.closing(StartedPipe(self._clock)))
+            for work in command.works:
+                self._fork(shard, work, started)
         self._report_if_armed(shard)
+
+    def _fork(self, shard: Shard, work: Work, started: StartedPipe | None) -> None:
+        self._start_table.mark(shard.arm.slots + work.index, 0)
+        try:
+            child = fork(shard, work, self._ready, partial(self._be_child, work, shard.arm, started))
+        except Exception as error:  # noqa: BLE001  only this job fails
+            shard.failed[work.index] = not_forked(work, error, now_ns=self._clock.wall_ns())
+        else:
+            shard.children[work.index] = child
+            shard.alive += 1
 
     def _release(self, shard: Shard, withdrawn: Sequence[int]) -> None:
         shard.is_released = True
@@ -167,7 +175,7 @@ class ForkServer:
             del self._shards[shard.arm.shard]
             self._report(ShardEnded(shard=shard.arm.shard, released=shard.has_started))
 
-    def _be_child(self, work: Work, arm: Arm[Work], pipes: Pipes) -> NoReturn:
+    def _be_child(self, work: Work, arm: Arm[Work], started: StartedPipe | None, pipes: Pipes) -> NoReturn:
         try:
             for descriptor in (1, 2):
                 os.dup2(pipes.child_printed, descriptor)
@@ -175,8 +183,10 @@ class ForkServer:
             for descriptor in (pipes.commands, pipes.link, pipes.printed, pipes.child_printed):
                 os.close(descriptor)
             self._restore()
-            child = IsolatedJob(work, arm, commands=pipes.child_commands, link=pipes.child_link)
-            child.run(self._services)
+            job = IsolatedJob(
+                work, arm, commands=pipes.child_commands, link=pipes.child_link, started=started
+            )
+            job.run(self._services)
         except BaseException:  # noqa: BLE001  a forked process never returns into the server's code
             traceback.print_exc()
         finally:

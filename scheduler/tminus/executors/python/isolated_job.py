@@ -16,6 +16,7 @@ from tminus.executors.python.job_forks import keep_from_forks
 from tminus.executors.python.job_party import JobParty
 from tminus.executors.python.job_run import JobRun
 from tminus.executors.python.runner_services import RunnerServices
+from tminus.executors.python.started_pipe import StartedPipe
 from tminus.executors.python.wire import Work
 from tminus.instants import MS
 from tminus.policies.lead import LONGEST_NS
@@ -37,13 +38,17 @@ class IsolatedJob:
         commands: The pipe of RELEASE or STAND_DOWN. Its end means that the server has died.
         link: The socket for `armed`, the job's requests and its one result, one per line, and for the
             daemon's responses.
+        started: Tells when all jobs of its shard have started; None if there is no such pipe.
     """
 
-    def __init__(self, work: Work, arm: Arm[Work], *, commands: int, link: int) -> None:
+    def __init__(
+        self, work: Work, arm: Arm[Work], *, commands: int, link: int, started: StartedPipe | None
+    ) -> None:
         self._work = work
         self._arm = arm
         self._commands = commands
         self._link = link
+        self._started = started
         self._sending = threading.Lock()
         self._client = daemon_client.DaemonClient()
         self._is_listening = False
@@ -53,10 +58,19 @@ class IsolatedJob:
         with contextlib.suppress(PermissionError):  # the server does the same, perhaps earlier
             os.setpgid(0, 0)  # what the job starts ends with it
         _end_with_parent()
-        keep_from_forks((self._commands, self._link), services.start_table)
+        of_pipe = self._started.descriptors if self._started else ()
+        keep_from_forks((self._commands, self._link, *of_pipe), services.start_table)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM: its time is over (timeout.total)"))
         arm, clock, done = self._arm, services.clock, list[AttemptResult]()
-        run = JobRun(self._work, services, slot=arm.slots + self._work.index, report=done.append)
+        slot = arm.slots + self._work.index
+        run = JobRun(
+            self._work,
+            services,
+            slot=slot,
+            report=done.append,
+            on_begun=self._started.start if self._started else lambda: None,
+            all_out=self._started,
+        )
         job = JobParty(run, clock=clock, gate=Gate(clock), shard=0)
         self._client.open(self._send_request)
         daemon_client.current = self._client

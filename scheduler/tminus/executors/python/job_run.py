@@ -25,7 +25,6 @@ from tminus.instants import SECOND
 from tminus.outcome import Cause, Phase
 from tminus.policies.misfire import is_misfire
 from tminus.release import priority
-from tminus.release.latch import Latch
 
 #: How long a function may take to stop after it was cancelled.
 _STOP_NS = 5 * SECOND
@@ -50,6 +49,13 @@ class Prepared(Protocol):
         """Tear it down, whatever has happened."""
 
 
+class AllOut(Protocol):
+    """All jobs of a shard, as one of them sees them."""
+
+    def wait(self, timeout_s: float) -> object:
+        """Wait until all of them have started, at most this long."""
+
+
 class JobRun:
     """
     One run. `begin_thread`, `prepare`, `run`, `call` and `stand_down` belong to the job's thread. The other
@@ -59,7 +65,8 @@ class JobRun:
         slot: Its slot in the start table.
         report: Takes its results, from any thread. The first one counts.
         progress: Takes its progress, from any thread.
-        all_out: Opened when all jobs of its shard are released; None for a call.
+        on_begun: Called when it is entered.
+        all_out: Lets it wait until all jobs of its shard have started; None for a call.
 
     Attributes:
         is_prepared: Whether it is or was ready to be entered.
@@ -74,7 +81,8 @@ class JobRun:
         slot: int,
         report: Callable[[AttemptResult], None],
         progress: Callable[[float, str], None] = lambda _part, _text: None,
-        all_out: Latch | None = None,
+        on_begun: Callable[[], None] = lambda: None,
+        all_out: AllOut | None = None,
     ) -> None:
         self.work = work
         self.is_prepared = self.is_over = False
@@ -82,6 +90,7 @@ class JobRun:
         self._clock = services.clock
         self._slot = slot
         self._report = report
+        self._on_begun = on_begun
         self._all_out = all_out
         self._running = CurrentOccurrence(work.occurrence, progress, run_id=work.run_id)
         self._output = Output(work.keep_output)
@@ -260,18 +269,20 @@ class JobRun:
         priority.lower_priority()
         self._started_ns = self._clock.wall_ns()
         self._mark(self._started_ns)
+        self._on_begun()
 
     def _mark(self, instant_ns: int) -> None:
         self._services.start_table.mark(self._slot, instant_ns)
 
     def _let_others_enter(self) -> None:
         """
-        Wait until all jobs of the shard are entered, because the encoding of a result would take the GIL from
-        the others.
+        Wait until all jobs of the shard are entered, because the encoding of a result would take the GIL, or
+        the core, from the others. The wait leaves enough of the job's own time to report.
         """
         if self._all_out is not None:
             ended_ns = self._clock.monotonic_ns()
-            self._all_out.wait()
+            left_ns = self._began_ns + self.work.total_ns - ended_ns
+            self._all_out.wait(max(left_ns, 0) / 2 / SECOND)
             self._waited_ns = self._clock.monotonic_ns() - ended_ns
 
     def _make_prepared(self, import_s: float | None) -> Prepared:
