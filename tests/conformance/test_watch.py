@@ -157,7 +157,12 @@ def test_without_a_terminal_each_phase_is_one_line(
     follow(ledger, clock, check=lambda: None)
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.splitlines() == ["2 due", "2 of 2 claimed", "released, 0 of 2 done", "2 of 2 done"]
+    assert said.err.splitlines() == [
+        "2 due",
+        "2 of 2 stored in the ledger (claimed)",
+        "released, 0 of 2 done",
+        "2 of 2 done",
+    ]
 
 
 def test_a_watch_ends_when_nobody_runs_the_batch_any_more(ledger: Ledger) -> None:

@@ -82,7 +82,7 @@ class _View:
         if now_ns >= self._batch.planned_at_ns:
             return "released", f"released, {counts.ended} of {jobs} done"
         if counts.claimed:
-            return "claimed", f"{counts.claimed} of {jobs} claimed"
+            return "claimed", f"{counts.claimed} of {jobs} stored in the ledger (claimed)"
         return "due", f"{jobs} due"
 
     def _draw(self, text: str) -> None:

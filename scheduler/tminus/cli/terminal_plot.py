@@ -13,15 +13,18 @@ from tminus.outcome import Outcome
 _WIDTH = 64
 _BLOCKS, _LETTERS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 _LABEL = 10
+#: The line above the strips.
+CAPTION = "time after T, logarithmic; a higher block is more jobs"
 
 
 def draw(found: Skew, occurrences: Sequence[Occurrence], *, unicode: bool) -> Iterator[str]:
-    """Yield the lines of the plot: the jobs that succeeded, those that did not, and the axis."""
+    """Yield the lines of the plot: the caption, the jobs that succeeded, those that did not, and the axis."""
     failed = {str(one.id) for one in occurrences if one.outcome not in (Outcome.SUCCEEDED, None)}
     scale = Scale.over(offset.offset_ns for offset in found.offsets)
     good = [offset.offset_ns for offset in found.offsets if offset.id not in failed]
     bad = [offset.offset_ns for offset in found.offsets if offset.id in failed]
-    for name, offsets in (("started", good), ("not well", bad)):
+    yield CAPTION
+    for name, offsets in (("started", good), ("no success", bad)):
         if offsets:
             yield strip(name, offsets, scale, unicode=unicode)
     yield axis(scale, unicode=unicode)

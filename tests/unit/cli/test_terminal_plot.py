@@ -51,7 +51,9 @@ def test_a_picture_that_cannot_be_written_costs_the_demo_no_figure(
     (tmp_path / "batch.svg").symlink_to(tmp_path / "no such folder" / "batch.svg")
     assert main(["demo", "-q", "--svg", str(tmp_path / "batch.svg")]) == 2
     printed = capsys.readouterr()
+    assert "started after T: first +0 µs  p50 " in printed.out
     assert "one after another: the last started 0.1 µs after the first" in printed.out
+    assert printed.out.count("time after T, logarithmic; a higher block is more jobs\n") == 2
     assert printed.err == f"error: cannot write {tmp_path}/batch.svg: No such file or directory\n"
 
 

@@ -73,7 +73,7 @@ def test_what_did_not_succeed_is_drawn_as_crosses(ledger: Ledger) -> None:
     run_batch(ledger, [0.5], outcome=Outcome.FAILED)
     skew, occurrences = skew_of(ledger, None)
     assert "did not succeed" in render_svg(skew, occurrences, zone=UTC)
-    assert [line.split()[0] for line in draw(skew, occurrences, unicode=True)] == ["not", "+100"]
+    assert [line.split()[0] for line in draw(skew, occurrences, unicode=True)] == ["time", "no", "+100"]
 
 
 def test_a_strip_is_higher_where_more_jobs_start() -> None:

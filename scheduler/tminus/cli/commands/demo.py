@@ -10,7 +10,7 @@ from tminus.cli.demo import FLASK_JOBS, HTTP_JOBS, RESPONSE_AFTER_S, Demo
 from tminus.cli.invocation import Invocation
 from tminus.cli.main import Command
 from tminus.cli.output import duration
-from tminus.cli.terminal_plot import axis, strip
+from tminus.cli.terminal_plot import CAPTION, axis, strip
 from tminus.errors import TminusError, UsageError
 from tminus.model.occurrence import Occurrence, milliseconds
 from tminus.model.skew import Skew
@@ -37,9 +37,8 @@ _SERVE_PORT = 8099
 )
 def demo(invocation: Invocation, file: Path | None, serve: bool) -> int:
     """
-    A target server and a Flask application, a hundred HTTP jobs and twenty Flask jobs due in a few seconds,
-    the countdown, the batch's picture; then the same hundred requests one after another. Ends by itself
-    within 40 s.
+    Start a server, and a daemon with 100 HTTP jobs and 20 Flask jobs that are due in a few seconds. Show the
+    countdown and the starts. Then send the same 100 requests one after another. Ends by itself within 40 s.
 
     \b
     tminus demo
@@ -103,6 +102,7 @@ def _show(invocation: Invocation, skew: Skew, occurrences: list[Occurrence], one
         f"the same {HTTP_JOBS} requests one after another: the last started {duration(last)} after the first"
     )
     scale = Scale.over([*(offset.offset_ns for offset in skew.offsets), *one_by_one])
+    output.line(CAPTION)
     for kind in ("http", "flask"):
         offsets = [offset.offset_ns for offset in skew.offsets if offset.id.startswith(kind)]
         output.line(strip(kind, offsets, scale, unicode=output.is_unicode))

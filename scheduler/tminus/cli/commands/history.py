@@ -167,7 +167,9 @@ def print_skew(invocation: Invocation, found: Skew, occurrences: Sequence[Occurr
         }
         spread = duration(found.spread_ns)
         output.line(
-            "  ".join(f"{name} {offset(value)}" for name, value in figures.items()) + f"  spread {spread}"
+            "started after T: "
+            + "  ".join(f"{name} {offset(value)}" for name, value in figures.items())
+            + f"  spread {spread}"
         )
         for line in draw(found, occurrences, unicode=output.is_unicode):
             output.line(line)
