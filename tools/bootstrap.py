@@ -27,8 +27,8 @@ def main() -> int:
             f"python {sys.version.split()[0]} is too old: tminus needs 3.11 or newer",
             "make PYTHON=python3.12 …",
         )
-    if sys.platform == "win32":
-        return fail("this set-up is for Linux and macOS", "use WSL or the container image")
+    if sys.platform != "linux":
+        return fail("this set-up is for Linux", "use a virtual machine, WSL or the container image")
     lock = LOCK_TO_RUN if "--run" in sys.argv[1:] else LOCK_TO_DEVELOP
     found = STAMP.read_text() if STAMP.exists() else ""
     if found in (fingerprint(lock), fingerprint(LOCK_TO_DEVELOP)):

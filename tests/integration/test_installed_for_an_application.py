@@ -103,7 +103,9 @@ def test_an_application_hands_work_over_and_shows_it(environment: Environment) -
 def test_a_command_says_what_to_install(environment: Environment, command: list[str]) -> None:
     done = environment.run(*command)
     assert done.returncode != 0
-    assert done.stderr.strip().endswith("is not installed here: pip install 'tminus[daemon]'")
+    assert done.stderr.strip().endswith(
+        "is not installed here; in the folder of tminus: pip install '.[daemon]'"
+    )
     assert "Traceback" not in done.stderr
 
 

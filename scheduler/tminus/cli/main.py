@@ -158,7 +158,7 @@ class Commands(_Parser, click.Group):
                 raise
             # tminus is installed here for an application that only submits.
             raise click.ClickException(
-                f"{error.name} is not installed here: pip install 'tminus[daemon]'"
+                f"{error.name} is not installed here; in the folder of tminus: pip install '.[daemon]'"
             ) from None
         return command
 

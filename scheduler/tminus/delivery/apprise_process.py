@@ -28,7 +28,7 @@ def send_by_apprise(url: str, one: Notification) -> None:
         AppriseFailed: it was not sent, or it is unknown whether it was.
     """
     if find_spec("apprise") is None:
-        raise AppriseFailed("Apprise is not installed: pip install 'tminus[notify]'")
+        raise AppriseFailed("Apprise is not installed; in the folder of tminus: pip install '.[notify]'")
     message = {"url": url, "title": one.title, "body": one.text, "type": _TYPES.get(one.kind, "failure")}
     command = [sys.executable, "-P", "-m", "tminus.delivery.apprise_main"]
     try:

@@ -108,7 +108,8 @@ def _postgresql(url: URL, pool: type[sa.Pool]) -> Engine:
         import psycopg  # noqa: F401
     except ImportError:
         raise UsageError(
-            "a ledger in PostgreSQL needs psycopg", hint="pip install 'tminus[postgresql]'"
+            "a ledger in PostgreSQL needs psycopg",
+            hint="in the folder of tminus: pip install '.[postgresql]'",
         ) from None
     own = url.query.get("options", "")
     options = {

@@ -158,7 +158,7 @@ def test_a_failure_quotes_no_secret(target: TargetServer) -> None:
 
 def test_without_apprise_the_reason_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apprise_process, "find_spec", lambda _: None)
-    with pytest.raises(NotDelivered, match=r"pip install 'tminus\[notify\]'"):
+    with pytest.raises(NotDelivered, match=r"pip install '\.\[notify\]'"):
         deliver("json://127.0.0.1", ChannelType.APPRISE)
 
 

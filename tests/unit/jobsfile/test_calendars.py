@@ -201,7 +201,7 @@ def test_a_library_that_is_not_installed(
     calendar_sources.holidays.cache_clear()
     ((message, hint),) = messages(read(tmp_path, '{cron: "30 11 * * *", except: closed}', key))
     assert message.endswith(f"needs the library {library.replace('_', '-')}")
-    assert hint == "pip install 'tminus[calendars]'"
+    assert hint == "in the folder of tminus: pip install '.[calendars]'"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ YEARS_AHEAD = 10
 _MOST_EVENTS = 20_000
 #: A year of seconds is computed at once.
 _TOO_OFTEN = frozenset({"SECONDLY", "MINUTELY", "HOURLY"})
-_INSTALL = "pip install 'tminus[calendars]'"
+_INSTALL = "in the folder of tminus: pip install '.[calendars]'"
 
 
 class CalendarError(Exception):

@@ -100,7 +100,7 @@ def _channel_faults(named: NamedChannel, external: ExternalReferences) -> Iterat
         if isinstance(written := getattr(model, name), str):
             yield from (fault.under(name) for fault in _text_faults(name, written, external))
     if model.apprise is not None and find_spec("apprise") is None:
-        hint = "pip install 'tminus[notify]' where the daemon runs, or use webhook:"
+        hint = "in the folder of tminus: pip install '.[notify]', where the daemon runs; or use webhook:"
         message = "Apprise is not installed here"
         yield Fault(message=message, path=("apprise",), hint=hint, severity=Severity.WARNING)
 
