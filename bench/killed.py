@@ -107,7 +107,7 @@ def accounts(accepted: Mapping[str, int], called: Counter[int], rows: Mapping[st
     ]
     return [
         none_of(
-            "accepted, but neither succeeded in the ledger nor unknown after three attempts",
+            "accepted, but neither succeeded nor unknown in the ledger after three attempts",
             lost,
             len(accepted),
         ),

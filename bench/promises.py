@@ -179,7 +179,7 @@ PROMISES = (
         (
             Judged(_ROUNDS, "run-nows lost or doubled"),
             Judged(_ROUNDS, "accepted submits lost"),
-            Judged("background", "accepted, but neither succeeded"),
+            Judged("background", "accepted, but neither succeeded nor unknown"),
             Judged("background", "called more often than recorded"),
             ByTest("conformance/test_durability.py::test_sqlite_writes_to_the_disk_before_it_says_so"),
         ),
@@ -285,7 +285,7 @@ def figure(source: Source, results: Sequence[Result]) -> str:
     else:
         # A value that was not measured is the worst.
         worst = max(found, key=lambda one: (not one.ok, one.value is None, one.value or 0))
-        text = worst.words.splitlines()[0]
+        text = worst.words.splitlines()[0].removeprefix(source.what).lstrip()
     return text if all(verdict.ok for verdict in found) else f"**{text}**"
 
 

@@ -71,7 +71,7 @@ def test_violations_and_cases_of_several_runs_add_up() -> None:
 
 def test_of_several_values_the_worst_is_the_figure() -> None:
     runs = [_result(at_most("lost", value, 5.0, unit=" s")) for value in (1.0, 4.0, 2.0)]
-    assert figure(_LOST, runs) == "lost 4 s, target: at most 5 s"
+    assert figure(_LOST, runs) == "4 s, target: at most 5 s"
 
 
 @pytest.mark.parametrize("verdicts", [[], [Verdict(True, "sqlite: left out: no nginx")]])
