@@ -179,21 +179,29 @@ def share(path: Path, *, group: str) -> None:
             _share_file(file, gid, mode)
         except FileNotFoundError:
             pass
-        except PermissionError:
-            hint = f"make this user a member of {group}: usermod -aG {group} USER"
+        except OSError as error:
+            # EINVAL: the user namespace of this process has no such group.
+            if error.errno not in (errno.EPERM, errno.EACCES, errno.EINVAL):
+                raise
+            hint = f"usermod -aG {group} USER; a systemd unit with PrivateUsers=yes needs Group={group}"
             raise LedgerError(f"not permitted to give {file} to the group {group}", hint=hint) from None
 
 
 def _share_file(path: Path, gid: int, mode: int) -> None:
-    """Change only a file of this user: a member of the group may have put a link in its place."""
+    """
+    Change only a file of this user: a member of the group may have put a link in its place. What is right
+    already is left alone, because a sandbox may forbid the change, as `RestrictSUIDSGID=yes` does.
+    """
     # O_PATH does not open the file itself: see `byte_locks.py`.
     descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
     try:
         status = os.fstat(descriptor)
         is_single = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
         if is_single and status.st_uid == os.geteuid():
-            os.chown(f"/proc/self/fd/{descriptor}", -1, gid)
-            os.chmod(f"/proc/self/fd/{descriptor}", mode)
+            if status.st_gid != gid:
+                os.chown(f"/proc/self/fd/{descriptor}", -1, gid)
+            if stat.S_IMODE(status.st_mode) != mode:
+                os.chmod(f"/proc/self/fd/{descriptor}", mode)
     finally:
         os.close(descriptor)
 

@@ -3,6 +3,7 @@ Who else may open a ledger: nobody, or the members of one group. Other users are
 needs root.
 """
 
+import errno
 import grp
 import os
 import shutil
@@ -10,12 +11,13 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from tests.support.ledgers import an_instance, open_it
 from tests.support.other_process import User, another_process
-from tminus.errors import UsageError
+from tminus.errors import LedgerError, UsageError
 from tminus.instants import SECOND
 from tminus.ledger.engine import open_ledger
 from tminus.ledger.files import share
@@ -155,6 +157,28 @@ def test_a_group_that_the_owner_is_not_in_is_refused(path: Path) -> None:
     alone = User(uid=OWNER.uid, gid=OWNER.gid)
     said = open_as(alone, path, group=GROUP.gr_name)
     assert said == f"not permitted to give {path.parent} to the group {GROUP.gr_name}"
+
+
+def test_what_is_right_already_is_left_alone_because_a_sandbox_may_forbid_the_change(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ledger(f"sqlite:///{path}", group=GROUP.gr_name).close()
+    for change in ("chown", "chmod"):
+        monkeypatch.setattr(os, change, Mock(side_effect=PermissionError))
+    open_ledger(f"sqlite:///{path}", group=GROUP.gr_name).close()
+
+
+def test_a_group_that_a_user_namespace_does_not_have_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ledger(f"sqlite:///{path}").close()
+    monkeypatch.setattr(os, "chown", Mock(side_effect=OSError(errno.EINVAL, "Invalid argument")))
+    with pytest.raises(LedgerError) as refused:
+        share(path, group=GROUP.gr_name)
+    assert refused.value.message == f"not permitted to give {path.parent} to the group {GROUP.gr_name}"
+    assert (refused.value.hint or "").endswith(
+        f"a systemd unit with PrivateUsers=yes needs Group={GROUP.gr_name}"
+    )
 
 
 @pytest.fixture
