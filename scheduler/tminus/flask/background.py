@@ -88,8 +88,8 @@ class BackgroundFunction(Generic[P, R]):
             The handle of the run, or of the earlier one with its id.
 
         Raises:
-            TypeError: the function does not take these arguments; they are not JSON of at most 100 levels; or
-                the request has uploaded files that are not saved.
+            TypeError: both `delay` and `at` are given. The function does not take these arguments, or they
+                are not JSON of at most 100 levels. Or the request has uploaded files that are not saved.
             ValueError: `delay`, `at` or `id` is not valid; the arguments are longer than 1 MiB as JSON, or
                 the copy of the request longer than its limit.
             TminusError: the call could not be stored, its application cannot be determined, or its id belongs
@@ -213,8 +213,9 @@ def background(
     Decorate a function so that it can be submitted: `@background`, or `@background(timeout="5m", then=[…])`.
 
     The function runs in the runner of its application. If a process dies during a run, its result is unknown,
-    and the function is called again, at most ten times, and not after three deaths of its process. The deaths
-    of shared processes count only once the run has also ended a process alone. The function must return JSON.
+    and the function is called again, at most ten times, and not after three deaths of its process. If other
+    runs were in the process too, its death counts later: all such deaths are added once the run ends a
+    process in which it was alone. The function must return JSON.
 
     Args:
         timeout: After this time the run is asked to stop, and is then written off: `5m`, or seconds. None

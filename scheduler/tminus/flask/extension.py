@@ -46,7 +46,7 @@ class Scheduler:
         state: Values, counters and locks that all processes of the application share; see `State`.
 
     Raises:
-        TypeError: `flask_app` and `app` are confused.
+        TypeError: `flask_app` is a text, or `app` is neither a text nor None.
         ValueError: `keep_headers` names a header that always contains credentials.
     """
 
