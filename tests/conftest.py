@@ -41,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     A shell starts a background command with SIGINT ignored. Each process that a test starts would inherit that.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.pop("SUDO_USER", None)  # otherwise requests are those of its caller, and not of this user
     sys.dont_write_bytecode = False
     plain_logs()
     if not hasattr(config, "workerinput"):
