@@ -1,15 +1,19 @@
 """
-Cases of Flask-Executor: those of its test suite, and others that its users rely on. Each one has the tests of tminus
-that show it. If tminus differs, it has the reason.
+Cases of Flask-Executor and Flask-APScheduler: those of their test suites, and others that their users rely on. Each
+one has the tests of tminus that show it. If tminus differs, it has the reason.
 """
 
 from dataclasses import dataclass
 
 _RUNS = "process/test_ported_runs.py"
+_JOBS = "process/test_ported_jobs.py"
 _BACKGROUND = "process/test_background.py"
 _TYPES = "unit/flask/test_background_types.py"
 _CALLS = "integration/runner/test_calls.py"
 _OWN_NAMES = "process/test_own_names.py"
+_PAUSE = "process/test_pause.py"
+_RELOAD = "process/test_reload.py"
+_CODE_JOBS = "process/test_code_jobs.py"
 
 
 @dataclass(frozen=True)
@@ -169,5 +173,85 @@ FLASK_EXECUTOR = {
         "a web worker has nothing to shut down; the daemon finishes its runs, and starts the rest after its next start",
         "process/test_shutdown.py::test_what_runs_may_finish_within_the_shutdown_grace",
         f"{_BACKGROUND}::test_it_is_durable_before_submit_returns_and_waits_for_a_daemon",
+    ),
+}
+
+FLASK_APSCHEDULER = {
+    "run a job": _same(
+        f"{_JOBS}::test_a_run_by_hand_gets_the_jobs_arguments_and_leaves_its_next_fire_time",
+        f"{_JOBS}::test_each_run_by_hand_is_an_occurrence_of_its_own",
+        f"{_JOBS}::test_a_paused_job_still_runs_by_hand_and_stays_paused",
+    ),
+    "run a job that fails": _same(
+        f"{_JOBS}::test_a_run_by_hand_that_fails_is_an_outcome_and_no_error_of_its_caller"
+    ),
+    "pause a job and resume it": _same(
+        f"{_JOBS}::test_a_job_that_the_application_pauses_is_skipped_until_it_is_resumed",
+        f"{_JOBS}::test_a_paused_job_has_no_next_fire_time_until_it_is_resumed",
+        f"{_JOBS}::test_a_pause_of_one_job_pauses_no_other",
+        f"{_JOBS}::test_a_pause_with_an_end_ends_by_itself",
+    ),
+    "pause a paused job": _same(f"{_JOBS}::test_a_second_pause_replaces_the_first_and_one_resume_ends_both"),
+    "resume a job that is not paused": _same(
+        f"{_JOBS}::test_a_job_that_is_not_paused_can_be_resumed_and_stays_as_it_is"
+    ),
+    "run, pause and resume a job that does not exist": _same(
+        f"{_JOBS}::test_an_unknown_job_is_an_error_of_each_operation"
+    ),
+    "run, pause and resume from the command line": _same(
+        "process/test_run_now.py::test_several_jobs_start_as_one_batch_and_are_waited_for",
+        f"{_PAUSE}::test_a_paused_job_skips_its_fire_times_until_it_is_resumed",
+        f"{_JOBS}::test_the_command_resumes_what_the_application_pauses_and_the_other_way_round",
+    ),
+    "run, pause and resume from a job": _same(f"{_BACKGROUND}::test_a_job_runs_and_pauses_another_one"),
+    "pause and resume the whole scheduler": _differs(
+        "`tminus pause --all`, or one job after another from code",
+        f"{_PAUSE}::test_many_jobs_are_paused_with_yes_until_a_time",
+    ),
+    "the list of all jobs, and one of them": _differs(
+        "`tminus jobs --json` and `tminus show --json`: the daemon knows the jobs, web workers do not",
+        f"{_CODE_JOBS}::test_jobs_shows_those_of_the_file_then_those_of_the_code_with_their_places",
+        f"{_CODE_JOBS}::test_show_and_validate_know_them",
+    ),
+    "jobs in the configuration": _differs(
+        "in the jobs file", "unit/jobsfile/test_good_files.py::test_the_smallest_file"
+    ),
+    "a job defined by a decorator": _same(
+        f"{_CODE_JOBS}::test_a_job_in_code_can_be_run_as_soon_as_the_first_daemon_is_ready"
+    ),
+    "two jobs with one id": _same(
+        "unit/jobsfile/test_code_jobs.py::test_a_name_that_the_file_has_too_names_both_places"
+    ),
+    "a job that is not valid": _same("unit/jobsfile/test_broken_files.py::test_says_exactly_what_is_wrong"),
+    "add a job at run time": _differs(
+        "jobs are in the file or in the code; `submit(at=…)` is one call later",
+        f"{_JOBS}::test_a_job_that_a_web_worker_defines_at_run_time_is_none",
+        f"{_BACKGROUND}::test_it_may_be_put_off",
+    ),
+    "change and remove a job at run time": _differs(
+        "a change of the file or of the code, and a reload",
+        f"{_RELOAD}::test_another_schedule_holds_from_the_reload_on",
+        f"{_RELOAD}::test_a_new_job_starts_and_a_removed_one_does_not",
+    ),
+    "start and stop the scheduler": _differs(
+        "the daemon is a process of its own, which an operator or systemd starts and stops",
+        "process/test_shutdown.py::test_what_runs_may_finish_within_the_shutdown_grace",
+    ),
+    "the scheduler of APScheduler": _differs("it runs in the daemon, and applications cannot reach it"),
+    "whether the scheduler runs": _same(
+        "process/test_cli.py::test_status_tells_running_from_stopped_by_its_exit_status"
+    ),
+    "the hosts that may schedule": _differs(
+        "the ledger belongs to one daemon; others are refused",
+        "process/test_second_daemon.py::test_a_second_daemon_is_refused_and_told_who_has_the_ledger",
+    ),
+    "listeners": _differs(
+        "`notify` for people, `then` for code",
+        "process/test_notifications.py::test_the_failures_of_a_batch_are_one_message_and_recoveries_another",
+        "process/test_chains.py::test_an_errback_gets_the_failure_of_every_kind_of_run",
+    ),
+    "jobs over HTTP, with a prefix and a login": _differs(
+        "a view of the application's own, behind its own login",
+        f"{_JOBS}::test_a_view_of_ones_own_runs_pauses_and_resumes_jobs",
     ),
 }

@@ -1,0 +1,1 @@
+"""An application that runs, pauses and resumes its own jobs."""
