@@ -190,6 +190,7 @@ FLASK_APSCHEDULER = {
         f"{_JOBS}::test_a_paused_job_has_no_next_fire_time_until_it_is_resumed",
         f"{_JOBS}::test_a_pause_of_one_job_pauses_no_other",
         f"{_JOBS}::test_a_pause_with_an_end_ends_by_itself",
+        f"{_JOBS}::test_an_end_of_a_pause_that_is_past_is_refused",
     ),
     "pause a paused job": _same(f"{_JOBS}::test_a_second_pause_replaces_the_first_and_one_resume_ends_both"),
     "resume a job that is not paused": _same(

@@ -11,8 +11,9 @@ import pytest
 from tests.support.daemon import DaemonProcess, coming, daemon, eventually
 from tests.support.jobs import shop_file
 from tests.support.web_worker import web_worker
+from tminus.clock import SystemClock
 from tminus.errors import UsageError
-from tminus.instants import parse_rfc3339
+from tminus.instants import parse_rfc3339, rfc3339
 
 _BY_APPLICATION = "paused by application shop since "
 
@@ -87,6 +88,13 @@ def test_a_pause_with_an_end_ends_by_itself(shop: Any, running: DaemonProcess) -
     first = parse_rfc3339(skipped[-1]["fire_time"])
     eventually(lambda: max(started(running, "tock"), default=0) > first, what="it runs again")
     assert min(at for at in started(running, "tock") if at > first) >= parse_rfc3339(until)
+
+
+def test_an_end_of_a_pause_that_is_past_is_refused(shop: Any, running: DaemonProcess) -> None:
+    past = rfc3339(SystemClock.wall_ns() - 1)
+    with pytest.raises(ValueError, match=r"until .*Z is past"):
+        shop.scheduler.pause("inventory", until=past)
+    assert not listed(running, "inventory")["paused"]
 
 
 def test_a_paused_job_has_no_next_fire_time_until_it_is_resumed(shop: Any, running: DaemonProcess) -> None:

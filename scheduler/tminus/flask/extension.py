@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from tminus.clock import SystemClock
 from tminus.errors import UsageError
 from tminus.executors.python import registry
 from tminus.flask import application, client, operator
@@ -13,6 +14,7 @@ from tminus.flask.client import RunHandle
 from tminus.flask.copy_rules import CopyRules
 from tminus.flask.job_options import JobOptions, parse_instant_ns, split_options
 from tminus.flask.state import State
+from tminus.instants import rfc3339
 from tminus.model import payload
 
 if TYPE_CHECKING:
@@ -146,10 +148,12 @@ class Scheduler:
 
         Raises:
             UsageError: there is no such job, or the reason is too long.
-            ValueError: `until` is not a time.
+            ValueError: `until` is not a time, or is past.
             LedgerError: the ledger does not work.
         """
         until_ns = parse_instant_ns("until", until) if until is not None else None
+        if until_ns is not None and until_ns <= SystemClock.wall_ns():
+            raise ValueError(f"until {rfc3339(until_ns)} is past: leave it out to pause without an end")
         return self._ask("pause", {"jobs": [job], "until_ns": until_ns, "reason": reason}) is not None
 
     def resume(self, job: str) -> bool:
