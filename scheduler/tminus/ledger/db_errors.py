@@ -23,11 +23,14 @@ def translate_db_errors(url: URL) -> Iterator[None]:
     Raises:
         LedgerError: instead of SQLAlchemy's errors; `LedgerValueError` if the database does not take the
             values.
+        KeyboardInterrupt: it came during a ping, and the driver raised another error while it cleaned up.
     """
     path = files.path_of(url)
     try:
         yield
     except sa.exc.DBAPIError as error:
+        if _hides_interrupt(error.orig):
+            raise KeyboardInterrupt from error
         if _is_refusal(error):
             raise LedgerValueError(
                 f"the ledger {path or repr(url)} does not take it: {_first_line(error)}"
@@ -70,6 +73,13 @@ def is_busy(error: BaseException | None) -> bool:
 
 def _first_line(error: sa.exc.DBAPIError) -> str:
     return (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
+
+
+def _hides_interrupt(error: BaseException | None) -> bool:
+    """Return whether an error was raised while an interrupt was handled."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _is_refusal(error: sa.exc.DBAPIError) -> bool:
