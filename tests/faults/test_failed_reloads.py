@@ -38,6 +38,19 @@ if "daemon" in sys.orig_argv:
     schedules.replace_schedules = breaks
 """
 
+_LEDGER_LOCKED = """
+import os, sys
+if "daemon" in sys.orig_argv:
+    from tminus.errors import LedgerError
+    from tminus.ledger import upkeep
+    keep = upkeep.keep_config
+    def breaks(*args, **given):
+        if os.path.exists({path!r}):
+            raise LedgerError("it is locked")
+        return keep(*args, **given)
+    upkeep.keep_config = breaks
+"""
+
 
 def _jobs(*names: str) -> str:
     job = {"schedule": "manual", "call": {"ref": "shop:pid", "app": "shop"}}
@@ -112,4 +125,24 @@ def test_a_reload_that_the_ledger_did_not_take_is_made_again_once_it_does(tmp_pa
         running.wait_until_said("reloaded")
         assert not bug.exists()
         assert running.tminus("run-now", "second").returncode == 0
+        assert running.stop() == 0
+
+
+def test_a_reload_that_the_ledger_did_not_take_is_reported_until_the_ledger_takes_it(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    (tmp_path / "shop.py").write_text(_SHOP)
+    with daemon(
+        tmp_path, _jobs("first"), env=patched(tmp_path, _LEDGER_LOCKED.format(path=str(locked)))
+    ) as running:
+        before = running.said("ready")[0]["config_version"]
+        problem = "the ledger did not take the reload, trying again: it is locked"
+        locked.touch()
+        running.write(_jobs("first", "second"))
+        done = running.tminus("reload")
+        assert (done.returncode, done.stderr) == (1, f"error: {problem}\n")
+        assert done.stdout == f"no job changes\nin force: {before}\n"
+        eventually(lambda: problem in running.json("status")["problems"], what="the status says so")
+        locked.unlink()
+        running.wait_until_said("reloaded")
+        eventually(lambda: running.json("status")["problems"] == [], what="the status says nothing more")
         assert running.stop() == 0

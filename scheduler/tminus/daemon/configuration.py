@@ -105,6 +105,6 @@ class Configuration:
         """The file is not valid; with `code`, because of these jobs in the code."""
         return Configuration(problem=problem, rejected_code=code)
 
-    def fail_to_write(self, retry_at_ns: int) -> "Configuration":
+    def fail_to_write(self, problem: str, retry_at_ns: int) -> "Configuration":
         """The ledger did not take the reload."""
-        return replace(self, is_reloading=False, retry_at_ns=retry_at_ns)
+        return replace(self, problem=problem, is_reloading=False, retry_at_ns=retry_at_ns)

@@ -111,12 +111,13 @@ class Reloads:
         """Take the jobs file and the applications' code as they are now; report the reload to systemd."""
         systemd.reloading(self._clock.monotonic_ns())
         self._become(self._configuration.start_reload())
-        if not self._guarded(lambda: self._load_and_adopt(always=always)):
-            self._become(self._configuration.fail_to_write(self._clock.monotonic_ns() + _AGAIN_NS))
+        if error := self._guarded(lambda: self._load_and_adopt(always=always)):
+            problem = f"the ledger did not take the reload, trying again: {error.message}"
+            self._become(self._configuration.fail_to_write(problem, self._clock.monotonic_ns() + _AGAIN_NS))
         systemd.notify("READY=1", f"STATUS={self._service.status()}")
 
-    def _guarded(self, change: Callable[[], None]) -> bool:
-        """Make a change; return whether the ledger works."""
+    def _guarded(self, change: Callable[[], None]) -> LedgerError | None:
+        """Make a change; return the error if the ledger did not take it."""
         try:
             change()
         except Stopping:
@@ -126,12 +127,12 @@ class Reloads:
                 "the ledger does not work, the old jobs file stays in force, trying again",
                 error=error.message,
             )
-            return False
+            return error
         except Exception as error:
             message = f"the reload failed, the old configuration is in force: {type(error).__name__}: {error}"
             self._reject(message[:_LONGEST_REASON])
             log.exception("the reload failed, the old jobs file stays in force")
-        return True
+        return None
 
     def _load_and_adopt(self, *, always: bool) -> None:
         """

@@ -14,7 +14,7 @@ BAD = [CodeJob(app="shop", name="bad", file="shop.py", line=2, keys={})]
 VALID = Configuration()
 REJECTED = VALID.start_reload().reject("jobs in the code are not valid", BAD)
 BROKEN = VALID.start_reload().reject("the jobs file is not valid", None)
-UNWRITTEN = VALID.start_reload().fail_to_write(RETRY_AT_NS)
+UNWRITTEN = VALID.start_reload().fail_to_write("the ledger did not take the reload", RETRY_AT_NS)
 RELOADING = VALID.start_reload()
 ALL = {"valid": VALID, "rejected": REJECTED, "broken": BROKEN, "unwritten": UNWRITTEN, "reloading": RELOADING}
 
@@ -25,11 +25,11 @@ ALL = {"valid": VALID, "rejected": REJECTED, "broken": BROKEN, "unwritten": UNWR
         (VALID, ConfigState.VALID, False),
         (REJECTED, ConfigState.REJECTED, True),
         (BROKEN, ConfigState.BROKEN, True),
-        (UNWRITTEN, ConfigState.UNWRITTEN, False),
+        (UNWRITTEN, ConfigState.UNWRITTEN, True),
         (RELOADING, ConfigState.RELOADING, False),
         (BROKEN.start_reload(), ConfigState.RELOADING, True),
-        (BROKEN.start_reload().fail_to_write(RETRY_AT_NS), ConfigState.UNWRITTEN, True),
-        (UNWRITTEN.start_reload(), ConfigState.RELOADING, False),
+        (BROKEN.start_reload().fail_to_write("it is locked", RETRY_AT_NS), ConfigState.UNWRITTEN, True),
+        (UNWRITTEN.start_reload(), ConfigState.RELOADING, True),
         (BROKEN.start_reload().reject("jobs in the code are not valid", BAD), ConfigState.REJECTED, True),
         (REJECTED.start_reload().reject("the jobs file is not valid", None), ConfigState.BROKEN, True),
     ],
