@@ -204,6 +204,39 @@ def test_a_change_of_an_included_file_takes_effect(tmp_path: Path, target: Targe
         running.assert_all_is_well(target, every_s=1)
 
 
+def test_an_included_file_in_a_folder_that_was_renamed_takes_effect_again(
+    tmp_path: Path, target: TargetServer
+) -> None:
+    def main(folder: str) -> str:
+        return f"include: [{folder}/more.yaml]\n" + jobs_file("", daemon="reload: watch")
+
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "more.yaml").write_text(f"jobs:\n{job('more', target.url, 'manual')}")
+    with daemon(tmp_path, main("one")) as running:
+        (tmp_path / "one").rename(tmp_path / "two")
+        running.wait_until_said("the jobs file is not valid, the old one stays in force")
+        running.write(main("two"))
+        running.wait_until_said("the jobs file is valid again")
+        (tmp_path / "two" / "more.yaml").write_text(f"jobs:\n{job('more', f'{target.url}/ok', 'every: 1s')}")
+        running.wait_for(job="more", outcome="succeeded")
+        running.assert_all_is_well(target, every_s=1)
+
+
+def test_an_included_file_that_is_missing_takes_effect_once_it_is_there(
+    tmp_path: Path, target: TargetServer
+) -> None:
+    main = jobs_file(job("tick", f"{target.url}/ok", "every: 1s"), daemon="reload: watch")
+    with daemon(tmp_path, main) as running:
+        running.write("include: [jobs.d/more.yaml]\n" + main)
+        running.wait_until_said("the jobs file is not valid, the old one stays in force")
+        (tmp_path / "jobs.d").mkdir()
+        (tmp_path / "jobs.d" / "more.yaml").write_text(
+            f"jobs:\n{job('more', f'{target.url}/ok', 'every: 1s')}"
+        )
+        running.wait_for(job="more", outcome="succeeded")
+        running.assert_all_is_well(target, every_s=1)
+
+
 _LATER = """
 import os, sys
 if "daemon" in sys.orig_argv:

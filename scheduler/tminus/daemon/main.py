@@ -1,6 +1,7 @@
 """The daemon: the order of start, ready and stop."""
 
 import contextlib
+import glob
 import queue
 import sys
 from collections.abc import Callable
@@ -234,10 +235,10 @@ class Daemon:
             service,
             self._file,
             is_stopping=lambda: self._stopping,
-            on_reloaded=partial(self._watch_files, service),
+            on_read=partial(self._watch_files, service),
         )
         runners = runtime.executors.start_runners(self._file.apps.values(), self._file.folder)
-        self._watch_files(service)  # the start may take long, and the file may change meanwhile
+        self._watch_files(service, self._file)  # the start may take long, and the file may change meanwhile
         try:
             service.start(runners)
         except RuntimeError as error:
@@ -263,7 +264,7 @@ class Daemon:
         wakes = self._reload_until_stop(reloads)
         systemd.notify("STOPPING=1")
         heartbeat.announce_stop()
-        self._files.stop()
+        self._files.stop(_JOIN_TIMEOUT_S)
         are_written = service.stop(at_once=_Wake.LOST in wakes)
         watchdog.stop(_JOIN_TIMEOUT_S)
         heartbeat.stop(_JOIN_TIMEOUT_S)
@@ -290,12 +291,11 @@ class Daemon:
         except LedgerError as error:
             log.error("the answer to a reload cannot be written", error=error.message)
 
-    def _watch_files(self, service: Service) -> None:
+    def _watch_files(self, service: Service, file: JobsFile) -> None:
+        """Watch what this file consists of, and what is in force, unless only a request reloads."""
         definitions = service.runtime.definitions
-        if definitions.daemon.reload is Reload.WATCH:
-            self._files.start(definitions.paths)
-        else:
-            self._files.stop()
+        patterns = {*file.patterns, *map(glob.escape, definitions.paths)}
+        self._files.watch(patterns if definitions.daemon.reload is Reload.WATCH else ())
 
     def _next_wakes(self, timeout_s: float) -> set[_Wake]:
         """

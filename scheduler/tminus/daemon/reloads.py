@@ -47,7 +47,7 @@ class Reloads:
     Args:
         file: The jobs file that is in force.
         is_stopping: Returns whether the process is to stop. Then every wait ends, and `Stopping` is raised.
-        on_reloaded: Called when other definitions are in force.
+        on_read: Called after each load with the jobs file that was read, whether it is in force or not.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Reloads:
         file: JobsFile,
         *,
         is_stopping: Callable[[], bool],
-        on_reloaded: Callable[[], None],
+        on_read: Callable[[JobsFile], None],
     ) -> None:
         self._service = service
         self._file = file
         self._is_stopping = is_stopping
-        self._on_reloaded = on_reloaded
+        self._on_read = on_read
         self._clock = service.runtime.clock
         self._executors = service.runtime.executors
         self._configuration = Configuration()
@@ -143,6 +143,12 @@ class Reloads:
             always: Whether to start new runners even if the file still means what is in force.
         """
         file = self._unless_stopping(lambda: JobsFile(self._file.path))
+        try:
+            self._adopt_file(file, always=always)
+        finally:
+            self._on_read(file)
+
+    def _adopt_file(self, file: JobsFile, *, always: bool) -> None:
         before, executors = self._service.runtime.definitions, self._executors
         loaded = self._load(file, before.code)
         is_same = loaded.definitions is not None and not _differ(loaded.definitions, before)
@@ -159,7 +165,6 @@ class Reloads:
                 loaded = self._load(file, code)
             if self._adopt(loaded, code, runners):
                 self._file = file
-                self._on_reloaded()
         finally:
             executors.discard(runners)
 

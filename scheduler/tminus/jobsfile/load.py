@@ -1,6 +1,7 @@
 """The entry point: from a path to definitions, or to every problem at once."""
 
 import gc
+import glob
 import hashlib
 import json
 import os
@@ -110,8 +111,11 @@ class JobsFile:
         self._with_secrets = with_secrets
         self._report = Report()
         self._documents: Sequence[Document] = ()
+        #: As for `glob`: they match the paths of this file and its includes, also of files that are missing.
+        self.patterns: Sequence[str] = (glob.escape(self.path),)
         with _no_garbage_collection(), report_unexpected(self.path, self._report):
-            self._documents = Sources(self.path, self._report).documents
+            sources = Sources(self.path, self._report)
+            self._documents, self.patterns = sources.documents, sources.patterns
 
     @property
     def folder(self) -> str:

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.jobsfile.jobs_text import TOP, load_text
 from tminus.instants import MS, SECOND, parse_rfc3339
 from tminus.jobsfile.jobs import schema
-from tminus.jobsfile.load import load
+from tminus.jobsfile.load import JobsFile, load
 from tminus.jobsfile.types.maps import validate_map
 from tminus.model.definitions import DaemonSettings, Definitions, History, KeepBody, Priority, Reload
 from tminus.model.job import Cron, Every, HttpTarget, Job, Once, Schedule, SourceLocation, StatusRange, Tls
@@ -384,6 +384,16 @@ def test_files_are_included_in_the_order_of_their_names(tmp_path: Path) -> None:
     assert [job.place for job in loaded.definitions.jobs.values()] == [
         SourceLocation("jobs.d/a.yaml", 2),
         SourceLocation("jobs.d/b.yaml", 1),
+    ]
+
+
+def test_a_file_knows_the_patterns_of_its_includes_even_if_nothing_matches(tmp_path: Path) -> None:
+    folder = tmp_path / "jobs[1]"
+    folder.mkdir()
+    (folder / "jobs.yaml").write_text(TOP + "include: ['jobs.d/*.yaml', more.yaml, ../outside.yaml]\n")
+    escaped = f"{tmp_path}/jobs[[]1]"
+    assert JobsFile(folder / "jobs.yaml").patterns == [
+        f"{escaped}/{name}" for name in ("jobs.yaml", "jobs.d/*.yaml", "more.yaml")
     ]
 
 

@@ -23,10 +23,15 @@ class Sources:
     Args:
         path: The jobs file.
         report: Collects what cannot be read.
+
+    Attributes:
+        documents: The files.
+        patterns: As for `glob`: they match the paths of all files, also of files that are missing now.
     """
 
     def __init__(self, path: str, report: Report) -> None:
         self.documents: list[Document] = []
+        self.patterns = [glob.escape(path)]
         self._report = report
         self._folder = os.path.realpath(os.path.dirname(path) or ".")
         self._read: set[str] = set()
@@ -94,9 +99,11 @@ class Sources:
             self._fault(document, at, _outside(quoted(pattern)), f"it must be below {self._folder}")
             return []
         if not glob.has_magic(pattern):
+            self.patterns.append(glob.escape(wanted))
             return [wanted]
         # The name of the folder is no pattern, even if it contains brackets.
-        return sorted(glob.glob(os.path.normpath(os.path.join(glob.escape(folder), pattern))))
+        self.patterns.append(os.path.normpath(os.path.join(glob.escape(folder), pattern)))
+        return sorted(glob.glob(self.patterns[-1]))
 
     def _is_within(self, path: str) -> bool:
         return os.path.commonpath([self._folder, path]) == self._folder
