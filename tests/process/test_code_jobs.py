@@ -307,6 +307,23 @@ def test_a_runner_that_comes_back_with_other_jobs_is_heard(tmp_path: Path) -> No
         running.wait_for(job="tock", outcome="succeeded")
 
 
+def test_other_code_does_not_hide_that_the_file_of_a_refused_reload_is_not_valid(tmp_path: Path) -> None:
+    dies = _SHOP + "\nimport os\n\n@scheduler.job(schedule='manual')\ndef dies():\n    os._exit(3)\n"
+    refused = "the jobs file is not valid, the old one stays in force"
+    with a_daemon(tmp_path, jobs_file(daemon={"reload": "sighup"}), code=dies) as running:
+        before = running.said("reloaded")
+        running.write(jobs_file({"ping": {}}))
+        (tmp_path / "shop.py").write_text(dies.replace('"tick"', '"tock"'))
+        running.signal(signal.SIGHUP)
+        running.wait_until_said(refused)
+        (tmp_path / "shop.py").write_text(dies.replace('"tick"', '"tack"'))
+        running.tminus("run-now", "dies")
+        running.wait_until_said(refused, times=2)
+        assert running.said("reloaded") == before
+        said = "the jobs file is not valid, an old one is in force: "
+        eventually(lambda: any(one.startswith(said) for one in running.json("status")["problems"]))
+
+
 def test_what_the_ledger_knows_of_the_code_does_not_keep_a_file_from_starting(tmp_path: Path) -> None:
     with a_daemon(tmp_path) as running:
         assert running.stop() == 0

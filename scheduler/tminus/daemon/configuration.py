@@ -45,12 +45,15 @@ class Configuration:
     Attributes:
         problem: Why the file and the code are not in force, for people; None if they are.
         rejected_code: The jobs in the code that are not valid together with the file.
+        is_reload_refused: Whether the problem is that of a reload. Then the jobs file that was read may not
+            be the one in force.
         retry_at_ns: When a reload that the ledger did not take is repeated; monotonic clock.
         is_reloading: Whether a reload is under way.
     """
 
     problem: str | None = None
     rejected_code: Sequence[CodeJob] | None = None
+    is_reload_refused: bool = False
     retry_at_ns: int | None = None
     is_reloading: bool = False
 
@@ -103,7 +106,7 @@ class Configuration:
 
     def reject(self, problem: str, code: Sequence[CodeJob] | None) -> "Configuration":
         """The file is not valid; with `code`, because of these jobs in the code."""
-        return Configuration(problem=problem, rejected_code=code)
+        return Configuration(problem=problem, rejected_code=code, is_reload_refused=self.is_reloading)
 
     def fail_to_write(self, problem: str, retry_at_ns: int) -> "Configuration":
         """The ledger did not take the reload."""

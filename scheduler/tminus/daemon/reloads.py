@@ -5,6 +5,7 @@ Reloads: the jobs file and the applications' code, as they are now, come into fo
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import structlog
@@ -176,11 +177,17 @@ class Reloads:
         return wait_unless(self._is_stopping, aside(do, name="loader"))
 
     def _take_code_jobs(self) -> None:
-        """Take the jobs that runners have reported, if they have changed."""
+        """Take the jobs that runners have reported, if they have changed and were not rejected before."""
         in_force = self._service.runtime.definitions.code
         code = merge_code_jobs(in_force, self._executors.code_jobs())
-        if self._configuration.may_take(code, in_force=in_force):
+        if not self._configuration.may_take(code, in_force=in_force):
+            return
+        if not self._configuration.is_reload_refused:
             self._adopt(self._load(self._file, code), code, None)
+            return
+        self._reload(always=True)
+        if self._configuration.rejected_code is not None:  # that of the new runners
+            self._become(replace(self._configuration, rejected_code=code))
 
     def _adopt(self, loaded: Loaded, code: Sequence[CodeJob], new_runners: Runners | None) -> bool:
         """Put what was loaded into force. If that is impossible, return False; `status` shows the reason."""

@@ -83,3 +83,9 @@ def test_jobs_in_the_code_are_tried_once() -> None:
     assert not VALID.may_take(GOOD, in_force=GOOD)
     assert not REJECTED.may_take(BAD, in_force=GOOD)
     assert not REJECTED.may_take(GOOD, in_force=GOOD)
+
+
+def test_a_refused_reload_is_told_from_jobs_in_the_code_that_are_refused_alone() -> None:
+    assert not VALID.reject("jobs in the code are not valid", BAD).is_reload_refused
+    assert REJECTED.is_reload_refused
+    assert not REJECTED.start_reload().adopt().is_reload_refused
