@@ -56,8 +56,8 @@ class Inbox(ServiceThread):
         Raises:
             LedgerError: the ledger does not work.
         """
-        for request in requests.pending(self._ledger):
-            if request.kind in requests.FIRST:
+        while first := requests.pending(self._ledger, requests.FIRST):
+            for request in first:
                 self._take(request)
 
     def _watch(self) -> None:

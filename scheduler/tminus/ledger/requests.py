@@ -5,7 +5,7 @@ is not lost.
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -102,9 +102,17 @@ def insert(connection: Connection, request: RequestRow) -> None:
     changes.publish(connection)
 
 
-def pending(ledger: Ledger) -> Sequence[RequestRow]:
-    """Return some requests that are neither taken nor withdrawn, the oldest first."""
+def pending(ledger: Ledger, kinds: Iterable[RequestKind] | None = None) -> Sequence[RequestRow]:
+    """
+    Return some requests that are neither taken nor withdrawn, the oldest first.
+
+    Args:
+        ledger: The open ledger.
+        kinds: The kinds of the requests; None for all.
+    """
     query = sa.select(*_COLUMNS).where(_is_open()).order_by(requests.c.created_ns).limit(_MOST)
+    if kinds is not None:
+        query = query.where(requests.c.kind.in_([kind.value for kind in kinds]))
     with ledger.read() as connection:
         return [_request(row) for row in connection.execute(query).mappings()]
 

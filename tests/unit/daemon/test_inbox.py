@@ -62,6 +62,20 @@ def test_rows_that_are_not_understood_are_answered_with_an_error_one_by_one(ledg
     assert len(before) == 3
 
 
+def test_what_goes_first_is_taken_first_even_if_hundreds_of_requests_are_older(ledger: Ledger) -> None:
+    others = [ask(ledger, number) for number in range(requests._MOST)]
+    pauses = [
+        requests.add_request(ledger, RequestKind.PAUSE, {"n": number}, now_ns=T + requests._MOST + number)
+        for number in range(requests._MOST + 1)
+    ]
+    taken: queue.SimpleQueue[RequestRow] = queue.SimpleQueue()
+    instance = an_instance(ledger)
+    inbox = Inbox(ledger, instance=instance, handler=fine, on_taken=taken.put, on_change=lambda: None)
+    inbox.take_first()
+    assert [taken.get_nowait() for _ in pauses] == pauses
+    assert requests.pending(ledger) == others
+
+
 @pytest.mark.parametrize("error", [KeyError("jobs"), UsageError("no such thing")])
 def test_a_request_that_breaks_its_answer_costs_itself_and_leaves_nothing(
     ledger: Ledger, error: Exception
