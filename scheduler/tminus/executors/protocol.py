@@ -10,11 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from tminus.errors import LedgerError, LockTimeout, TminusError, UsageError
 from tminus.outcome import Cause
 
 #: The version of these messages. If an executor has another one, the daemon reports that. It does not replace
 #: the executor.
 VERSION = 7
+
+#: The errors that a request of a job may get. Any other one becomes the nearest of its base classes.
+JOB_ERRORS = (LedgerError, LockTimeout, UsageError, TminusError)
 
 #: What one occurrence is for its executor: a request or a piece of Python work. Each has an `index`.
 Item = TypeVar("Item", covariant=True)
@@ -98,7 +102,13 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResponse:
-    """The daemon's response to a `JobRequest`. For an error, `kind` is its class and `value` its sentence."""
+    """
+    The daemon's response to a `JobRequest`.
+
+    Attributes:
+        value: The value, or the sentence of an error.
+        kind: The class of the error: one of `JOB_ERRORS`, or another one after a bug; empty without an error.
+    """
 
     pid: int
     number: int

@@ -1,4 +1,4 @@
-"""What jobs ask for, on a machine that gives no further thread."""
+"""What jobs ask for, also on a machine that gives no further thread."""
 
 import itertools
 import queue
@@ -6,7 +6,7 @@ import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -16,7 +16,10 @@ from tests.support.new_ledgers import new_ledger
 from tminus.clock import SystemClock
 from tminus.daemon.processes import job_locks
 from tminus.daemon.processes.job_requests import JobRequestHandler
+from tminus.daemon.processes.job_responses import to_response
+from tminus.errors import LedgerError, LockTimeout, NotFound, TminusError, UsageError
 from tminus.executors.protocol import JobRequest, JobResponse, ProcessExited
+from tminus.executors.python.daemon_client import DaemonClient
 from tminus.instants import SECOND
 
 _STACK = 1 << 30
@@ -59,6 +62,32 @@ def test_what_gets_no_thread_is_answered_with_an_error_and_the_next_is_done(
     handovers.put(1, JobRequest(pid=1, number=2, what=what, given=_GIVEN[what]), answer)
     assert has_come.wait(PATIENCE_S)
     assert (answers[1].kind, answers[1].number) == ("", 2)
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        *((error, LedgerError) for error in (LedgerError, *LedgerError.__subclasses__())),
+        (UsageError, UsageError),
+        (LockTimeout, LockTimeout),
+        (NotFound, TminusError),
+    ],
+)
+def test_a_job_gets_an_error_of_the_daemon_as_the_nearest_public_class(
+    raised: type[TminusError], expected: type[TminusError]
+) -> None:
+    def fails() -> NoReturn:
+        raise raised("it does not work", hint="mend it")
+
+    client = DaemonClient()
+    client.open(lambda request: client.on_response(to_response(request, fails)))
+    with pytest.raises(TminusError) as failed:
+        client.send_request("submit", {})
+    assert (type(failed.value), failed.value.message, failed.value.hint) == (
+        expected,
+        "it does not work",
+        "mend it",
+    )
 
 
 def test_jobs_hold_and_wait_for_a_limited_number_of_locks(

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import structlog
 
 from tminus.errors import LedgerError, TminusError
-from tminus.executors.protocol import JobRequest, JobResponse
+from tminus.executors.protocol import JOB_ERRORS, JobRequest, JobResponse
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ def to_response(request: JobRequest, do: Callable[[], Any]) -> JobResponse:
             pid=request.pid,
             number=request.number,
             value=error.message,
-            kind=type(error).__name__,
+            kind=next(base.__name__ for base in type(error).__mro__ if base in JOB_ERRORS),
             hint=error.hint,
         )
     except Exception as error:  # the next request gets its response, too

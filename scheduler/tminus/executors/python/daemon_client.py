@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from tminus.errors import LedgerError, LockTimeout, TminusError, UsageError
-from tminus.executors.protocol import JobRequest, JobResponse
+from tminus.errors import LockTimeout, TminusError
+from tminus.executors.protocol import JOB_ERRORS, JobRequest, JobResponse
 from tminus.instants import SECOND
 
 #: The daemon retries a write this long.
 _PATIENCE_S = 30
-_ERRORS = {error.__name__: error for error in (LedgerError, LockTimeout, UsageError)}
+_ERRORS = {error.__name__: error for error in JOB_ERRORS}
 
 
 class DaemonClient:
