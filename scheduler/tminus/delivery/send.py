@@ -8,7 +8,7 @@ from tminus.delivery.apprise_process import AppriseFailed, send_by_apprise
 from tminus.delivery.healthchecks import ping_body, ping_url
 from tminus.delivery.http_post import PostFailed, post
 from tminus.delivery.webhook import document_of, headers_of
-from tminus.errors import TminusError, printable, shorten
+from tminus.errors import InvalidText, TminusError, printable, shorten
 from tminus.model.notification import Channel, ChannelType, Notification
 from tminus.secrets.files import CannotRead
 from tminus.secrets.redaction import Redaction
@@ -46,6 +46,8 @@ def send(channel: Channel, one: Notification, references: References, *, now_ns:
     except (AppriseFailed, PostFailed) as error:
         redaction = Redaction([*_secrets(channel, url), *([secret] if secret else [])])
         raise NotDelivered(shorten(printable(redaction.text(str(error))), _LONGEST_REASON)) from None
+    except InvalidText as error:
+        raise NotDelivered(f"the secret cannot be used: {error.message}", hint=error.hint) from None
 
 
 def _send(channel: Channel, one: Notification, *, url: str, secret: str | None, now_ns: int) -> None:

@@ -1,7 +1,7 @@
 """
 The document of a webhook, and its signature.
 
-Source: the specification of Standard Webhooks, so that its libraries can verify the signature.
+Source: the specification of Standard Webhooks, whose libraries can verify a signature with a `whsec_` key.
 """
 
 import base64
@@ -11,8 +11,7 @@ import json
 
 from tminus.instants import SECOND, rfc3339
 from tminus.model.notification import Notification
-
-_PREFIX = "whsec_"
+from tminus.secrets.signing_key import signing_key
 
 
 def document_of(one: Notification) -> bytes:
@@ -43,14 +42,5 @@ def headers_of(one: Notification, document: bytes, *, secret: str | None, now_ns
 def signature_of(identity: str, timestamp: str, document: bytes, *, secret: str) -> str:
     """Return the signature of a document with this id and this time, in seconds."""
     signed = f"{identity}.{timestamp}.".encode() + document
-    digest = hmac.new(_key(secret), signed, hashlib.sha256).digest()
+    digest = hmac.new(signing_key(secret), signed, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"
-
-
-def _key(secret: str) -> bytes:
-    if secret.startswith(_PREFIX):
-        try:
-            return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-        except ValueError:
-            pass
-    return secret.encode()

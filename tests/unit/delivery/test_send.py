@@ -81,6 +81,13 @@ def test_a_signature_is_that_of_standard_webhooks() -> None:
     assert signature == "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0="
 
 
+def test_a_key_that_is_not_base64_signs_nothing(target: TargetServer) -> None:
+    with pytest.raises(NotDelivered) as failed:
+        deliver(f"{target.url}/ok", secret="${env:KEY}", KEY="whsec_s3cret-canary")
+    assert failed.value.message == "the secret cannot be used: what follows whsec_ is not base64"
+    assert target.arrivals == []
+
+
 def test_all_tries_of_a_notification_have_the_same_id() -> None:
     first, again = a_notification(), a_notification(tries=3)
     ids = {

@@ -6,6 +6,8 @@ import pytest
 
 from tests.unit.jobsfile.jobs_text import TOP, load_text, messages
 from tminus.instants import MS, SECOND
+from tminus.jobsfile.load import JobsFile, load
+from tminus.jobsfile.text.problems import Severity, plain
 from tminus.model.notification import FAILURES, Channel, ChannelType, StartSlo
 from tminus.outcome import Outcome
 
@@ -70,6 +72,38 @@ def test_a_channel_is_in_one_file_only(tmp_path: Path) -> None:
     assert [str(error) for error in loaded.errors] == [
         "more.yaml:1:10: notify: channel 'beat' defined in jobs.yaml:7 and more.yaml:1"
     ]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param("c2VjcmV0LWNhbmFyeQ", id="without-padding"),
+        pytest.param("s3cret-canary", id="no-base64"),
+        pytest.param("", id="empty"),
+    ],
+)
+@pytest.mark.parametrize("severity", [Severity.ERROR, Severity.WARNING])
+def test_a_key_of_standard_webhooks_that_is_not_base64_has_a_place_and_is_not_shown(
+    tmp_path: Path, key: str, severity: Severity
+) -> None:
+    (tmp_path / "jobs.yaml").write_text(TOP + CHANNELS + JOBS)
+    loaded = load(tmp_path / "jobs.yaml", environ={**ENVIRON, "KEY": f"whsec_{key}"}, secrets=severity)
+    assert (loaded.definitions is None) == (severity is Severity.ERROR)
+    (problem,) = loaded.errors or loaded.warnings
+    assert (problem.line, problem.column) == (5, 57)
+    assert problem.message == "notify.hook.secret: what follows whsec_ is not base64"
+    assert problem.hint.startswith("copy the whole key, up to its last =")
+    assert "canary" not in plain(problem)
+
+
+def test_a_key_of_standard_webhooks_in_plain_text_is_checked_without_the_secrets(tmp_path: Path) -> None:
+    (tmp_path / "jobs.yaml").write_text(TOP + CHANNELS.replace('"${env:KEY}"', "whsec_s3cret") + JOBS)
+    loaded = JobsFile(tmp_path / "jobs.yaml", environ={}, with_secrets=False).load()
+    assert [error.message for error in loaded.errors] == [
+        "notify.hook.secret: what follows whsec_ is not base64"
+    ]
+    (tmp_path / "jobs.yaml").write_text(TOP + CHANNELS + JOBS)
+    assert JobsFile(tmp_path / "jobs.yaml", environ={}, with_secrets=False).load().errors == ()
 
 
 def test_a_missing_apprise_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

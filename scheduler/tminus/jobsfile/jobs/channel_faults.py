@@ -14,6 +14,7 @@ from tminus.jobsfile.text.merge import Layer
 from tminus.jobsfile.text.problems import Severity
 from tminus.jobsfile.text.tree import Path
 from tminus.model.notification import ChannelType
+from tminus.secrets.signing_key import signing_key
 from tminus.suggestions import nearest
 from tminus.templates import check, references
 
@@ -110,12 +111,15 @@ def _text_faults(name: str, written: str, external: ExternalReferences) -> Itera
         hint = "a channel knows no job; only ${env:NAME} and ${file:PATH} are replaced"
         yield Fault(message="{{ … }} has no value here", hint=hint, offset=offset, length=2)
         return
-    for wrong in check(written, {}):
+    wrongs = check(written, {})
+    for wrong in wrongs:
         yield Fault(message=wrong.message, hint=wrong.hint, offset=wrong.offset, length=wrong.length)
     for reference in references(written):
         if fault := external.reference_fault(reference):
             text = str(reference)
             yield replace(fault, offset=max(written.find(text), 0), length=len(text))
+    if name == "secret" and not wrongs and (fault := external.value_fault(written, signing_key)):
+        yield fault
     if is_plain_secret(name, written):
         hint = "keep it outside, and write ${env:NAME} or ${file:PATH}"
         yield Fault(message="a secret in plain text", hint=hint, severity=Severity.WARNING)

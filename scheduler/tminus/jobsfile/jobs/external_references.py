@@ -1,15 +1,15 @@
-"""Files and environment variables that a jobs file names. Each is looked up once per load."""
+"""Files and environment variables that a jobs file names, and what is wrong with them."""
 
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tminus.errors import shorten_path
+from tminus.errors import InvalidText, shorten_path
 from tminus.jobsfile.text.faults import Fault
 from tminus.jobsfile.text.problems import Severity
 from tminus.secrets.files import CannotRead, DoesNotAnswer, FileContent, check_file, in_time, read_file
 from tminus.secrets.references import References, Unresolved, check_name
-from tminus.templates import Reference
+from tminus.templates import Reference, references, render
 
 #: Time for an answer of a file system. Once one hangs, the others get less.
 _ANSWERS_S, _OTHERS_ANSWER_S = 1.0, 0.1
@@ -66,6 +66,25 @@ class ExternalReferences:
                     message=error.message, hint=error.hint, severity=self._secrets or Severity.ERROR
                 )
         return self._reference_faults[reference]
+
+    def value_fault(self, text: str, check: Callable[[str], object]) -> Fault | None:
+        """
+        Return why the value of a text cannot be used; None if it can, or if it is not known.
+
+        Args:
+            text: The text as written.
+            check: Raises `InvalidText` for a value that cannot be used.
+        """
+        severity = self._secrets if any(True for _ in references(text)) else Severity.ERROR
+        if severity is None:
+            return None
+        try:
+            check(str(render(text, {}, self._references.value_of)))
+        except InvalidText as error:
+            return Fault(message=error.message, hint=error.hint, severity=severity)
+        except (Unresolved, DoesNotAnswer):
+            return None
+        return None
 
     def read(self, path: str, *, limit: int) -> bytes | Fault:
         """Return the content of a file, or why it cannot be read. `limit` is the most bytes."""
