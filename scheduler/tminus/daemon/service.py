@@ -72,7 +72,7 @@ class Service:
         recorder = runtime.recorder
         self._costs = ArmingCosts.of_text(instances.arming_costs(runtime.ledger))
         self._backlog = Backlog(runtime, launch=lambda due_occurrences: self._planner.add(due_occurrences))
-        runtime.on_held, runtime.in_flight.on_end = self._backlog.hold, self._backlog.end
+        runtime.on_held, runtime.in_flight.on_end = self._backlog.hold, self._end_occurrence
         runtime.on_put_back = self._put_back
         self._planner = Planner(
             clock=runtime.clock,
@@ -111,6 +111,8 @@ class Service:
         self._beat = Beat(runtime, is_well=self._is_well_and_heard)
         self._lock = threading.Lock()
         self._countdowns: set[Countdown] = set()
+        #: The cancels of occurrences that are on their way to a countdown, with their reasons.
+        self._cancels: dict[OccurrenceId, str] = {}
         self.config_problem: str | None = None  #: why the jobs file, as it is now, is not in force
         self._heartbeat_ns: int | None = None  #: when the last heartbeat was written; monotonic clock
         self._stopping = False
@@ -203,16 +205,19 @@ class Service:
         Returns:
             Whether there is such an occurrence.
         """
-        with self._lock:
-            countdowns = list(self._countdowns)
-        if any(countdown.cancel(identity, reason) for countdown in countdowns):
-            return True
+        # In the order of their way: backlog, planner, countdown.
         due = self._backlog.take_out(identity) or self._planner.take_out(identity)
-        if due is None:
-            return False
-        self.runtime.recorder.put(due.ends(Outcome.CANCELLED, reason))
-        self.runtime.in_flight.end(identity)
-        return True
+        if due is not None:
+            self.runtime.recorder.put(due.ends(Outcome.CANCELLED, reason))
+            self.runtime.in_flight.end(identity)
+            return True
+        with self._lock:
+            if any(countdown.cancel(identity, reason) for countdown in self._countdowns):
+                return True
+            is_on_its_way = self.runtime.in_flight.is_counted(identity)
+            if is_on_its_way:
+                self._cancels[identity] = reason
+            return is_on_its_way
 
     def record_heartbeat(self) -> None:
         """
@@ -349,6 +354,8 @@ class Service:
         )
         with self._lock:
             self._countdowns.add(countdown)
+            for identity, reason in self._cancels.items():
+                countdown.cancel(identity, reason)
         try:
             countdown.start()
         except RuntimeError:  # no thread can be started now
@@ -360,6 +367,11 @@ class Service:
         """Have occurrences wait again, for room or for their T."""
         self._backlog.hold(due for due in due_occurrences if due.waits_for_room)
         self._planner.add(due for due in due_occurrences if not due.waits_for_room)
+
+    def _end_occurrence(self, identity: OccurrenceId) -> None:
+        with self._lock:
+            self._cancels.pop(identity, None)
+        self._backlog.end(identity)
 
     def _end_countdown(self, countdown: Countdown) -> None:
         with self._lock:

@@ -83,6 +83,12 @@ class InFlight:
         with self._lock:
             return set(self._in_flight.get(job, ()))
 
+    def is_counted(self, identity: OccurrenceId) -> bool:
+        """Whether an occurrence is in flight, or waits for room."""
+        with self._lock:
+            by_job = (self._in_flight, self._waiting)
+            return any(identity in counted.get(identity.job, ()) for counted in by_job)
+
     def add_retry(self, due: DueOccurrence) -> None:
         """Count an occurrence of an earlier process as in flight, because its next attempt is to come."""
         with self._lock:

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import pytest
 
 from tests.support.daemon import eventually
 from tests.support.fake_clock import FakeClock
@@ -9,12 +12,14 @@ from tests.support.ledgers import T
 from tests.support.scheduling import definitions_of
 from tests.support.scripted import ScriptedExecutor, running, runs_well
 from tests.support.values import a_due, a_job
+from tminus.daemon import service as daemon_service
 from tminus.daemon.processes.commands import Command, OrderHandle
 from tminus.daemon.service import Service
 from tminus.executors.protocol import Arm
-from tminus.ledger import history
+from tminus.instants import MS, SECOND
+from tminus.ledger import claims, history
 from tminus.ledger.engine import Ledger
-from tminus.outcome import OccurrenceState, Outcome
+from tminus.outcome import OccurrenceState, Origin, Outcome
 
 JOBS = definitions_of(a_job("pay"), a_job("bill"))
 
@@ -57,3 +62,35 @@ def test_what_is_launched_is_over_when_it_is_written(ledger: Ledger, clock: Fake
         eventually(lambda: service.is_idle, what="it is idle")
         assert outcomes(ledger) == dict.fromkeys(JOBS.jobs, Outcome.SUCCEEDED)
         assert service.is_well()
+
+
+@pytest.mark.parametrize("step", [(claims, "renew"), (daemon_service, "split_suspended")])
+def test_an_occurrence_that_is_cancelled_on_its_way_to_its_countdown_starts_nothing(
+    ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, step: tuple[Any, str]
+) -> None:
+    def script(executor: ScriptedExecutor, shard: OrderHandle, command: Command) -> None:
+        runs_well(clock)(executor, shard, command)
+        if isinstance(command, Arm):  # the commit is later than usual, because the lead was short
+            clock.sleep_until(command.release_at_ns - MS)
+
+    found: list[bool] = []
+    executor = ScriptedExecutor(script)
+    due = a_due(JOBS.jobs["pay"], fire_time_ns=T - 5 * SECOND, origin=Origin.MANUAL)
+    original = getattr(*step)
+    with a_service(ledger, executor, clock) as service:
+
+        def cancels(*arguments: Any, **more: Any) -> Any:
+            found.append(service.cancel(due.id, "another one starts instead"))
+            return original(*arguments, **more)
+
+        monkeypatch.setattr(*step, cancels)
+        claims.put_off(ledger, [due])
+        service.runtime.in_flight.add_waiting(due)
+        service.runtime.on_held([due])
+        eventually(lambda: outcomes(ledger)["pay"], what="it has an outcome")
+        eventually(lambda: service.is_idle, what="it is idle")
+        assert not service.cancel(due.id, "too late")
+    assert found == [True]
+    (one,) = history.find(ledger)
+    assert (one.outcome, one.reason) == (Outcome.CANCELLED, "another one starts instead")
+    assert one.started_at_ns is None
