@@ -94,10 +94,10 @@ class _Batches:
         self.planner = Planner(
             clock=runtime.clock, launch=self._launch, on_unstarted=recorder.put, undecided=recorder.undecided
         )
-        self.backlog = Backlog(runtime, launch=self.planner.add)
+        self.backlog = Backlog(runtime, on_due=self.planner.add)
         runtime.on_held, runtime.in_flight.on_end = self.backlog.hold, self.backlog.end
         runtime.on_put_back = self.planner.add
-        writer = ChainWriter(runtime, launch=self.planner.add, lead_ns=self.planner.lead_ns)
+        writer = ChainWriter(runtime, on_due=self.planner.add, lead_ns=self.planner.lead_ns)
         self.chains = Chains(runtime, writer)
         recorder.on_chains_begun = self.chains.follow
         recorder.on_retries = self.planner.add

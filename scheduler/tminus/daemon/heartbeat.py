@@ -96,10 +96,10 @@ class Heartbeat(ServiceThread):
         self._prune()
 
     def _find_problems(self) -> list[str]:
-        self._looks_without_plan = 0 if self._service.plans else self._looks_without_plan + 1
+        self._looks_without_plan = 0 if self._service.is_planning else self._looks_without_plan + 1
         if self._looks_without_plan == _MOST_LOOKS:
             log.error(_PLANS_NOTHING)
-        return self._service.problems + [_PLANS_NOTHING] * (self._looks_without_plan >= _MOST_LOOKS)
+        return self._service.find_problems() + [_PLANS_NOTHING] * (self._looks_without_plan >= _MOST_LOOKS)
 
     def _prune(self) -> None:
         """Go on with the deletion of old history for a moment."""
@@ -137,7 +137,7 @@ class Watchdog(ServiceThread):
         self._next_ns = self._clock.monotonic_ns()
 
     def _look(self) -> None:
-        is_well = self._service.is_well()  # replaces an executor that hangs, so call it without systemd, too
+        is_well = self._service.check_health()  # replaces executors that hang, also without systemd
         now_ns = self._clock.monotonic_ns()
         if self._every_ns is not None and is_well and now_ns >= self._next_ns:
             systemd.notify("WATCHDOG=1", f"STATUS={self._service.status()}")

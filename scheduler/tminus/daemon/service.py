@@ -44,7 +44,7 @@ log = structlog.get_logger()
 
 #: Time after the shutdown grace in which the last outcomes are written.
 _LAST_WRITES_S = 3.0
-#: Within this time before its T, a batch is about to commit, and other writers wait.
+#: Within this time before its T, a batch is about to commit, and the deletion of old history waits.
 _COMMITS_SOON_NS = 2 * COMMIT_NS + 100 * MS
 #: Time limit for a thread to end. If it takes longer, it hangs or waits for a locked ledger.
 _JOIN_S = 1.0
@@ -52,7 +52,8 @@ _JOIN_S = 1.0
 
 class Service:
     """
-    Plans and runs jobs on one ledger, which this process has locked. Its methods belong to one thread.
+    Plans and runs jobs on one ledger, which this process has locked. `start`, `reload` and `stop` belong to
+    one thread.
 
     Args:
         runtime: Not started. The caller that opened it closes it.
@@ -71,7 +72,7 @@ class Service:
         self._since_ns = since_ns
         recorder = runtime.recorder
         self._costs = ArmingCosts.of_text(instances.arming_costs(runtime.ledger))
-        self._backlog = Backlog(runtime, launch=lambda due_occurrences: self._planner.add(due_occurrences))
+        self._backlog = Backlog(runtime, on_due=lambda due_occurrences: self._planner.add(due_occurrences))
         runtime.on_held, runtime.in_flight.on_end = self._backlog.hold, self._end_occurrence
         runtime.on_put_back = self._put_back
         self._planner = Planner(
@@ -86,7 +87,7 @@ class Service:
             runtime.ledger, instance=runtime.instance, mark=self._planner.decided_until_ns
         )
         self._chains = Chains(
-            runtime, ChainWriter(runtime, launch=self._planner.add, lead_ns=self._planner.lead_ns)
+            runtime, ChainWriter(runtime, on_due=self._planner.add, lead_ns=self._planner.lead_ns)
         )
         recorder.on_chains_begun = self._chains.follow
         recorder.on_retries = self._planner.add
@@ -108,7 +109,7 @@ class Service:
         self._clock_watch = ClockWatch(runtime.clock, on_step=self._planner.wake)
         self._notifier = Notifier(runtime)
         self._deadline_watch = DeadlineWatch(runtime)
-        self._beat = Beat(runtime, is_well=self._is_well_and_heard)
+        self._beat = Beat(runtime, is_well=self._is_well_and_ledger_works)
         self._lock = threading.Lock()
         self._countdowns: set[Countdown] = set()
         #: The cancels of occurrences that are on their way to a countdown, with their reasons.
@@ -122,10 +123,11 @@ class Service:
         Recover, then plan. When this returns, the service is ready.
 
         Args:
-            runners: Runners to start with.
+            runners: Runners that have been started already.
 
         Raises:
             TminusError: the ledger does not work, or the executor does not start.
+            RuntimeError: a thread cannot be started.
         """
         runtime = self.runtime
         runtime.start(runtime.definitions.jobs.values(), runners)
@@ -233,9 +235,13 @@ class Service:
             instances.set_arming_costs(runtime.ledger, runtime.instance, costs=costs.as_text())
             self._costs = costs
 
-    @property
-    def problems(self) -> list[str]:
-        """The problems of the configuration and the log, for `status`."""
+    def find_problems(self) -> list[str]:
+        """
+        Return all problems, for `status`; note newly overdue occurrences.
+
+        Raises:
+            LedgerError: the ledger does not work.
+        """
         return [
             *([self.config_problem] if self.config_problem else []),
             *self.runtime.executors.problems(),
@@ -244,24 +250,30 @@ class Service:
             *log_output.problems(),
         ]
 
-    def is_well(self) -> bool:
-        """Whether batches start on time: the planner closes them, and the HTTP executor takes them."""
-        has_executor = self.runtime.executors.is_well()
-        return self._stopping or (has_executor and self.plans)
+    def check_health(self) -> bool:
+        """
+        Replace executors that hang. Return whether batches start on time: the planner closes them, and the
+        HTTP executor takes them. True if the service is stopping.
+        """
+        has_executor = self.runtime.executors.is_well()  # replaces executors, so it is called in any case
+        return self._stopping or (has_executor and self.is_planning)
 
-    def _is_well_and_heard(self) -> bool:
+    def _is_well_and_ledger_works(self) -> bool:
         """Whether batches start on time, and the ledger takes the heartbeats."""
         now_ns, last_ns = self.runtime.clock.monotonic_ns(), self._heartbeat_ns
-        return last_ns is not None and now_ns - last_ns < instances.STALE_NS and self.is_well()
+        return last_ns is not None and now_ns - last_ns < instances.STALE_NS and self.check_health()
 
     @property
-    def plans(self) -> bool:
+    def is_planning(self) -> bool:
         """Whether the planner closes batches, or has been told to stop."""
         return self._stopping or self._planner.is_well()
 
     @property
     def is_idle(self) -> bool:
-        """Whether all launched batches and their chains have ended, and the ledger has their outcomes."""
+        """
+        Whether all launched batches and their chains have ended, and the ledger has their outcomes. The look
+        waits up to 0.1 s for the ledger.
+        """
         with self._lock:
             if self._countdowns:
                 return False
@@ -275,7 +287,7 @@ class Service:
             return any(0 <= one.planned_at_ns - now_ns < _COMMITS_SOON_NS for one in self._countdowns)
 
     def status(self) -> str:
-        """A line for people."""
+        """Return a line for people."""
         with self._lock:
             return (
                 f"{len(self.runtime.definitions.jobs)} jobs, {self._running()} running, "
@@ -303,7 +315,7 @@ class Service:
             "stopping",
             running=self._running(),
             waits_up_to=f"{grace_ns / SECOND:g} s",
-            at_once="signal again",
+            hint="a second signal ends it at once",
         )
         self._inbox.stop(_JOIN_S)
         self._clock_watch.stop()

@@ -49,7 +49,7 @@ class Running:
             gate=Gate(clock),
         )
         self.launched: queue.SimpleQueue[DueOccurrence] = queue.SimpleQueue()
-        self.backlog = Backlog(self.runtime, launch=self._launch)
+        self.backlog = Backlog(self.runtime, on_due=self._launch)
         self.runtime.in_flight.on_end = self.backlog.end
 
     def _launch(self, due_occurrences: Any) -> None:

@@ -53,7 +53,7 @@ def steps_of(ledger: Ledger, launched: list[Sequence[DueOccurrence]]) -> ChainWr
         recorder=Recorder(ledger, gate=Gate(clock), clock=clock),
         gate=Gate(clock),
     )
-    return ChainWriter(runtime, launch=launched.append, lead_ns=lambda jobs: len(jobs) * SECOND)
+    return ChainWriter(runtime, on_due=launched.append, lead_ns=lambda jobs: len(jobs) * SECOND)
 
 
 def step(chain: int, position: int = 0, **more: object) -> LinkUpdate:

@@ -21,11 +21,11 @@ def test_a_look_that_breaks_does_not_end_the_watchdog(monkeypatch: pytest.Monkey
     looks: queue.SimpleQueue[None] = queue.SimpleQueue()
     monkeypatch.setattr(heartbeat, "_LOOK_S", 0.001)
 
-    def is_well() -> bool:
+    def check_health() -> bool:
         looks.put(None)
         raise OSError("too many open files")
 
-    service: Any = SimpleNamespace(runtime=SimpleNamespace(clock=SystemClock()), is_well=is_well)
+    service: Any = SimpleNamespace(runtime=SimpleNamespace(clock=SystemClock()), check_health=check_health)
     watchdog = Watchdog(service)
     watchdog.start()
     try:
@@ -42,17 +42,17 @@ def test_a_planner_that_hangs_is_a_problem_until_it_plans_again(monkeypatch: pyt
     runtime = SimpleNamespace(clock=SystemClock(), ledger=None, instance="")
     service: Any = SimpleNamespace(
         runtime=runtime,
-        is_well=lambda: True,
+        check_health=lambda: True,
         record_heartbeat=lambda: None,
-        problems=["another"],
-        plans=False,
+        find_problems=lambda: ["another"],
+        is_planning=False,
     )
     beating = Heartbeat(service, SimpleNamespace(losses=0), on_lost=lambda: None)
     beating.start()
     try:
         assert reported.get(timeout=PATIENCE_S) == ["another"]
         assert reported.get(timeout=PATIENCE_S)[1].startswith("nothing is started any more")
-        service.plans = True
+        service.is_planning = True
         assert reported.get(timeout=PATIENCE_S) == ["another"]
     finally:
         beating.stop(60)
@@ -74,11 +74,11 @@ def test_a_ledger_that_hangs_delays_no_sign_of_life_and_no_look_at_the_executors
     runtime = SimpleNamespace(clock=SystemClock(), ledger=None, instance="")
     service: Any = SimpleNamespace(
         runtime=runtime,
-        is_well=lambda: True,
+        check_health=lambda: True,
         status=lambda: "",
         record_heartbeat=record_heartbeat,
-        problems=[],
-        plans=True,
+        find_problems=list,
+        is_planning=True,
     )
     beating = Heartbeat(service, SimpleNamespace(losses=0), on_lost=lambda: None)
     watchdog = Watchdog(service)

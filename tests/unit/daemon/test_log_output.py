@@ -125,7 +125,7 @@ def test_a_reader_that_stops_costs_lines_that_are_counted_and_nobody_who_logs_wa
         _beat=SimpleNamespace(problems=()),
         _deadline_watch=SimpleNamespace(problems=list),
     )
-    assert Service.problems.fget(service) == [*executors.problems(), *log_output.problems()]  # type: ignore[attr-defined]
+    assert Service.find_problems(service) == [*executors.problems(), *log_output.problems()]
     assert sum(line.startswith(b"line ") for line in seen) + dropped in (
         20_000,
         20_001,

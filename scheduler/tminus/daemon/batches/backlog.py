@@ -38,12 +38,12 @@ class Backlog:
     Occurrences that wait for room. Thread-safe.
 
     Args:
-        launch: Takes occurrences that are in the ledger and start now.
+        on_due: Takes occurrences that are in the ledger and start now.
     """
 
-    def __init__(self, runtime: Runtime, *, launch: Callable[[Sequence[DueOccurrence]], None]) -> None:
+    def __init__(self, runtime: Runtime, *, on_due: Callable[[Sequence[DueOccurrence]], None]) -> None:
         self._runtime = runtime
-        self._launch = launch
+        self._on_due = on_due
         self._lock = threading.Lock()
         self._changed = threading.Event()
         self._unwritten: list[DueOccurrence] = []
@@ -178,7 +178,7 @@ class Backlog:
                     self._runtime.recorder.put(result)
                     self._runtime.in_flight.end(due.id)
             claims.renew(self._runtime.ledger, [due.id for due in launched], version=definitions.version)
-            self._launch(launched)
+            self._on_due(launched)
         except Exception:
             self.hold(taken)
             raise

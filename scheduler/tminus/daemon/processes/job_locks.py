@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn
 
-from tminus.daemon.processes.job_responses import SendResponse, no_thread, to_response
+from tminus.daemon.processes.job_responses import SendResponse, raise_no_thread, to_response
 from tminus.errors import LockTimeout
 from tminus.executors.protocol import JobRequest
 from tminus.ledger import named_locks
@@ -65,7 +65,7 @@ class JobLocks:
             with self._lock:
                 self._locks.pop(key, None)
                 self._threads -= 1
-            respond(to_response(request, partial(no_thread, error)))
+            respond(to_response(request, partial(raise_no_thread, error)))
 
     def release(self, runner: int, request: JobRequest, respond: SendResponse) -> None:
         """Release the lock of a process, or end its wait. The response is sent when it is released."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from tminus.clock import Clock
 from tminus.daemon.processes.job_locks import JobLocks
-from tminus.daemon.processes.job_responses import SendResponse, no_thread, to_response
+from tminus.daemon.processes.job_responses import SendResponse, raise_no_thread, to_response
 from tminus.daemon.service_thread import ServiceThread
 from tminus.executors.protocol import JobRequest, ProcessExited
 from tminus.ledger import state, submissions
@@ -55,7 +55,7 @@ class JobRequestHandler:
                 try:
                     self._thread.start()
                 except RuntimeError as error:
-                    respond(to_response(message, partial(no_thread, error)))
+                    respond(to_response(message, partial(raise_no_thread, error)))
                 else:
                     self._items.put((message, respond))
 

@@ -26,8 +26,8 @@ def to_response(request: JobRequest, do: Callable[[], Any]) -> JobResponse:
             kind=next(base.__name__ for base in type(error).__mro__ if base in JOB_ERRORS),
             hint=error.hint,
         )
-    except Exception as error:  # the next request gets its response, too
-        log.exception("a request of a job broke", what=request.what)
+    except Exception as error:  # the job gets a response, and the thread goes on
+        log.exception("a request of a job cannot be handled", what=request.what)
         return JobResponse(
             pid=request.pid,
             number=request.number,
@@ -36,7 +36,7 @@ def to_response(request: JobRequest, do: Callable[[], Any]) -> JobResponse:
         )
 
 
-def no_thread(error: RuntimeError) -> NoReturn:
+def raise_no_thread(error: RuntimeError) -> NoReturn:
     """
     Raise that nothing was done, because the machine has no thread for it.
 

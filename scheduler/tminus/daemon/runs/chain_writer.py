@@ -33,7 +33,7 @@ class ChainWriter:
     Steps of chains that the ledger does not have yet. Belongs to the thread of the chains.
 
     Args:
-        launch: Called with the occurrences that chains start; they are in the ledger.
+        on_due: Called with the occurrences that chains start; they are in the ledger.
         lead_ns: Returns the lead for a batch of these jobs.
 
     Attributes:
@@ -44,12 +44,12 @@ class ChainWriter:
         self,
         runtime: Runtime,
         *,
-        launch: Callable[[Sequence[DueOccurrence]], None],
+        on_due: Callable[[Sequence[DueOccurrence]], None],
         lead_ns: Callable[[Sequence[Job]], int],
     ) -> None:
         self.abandoned = threading.Event()
         self._runtime = runtime
-        self._launch = launch
+        self._on_due = on_due
         self._lead_ns = lead_ns
         self._noted: list[LinkUpdate] = []
         self._ended: list[int] = []
@@ -97,7 +97,7 @@ class ChainWriter:
 
     def write(self) -> set[int]:
         """
-        Write all that was noted, and launch the occurrences that it starts.
+        Write all that was noted, and pass on the occurrences that it starts.
 
         Returns:
             The chains that cannot be written. All others are written.
@@ -153,5 +153,5 @@ class ChainWriter:
             )
             return False
         if started:
-            self._launch(started)
+            self._on_due(started)
         return True

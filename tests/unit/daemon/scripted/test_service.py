@@ -61,7 +61,7 @@ def test_what_is_launched_is_over_when_it_is_written(ledger: Ledger, clock: Fake
         service.launch(T, [a_due(job, fire_time_ns=T) for job in JOBS.jobs.values()])
         eventually(lambda: service.is_idle, what="it is idle")
         assert outcomes(ledger) == dict.fromkeys(JOBS.jobs, Outcome.SUCCEEDED)
-        assert service.is_well()
+        assert service.check_health()
 
 
 @pytest.mark.parametrize("step", [(claims, "renew"), (daemon_service, "split_suspended")])
