@@ -216,7 +216,7 @@ def test_an_application_that_shares_while_it_is_imported_hears_that_it_cannot(
     with (tmp_path / "shop.py").open("a") as code:
         code.write("state.set('open', True)\n")
     with daemon(tmp_path, jobs_file()) as process:
-        said = "nothing can be submitted or shared while the application is imported"
+        said = "nothing can be submitted or shared while the application is being imported"
         for ended in process.json("run-now", "count_thread", "count_process"):
             assert (ended["outcome"], said in ended["reason"]) == ("failed", True)
 

@@ -17,7 +17,7 @@ _STYLES = {
 
 
 def print_problems(output: CommandOutput, problems: Sequence[Problem]) -> None:
-    """Print the problems to stderr, in the order of their places."""
+    """Print the problems to stderr, in the given order."""
     for problem in problems:
         text = "".join(
             _colored(part, role) if output.has_color_in_messages else part for role, part in render(problem)

@@ -9,9 +9,9 @@ The daemon: one process that plans and runs the jobs of one ledger.
   shutdown grace. The exit status is 1 if the lock was lost, or if an outcome is neither in the ledger nor in
   the journal.
 
-The main thread waits for signals and does nothing else (`foreground.py`). A `ServiceThread` each have the
-planner, its wake-ups, the recorder, the inbox, the heartbeat, the watchdog, the clock watch, the file watch
-and the requests of jobs. Background runs, chains and each batch have a thread of their own.
+The main thread waits for signals and does nothing else (`foreground.py`). These have a `ServiceThread` each:
+planner, wake-ups, recorder, journal, backlog, inbox, heartbeat, watchdog, clock watch, file watch, notifier,
+beat, background runs, chains, requests of jobs. Each batch has a thread of its own.
 
 Failures. A round of a service thread that raises is logged and repeated. A write that a locked ledger did not
 take is retried (`ledger_retry.py`); a batch that is committed still starts. If another process has the
@@ -19,6 +19,7 @@ ledger's lock, nothing more is written, and this process ends with status 1. Aft
 decides everything that has no outcome: `missed`, `unknown`, or late. A second SIGTERM is the same as `kill
 -9`.
 
-Rooms: `batches` runs occurrences that are due at one T; `runs` calls functions that have no T; `attempts`
-renders, evaluates and records one attempt; `processes` has the executors; `log` writes the log.
+Folders: `batches` runs occurrences that are due at one T; `runs` calls functions that have no T; `calls` runs
+functions on runners now; `attempts` renders, evaluates and records one attempt; `notifications` decides and
+delivers messages; `processes` has the executors; `log` writes the log.
 """

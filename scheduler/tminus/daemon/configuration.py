@@ -11,14 +11,14 @@ class ConfigState(Enum):
     """
     | state | in | out |
     | --- | --- | --- |
-    | VALID | file and code are in force | RELOADING |
-    | REJECTED | jobs that the code defines are not valid | RELOADING; VALID with other code |
+    | VALID | file and code are in force | RELOADING; REJECTED or BROKEN with other code |
+    | REJECTED | it is not valid, and the code has changed | RELOADING; VALID or BROKEN with other code |
     | BROKEN | the file is not valid, an application does not work, or a reload failed | RELOADING |
-    | UNWRITTEN | the ledger did not take a reload | RELOADING after a while |
+    | UNWRITTEN | the ledger did not take a reload | RELOADING after a while, with a change, or if asked for |
     | RELOADING | a reload is under way | any of the others |
 
-    In each of them the definitions of the last VALID state are in force, except that a part of an UNWRITTEN
-    reload may be.
+    In each of them the definitions of the last VALID state are in force, except for a part of a change that
+    the ledger did not take.
     """
 
     VALID = auto()
@@ -32,7 +32,7 @@ class NextStep(Enum):
     """The next step for the configuration."""
 
     RELOAD = auto()  #: even if nothing has changed
-    RELOAD_CHANGES = auto()  #: unless the file still means what is in force
+    RELOAD_CHANGES = auto()  #: unless the file still means what is in force; after REJECTED always
     TAKE_CODE_JOBS = auto()  #: take the jobs that runners have reported, if they have changed
     WAIT = auto()
 
@@ -43,7 +43,8 @@ class Configuration:
     The state of the configuration. Immutable: each transition returns the configuration after it.
 
     Attributes:
-        problem: Why the file and the code are not in force, for people; None if they are.
+        problem: Why the file and the code are not in force, for people; None if they are, as far as is known.
+            During a reload, the one from before.
         rejected_code: The jobs in the code that are not valid together with the file.
         is_reload_refused: Whether the problem is that of a reload. Then the jobs file that was read may not
             be the one in force.
@@ -59,7 +60,7 @@ class Configuration:
 
     @property
     def state(self) -> ConfigState:
-        """The state; a reload under way keeps what was known before it."""
+        """The state. During a reload, `problem` and `rejected_code` keep their values."""
         if self.is_reloading:
             return ConfigState.RELOADING
         if self.retry_at_ns is not None:
@@ -97,17 +98,29 @@ class Configuration:
         return code not in (in_force, self.rejected_code)
 
     def start_reload(self) -> "Configuration":
-        """Begin a reload."""
+        """Return the configuration during a reload."""
         return replace(self, is_reloading=True, retry_at_ns=None)
 
     def adopt(self) -> "Configuration":
-        """The file and the code are in force."""
+        """Return the configuration after everything came into force."""
         return Configuration()
 
     def reject(self, problem: str, code: Sequence[CodeJob] | None) -> "Configuration":
-        """The file is not valid; with `code`, because of these jobs in the code."""
+        """
+        Return the configuration after a change that was refused.
+
+        Args:
+            problem: The reason, for people.
+            code: The jobs in the code, if they had changed.
+        """
         return Configuration(problem=problem, rejected_code=code, is_reload_refused=self.is_reloading)
 
     def fail_to_write(self, problem: str, retry_at_ns: int) -> "Configuration":
-        """The ledger did not take the reload."""
+        """
+        Return the configuration after a reload that the ledger refused.
+
+        Args:
+            problem: The reason, for people.
+            retry_at_ns: When the reload is repeated; monotonic clock.
+        """
         return replace(self, problem=problem, is_reloading=False, retry_at_ns=retry_at_ns)

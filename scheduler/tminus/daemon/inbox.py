@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 _PAUSE_S = 1.0
 
-#: Does what a request asks for on that connection, and returns the response.
+#: Does what a request asks for on the given connection, and returns the response.
 Handler = Callable[[Connection, RequestRow], Mapping[str, Any]]
 
 
@@ -28,7 +28,7 @@ class Inbox(ServiceThread):
     Args:
         handler: Called in the transaction in which the request is taken; a `TminusError` becomes the
             response.
-        on_taken: Called after that transaction, with the request.
+        on_taken: Called after that transaction with the request, unless its response is an error.
         on_change: Called when the ledger may have changed.
     """
 
@@ -47,7 +47,7 @@ class Inbox(ServiceThread):
         self._handler = handler
         self._on_taken = on_taken
         self._on_change = on_change
-        self._unclear: list[RequestRow] = []  #: requests whose commit raised, and may be durable
+        self._unclear: list[RequestRow] = []  #: requests of which it is not known whether they were taken
 
     def take_first(self) -> None:
         """
@@ -83,7 +83,9 @@ class Inbox(ServiceThread):
     def _respond(self, connection: Connection, request: RequestRow) -> Mapping[str, Any]:
         try:
             if request.fault:
-                raise UsageError(request.fault, hint="is the daemon older than this command? restart it")
+                is_known = request.kind in set(requests.RequestKind)
+                hint = None if is_known else "is the daemon older than this command? restart it"
+                raise UsageError(request.fault, hint=hint)
             with connection.begin_nested():
                 return self._handler(connection, request)
         except TminusError as error:
@@ -98,7 +100,7 @@ class Inbox(ServiceThread):
             return {"error": message, "hint": "see its log", "exit_code": 1}
 
     def _read_back(self) -> None:
-        """Act on the requests whose commit raised and whose rows say that they were taken."""
+        """Act on the unclear requests whose rows say that they were taken."""
         while self._unclear:
             request = self._unclear[0]
             try:

@@ -14,24 +14,32 @@ from tminus.model.notification import Notification
 from tminus.secrets.signing_key import signing_key
 
 
-def document_of(one: Notification) -> bytes:
+def document_of(notification: Notification) -> bytes:
     """Return the JSON document of a notification."""
-    data = {"channel": one.channel, "title": one.title, "text": one.text, **one.data}
-    document = {"type": one.kind.value, "timestamp": rfc3339(one.created_ns), "data": data}
+    texts = {"channel": notification.channel, "title": notification.title, "text": notification.text}
+    document = {
+        "type": notification.kind.value,
+        "timestamp": rfc3339(notification.created_ns),
+        "data": {**texts, **notification.data},
+    }
+    # A lone surrogate becomes its JSON escape.
     return json.dumps(document, ensure_ascii=False).encode(errors="backslashreplace")
 
 
-def headers_of(one: Notification, document: bytes, *, secret: str | None, now_ns: int) -> dict[str, str]:
+def headers_of(
+    notification: Notification, document: bytes, *, secret: str | None, now_ns: int
+) -> dict[str, str]:
     """
     Return the headers of a document.
 
     Args:
-        one: The notification. All tries have the same id, by which a receiver knows one that comes again.
+        notification: The notification. All tries have the same id, so that a receiver recognizes a repeated
+            message.
         document: From `document_of`.
         secret: The key of the signature, `whsec_` and base64, or any text; None for no signature.
         now_ns: Wall clock.
     """
-    identity = f"{one.kind.value}_{one.created_ns}_{one.id}"
+    identity = f"{notification.kind.value}_{notification.created_ns}_{notification.id}"
     timestamp = str(now_ns // SECOND)
     headers = {"webhook-id": identity, "webhook-timestamp": timestamp}
     if secret is not None:

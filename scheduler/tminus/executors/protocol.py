@@ -288,7 +288,8 @@ class JobRequest:
     Attributes:
         pid: The process of the job: the runner, or that of an isolated job.
         number: Identifies the response, together with `pid`.
-        what: `submit` with the fields of a `Submission`; `lock`, `unlock`; an operation of `ledger.state`.
+        what: `submit`, `lock`, `unlock`, `ask`, `find_answer`, or an operation of `ledger.state`.
+        given: Its arguments; for `submit`, `submissions`: the fields of each.
     """
 
     pid: int

@@ -56,9 +56,10 @@ def test_rows_that_are_not_understood_are_answered_with_an_error_one_by_one(ledg
     request = ask(ledger, 1)
     with inbox(ledger) as taken:
         assert taken.get(timeout=PATIENCE_S) == request
-        assert [answer_to(ledger, strange)["error"] for strange in before] == [
-            strange.fault for strange in before
-        ]
+        answers = [answer_to(ledger, strange) for strange in before]
+        assert [answer["error"] for answer in answers] == [strange.fault for strange in before]
+        hint = "is the daemon older than this command? restart it"
+        assert [answer["hint"] for answer in answers] == [hint, None, None]
     assert len(before) == 3
 
 

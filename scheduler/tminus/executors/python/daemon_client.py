@@ -1,5 +1,6 @@
 """
-Requests of jobs to the daemon, over the pipes of their runner. The application's environment has no ledger.
+Requests of jobs to the daemon, over the pipes of their runner. The environment of a runner need not have
+SQLAlchemy, so it cannot open the ledger.
 """
 
 import itertools
@@ -13,29 +14,29 @@ from tminus.errors import LockTimeout, TminusError
 from tminus.executors.protocol import JOB_ERRORS, JobRequest, JobResponse
 from tminus.instants import SECOND
 
-#: The daemon retries a write this long.
+#: Time limit for a response, longer than SQLite's wait for its lock.
 _PATIENCE_S = 30
 _ERRORS = {error.__name__: error for error in JOB_ERRORS}
 
 
 class DaemonClient:
-    """The client of this process. It works after `open`, and not in forked processes. Thread-safe."""
+    """The client of one process. It works after `open`, only in the process that called it. Thread-safe."""
 
     def __init__(self) -> None:
-        self._report: Callable[[JobRequest], None] | None = None
+        self._send: Callable[[JobRequest], None] | None = None
         self._pid = 0
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._waiting: dict[int, Future[JobResponse]] = {}
 
-    def open(self, report: Callable[[JobRequest], None]) -> None:
+    def open(self, send: Callable[[JobRequest], None]) -> None:
         """
-        Start to send requests, because the application is imported.
+        Start to send requests, now that the application has been imported.
 
         Args:
-            report: Sends a request.
+            send: Sends a request.
         """
-        self._report, self._pid = report, os.getpid()
+        self._send, self._pid = send, os.getpid()
 
     def send_request(self, what: str, given: Mapping[str, Any], *, patience_s: float = _PATIENCE_S) -> Any:
         """
@@ -60,8 +61,9 @@ class DaemonClient:
         except LockTimeout:
             raise
         except BaseException:
-            if self._report and os.getpid() == self._pid:  # it may come yet, or has come
-                self._report(
+            # The daemon may have granted the lock, or may still do so.
+            if self._send and os.getpid() == self._pid:
+                self._send(
                     JobRequest(
                         pid=self._pid, number=next(self._numbers), what="unlock", given={"lock": number}
                     )
@@ -77,10 +79,10 @@ class DaemonClient:
             future.set_result(response)
 
     def _ask(self, number: int, what: str, given: Mapping[str, Any], patience_s: float) -> Any:
-        if self._report is None:
-            hint = "do it in a view or a job, or when they begin"
+        if self._send is None:
+            hint = "do it inside a view or a job function, not at import"
             raise TminusError(
-                "nothing can be submitted or shared while the application is imported", hint=hint
+                "nothing can be submitted or shared while the application is being imported", hint=hint
             )
         if os.getpid() != self._pid:
             hint = "do it in the job itself"
@@ -91,12 +93,13 @@ class DaemonClient:
         with self._lock:
             self._waiting[number] = future
         try:
-            self._report(JobRequest(pid=self._pid, number=number, what=what, given=given))
+            self._send(JobRequest(pid=self._pid, number=number, what=what, given=given))
             response = future.result(patience_s)
         except TimeoutError:
-            hint = "look whether it is done before you try again"
+            hint = "check that before you try again"
             raise TminusError(
-                f"the daemon has not said within {patience_s:g} s whether it is done: {what}", hint=hint
+                f"the daemon has not responded within {patience_s:g} s: {what}; it may have been executed",
+                hint=hint,
             ) from None
         finally:
             with self._lock:

@@ -22,8 +22,9 @@ class ValueOrigin:
 
     Args:
         key: The dotted path of its key.
-        value: The value as written; secrets masked.
-        where: `jobs.yaml:61`, `template crm, jobs.yaml:44`, `defaults, jobs.yaml:32`, or `built in`.
+        value: A scalar as written, otherwise JSON; secrets masked.
+        where: `jobs.yaml:61`, `template crm, jobs.yaml:44`, `defaults, jobs.yaml:32`, `built in`, or in code
+            `shop.py:12 (app shop)`.
     """
 
     key: str
@@ -50,7 +51,8 @@ def value_origins(name: str, builder: Builder, sections: Sections) -> list[Value
     where = "built in"
     if layer := sections.settings.get("timezone"):
         where = str(layer.document.place(layer.document.spot(("timezone",))))
-    found["timezone",] = ValueOrigin("timezone", sections.timezone or "UTC", where)
+    found[("timezone",)] = ValueOrigin("timezone", sections.timezone or "UTC", where)
+    # The time zone of the file comes first: it is no key of a job.
     order = {key: index for index, key in enumerate(map_keys(schema.JobSpec))}
     return [found[path] for path in sorted(found, key=lambda path: order.get(str(path[0]), -1))]
 
@@ -63,7 +65,9 @@ def _shown(path: Path, value: Any, node: Node | None) -> str:
 
 
 def _leaves(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
-    """Yield the leaves. A list is a leaf, because lists are replaced as a whole."""
+    """
+    Yield the leaves without nulls and empty maps. A list is a leaf, because lists are replaced as a whole.
+    """
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
             yield from _leaves((*path, key), item)
