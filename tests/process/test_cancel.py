@@ -33,7 +33,7 @@ def test_one_between_two_attempts_makes_room_for_the_next(
     )
     shared.reload(jobs_file(busy, daemon=QUICK))
     (one,) = shared.json("run-now", "busy", "--no-wait")
-    shared.wait_for(state="running", attempts=1)
+    shared.wait_for_retry()
     said = shared.tminus("cancel", one["id"])
     assert (said.returncode, said.stdout) == (0, f"{one['id']} is cancelled\n")
     (second,) = shared.json("run-now", "busy")
@@ -49,7 +49,7 @@ def test_without_a_daemon_it_is_cancelled_before_the_next_one_starts_anything(
     )
     with daemon(tmp_path, jobs_file(job("busy", url, "manual", retry), daemon=QUICK)) as running:
         (one,) = running.json("run-now", "busy", "--no-wait")
-        running.wait_for(state="running", attempts=1)
+        running.wait_for_retry()
         running.kill()
         said = running.tminus("cancel", one["id"])
         assert (said.returncode, said.stderr) == (

@@ -57,7 +57,7 @@ def test_a_daemon_that_is_killed_between_two_attempts_changes_nothing(
     with daemon(tmp_path, jobs, ledger=ledger) as running:
         running.tminus("run-now", "busy", "--no-wait")
         for killed in (1, 2):
-            running.wait_for(attempts=killed, state="running")
+            running.wait_for_retry(attempts=killed)
             running.kill()
             assert len(target.arrivals) == killed
             running.start()
@@ -84,7 +84,7 @@ def test_the_last_attempt_decides(shared: DaemonProcess, target: TargetServer) -
 def test_between_two_attempts_the_job_counts_as_running(tmp_path: Path, target: TargetServer) -> None:
     retry = "retry: {max_attempts: 2, initial_interval: 1h, max_interval: 1h, jitter: none}"
     with daemon(tmp_path, jobs_file(job("busy", f"{target.url}/status/503", "every: 1s", retry))) as running:
-        (waiting,) = running.wait_for(state="running", attempts=1)
+        waiting = running.wait_for_retry()
         running.wait_for(outcome="skipped", reason=f"overlap: {waiting['id']} ")
         running.kill()
         running.start()

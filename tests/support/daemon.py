@@ -338,6 +338,16 @@ class DaemonProcess:
         what = f"{rows} occurrences of {job or 'any job'} with {values}"
         return eventually(found, what=what, instead=instead)  # type: ignore[no-any-return]
 
+    def wait_for_retry(self, *, attempts: int = 1) -> dict[str, Any]:
+        """Wait until an occurrence with this many attempts waits for its next one; return it."""
+
+        def found() -> list[dict[str, Any]]:
+            return [
+                one for one in self.occurrences() if one["next_attempt_at"] and one["attempts"] == attempts
+            ]
+
+        return eventually(found, what=f"attempt {attempts + 1} is to come")[0]  # type: ignore[no-any-return]
+
     def assert_all_is_well(self, target: TargetServer, *, every_s: float | None = None) -> None:
         """
         Stop, and check the ledger; with `every_s`, check also that each fire time has a row. What is claimed
