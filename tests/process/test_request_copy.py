@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.apps import install
+from tests.support.canary import CANARY, found, needles
 from tests.support.daemon import DaemonProcess, daemon, eventually
 from tests.support.jobs import shop_file
 from tests.support.moments import PATIENCE_S
@@ -22,25 +23,23 @@ from tests.support.web import Gunicorn, gunicorn
 from tminus.ledger.engine import open_ledger
 from tminus.ledger.tables import metadata
 
-#: Each is looked for as it is, and in the forms in which it may be sent or stored.
-_CANARY = "kanarienvogel-4711:z/w"
 #: In the copy on purpose.
 _KEPT = "kept-for-the-run-0815"
 
 _HEADERS = {
-    "Authorization": f"Basic {base64.b64encode(f'somebody:{_CANARY}'.encode()).decode()}",
-    "Proxy-Authorization": f"Bearer {_CANARY}",
-    "X-CSRF-Token": _CANARY,
-    "X-CSRFToken": _CANARY,
-    "x-csrf-anything": _CANARY,
-    "X-XSRF-Token": _CANARY,
-    "X-Api-Key": _CANARY,
-    "X-Auth-Token": _CANARY,
-    "X-Forwarded-Access-Token": _CANARY,
-    "X-Request-Id": _CANARY,
-    "Referer": f"http://here:{quote(_CANARY, safe='')}@here/reset?"
-    + urlencode({"page": _CANARY})
-    + f"#{_CANARY}",
+    "Authorization": f"Basic {base64.b64encode(f'somebody:{CANARY}'.encode()).decode()}",
+    "Proxy-Authorization": f"Bearer {CANARY}",
+    "X-CSRF-Token": CANARY,
+    "X-CSRFToken": CANARY,
+    "x-csrf-anything": CANARY,
+    "X-XSRF-Token": CANARY,
+    "X-Api-Key": CANARY,
+    "X-Auth-Token": CANARY,
+    "X-Forwarded-Access-Token": CANARY,
+    "X-Request-Id": CANARY,
+    "Referer": f"http://here:{quote(CANARY, safe='')}@here/reset?"
+    + urlencode({"page": CANARY})
+    + f"#{CANARY}",
     "X-Tenant": _KEPT,
 }
 _DROPPED_KEYS = [
@@ -68,31 +67,8 @@ _DROPPED_KEYS = [
         "nickName",
     ),
 ]
-_DROPPED = dict.fromkeys(_DROPPED_KEYS, _CANARY)
-_JSON = {**_DROPPED, "deep": [{"list": [[_DROPPED], {"token": {"inside": [_CANARY]}, "kept": _KEPT}]}]}
-
-
-def needles() -> list[bytes]:
-    """What is searched for."""
-    forms = [
-        _CANARY,
-        quote(_CANARY, safe=""),
-        quote(_CANARY),
-        json.dumps(_CANARY),
-        f"somebody:{_CANARY}",
-        f"x{_CANARY}",
-        f"xx{_CANARY}",
-    ]
-    encoded = [base64.b64encode(form.encode()).decode()[4:-4] for form in forms]
-    return [
-        form.encode()
-        for form in (*forms, *encoded, _CANARY[:18], _CANARY[:18].upper(), _CANARY[:18].encode().hex())
-    ]
-
-
-def found(data: bytes, what: list[bytes]) -> list[bytes]:
-    """Those that are in there."""
-    return [needle for needle in what if needle in data]
+_DROPPED = dict.fromkeys(_DROPPED_KEYS, CANARY)
+_JSON = {**_DROPPED, "deep": [{"list": [[_DROPPED], {"token": {"inside": [CANARY]}, "kept": _KEPT}]}]}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -141,7 +117,7 @@ def sent(server: Gunicorn, path: str, body: str, content_type: str) -> tuple[str
     headers = {
         **_HEADERS,
         "Content-Type": content_type,
-        "Cookie": f"session={cookie}; other={quote(_CANARY, safe='')}",
+        "Cookie": f"session={cookie}; other={quote(CANARY, safe='')}",
     }
     connection.request("POST", path, body, headers)
     identity = str(json.load(connection.getresponse())["id"])
@@ -163,7 +139,7 @@ def test_dropped_values_are_in_no_output_and_not_in_the_ledger(
 ) -> None:
     with served(running) as server:
         form = urlencode({**_DROPPED, "kept": _KEPT})
-        query = urlencode({"Token": _CANARY, "password": _CANARY, "page": "1"})
+        query = urlencode({"Token": CANARY, "password": CANARY, "page": "1"})
         runs = [
             sent(server, "/loud", json.dumps(_JSON), "application/json"),
             sent(server, f"/loud?{query}", form, "application/x-www-form-urlencoded"),
