@@ -4,15 +4,21 @@ several web workers. Nothing that it submits is lost, doubled or stored with a p
 """
 
 import json
+import os
 import re
-from collections.abc import Iterator
+import signal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.support.blog import EDITOR, BlogSite, address_of, blog_site, log_in
+from tests.support.blog import EDITOR, BlogSite, Member, address_of, at_once, blog_site, log_in
 from tests.support.canary import CANARY, found, needles
 from tests.support.daemon import eventually
+
+_EXPORT = "blog.tasks.export_posts"
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +137,119 @@ def test_a_run_is_shown_to_its_user_alone(site: BlogSite) -> None:
     assert author.run(id)["id"] == id
     for visitor in (other.visitor, site.visitor()):
         assert visitor.get(f"/tminus/runs/{id}").status == 404
+
+
+def kill_the_daemon_before_the_mails(site: BlogSite, members: Sequence[Member]) -> list[str]:
+    site.mails.hold()
+    ids = at_once(members)
+    begun = "SELECT id FROM exports WHERE exported > 0 AND sent_at IS NULL"
+    eventually(lambda: site.rows(begun), what="an export has begun")
+    site.daemon.kill()
+    site.mails.release()
+    site.daemon.start()
+    return ids
+
+
+def kill_the_daemon_while_all_mails_are_sent(site: BlogSite, members: Sequence[Member]) -> list[str]:
+    site.mails.hold()
+    ids = at_once(members)
+    eventually(lambda: site.mails.held == len(members), what="all mails have arrived")
+    site.daemon.kill()
+    site.mails.release()
+    site.daemon.start()
+    return ids
+
+
+def kill_the_daemon_while_some_mails_are_sent(site: BlogSite, members: Sequence[Member]) -> list[str]:
+    site.mails.hold(after=_ACCEPTED)
+    ids = at_once(members)
+    eventually(lambda: site.mails.held >= _HELD, what="some mails have arrived")
+    site.daemon.kill()
+    site.mails.release()
+    site.daemon.start()
+    return ids
+
+
+def kill_the_runner(site: BlogSite, members: Sequence[Member]) -> list[str]:
+    site.mails.hold(after=_ACCEPTED)
+    ids = at_once(members)
+    eventually(lambda: site.mails.held >= _HELD, what="some mails have arrived")
+    os.kill(site.runner(), signal.SIGKILL)
+    site.mails.release()
+    return ids
+
+
+def kill_a_web_worker(site: BlogSite, members: Sequence[Member]) -> list[str]:
+    """Kill it between the commit of a row and the submit of its run, which waits because the ledger is locked."""
+    broken = site.proxy.broken
+    with ThreadPoolExecutor(1) as pool:
+        with site.locked_ledger():
+            asked = pool.submit(at_once, members)
+            pids = eventually(lambda: _workers_that_have_committed(site), what="a row is committed")
+            os.kill(pids[-1], signal.SIGKILL)
+            eventually(lambda: site.proxy.broken > broken, what="a visitor gets no response")
+        return asked.result()
+
+
+def _workers_that_have_committed(site: BlogSite) -> list[int]:
+    committed = {id for (id,) in site.rows("SELECT id FROM exports WHERE sent_at IS NULL")}
+    return [pid for id, pid in site.asked_workers() if id in committed]
+
+
+def terminate_the_daemon(site: BlogSite, members: Sequence[Member]) -> list[str]:
+    site.mails.hold()
+    ids, said = at_once(members), len(site.daemon.said("stopping"))
+    eventually(lambda: site.mails.held >= _HELD, what="some mails have arrived")
+    site.daemon.signal(signal.SIGTERM)
+    site.daemon.wait_until_said("stopping", said + 1)
+    site.mails.release()
+    assert site.daemon.wait() == 0
+    site.daemon.start()
+    return ids
+
+
+def reload_the_daemon(site: BlogSite, members: Sequence[Member]) -> list[str]:
+    site.mails.hold()
+    ids = at_once(members)
+    eventually(lambda: site.mails.held >= _HELD, what="some mails have arrived")
+    site.reload()
+    site.mails.release()
+    return ids
+
+
+_ROUNDS = (
+    kill_the_daemon_before_the_mails,
+    kill_the_daemon_while_all_mails_are_sent,
+    kill_the_daemon_while_some_mails_are_sent,
+    kill_the_runner,
+    kill_a_web_worker,
+    terminate_the_daemon,
+    reload_the_daemon,
+)
+_MEMBERS, _ACCEPTED, _HELD = 8, 2, 2
+#: Their senders were killed after the mail had arrived, so it is sent again.
+_REPEATED_AT_LEAST = _MEMBERS + 2 * _HELD
+
+
+@pytest.mark.long
+def test_no_kill_loses_an_export_and_no_attempt_sends_two_mails(tmp_path: Path) -> None:
+    with blog_site(tmp_path) as site:
+        members = [site.member(f"writer{number}", posts=5) for number in range(_MEMBERS)]
+        runs = []
+        for round_ in _ROUNDS:
+            runs += [(member, id) for member, id in zip(members, round_(site, members), strict=True)]
+            site.daemon.wait_for(rows=len(runs), job=_EXPORT, outcome="succeeded")
+            _assert_all_are_complete(site, runs)
+        assert len({id for _, id in runs}) == len(site.daemon.occurrences(_EXPORT)) == 7 * _MEMBERS
+        mails = Counter(mail["X-Run"] for mail in site.mails.mails if mail["Subject"] == "Your posts")
+        attempts = {id: member.run(id)["attempts"] for member, id in runs}
+        print(f"{len(runs)} runs, {mails.total()} mails, {Counter(attempts.values())} attempts")
+        assert set(mails) == set(attempts), "each run has sent a mail"
+        assert {id: number for id, number in mails.items() if number > attempts[id]} == {}
+        assert mails.total() >= len(runs) + _REPEATED_AT_LEAST
+
+
+def _assert_all_are_complete(site: BlogSite, runs: Sequence[tuple[Member, str]]) -> None:
+    rows = site.rows("SELECT id FROM exports WHERE exported = 5 AND total = 5 AND sent_at IS NOT NULL")
+    assert {id for (id,) in rows} == {id for _, id in runs}
+    assert site.rows("SELECT count(*) FROM exports") == [(len(runs),)]
