@@ -84,6 +84,19 @@ def collect() -> Iterator[list[CollectedRun]]:
         _collecting.remove(runs)
 
 
+@contextmanager
+def forget_runs() -> Iterator[None]:
+    """
+    At the end, forget the runs that were called at once meanwhile: their ids are free again. Not thread-safe.
+    """
+    before = set(_eager.runs)
+    try:
+        yield
+    finally:
+        for run_id in _eager.runs.keys() - before:
+            del _eager.runs[run_id]
+
+
 def _is_eager() -> bool:
     if daemon_client.current is not None:  # a daemon's job is no test
         return False

@@ -191,3 +191,9 @@ def test_collected_runs_are_listed_and_neither_stored_nor_called(
 def test_waiting_for_a_run_ends_at_its_limit(tminus_runs: list[CollectedRun]) -> None:
     with pytest.raises(TimeoutError, match="has not ended within 10ms"):
         count.submit(1).wait("10ms")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_an_id_that_one_test_has_used_is_free_in_the_next(app: Flask, n: int) -> None:
+    with app.app_context():
+        assert count.submit(n, id="order-1.count").wait() == n
