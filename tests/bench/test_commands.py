@@ -60,9 +60,14 @@ def test_a_quick_run_measures_python_functions_and_requests_beside_them(tmp_path
     )
     assert done.returncode in (0, 1), done.stderr  # as above
     calls, mixed = json.loads((tmp_path / "out" / "latest.json").read_text())["tables"]
-    assert [run["contestant"] for run in calls["raw"]] == ["tminus", "flask-barrier"]
-    assert [run["figures"]["started"] for run in calls["raw"]] == [100] * 2
-    assert [run["figures"]["doubled"] for run in calls["raw"]] == [0] * 2
+    assert [run["contestant"] for run in calls["raw"]] == [
+        "tminus",
+        "flask-barrier",
+        "tminus-isolated",
+        "forks",
+    ]
+    assert [run["figures"]["started"] for run in calls["raw"]] == [100] * 4
+    assert [run["figures"]["doubled"] for run in calls["raw"]] == [0] * 4
     assert calls["raw"][0]["start"]["off_by_ms"] is not None
     assert len(mixed["raw"]) == 2  # with a real-time priority, where that is allowed, and without
     kinds = ("alone", "beside", "functions")
