@@ -14,13 +14,13 @@ from tminus.errors import UsageError
 from tminus.suggestions import did_you_mean
 
 VARIABLE = "TMINUS_CRASH_AT"
-#: Steps that are a transaction of the ledger each. Each has a point before the transaction's commit and one
-#: after it. (The commit of a batch is the step `releasing`.)
+#: Transactions of the ledger. Each has a point before its commit and one after it. (The commit of a batch is
+#: the step `releasing`.)
 STEPS = {
     "migration": "the tables are created or changed",
     "schedules": "the schedules in force are stored",
     "unknown": "what was released and has no outcome becomes unknown",
-    "request": "a request of a command is taken",
+    "request": "a request row is taken",
     "backlog": "occurrences that wait for room are stored",
     "claim": "a batch is claimed",
     "releasing": "a batch is committed",
@@ -41,9 +41,9 @@ MOMENTS = {
     "permitted": "a batch is committed, and its executors were told to start it at T",
     "released": "an executor has reported on a batch, and that is not handled",
     "journal-append": "outcomes are about to be written into the journal",
-    "journal-appended": "they are durable there",
+    "journal-appended": "outcomes are durable in the journal",
     "journal-replay": "the journal of an earlier process is about to be written into the ledger",
-    "journal-replayed": "the ledger has it, and the journal is still there",
+    "journal-replayed": "the ledger has its records, and the journal is still there",
 }
 POINTS = (*(f"{step}-{side}" for step in STEPS for side in (BEFORE, AFTER)), *MOMENTS)
 

@@ -234,6 +234,12 @@ def test_run_now_that_does_not_wait_is_not_lost_without_a_daemon(
         target.wait_for(1)
 
 
+def test_a_crash_point_that_does_not_exist_is_one_clear_error() -> None:
+    done = tminus("daemon", env={"TMINUS_CRASH_AT": "x"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: $TMINUS_CRASH_AT: 'x' is no crash point\n"
+
+
 def test_an_interrupted_run_now_ends_with_130_and_starts_nothing(folder: Path, target: TargetServer) -> None:
     idle = DaemonProcess(folder, (folder / "jobs.yaml").read_text(), env=ENV)
     open_ledger(idle.ledger).close()

@@ -201,6 +201,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         argument_list = list(arguments) if arguments is not None else None
         status = program.main(argument_list, "tminus", standalone_mode=False, obj=started_ns)
+    except TminusError as error:  # raised while a command is imported: its environment is not valid
+        click.UsageError(str(error)).show()
+        status = WRONG_USAGE
     except click.ClickException as error:
         if len(error.message) > _LONGEST_MESSAGE:  # click quotes whole arguments
             error = click.UsageError(shorten(error.message, _LONGEST_MESSAGE), getattr(error, "ctx", None))

@@ -26,7 +26,8 @@ Result = TypeVar("Result")
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 #: This long after the shutdown grace, a thread that has not ended hangs.
 _HANGS_NS = 4 * SECOND + 400 * MS
-#: Time limit for each wait, because a signal that another thread receives does not end a wait.
+#: Time limit for each wait: if another thread receives a signal, its handler runs only when the wait of the
+#: main thread ends.
 _WAIT_S = 0.5
 _LOOK_S = 0.05
 #: Time limit for the last log lines, whose reader may hang.
@@ -39,7 +40,7 @@ class Stopping(Exception):
 
 class Foreground:
     """
-    The wait for signals, which ends the process. Belongs to the main thread, and sets its signal handlers.
+    Waits for signals on the main thread, and sets its signal handlers, while the daemon runs on another one.
 
     Args:
         stop: Called once, on the first SIGTERM or SIGINT; returns at once.
@@ -69,7 +70,10 @@ class Foreground:
         self._asked_ns: int | None = None
 
     def run(self, serve: Callable[[], int]) -> int:
-        """Run this on a thread of its own; return its result, or raise its exception."""
+        """
+        Run `serve` on a thread of its own; return its result, or raise its exception. Return 0 if a stop
+        comes before there is anything to stop. If a thread hangs, end the process with status 1.
+        """
         for number in _STOPS:
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGHUP, lambda _number, _frame: self._reload())

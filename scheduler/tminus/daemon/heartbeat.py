@@ -89,7 +89,7 @@ class Heartbeat(ServiceThread):
             instances.record_stop(runtime.ledger, runtime.instance, self._clock.wall_ns())
             self._is_stop_written = True
         if self._pruning is None and now_ns >= self._next_prune_ns:
-            self._next_prune_ns = now_ns + _PRUNE_NS
+            self._next_prune_ns, self._next_piece_ns = now_ns + _PRUNE_NS, now_ns + _PIECE_NS
             history = runtime.definitions.daemon.history
             before_ns = self._clock.wall_ns() - history.keep_ns
             self._pruning = retention.prune(runtime.ledger, before_ns=before_ns, keep_last=history.keep_last)
@@ -106,8 +106,8 @@ class Heartbeat(ServiceThread):
         runtime = self._service.runtime
         until_ns = self._clock.monotonic_ns() + _PRUNING_NS
         while self._pruning is not None and self._clock.monotonic_ns() < until_ns:
-            # Web workers and countdowns wait for the same writer: small pieces, none before a commit or
-            # around a T.
+            # Web workers and countdowns wait for the same writer: small pieces. Each waits for the gate, at
+            # most a second, and for batches that are about to commit, at most _PIECE_NS.
             runtime.gate.wait_open(own=None, deadline_ns=self._clock.wall_ns() + SECOND)
             began_ns = self._clock.monotonic_ns()
             if began_ns < self._next_piece_ns and self._service.commits_soon:

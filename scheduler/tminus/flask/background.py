@@ -101,8 +101,8 @@ class BackgroundFunction(Generic[P, R]):
 
     def submit_on_commit(self, session: Any, /, *args: Any, **kwargs: Any) -> str:
         """
-        Submit a call once the current transaction of a SQLAlchemy session is committed. If it is rolled back,
-        or the savepoint in which this was called, nothing is submitted.
+        Submit a call once the current transaction of a SQLAlchemy session is committed. If it, or a savepoint
+        around this call, is rolled back, nothing is submitted.
 
         A process that is killed just after the commit has not submitted the call. If the call cannot be
         stored, `session.commit()` raises the error, and the transaction is committed all the same.
@@ -213,9 +213,9 @@ def background(
     Decorate a function so that it can be submitted: `@background`, or `@background(timeout="5m", then=[…])`.
 
     The function runs in the runner of its application. If a process dies during a run, its result is unknown,
-    and the function is called again, at most ten times, and not after three deaths of its process. If other
-    runs were in the process too, its death counts later: all such deaths are added once the run ends a
-    process in which it was alone. The function must return JSON.
+    and the function is called again, at most ten times, and not after three deaths of its process. A death
+    counts only if the run was alone in its process. Once it has died alone, its earlier deaths beside other
+    runs count, too. The function must return JSON.
 
     Args:
         timeout: After this time the run is asked to stop, and is then written off: `5m`, or seconds. None

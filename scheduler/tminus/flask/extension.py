@@ -143,8 +143,8 @@ class Scheduler:
             reason: Shown by `tminus history` and `tminus jobs`; at most 1,000 characters.
 
         Returns:
-            Whether the pause is in force. If no daemon runs, or it has not answered within 5 s, it is once a
-            daemon takes the request.
+            True if the pause is in force. False if no daemon runs, or it has not answered within 5 s: then
+            the pause begins when a daemon takes the request.
 
         Raises:
             UsageError: there is no such job, or the reason is too long.

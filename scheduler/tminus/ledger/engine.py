@@ -75,8 +75,8 @@ class Ledger:
             step: One of `crash_points.STEPS`.
 
         Raises:
-            LedgerError: it could not be begun or committed. Without `is_durable` it may be durable: read by
-                key to find out.
+            LedgerError: it could not be begun or committed. It may be durable, without `is_durable` or if
+                the ledger could not be read back: read by key to find out.
             LedgerLost: another process runs jobs on the ledger now.
         """
         self._check_file()  # what is written into a file without a name is lost

@@ -34,7 +34,7 @@ class RequestKind(StrEnum):
     """The kinds of requests."""
 
     RUN_NOW = "run_now"
-    CANCEL = "cancel"  #: of a background run that is running
+    CANCEL = "cancel"  #: of a background run, queued or running, by its row number
     PAUSE = "pause"
     PAUSE_ON_FAILURE = "pause_on_failure"  #: by tminus itself
     RESUME = "resume"
@@ -85,7 +85,7 @@ def add_request(
     Write a request. It is durable when this returns.
 
     Raises:
-        LedgerError: the request is not durable.
+        LedgerError: the request may not be durable. If the ledger could not be read back, that is not known.
     """
     request = RequestRow(id=uuid.uuid4().hex, kind=kind, body=body, created_ns=now_ns, by=by)
     with ledger.write(
@@ -104,7 +104,7 @@ def insert(connection: Connection, request: RequestRow) -> None:
 
 def pending(ledger: Ledger, kinds: Iterable[RequestKind] | None = None) -> Sequence[RequestRow]:
     """
-    Return some requests that are neither taken nor withdrawn, the oldest first.
+    Return at most a hundred requests that are neither taken nor withdrawn, the oldest first.
 
     Args:
         ledger: The open ledger.
@@ -165,7 +165,7 @@ def change_answer(ledger: Ledger, request: RequestRow, answer: Mapping[str, Any]
 
 
 def withdraw(ledger: Ledger, request: RequestRow, *, now_ns: int) -> bool:
-    """Withdraw a request; return False if it was taken before."""
+    """Withdraw a request; return False if it was taken, withdrawn or deleted before."""
     this_row = requests.update().where(requests.c.id == request.id, _is_open())
     with ledger.write(
         is_durable=lambda connection: _column(connection, request, "withdrawn_ns") == now_ns

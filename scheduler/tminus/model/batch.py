@@ -8,7 +8,7 @@ from tminus.model.background import BackgroundRun
 from tminus.model.chain import Failure, Link, Value
 from tminus.model.job import Job
 from tminus.model.occurrence import Attempt, OccurrenceId, RunCause
-from tminus.outcome import Origin, Outcome
+from tminus.outcome import FAILED_RUNS, UNRESOLVED, Origin, Outcome
 from tminus.policies.catch_up import runs_back_ns
 from tminus.policies.misfire import latest_start_ns
 
@@ -70,13 +70,15 @@ class DueOccurrence:
         self, outcome: Outcome, reason: str, *, count: int = 1, covers_until_ns: int | None = None
     ) -> "UnstartedResult":
         """
-        Return this occurrence with an outcome, without a start. If it failed or was missed, its chain gets a
-        failure. A further attempt that is too late leaves the outcome of the one before.
+        Return this occurrence with an outcome, without a start. If that is a failure, its chain gets one. A
+        further attempt that is too late leaves the outcome of the one before.
         """
+        kind: str = outcome
         if self.previous and outcome is Outcome.MISSED:
             outcome = self.previous.outcome
+            kind = (self.previous.reason or outcome).partition(":")[0].partition(",")[0]
             reason = f"{self.previous.reason}; attempt {self.attempt} was not made: {reason}"
-        failure = Failure(outcome=outcome, kind=outcome, message=reason)
+        failure = Failure(outcome=outcome, kind=kind, message=reason)
         return UnstartedResult(
             id=self.id,
             planned_at_ns=self.planned_at_ns,
@@ -86,7 +88,7 @@ class DueOccurrence:
             reason=reason,
             count=count,
             covers_until_ns=covers_until_ns,
-            chain=self.chain(failure) if outcome in (Outcome.MISSED, Outcome.FAILED) else None,
+            chain=self.chain(failure) if outcome in (*FAILED_RUNS, *UNRESOLVED) else None,
         )
 
     def chain(self, value: Value) -> "ChainStart | None":

@@ -29,7 +29,8 @@ class Channel:
         url: As written: may contain `${…}`.
         secret: The key that signs a webhook, as written; None for no signature.
         outcomes: The outcomes that it is told of.
-        throttle_ns: After a message about a job, further failures of the job are only counted this long.
+        throttle_ns: For this long after a message about a job, its further failures are only counted, unless
+            they share a batch with one that is sent.
         recovered: Whether it is told of the first success after failures.
     """
 
@@ -43,7 +44,10 @@ class Channel:
 
     @property
     def watched(self) -> frozenset[Outcome]:
-        """The outcomes that are always news for the channel; elsewhere a success is news after a failure."""
+        """
+        The outcomes that always get a notice. A check is told of each success. For other channels, a success
+        gets one only after a failure.
+        """
         is_check = self.type is ChannelType.HEALTHCHECKS
         return self.outcomes | {Outcome.SUCCEEDED} if is_check else self.outcomes
 
@@ -65,12 +69,12 @@ class StartSlo:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeWatch:
     """
-    The outcomes for which a notice is written with the occurrence, so that notifications are decided.
+    The outcomes for which a notice is written, in the transaction of the outcome.
 
     Attributes:
         outcomes: The outcomes by job; a job without channels is not there. A success after a failure of such
             a job is noted, too.
-        start_within_ns: Starts that are later than this are noted, too; None for none.
+        start_within_ns: Starts that are later than this after T get a notice, too; None for no limit.
     """
 
     outcomes: Mapping[str, frozenset[Outcome]] = field(default_factory=dict)
@@ -92,7 +96,10 @@ class NotificationKind(StrEnum):
 
     @property
     def is_ping(self) -> bool:
-        """Whether it is sent to a check, which only knows the newest one."""
+        """
+        Whether it reports the start or the end of a run to a check. A newer ping replaces those that are not
+        delivered.
+        """
         return self in (
             NotificationKind.PING_START,
             NotificationKind.PING_SUCCESS,
@@ -107,7 +114,8 @@ class Notification:
 
     Attributes:
         channel: The name of the channel.
-        about: What it is about. There is one notification per channel, kind and `about`.
+        about: The key of its subject: the id of an occurrence for a ping, T and a row number for a message
+            about a batch. There is one notification per channel, kind and `about`.
         job: The job that a ping is about; empty for messages.
         created_ns: When it was decided, wall clock.
         title: One line for people.

@@ -1,4 +1,4 @@
-"""Retry: run an occurrence that is over again, as a new occurrence of the same fire time."""
+"""Re-run: a further occurrence of the same fire time, for the command `tminus retry`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,7 +33,8 @@ def accept(
 ) -> AcceptedRun:
     """
     Write the occurrence that a request asks for, in the transaction in which it is taken. It has the fire
-    time and the params of the original, and the next free run.
+    time of the original, and its params as far as the job still has them. Params that are new have the job's
+    values. Its run number is the next free one.
 
     Args:
         connection: The connection of that transaction.
@@ -56,7 +57,8 @@ def accept(
         )
     if found.count > 1:
         raise NotPossible(
-            f"{found.id} stands for {found.count} fire times", hint=f"tminus run-now {found.id.job}"
+            f"{found.id} stands for {found.count} fire times",
+            hint=f"tminus backfill {found.id.job} --from TIME --to TIME",
         )
     job = definitions.jobs.get(found.id.job)
     if job is None:

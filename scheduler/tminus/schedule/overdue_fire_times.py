@@ -19,8 +19,9 @@ class Stretch:
 
     Attributes:
         first_ns: The first of them.
-        until_ns: The last of them, or an instant before the fire time that follows.
-        count: The number of fire times.
+        until_ns: The last of them, or any later instant before the next fire time.
+        count: The number of fire times. A schedule of several parts is counted up to MOST_COUNTED, which
+            means "this many or more".
     """
 
     first_ns: int
@@ -64,13 +65,15 @@ def classify_overdue(
         after_ns: All fire times up to here have a row.
         now_ns: Wall clock.
         back_ns: How far back the planned start of a fire time may lie to run.
-        runs_from_ns: Earlier ones are missed in any case; None for no such limit.
+        runs_from_ns: Fire times before this do not run late: they are missed, unless they are due. None for
+            no limit.
         covered: The first and the last instant that each row after `after_ns` stands for.
-        jitter_ns: Each planned start is less than this after its fire time.
+        jitter_ns: Each planned start is at most this much after its fire time.
         planned_at: Returns the planned start of a fire time.
     """
     too_late_ns = last_misfire_ns(now_ns=now_ns, grace_ns=back_ns)
-    before_ns = after_ns if runs_from_ns is None else runs_from_ns - 1  # not later: missed, if not due
+    # Fire times up to here are missed, unless they are due.
+    before_ns = after_ns if runs_from_ns is None else runs_from_ns - 1
 
     def kind_of(fire_time_ns: int) -> _Kind:
         planned_at_ns = planned_at(fire_time_ns)
@@ -78,7 +81,8 @@ def classify_overdue(
             return "due"
         return "missed" if fire_time_ns <= before_ns or planned_at_ns <= too_late_ns else "late"
 
-    # Up to each of these instants the kind is the same, or is asked for: never without jitter.
+    # Each border ends a span of one kind. In a span of kind None, `kind_of` decides each fire time; without
+    # jitter these spans are empty.
     passed_ns = now_ns - jitter_ns
     borders: list[tuple[int, _Kind | None]] = [
         (max(too_late_ns - jitter_ns, min(before_ns, passed_ns)), "missed"),
@@ -93,9 +97,9 @@ def classify_overdue(
             if kind is not None:
                 found[kind] += _stretch(schedule, start_ns, stop_ns)
             elif start_ns < stop_ns:
-                for asked, alike in groupby(between(schedule, start_ns, stop_ns), kind_of):
-                    times = list(alike)
-                    found[asked].append(Stretch(first_ns=times[0], until_ns=times[-1], count=len(times)))
+                for its_kind, same_kind in groupby(between(schedule, start_ns, stop_ns), kind_of):
+                    times = list(same_kind)
+                    found[its_kind].append(Stretch(first_ns=times[0], until_ns=times[-1], count=len(times)))
             start_ns = stop_ns
     return OverdueFireTimes(missed=tuple(found["missed"]), late=tuple(found["late"]), due=tuple(found["due"]))
 

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from tests.support.values import a_due, a_job
+from tests.support.values import a_due, a_job, an_attempt
+from tminus.model.chain import Failure, Link, StartJob
 from tminus.model.job import HttpTarget, StatusRange
 from tminus.outcome import Outcome
 
@@ -49,3 +50,30 @@ def test_one_that_ends_unstarted_is_the_same_occurrence() -> None:
         3,
         9,
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "kind"),
+    [
+        (Outcome.FAILED, "status: 503 instead of 2xx", "status"),
+        (Outcome.FAILED, "connect, not sent: refused", "connect"),
+        (Outcome.TIMED_OUT, "timeout: no response within 30 s", "timeout"),
+        (Outcome.UNKNOWN, "executor: killed", "executor"),
+    ],
+)
+def test_the_chain_hears_of_the_last_attempt_if_a_further_one_is_too_late(
+    outcome: Outcome, reason: str, kind: str
+) -> None:
+    pay = a_job("pay", then=(Link(errback=StartJob("tell")),))
+    tried = an_attempt(at_ns=7, outcome=outcome, reason=reason)
+    chain = a_due(pay, fire_time_ns=5, previous=tried).ends(Outcome.MISSED, "late").chain
+    assert chain is not None
+    assert chain.value == Failure(
+        outcome=outcome, kind=kind, message=f"{reason}; attempt 2 was not made: late"
+    )
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SKIPPED, Outcome.CANCELLED])
+def test_what_was_not_to_run_begins_no_chain(outcome: Outcome) -> None:
+    pay = a_job("pay", then=(Link(errback=StartJob("tell")),))
+    assert a_due(pay, fire_time_ns=5).ends(outcome, "why").chain is None

@@ -45,6 +45,8 @@ def demo(invocation: Invocation, file: Path | None, serve: bool) -> int:
     tminus demo --serve        # and in another terminal: tminus daemon
     """
     if serve:
+        if file is not None or invocation.output.as_json:
+            raise UsageError("--serve takes no --svg and no --json")
         return _serve()
     output = invocation.output
     if file is not None and not file.parent.is_dir():
@@ -80,7 +82,7 @@ def demo(invocation: Invocation, file: Path | None, serve: bool) -> int:
 
 def _serve() -> int:
     """Serve in this process, so that nothing is left when it ends."""
-    from tminus.cli import demo_server  # with asyncio
+    from tminus.cli import demo_server  # imports asyncio, which is slow
 
     try:
         demo_server.serve(_SERVE_PORT, RESPONSE_AFTER_S)

@@ -13,8 +13,8 @@ from tminus.operations.retry import to_body
 @click.argument("occurrence")
 def retry(invocation: Invocation, occurrence: str) -> int:
     """
-    Run an occurrence that is over again, as a new occurrence with the same fire time and params: templates
-    render the day of the original. Do not wait for it.
+    Run a finished occurrence again, as a new occurrence with the same fire time, and with its params as far
+    as the job still has them: templates render the day of the original. Do not wait for it.
 
     \b
     tminus retry crm_sync@2026-11-20T11:30:00Z

@@ -198,7 +198,7 @@ class Transfer:
 
     def close_after_response(self) -> None:
         """Close the connection after the response, if no other transfer can use it."""
-        if not self.request.leaves_connection:
+        if not self.request.keeps_connection:
             self.curl.setopt(pycurl.FORBID_REUSE, 1)
             self.leaves_connection = False
 

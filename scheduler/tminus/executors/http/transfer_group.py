@@ -26,7 +26,7 @@ class TransferGroup:
     Attributes:
         began_ns: When the lane began to release them, wall clock.
         open: The number of transfers in the multi.
-        pooled: The number of transfers that have ended and left a connection in the multi.
+        pooled: The number of ended transfers that may have left a connection in the multi.
         given_up: Servers that closed an idle connection, or sent something on it. Each has the time at which
             its youngest such connection was primed, monotonic clock.
     """
@@ -41,14 +41,14 @@ class TransferGroup:
 
     def close_idle(self) -> Iterable[EndedTransfer]:
         """
-        Close the connections that ended transfers have left, unless a transfer of the group may need another
-        connection.
+        Close the connections that ended transfers have left, unless a transfer of the group follows redirects
+        or uses HTTP/2, and so may need another connection.
 
         Returns:
             The transfers that have ended meanwhile, because libcurl continues all of them.
         """
         if not (self.open and self.pooled) or any(
-            transfer.request.leaves_connection for transfer in self.transfers
+            transfer.request.keeps_connection for transfer in self.transfers
         ):
             return ()
         _close_idle(self.multi)
@@ -63,11 +63,10 @@ class TransferGroup:
 
 def _close_idle(multi: pycurl.CurlMulti) -> None:
     """
-    Close the idle connections of a multi in which a transfer has a connection.
+    Close the idle connections of a multi. Call this only while a transfer of the multi has a connection.
 
-    PycURL has no call for that. But if the limit of connections is reached, libcurl closes the idle ones as
-    soon as another transfer wants a connection. That transfer then waits for the connection in use, and is
-    removed. It could not open a socket either.
+    PycURL has no call for that. But at the limit of connections, libcurl closes idle ones as soon as another
+    transfer wants a connection. That transfer is a dummy: it waits, and is removed. It may open no socket.
     """
     curl = pycurl.Curl()
     curl.setopt(pycurl.URL, "http://127.0.0.1/")
@@ -104,6 +103,6 @@ def _multi() -> pycurl.CurlMulti:
     except pycurl.error:
         raise OSError(fd_exhaustion_errno() or errno.ENOMEM, "libcurl makes no multi") from None
     # By default libcurl keeps four connections for each handle in the multi. But a primer that has ended is
-    # in no multi.
+    # in no multi, so libcurl would close its connection.
     multi.setopt(pycurl.M_MAXCONNECTS, 2 * STREAMS)
     return multi

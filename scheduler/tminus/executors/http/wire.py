@@ -61,7 +61,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return f"<Request {self.index}>"
 
     @property
-    def leaves_connection(self) -> bool:
+    def keeps_connection(self) -> bool:
         """
         Whether its connection stays open after its end, because others share it, or because a redirect may
         have led to the same server.

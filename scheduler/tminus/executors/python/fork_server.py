@@ -1,6 +1,7 @@
 """
 The fork server of one application. It imports the application, forks a process for each isolated job before
-T, and passes on the messages of these children. It has one thread, because a process with more is not forked.
+T, and passes on the messages of these children. It has one thread, because a process with several cannot be
+forked safely.
 """
 
 import contextlib
@@ -47,7 +48,7 @@ _LONGEST_LINE = 1 << 26
 
 class ForkServer:
     """
-    The processes of this server's jobs.
+    The loop of a fork server: forks, commands and reaps the processes of isolated jobs.
 
     Args:
         report: Takes reports.
@@ -87,8 +88,8 @@ class ForkServer:
 
     def handle_command(self, command: wire.Command) -> None:
         """
-        Execute a command of the daemon; return at once. After an error, the processes of its shard are
-        killed.
+        Execute a command of the daemon, without waiting for a child. If Arm or Release raises, the processes
+        of that shard are killed.
         """
         try:
             self._handle(command)
@@ -193,7 +194,10 @@ class ForkServer:
             os._exit(1)
 
     def _forget_others(self) -> None:
-        """In a child, close the pipes of the others. Otherwise the server would not notice their end."""
+        """
+        In a child, close the server's ends of the other children's pipes. Otherwise those would not notice
+        the death of the server.
+        """
         for descriptor in [one for child in self._children() for one in child.descriptors]:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
@@ -219,7 +223,7 @@ class ForkServer:
             self._ready.unregister(descriptor)
 
     def _read(self, child: ChildProcess, descriptor: int) -> bool:
-        """Read what is there; return False at the end."""
+        """Read one chunk; return False at the end, or if nothing is there now."""
         try:
             chunk = os.read(descriptor, _CHUNK)
         except (BlockingIOError, ConnectionResetError):  # reset: it has ended without reading a response
@@ -319,7 +323,7 @@ class ForkServer:
             child.send_response()
         for shard in list(self._shards.values()):
             self._report_if_armed(shard)
-            # Its children have ended by themselves, if they still listen.
+            # No permit came. The children would wait longer, because the wall clock may be set back.
             if not shard.is_decided and wall_ns > shard.arm.give_up_ns + _LATE_NS:
                 self._withdraw(shard)
 
