@@ -235,7 +235,8 @@ def test_run_now_that_does_not_wait_is_not_lost_without_a_daemon(
 
 
 def test_a_crash_point_that_does_not_exist_is_one_clear_error() -> None:
-    done = tminus("daemon", env={"TMINUS_CRASH_AT": "x"})
+    # A process of its own, because the variable is read at an import.
+    done = tminus("daemon", env={"TMINUS_CRASH_AT": "x", "PYTHONUNBUFFERED": "1"})
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "Error: $TMINUS_CRASH_AT: 'x' is no crash point\n"
 
