@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # Slim image in two stages. It runs without root and with a read-only root file system:
-#     docker run --read-only --tmpfs /tmp --cap-drop ALL --ulimit nofile=65536 --ulimit rtprio=2 \
+#     docker run --read-only --tmpfs /tmp --cap-drop ALL --ulimit nofile=65536 --ulimit rtprio=2 --stop-timeout 40 \
 #       -v ./jobs.yaml:/etc/tminus/jobs.yaml:ro -v tminus:/var/lib/tminus tminus
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /app

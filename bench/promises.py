@@ -97,7 +97,7 @@ PROMISES = (
     ),
     Promise(
         "P4",
-        "What is claimed and not released was not sent. It runs after the next start",
+        "What is claimed and not released was not sent. It runs after the next start, or is `missed`",
         (
             Judged("database-away", "claimed before and not succeeded"),
             ByTest(
