@@ -28,6 +28,7 @@ from tminus.outcome import Outcome
 from tminus.policies import overlap
 from tminus.policies.lead import is_out_of_reach
 from tminus.secrets.redaction import Redaction
+from tminus.while_alive import while_alive
 
 log = structlog.get_logger()
 
@@ -83,15 +84,16 @@ class Countdown:
             stop=self._leave,
         )
         times = {"planned_at_ns": planned_at_ns, "last_start_ns": self._admission.last_start_ns}
+        on_event = while_alive(self._queue_event)
         self._dispatcher = BatchDispatcher(
-            runtime, self._results, due_occurrences=due_occurrences, **times, on_event=self._queue_event
+            runtime, self._results, due_occurrences=due_occurrences, **times, on_event=on_event
         )
         self._prepare_phase = PreparePhase(
             runtime,
             self._results,
             planned_at_ns=planned_at_ns,
-            on_event=self._queue_event,
-            wake=lambda: self._events.put(None),
+            on_event=on_event,
+            wake=while_alive(self._wake),
         )
         self._thread = threading.Thread(
             target=self._run, name=f"countdown {rfc3339(planned_at_ns)}", daemon=True
@@ -124,7 +126,7 @@ class Countdown:
         if not self._results.has_open(identity):
             return False
         self._cancels.put((identity, reason))
-        self._events.put(None)
+        self._wake()
         return True
 
     def abandon(self) -> None:
@@ -193,6 +195,9 @@ class Countdown:
 
     def _queue_event(self, dispatch: Dispatch, shard: OrderHandle, event: Event) -> None:
         self._events.put((dispatch, shard, event, self._clock.monotonic_ns()))
+
+    def _wake(self) -> None:
+        self._events.put(None)
 
     @property
     def due_occurrences(self) -> Sequence[DueOccurrence]:

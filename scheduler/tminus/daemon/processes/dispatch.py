@@ -15,6 +15,7 @@ from tminus.instants import SECOND
 from tminus.model.batch import DueOccurrence
 from tminus.model.definitions import Priority
 from tminus.secrets.redaction import Redaction
+from tminus.while_alive import while_alive
 
 #: An executor hangs if it has not armed, or not reported, this long after it should have.
 HANGS_NS = 2 * SECOND
@@ -109,9 +110,12 @@ class Dispatch:
         )
         self._shard = self.supervisor.send(
             lambda number, open_orders: channel.arm(number, works, plan, open_orders),
-            lambda shard, event: self._on_event(self, shard, event),
+            while_alive(self._report),
             answer_by_ns=self._hangs_at_ns,
         )
+
+    def _report(self, shard: OrderHandle, event: Event) -> None:
+        self._on_event(self, shard, event)
 
     def release(self, *, ends_in_ns: int) -> None:
         """

@@ -1,5 +1,6 @@
 """The service with a scripted executor: what it launches, and what it leaves when it stops."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,9 @@ from tests.support.scheduling import definitions_of
 from tests.support.scripted import ScriptedExecutor, running, runs_well
 from tests.support.values import a_due, a_job
 from tminus.daemon import service as daemon_service
+from tminus.daemon.batches.countdown import Countdown
 from tminus.daemon.processes.commands import Command, OrderHandle
+from tminus.daemon.processes.dispatch import Dispatch
 from tminus.daemon.service import Service
 from tminus.executors.protocol import Arm
 from tminus.instants import MS, SECOND
@@ -94,3 +97,20 @@ def test_an_occurrence_that_is_cancelled_on_its_way_to_its_countdown_starts_noth
     (one,) = history.find(ledger)
     assert (one.outcome, one.reason) == (Outcome.CANCELLED, "another one starts instead")
     assert one.started_at_ns is None
+
+
+def test_a_batch_that_has_ended_leaves_nothing_to_the_garbage_collector(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    with a_service(ledger, ScriptedExecutor(runs_well(clock)), clock) as service:
+        gc.collect()
+        gc.disable()
+        try:
+            service.launch(T, [a_due(job, fire_time_ns=T) for job in JOBS.jobs.values()])
+            eventually(lambda: outcomes(ledger) == dict.fromkeys(JOBS.jobs, Outcome.SUCCEEDED))
+            eventually(
+                lambda: not any(isinstance(one, Countdown | Dispatch) for one in gc.get_objects()),
+                what="the batch is freed",
+            )
+        finally:
+            gc.enable()
