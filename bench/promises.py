@@ -87,7 +87,8 @@ PROMISES = (
     ),
     Promise(
         "P3",
-        "A run that may or may not have been sent is `unknown`, never `succeeded` or `missed`",
+        "A run that may or may not have been sent is never `succeeded` or `missed`: it is `unknown`, or "
+        "`failed` for a lost GET, HEAD, OPTIONS or TRACE",
         (
             Judged(_ROUNDS, "outcomes that the witnesses contradict"),
             ByTest(

@@ -175,6 +175,18 @@ def test_a_cause_that_is_no_occurrence_leaves_its_row_out(ledger: Ledger) -> Non
     assert len(history.find(ledger, unreadable=left_out.append)) == len(left_out) == 1
 
 
+def test_a_cause_whose_row_is_not_valid_costs_only_its_own_row(ledger: Ledger) -> None:
+    first, second = a_due(fire_time_ns=T), a_due(fire_time_ns=T + 1)
+    claim(ledger, [first, second])
+    with ledger.write() as connection:
+        is_first = occurrences.c.fire_time_ns == T
+        connection.execute(occurrences.update().where(is_first).values(outcome="nonsense"))
+        connection.execute(occurrences.update().where(~is_first).values(cause=str(first.id)))
+    left_out: list[int] = []
+    (found,) = history.find(ledger, unreadable=left_out.append)
+    assert (found.id, found.cause, len(left_out)) == (second.id, RunCause(id=first.id), 1)
+
+
 def test_two_starts_of_a_job_in_one_nanosecond_are_two_occurrences(ledger: Ledger) -> None:
     outcomes.record(ledger, [ending(let_go(ledger, name), VALUES[0]) for name in ("pay", "sync")])
     page = a_due(a_job("page"), fire_time_ns=T + 7, origin=Origin.CHAIN, is_written=True)

@@ -23,7 +23,7 @@ from tminus.flask.job_options import (
 )
 from tminus.flask.on_commit import on_commit
 from tminus.model import payload
-from tminus.model.background import Submission, is_run_id
+from tminus.model.background import LONGEST_RUN_NS, Submission, is_run_id
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -231,11 +231,13 @@ def background(
     Raises:
         TypeError: another process could not find the function, or one of the chain, by its name; or `retry`
             has an unknown key.
-        ValueError: `timeout` is not a duration.
+        ValueError: `timeout` is not a duration, or is 0 or longer than 73 years.
     """
     options: dict[str, Any] = {}
     if timeout is not None:
-        options["timeout_ns"] = parse_duration_ns("timeout", timeout)
+        options["timeout_ns"] = timeout_ns = parse_duration_ns("timeout", timeout)
+        if not 0 < timeout_ns <= LONGEST_RUN_NS:
+            raise ValueError(f"timeout must be more than 0s and at most 73 years; got {timeout!r}")
     if retry is not None:
         options["retry"] = normalize_retry(retry)
     if then:

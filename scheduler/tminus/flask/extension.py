@@ -99,6 +99,7 @@ class Scheduler:
             create_blueprint(self._name, self._url_prefix, self._authorize, events=self._events)
         )
         self._registry.flask_apps.add(flask_app)
+        self._registry.is_bound = True
 
     def run(self, id: str) -> RunHandle:
         """

@@ -22,8 +22,8 @@ def find_cause(connection: Connection, number: int) -> RunCause | None:
 
 def find_causes(connection: Connection, texts: Collection[str]) -> dict[str, RunCause]:
     """
-    Return causes by the texts of their ids, except those that are not valid. One whose occurrence is gone has
-    neither outcome nor reason.
+    Return the causes by the texts of their ids. Texts that are no ids are left out. A cause whose row is
+    gone, or is not valid, has neither outcome nor reason.
     """
     found: dict[str, RunCause] = {}
     for text in texts:
@@ -31,8 +31,9 @@ def find_causes(connection: Connection, texts: Collection[str]) -> dict[str, Run
             found[text] = RunCause(id=OccurrenceId.parse(text))
     for is_one in id_filters([cause.id for cause in found.values()]):
         for row in connection.execute(sa.select(*_COLUMNS).where(is_one)):
-            cause = _cause(*row)
-            found[str(cause.id)] = cause
+            with suppress(ValueError):
+                cause = _cause(*row)
+                found[str(cause.id)] = cause
     return found
 
 

@@ -5,10 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tminus.instants import LATEST_NS
 from tminus.model.chain import Link
 from tminus.model.occurrence import OccurrenceId
 from tminus.outcome import OccurrenceState, Outcome
 from tminus.policies.retry import NO_RETRY, Retry
+
+#: The longest time of a run: 73 years, which can be added to a wall clock.
+LONGEST_RUN_NS = LATEST_NS // 4
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -122,6 +123,14 @@ def test_a_scheduler_that_was_given_an_application_belongs_to_no_other() -> None
     given, other = Flask("shop"), Flask("shop")
     Scheduler(given).job(every="1h")(sync)
     assert [len(registry.code_jobs(app, "shop")) for app in (given, other)] == [1, 0]
+
+
+def test_the_jobs_of_an_application_that_is_gone_belong_to_no_other() -> None:
+    given = Flask("given")
+    Scheduler(given).job(every="1h")(sync)
+    del given
+    gc.collect()
+    assert registry.code_jobs(Flask("other"), "shop") == []
 
 
 def test_an_application_has_the_jobs_of_all_its_schedulers() -> None:

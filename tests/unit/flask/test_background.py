@@ -40,3 +40,9 @@ def test_only_a_function_that_takes_a_copy_of_the_request_gets_one(
     assert first.work.given["args"] == ["a"]
     assert first.work.given["request"]["path"] == "/search?q=shoes"
     assert second.work.given == {"args": ["b"], "kwargs": {}}
+
+
+@pytest.mark.parametrize("timeout", ["0s", 0, "30000d"])
+def test_a_timeout_that_no_run_can_have_is_refused_at_once(timeout: str | float) -> None:
+    with pytest.raises(ValueError, match="timeout must be more than 0s and at most 73 years"):
+        background(timeout=timeout)

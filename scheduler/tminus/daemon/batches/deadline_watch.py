@@ -47,8 +47,13 @@ class DeadlineWatch:
     def _look(self) -> None:
         found = {row.id: (row, by_ns) for row, by_ns in self._find_overdue()}
         new = {identity: one for identity, one in found.items() if identity not in self._overdue}
-        jobs = self._runtime.definitions.jobs
-        if told := {identity: by_ns for identity, (_, by_ns) in new.items() if jobs[identity.job].notify}:
+        jobs = self._runtime.definitions.jobs  # a reload may have deleted a job meanwhile
+        told = {
+            identity: by_ns
+            for identity, (_, by_ns) in new.items()
+            if (job := jobs.get(identity.job)) and job.notify
+        }
+        if told:
             overdue.note(self._runtime.ledger, told)
         for row, finish_by_ns in new.values():
             log.warning(

@@ -13,7 +13,7 @@ from tminus.jobsfile.jobs.chains import submitted_links
 from tminus.jobsfile.jobs.retries import submitted_retry
 from tminus.ledger.background_queue import QueuedRun
 from tminus.model import payload
-from tminus.model.background import BackgroundRun
+from tminus.model.background import LONGEST_RUN_NS, BackgroundRun
 from tminus.model.batch import ChainStart, OccurrenceResult
 from tminus.model.chain import Failure, ReturnValue, Value, short_enough
 from tminus.model.definitions import History, KeepBody
@@ -21,8 +21,6 @@ from tminus.model.job import MAX_BODY
 from tminus.model.occurrence import Attempt
 from tminus.outcome import Cause, Outcome, Phase
 from tminus.policies.retry import NO_RETRY
-
-_NEVER_NS = LATEST_NS // 4
 
 
 def to_run(run: QueuedRun) -> BackgroundRun:
@@ -33,8 +31,8 @@ def to_run(run: QueuedRun) -> BackgroundRun:
         Exception: its options are not valid.
     """
     work = run.work
-    total_ns = work.options.get("timeout_ns", _NEVER_NS)
-    if type(total_ns) is not int or not 0 < total_ns <= _NEVER_NS:
+    total_ns = work.options.get("timeout_ns", LONGEST_RUN_NS)
+    if type(total_ns) is not int or not 0 < total_ns <= LONGEST_RUN_NS:
         raise ValueError(f"a timeout of {total_ns!r} ns")
     links = work.options.get("then", [])
     if not isinstance(links, list):
@@ -52,7 +50,7 @@ def to_work(run: QueuedRun, *, total_ns: int, keep_output: int) -> Work:
     submitted it.
 
     Raises:
-        Exception: the submission is not valid. The run fails, because newer code would not take it either.
+        Exception: the submission is not valid. The run fails, because newer code could not read it either.
     """
     given = run.work.given
     args, kwargs = given.get("args", []), given.get("kwargs", {})
@@ -73,7 +71,7 @@ def to_work(run: QueuedRun, *, total_ns: int, keep_output: int) -> Work:
         keep_body=MAX_BODY,
         keep_output=keep_output,
     )
-    json.dumps(wire.plain(work), default=wire.plain)  # raises for this run alone
+    json.dumps(wire.plain(work), default=wire.plain)  # a trial: what cannot be sent fails this run alone
     return work
 
 
@@ -90,7 +88,7 @@ def to_result(
     Return the result of a run, with all its attempts.
 
     Args:
-        earlier: Earlier attempts, with unknown results.
+        earlier: The attempts before this one: each failed, timed out or has an unknown result.
         is_cancelled: Whether the run was cancelled. Then it is not called again, whatever its result.
     """
     followed = to_run(run)

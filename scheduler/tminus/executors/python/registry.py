@@ -1,6 +1,7 @@
 """
 The jobs that the code of an application defines. `tminus.flask` adds them while the application is imported,
-and the runner reads them afterwards. Other processes that import the application never read them.
+and the runner and the check of the application read them afterwards. Web servers and other processes that
+import the application never do.
 """
 
 import json
@@ -8,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -16,7 +18,7 @@ from tminus.executors.python import texts
 if TYPE_CHECKING:
     from flask import Flask
 
-#: Wrappers around a function that are followed. An object may make a new one each time.
+#: Wrappers that are followed at most. An object may return a new `__wrapped__` at each access, without end.
 _MOST_WRAPPERS = 100
 _METHODS = ("GET", "POST")
 
@@ -46,11 +48,13 @@ class JobRegistry:
 
     Attributes:
         app: A name under `apps`; None for every runner.
-        flask_apps: The applications that it was given. If there are none, it belongs to all.
+        flask_apps: The applications that it was given, as far as they still exist.
+        is_bound: Whether it was given one. Otherwise it belongs to all.
     """
 
     app: str | None
     flask_apps: "WeakSet[Flask]" = field(default_factory=WeakSet)
+    is_bound: bool = False
     defined: list[DefinedJob] = field(default_factory=list)
 
 
@@ -78,13 +82,13 @@ def code_jobs(app: "Flask | None", app_name: str) -> list[dict[str, Any]]:
     registries = [
         registry
         for registry in _registries
-        if registry.app in (None, app_name) and (not registry.flask_apps or app in registry.flask_apps)
+        if registry.app in (None, app_name) and (not registry.is_bound or app in registry.flask_apps)
     ]
     found: dict[tuple[str, str, int], list[DefinedJob]] = {}
-    for one in (one for registry in registries for one in registry.defined):
+    for one in chain.from_iterable(registry.defined for registry in registries):
         same = found.setdefault((_name_of(one), one.file, one.line), [])
         # If a module is imported twice, or a factory is called twice, the same lines run again. Then the last
-        # time counts. But the same function may be defined twice under one name.
+        # time counts. But one function that is defined twice under one name stays twice, and is an error.
         same[:] = [other for other in same if other.function is one.function] + [one]
     endpoints: dict[int, str] = {}
     for endpoint, view in app.view_functions.items():
