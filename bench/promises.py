@@ -87,8 +87,8 @@ PROMISES = (
     ),
     Promise(
         "P3",
-        "A run that may or may not have been sent is never `succeeded` or `missed`: it is `unknown`, or "
-        "`failed` for a lost GET, HEAD, OPTIONS or TRACE",
+        "An attempt whose connection or process died after it may have been sent never counts as "
+        "`succeeded` or `missed`: it is unknown, or `failed` for a lost GET, HEAD, OPTIONS or TRACE",
         (
             Judged(_ROUNDS, "outcomes that the witnesses contradict"),
             ByTest(
@@ -254,7 +254,7 @@ PROMISES = (
     ),
     Promise(
         "",
-        "No daemon ends by itself, unless its ledger's lock or database was taken away",
+        "No daemon ends by itself, unless another one has taken the lock of its ledger",
         (Judged(_ROUNDS, "unrequested ends of a daemon"),),
     ),
 )

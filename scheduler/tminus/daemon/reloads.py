@@ -1,5 +1,6 @@
 """
 Reloads: the jobs file and the applications' code, as they are now, come into force as a whole or not at all.
+If the ledger fails meanwhile, a part may be in force until the retry.
 
 `configuration.py` has the states; this module does what they ask for.
 """
@@ -125,7 +126,7 @@ class Reloads:
             raise
         except LedgerError as error:
             log.error(
-                "the ledger does not work, the old jobs file stays in force, trying again",
+                "the ledger did not take the reload, a part of it may be in force, trying again",
                 error=error.message,
             )
             return error

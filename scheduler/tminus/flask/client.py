@@ -38,7 +38,7 @@ class RunHandle:
 
     def status(self) -> RunStatus:
         """
-        Return the current status. Not available inside a job.
+        Return the current status. Not available in code that a runner runs.
 
         Raises:
             UsageError: the run is not in the ledger any more, or this is a job.
@@ -51,7 +51,8 @@ class RunHandle:
 
     def wait(self, timeout: str | float | None = None) -> Any:
         """
-        Wait until the run has ended; return what its function returned. Not available inside a job.
+        Wait until the run has ended; return what its function returned. Not available in code that a runner
+        runs.
 
         Args:
             timeout: The longest wait: `15s`, or seconds; None for no limit.
@@ -77,7 +78,8 @@ class RunHandle:
 
     def cancel(self) -> bool:
         """
-        Cancel the run if it is queued; ask it to stop if it is running. Not available inside a job.
+        Cancel the run if it is queued; ask it to stop if it is running. Not available in code that a runner
+        runs.
 
         Returns:
             False if the run had ended.
@@ -91,7 +93,7 @@ class RunHandle:
 
 def find_run(run_id: str) -> RunHandle:
     """
-    Return the run with this id. Not available inside a job.
+    Return the run with this id. Not available in code that a runner runs.
 
     Raises:
         UsageError: there is none in the ledger, or this is a job.

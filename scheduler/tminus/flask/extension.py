@@ -82,7 +82,7 @@ class Scheduler:
     def init_app(self, flask_app: "Flask") -> None:
         """
         Register the blueprint with an application, and define the jobs for it. If this is never called, the
-        jobs are defined for every application that imports them.
+        jobs are defined for every application that imports them, with `app` only for that of this name.
 
         Raises:
             UsageError: the application has a blueprint with this name.
@@ -103,7 +103,7 @@ class Scheduler:
 
     def run(self, id: str) -> RunHandle:
         """
-        Return the background run with this id. Not available inside a job.
+        Return the background run with this id. Not available in code that a runner runs.
 
         Raises:
             UsageError: there is none in the ledger, or this is a job.
@@ -113,7 +113,7 @@ class Scheduler:
 
     def run_now(self, job: str, /, **params: Any) -> str | None:
         """
-        Start a job now, as `tminus run-now --no-wait` does. In a job of the same daemon, too.
+        Start a job now, as `tminus run-now --no-wait` does. It also works in a job of the same daemon.
 
         Args:
             job: Its name, from the jobs file or from code.

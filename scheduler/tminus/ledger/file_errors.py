@@ -37,8 +37,10 @@ def explain(path: Path, report: str, *, sqlite_code: int = 0) -> LedgerError:
             f"the file system of the ledger {path} is read-only",
             hint="mount it for writing, or name another place",
         )
-    if not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
+    if not os.access(path, os.R_OK | os.W_OK):
         return not_permitted(path, path)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        return not_permitted(path, path.parent)
     if sqlite_code in (_NOT_A_DATABASE, _CORRUPT):
         hint = (
             "restore it from a backup, or move it away and start afresh; sqlite3's .recover may save some "
@@ -75,4 +77,6 @@ def _hint_for_folder(folder: Path) -> str:
         return f"{folder} is not a folder; name another place with --ledger"
     if not os.path.exists(folder):
         return f"{folder} is missing, and this user cannot create it; name another place with --ledger"
-    return f"{folder} is not writable for this user; name another place with --ledger"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{folder} is not writable for this user; name another place with --ledger"
+    return "mend that, or name another place with --ledger"

@@ -1,4 +1,4 @@
-"""INSERT statements for rows that may exist: the only place where the SQL of the databases differs."""
+"""INSERT statements for rows that may exist, in the dialect of each database."""
 
 import importlib
 from collections.abc import Sequence
@@ -20,7 +20,10 @@ def insert_rows_or_skip(
     *,
     returning: Sequence[sa.Column[Any]],
 ) -> sa.CursorResult[Any]:
-    """Insert rows with the same columns, except those that exist. Return these columns of the new rows."""
+    """
+    Insert rows, all with the same columns; skip those that exist. Return the columns `returning` of the new
+    rows.
+    """
     insert = insert_or_skip(connection, table).returning(*returning)
     if connection.dialect.name != "postgresql":
         return connection.execute(insert, list(rows))

@@ -43,7 +43,7 @@ def upcoming(
     withheld: Withheld,
 ) -> list[UpcomingFireTime]:
     """
-    Return fire times in time order, without those of suspended and paused jobs, and without skipped ones.
+    Return fire times in time order, without those of suspended jobs, those within a pause, and skipped ones.
 
     Args:
         definitions: The definitions in force.
@@ -62,8 +62,8 @@ def upcoming(
 
 def next_of(job: Job, now_ns: int, withheld: Withheld) -> int | None:
     """
-    Return the next fire time of a job that is not paused or skipped; None if there is none, or if the job is
-    suspended.
+    Return the next fire time of a job that is neither within a pause nor skipped; None if there is none, or
+    if the job is suspended.
     """
     first = next(_of(job, now_ns, None, withheld), None)
     return None if first is None else first.fire_time_ns
@@ -71,14 +71,16 @@ def next_of(job: Job, now_ns: int, withheld: Withheld) -> int | None:
 
 def next_start(job: Job, after_ns: int, withheld: Withheld) -> int | None:
     """
-    Return the first planned start after an instant of a job that is not paused or skipped; None if there is
-    none, or if the job is suspended.
+    Return the first planned start after an instant that is neither within a pause nor skipped; None if there
+    is none, or if the job is suspended.
     """
-    planned_at_ns, first = jittered(job.name, job.jitter_ns), None
+    planned_at = jittered(job.name, job.jitter_ns)
+    first: int | None = None
     for one in _of(job, after_ns - job.jitter_ns, None, withheld):
+        # A start is never before its fire time: later ones cannot be earlier than the first.
         if first is not None and one.fire_time_ns > first:
             break
-        if (start_ns := planned_at_ns(one.fire_time_ns)) > after_ns:
+        if (start_ns := planned_at(one.fire_time_ns)) > after_ns:
             first = start_ns if first is None else min(first, start_ns)
     return first
 
@@ -86,14 +88,15 @@ def next_start(job: Job, after_ns: int, withheld: Withheld) -> int | None:
 def _of(job: Job, from_ns: int, to_ns: int | None, withheld: Withheld) -> Iterator[UpcomingFireTime]:
     if job.suspended or not job.schedule:
         return
-    pause = withheld.pauses.get(job.name)
+    pause, planned_at = withheld.pauses.get(job.name), jittered(job.name, job.jitter_ns)
     if pause is not None:
         if pause.until_ns is None:
             return
-        from_ns = max(from_ns, pause.until_ns - 1)
+        from_ns = max(from_ns, pause.until_ns - 1 - job.jitter_ns)  # a pause ends by planned starts
     fire_times = _after(job, from_ns) if to_ns is None else between(job.schedule, from_ns, to_ns)
     for at in fire_times:
-        if (job.name, at) not in withheld.skips:
+        is_paused = pause is not None and pause.covers(planned_at(at))
+        if not is_paused and (job.name, at) not in withheld.skips:
             yield UpcomingFireTime(job.name, at, job.zone)
 
 

@@ -10,7 +10,7 @@ from tminus.clock import Clock, SystemClock
 from tminus.daemon.log.log_writer import Item
 from tminus.instants import MS, SECOND
 
-#: Bytes of a line; a longer one is cut.
+#: Bytes of one read. A longer line is logged in pieces, each up to twice this long.
 _LONGEST_LINE = 64 << 10
 #: Bytes that one process may log in a second; further lines are dropped and counted.
 _MOST_BYTES = 256 << 10
