@@ -213,8 +213,8 @@ def background(
     Decorate a function so that it can be submitted: `@background`, or `@background(timeout="5m", then=[…])`.
 
     The function runs in the runner of its application. If a process dies during a run, its result is unknown,
-    and the function is called again, until it was called ten times in all, or three deaths of its process
-    count against it. A death counts only if the run was alone in its process. Once it has died alone, its
+    and the function is called again. It is called at most ten times in all, and not after three deaths of its
+    process that count against it. A death counts only if the run was alone in its process. Once it has died alone, its
     earlier deaths beside other runs count, too. The function must return JSON.
 
     Args:
