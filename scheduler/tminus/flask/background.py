@@ -214,8 +214,8 @@ def background(
 
     The function runs in the runner of its application. If a process dies during a run, its result is unknown,
     and the function is called again. It is called at most ten times in all, and not after three deaths of its
-    process that count against it. A death counts only if the run was alone in its process. Once it has died alone, its
-    earlier deaths beside other runs count, too. The function must return JSON.
+    process that count against it. A death counts only if the run was alone in its process. Once it has died
+    alone, its earlier deaths beside other runs count, too. The function must return JSON.
 
     Args:
         timeout: After this time the run is asked to stop, and is then written off: `5m`, or seconds. None
