@@ -11,6 +11,8 @@ from bench.memory import family
 from bench.waiting import eventually
 
 _SUBREAPER = 36
+#: Words in the commands of processes that no daemon has started: a database, and a server of the tests.
+_OTHERS = ("postgres", "tests.support.warm")
 
 
 def adopt_orphans() -> None:
@@ -35,6 +37,7 @@ def _alive(spared: Collection[int]) -> dict[int, str]:
     for pid in family(os.getpid())[1:]:
         with contextlib.suppress(OSError):
             words = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
-            if words and pid not in spared and "postgres" not in words:  # a zombie has no command line
+            is_other = any(word in words for word in _OTHERS)
+            if words and pid not in spared and not is_other:  # a zombie has no command line
                 found[pid] = words[:150]
     return found

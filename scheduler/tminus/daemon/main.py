@@ -13,6 +13,7 @@ import structlog
 
 from tminus.clock import Clock
 from tminus.daemon import systemd
+from tminus.daemon.allocator import limit_arenas
 from tminus.daemon.file_watch import FileWatch
 from tminus.daemon.foreground import Foreground, Stopping
 from tminus.daemon.heartbeat import Heartbeat, Watchdog
@@ -99,6 +100,7 @@ class Daemon:
         Raises:
             Locked: another daemon holds the ledger.
         """
+        limit_arenas()
         return Foreground(
             self._clock,
             stop=self._ask_to_stop,
