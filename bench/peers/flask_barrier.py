@@ -4,20 +4,17 @@ One thread per job, which waits at a `threading.Barrier`, then pushes its contex
 Contexts are created before T, and only pushed after T. This makes the peer as fast as possible.
 """
 
-import argparse
 import json
 import threading
 
+from bench.peers import noting
 from bench.peers.noting import app, note
 from bench.waiting import hold_until
 
 
 def main() -> None:
     """Run the peer with `--at NS --n N`."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--at", type=int, required=True)
-    parser.add_argument("--n", type=int, required=True)
-    words = parser.parse_args()
+    words = noting.words()
     barrier = threading.Barrier(words.n + 1)
 
     def job(index: int) -> None:

@@ -5,22 +5,19 @@ then pushes its contexts and calls the function.
 Contexts are created before T, and only pushed after T. This makes the peer as fast as possible.
 """
 
-import argparse
 import gc
 import json
 import os
 import time
 
+from bench.peers import noting
 from bench.peers.noting import app, note
 from bench.waiting import wait_until
 
 
 def main() -> None:
     """Run the peer with `--at NS --n N`."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--at", type=int, required=True)
-    parser.add_argument("--n", type=int, required=True)
-    words = parser.parse_args()
+    words = noting.words()
     gc.freeze()
     jobs = [_fork(index, words.at) for index in range(words.n)]
     print(json.dumps({"waiting_at_t": len(jobs) if time.time_ns() < words.at else 0}))

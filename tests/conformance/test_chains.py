@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from tests.support.ledgers import T, claim, commit, count, prune_all
 from tests.support.scheduling import definitions_of
@@ -10,6 +11,7 @@ from tests.support.values import a_due, a_job, an_ending
 from tminus.daemon.runs.left_behind import due_by
 from tminus.instants import SECOND
 from tminus.ledger import chains, history, outcomes
+from tminus.ledger.causes import find_cause
 from tminus.ledger.chains import LinkUpdate
 from tminus.ledger.engine import Ledger
 from tminus.ledger.tables import chains as open_chains
@@ -185,6 +187,10 @@ def test_a_cause_whose_row_is_not_valid_costs_only_its_own_row(ledger: Ledger) -
     left_out: list[int] = []
     (found,) = history.find(ledger, unreadable=left_out.append)
     assert (found.id, found.cause, len(left_out)) == (second.id, RunCause(id=first.id), 1)
+    with ledger.read() as connection:
+        number = connection.scalar(sa.select(occurrences.c.id).where(is_first))
+        assert number is not None
+        assert find_cause(connection, number) == RunCause(id=first.id)
 
 
 def test_two_starts_of_a_job_in_one_nanosecond_are_two_occurrences(ledger: Ledger) -> None:

@@ -10,6 +10,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -150,20 +151,12 @@ def kill_the_daemon_before_the_mails(site: BlogSite, members: Sequence[Member]) 
     return ids
 
 
-def kill_the_daemon_while_all_mails_are_sent(site: BlogSite, members: Sequence[Member]) -> list[str]:
-    site.mails.hold()
+def kill_the_daemon_while_mails_are_sent(
+    site: BlogSite, members: Sequence[Member], *, accepted: int, held: int
+) -> list[str]:
+    site.mails.hold(after=accepted)
     ids = at_once(members)
-    eventually(lambda: site.mails.held == len(members), what="all mails have arrived")
-    site.daemon.kill()
-    site.mails.release()
-    site.daemon.start()
-    return ids
-
-
-def kill_the_daemon_while_some_mails_are_sent(site: BlogSite, members: Sequence[Member]) -> list[str]:
-    site.mails.hold(after=_ACCEPTED)
-    ids = at_once(members)
-    eventually(lambda: site.mails.held >= _HELD, what="some mails have arrived")
+    eventually(lambda: site.mails.held >= held, what="these mails have arrived")
     site.daemon.kill()
     site.mails.release()
     site.daemon.start()
@@ -217,16 +210,16 @@ def reload_the_daemon(site: BlogSite, members: Sequence[Member]) -> list[str]:
     return ids
 
 
+_MEMBERS, _ACCEPTED, _HELD = 8, 2, 2
 _ROUNDS = (
     kill_the_daemon_before_the_mails,
-    kill_the_daemon_while_all_mails_are_sent,
-    kill_the_daemon_while_some_mails_are_sent,
+    partial(kill_the_daemon_while_mails_are_sent, accepted=0, held=_MEMBERS),
+    partial(kill_the_daemon_while_mails_are_sent, accepted=_ACCEPTED, held=_HELD),
     kill_the_runner,
     kill_a_web_worker,
     terminate_the_daemon,
     reload_the_daemon,
 )
-_MEMBERS, _ACCEPTED, _HELD = 8, 2, 2
 #: Their senders were killed after the mail had arrived, so it is sent again.
 _REPEATED_AT_LEAST = _MEMBERS + 2 * _HELD
 

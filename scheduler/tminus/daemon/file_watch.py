@@ -13,7 +13,7 @@ log = structlog.get_logger()
 #: Time between two looks at the files.
 _LOOK_S = 0.5
 
-#: For each path, what changes with its file; None if there is no file.
+#: For each path, numbers of which one changes when its file changes; None if there is no file.
 _Versions = Mapping[str, tuple[int, ...] | None]
 
 

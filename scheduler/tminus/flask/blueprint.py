@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: `Retry-After` of a run that has not ended.
 _RETRY_AFTER_S = 1
-#: And while the ledger does not work.
+#: `Retry-After` while the ledger does not work.
 _UNAVAILABLE_RETRY_AFTER_S = 5
 
 

@@ -12,8 +12,8 @@ _KEY = "tminus.on_commit"
 def on_commit(session: Any, action: Callable[[], object]) -> None:
     """
     Call `action` once the current transaction of a session is committed. If it, or a savepoint around this
-    call, is rolled back, the action is dropped. If an action raises, the others are called all
-    the same, and `commit` raises the first error; the transaction is committed then.
+    call, is rolled back, the action is dropped. If an action raises, the others are called all the same, and
+    `commit` raises the first error; the transaction is committed then.
 
     Args:
         session: A `Session`, `scoped_session`, `AsyncSession`, or Flask-SQLAlchemy's `db.session`.

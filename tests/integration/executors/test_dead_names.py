@@ -1,10 +1,11 @@
 """A name server that does not answer for one name: all others are resolved, connected and started as ever."""
 
-import errno
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -14,41 +15,22 @@ from tests.support.target import TargetServer
 from tminus.executors.http.resolver import THREADS
 from tminus.outcome import Cause
 
-#: A test takes the first one that no other test has at the moment.
-_NAME_SERVERS = [f"127.0.88.{number}" for number in range(1, 255)]
+#: Each process of the tests has its own.
+_NAME_SERVER = ip_address("127.1.0.0") + os.getpid()
 _OWN_NAMES = (
     'mount --bind "$0/resolv.conf" /etc/resolv.conf && mount --bind "$0/hosts" /etc/hosts && exec "$@"'
 )
-
-
-def bind_first(silent: socket.socket) -> str:
-    """
-    Bind to a free address; return it.
-
-    Raises:
-        OSError: none is free, or this user may not.
-    """
-    for server in _NAME_SERVERS[:-1]:
-        try:
-            silent.bind((server, 53))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-        else:
-            return server
-    silent.bind((_NAME_SERVERS[-1], 53))
-    return _NAME_SERVERS[-1]
 
 
 @pytest.fixture
 def own_names(tmp_path: Path) -> Iterator[list[str]]:
     """What starts a process that knows `healthy.example`, and whose name server never answers."""
     (tmp_path / "hosts").write_text("127.0.0.1 localhost healthy.example\n")
+    (tmp_path / "resolv.conf").write_text(f"nameserver {_NAME_SERVER}\noptions timeout:20 attempts:2\n")
     wrapper = ["unshare", "--mount", "sh", "-c", _OWN_NAMES, str(tmp_path)]
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as silent:
         try:
-            server = bind_first(silent)
-            (tmp_path / "resolv.conf").write_text(f"nameserver {server}\noptions timeout:20 attempts:2\n")
+            silent.bind((str(_NAME_SERVER), 53))
             subprocess.run([*wrapper, "true"], check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as error:
             pytest.skip(f"names of its own need root: {error}")

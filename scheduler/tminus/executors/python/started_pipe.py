@@ -6,7 +6,7 @@ import select
 from tminus.clock import Clock
 from tminus.instants import MS, SECOND
 
-#: A process that was stopped by a signal delays the others this long.
+#: A process that has not started, for example because of a SIGSTOP, delays the others this long at most.
 LONGEST_NS = 250 * MS
 #: Between two looks. If all woke up at once, they would take the core from the last one to start.
 _LOOK_NS = 10 * MS
