@@ -14,7 +14,7 @@
 9. A daemon with 500 jobs of all policies was stopped for an hour. Each fire time ends as its policies say.
 10. The ledger grows by a known number of bytes per occurrence, on each database.
 11. A database goes away for a minute, under load. Nothing that was claimed is missed, and no outcome is lost.
-12. Fault rounds: twenty minutes of faults of all kinds on each database. Each due fire time has exactly one
+12. Fault rounds: ten minutes of faults of all kinds on each database. Each due fire time has exactly one
    outcome.
 
 The ledger is compared with the server's log, and with the clock, which says what was due. `python -m bench

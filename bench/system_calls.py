@@ -37,7 +37,7 @@ from tminus.errors import TminusError
 from tminus.ledger import history
 from tminus.ledger.engine import open_ledger
 
-KILLS = 50
+KILLS = 150
 NAME = "system-calls.json"
 #: Kills of one ledger. The first one is of the daemon that creates it.
 _KILLS_PER_LEDGER = 20

@@ -33,7 +33,7 @@ from bench.torture.users import Commands, Submitter
 from bench.torture.witness import Witness
 from bench.waiting import SECOND, eventually, pause
 
-SECONDS = 1200.0
+SECONDS = 600.0
 DATABASES = ("sqlite", "postgresql")
 #: Quiet period after the last fault: longer than a misfire grace time, and than any recovery from a fault.
 _QUIET_S = 40
