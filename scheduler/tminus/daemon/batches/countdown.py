@@ -121,13 +121,13 @@ class Countdown:
         Any thread may call this.
 
         Returns:
-            Whether it has no outcome yet.
+            Whether its attempt is not over.
         """
         if not self._results.has_open(identity):
             return False
         self._cancels.put((identity, reason))
         self._wake()
-        return True
+        return self._results.has_open(identity)
 
     def abandon(self) -> None:
         """
@@ -341,6 +341,7 @@ class Countdown:
                         received_monotonic_ns=received_monotonic_ns,
                         put_back=partial(self._admission.put_back, release),
                     )
+        self._end_cancelled()
 
     def _note_cancels(self) -> list[OccurrenceId]:
         """Note which occurrences are to be cancelled since the last call, with the reasons; return them."""
@@ -353,6 +354,8 @@ class Countdown:
 
     def _end_cancelled(self) -> None:
         for identity in self._note_cancels():
+            if not self._results.has_open(identity):  # its attempt has just ended; another one may follow
+                self._runtime.cancel(identity, self._results.cancelled[identity])
             for holder in self._holders:
                 for index, item in list(holder.outstanding.items()):
                     if item.due.id != identity:

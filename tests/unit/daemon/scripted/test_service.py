@@ -11,18 +11,21 @@ from tests.support.daemon import eventually
 from tests.support.fake_clock import FakeClock
 from tests.support.ledgers import T
 from tests.support.scheduling import definitions_of
-from tests.support.scripted import ScriptedExecutor, running, runs_well
+from tests.support.scripted import ScriptedExecutor, a_result, has_ended, running, runs_well
 from tests.support.values import a_due, a_job
 from tminus.daemon import service as daemon_service
+from tminus.daemon.attempts.unwritten import Item
 from tminus.daemon.batches.countdown import Countdown
 from tminus.daemon.processes.commands import Command, OrderHandle
 from tminus.daemon.processes.dispatch import Dispatch
 from tminus.daemon.service import Service
-from tminus.executors.protocol import Arm
+from tminus.executors.protocol import Arm, Release
 from tminus.instants import MS, SECOND
 from tminus.ledger import claims, history
 from tminus.ledger.engine import Ledger
+from tminus.model.batch import ScheduledRetry
 from tminus.outcome import OccurrenceState, Origin, Outcome
+from tminus.policies.retry import Retry
 
 JOBS = definitions_of(a_job("pay"), a_job("bill"))
 
@@ -97,6 +100,32 @@ def test_an_occurrence_that_is_cancelled_on_its_way_to_its_countdown_starts_noth
     (one,) = history.find(ledger)
     assert (one.outcome, one.reason) == (Outcome.CANCELLED, "another one starts instead")
     assert one.started_at_ns is None
+
+
+def test_one_that_is_cancelled_when_its_result_asks_for_a_retry_is_not_tried_again(
+    ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def script(executor: ScriptedExecutor, shard: OrderHandle, command: Command) -> None:
+        if isinstance(command, Release):
+            clock.sleep_until(T + MS)
+            has_ended(shard, a_result(0, at_ns=T + MS, status=503))
+        else:
+            runs_well(clock)(executor, shard, command)
+
+    due = a_due(a_job("pay", retry=Retry(max_attempts=2)), fire_time_ns=T)
+    with a_service(ledger, ScriptedExecutor(script), clock) as service:
+        put = service.runtime.recorder.put
+
+        def cancels(item: Item) -> None:
+            if isinstance(item, ScheduledRetry):
+                assert service.cancel(due.id, "by ann")
+            put(item)
+
+        monkeypatch.setattr(service.runtime.recorder, "put", cancels)
+        service.launch(T, [due])
+        eventually(lambda: outcomes(ledger).get("pay"), what="it has an outcome")
+    (one,) = history.find(ledger)
+    assert (one.outcome, one.reason, one.attempts) == (Outcome.CANCELLED, "by ann", 1)
 
 
 def test_a_batch_that_has_ended_leaves_nothing_to_the_garbage_collector(
