@@ -47,7 +47,9 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The kernel's clocks. A job may replace the functions of `time`: these were taken at the import."""
+    """
+    The kernel's clocks. The functions of `time` are taken at the import, because a job may replace them.
+    """
 
     wall_ns = staticmethod(time.time_ns)
     monotonic_ns = staticmethod(time.monotonic_ns)
@@ -60,7 +62,7 @@ class SystemClock:
 
     def hold_until(self, instant_ns: int, *, longest_ns: int = LATEST_NS) -> bool:
         while 0 < (left := instant_ns - self.wall_ns()) <= longest_ns:
-            if left > SPIN_NS:  # again if the wall clock was set back meanwhile
+            if left > SPIN_NS:  # also after spinning, if the wall clock was set back
                 self._sleep(min(left - SPIN_NS, SLICE_NS) / SECOND)
         return left <= 0
 

@@ -9,7 +9,7 @@ from tminus.suggestions import did_you_mean
 #: Characters of a value, and of a path, that a message quotes.
 _LONGEST_VALUE = 60
 _LONGEST_PATH = 200
-#: Characters of a message. Only a message with a value that was not shortened is longer.
+#: Characters of a message. Only a message with a value that was not shortened gets this long, and is cut.
 _LONGEST_MESSAGE = 1_000
 
 

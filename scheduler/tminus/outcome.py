@@ -18,13 +18,13 @@ class OccurrenceState(StrEnum):
 class Outcome(StrEnum):
     """The end of an occurrence. Each occurrence has exactly one outcome."""
 
-    SUCCEEDED = "succeeded"  #: the response was as `expect` asks
-    FAILED = "failed"  #: could not be sent, or the response was not as `expect` asks
-    TIMED_OUT = "timed_out"  #: sent, without a response in time
+    SUCCEEDED = "succeeded"  #: the response was as `expect` asks, or the function has returned JSON
+    FAILED = "failed"  #: not sent, or not as `expect` asks, or the function raised
+    TIMED_OUT = "timed_out"  #: no end within `timeout`
     CANCELLED = "cancelled"  #: by a person or by `overlap`, or its job was deleted before the release
-    SKIPPED = "skipped"  #: not started, by a policy: overlap, coalescing
+    SKIPPED = "skipped"  #: not started, because of a policy, a pause or a skip
     MISSED = "missed"  #: not started, because it was later than its misfire grace time
-    UNKNOWN = "unknown"  #: released, and it is unknown whether it arrived
+    UNKNOWN = "unknown"  #: it may have started, and it is not known how it ended
 
 
 #: The outcomes of occurrences that ran, or may have run.
@@ -97,7 +97,7 @@ class Origin(StrEnum):
     """The origin of an occurrence: what has created it."""
 
     SCHEDULE = "schedule"
-    MANUAL = "manual"  #: `run-now`
+    MANUAL = "manual"  #: `run-now`, `tminus retry`
     CATCH_UP = "catch_up"
     BACKFILL = "backfill"
     CHAIN = "chain"  #: `{run: JOB}` in another job's `then:`
@@ -117,12 +117,12 @@ class Cause(StrEnum):
     TLS = "tls"  #: no TLS session: certificate, version, handshake
     BLOCKED_ADDRESS = "blocked_address"  #: the guard does not allow the peer's address
     RESOURCE = "resource"  #: this machine ran out of descriptors, threads or memory
-    DEFINITION = "definition"  #: the job could not be rendered into a request
-    TIMEOUT = "timeout"  #: sent, without a response in time
+    DEFINITION = "definition"  #: the job could not be made into a request or a call
+    TIMEOUT = "timeout"  #: no end within `timeout`
     DIED = "died"  #: the connection died before a response
     PARTIAL = "partial"  #: the response broke off
     PROTOCOL = "protocol"  #: the response was not HTTP
-    TOO_LARGE = "too_large"  #: the response was longer than `http.max_body`
+    TOO_LARGE = "too_large"  #: a response, a result or a value of a chain was too long
     REDIRECT = "redirect"  #: a redirect that may not be followed
     PEER_PREEMPTED = "peer_preempted"  #: the server gave up on the waiting connection before the request came
     STATUS = "status"  #: a response, but not with a status that was expected

@@ -3,9 +3,9 @@
 import itertools
 from collections.abc import Collection
 
-#: A comparison of two words takes up to 20 µs. So longer words are not compared, and of more words only some
-#: with the same first letter.
+#: A longer word gets no suggestion: a comparison of two words of this length takes up to 20 µs.
 _LONGEST_WORD = 100
+#: If more words are known, at most this many are compared, all with the same first letter.
 _MOST_WORDS = 100
 
 

@@ -64,7 +64,7 @@ class _View:
         phase, text = self._phase(counts, now_ns)
         if self._is_live:
             left_ns = self._batch.planned_at_ns - now_ns
-            self._draw(f"T{'-' if left_ns > 0 else '+'}{_clock(abs(left_ns))}  {text}")
+            self._draw(f"T{'-' if left_ns > 0 else '+'}{_format_countdown(abs(left_ns))}  {text}")
         elif phase != self._shown:
             self._output.say(text)
         self._shown = phase
@@ -90,7 +90,7 @@ class _View:
         self._width = len(text)
 
 
-def _clock(duration_ns: int) -> str:
+def _format_countdown(duration_ns: int) -> str:
     """Return a duration that is easy to read while it changes: `4.2 s`, `5:29`, `3:10:00`."""
     seconds = duration_ns // SECOND
     if seconds < 60:

@@ -67,7 +67,7 @@ class Demo:
             The batch that the daemon will run.
 
         Raises:
-            TminusError: one of them does not start.
+            TminusError: the target does not start.
         """
         target = self._run(
             ["-m", "tminus.cli.demo_server", "--delay", str(RESPONSE_AFTER_S)], stdout=subprocess.PIPE
@@ -135,7 +135,7 @@ class Demo:
             command, stdout=stdout or subprocess.DEVNULL, stderr=stderr, preexec_fn=ends_with_this
         )
         self._stack.callback(_end, process)
-        # A signal during Python's callbacks of fork(2): they swallow what its handler raises.
+        # During fork(2) Python calls callbacks, which swallow the exit that `_end_by` raises.
         if self._ended_by:
             sys.exit(128 + self._ended_by)
         return process
@@ -146,14 +146,14 @@ class Demo:
         sys.exit(128 + number)
 
 
-def _end_with_parent(demo: int) -> None:
+def _end_with_parent(demo_pid: int) -> None:
     """
-    Let a child get SIGTERM if the demo, which has this process id, is killed. Only Linux can do that. A child
-    whose parent was killed before ends here.
+    Have the kernel send this child SIGTERM when the demo is killed. Only Linux can do that. If the demo was
+    killed before, end the child here.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != demo:
+        if os.getppid() != demo_pid:
             os._exit(1)
 
 

@@ -18,7 +18,7 @@ _HEAD = (
 
 
 def main() -> None:
-    """Run `python -m tminus.cli.demo_server --port 8099 --delay 0.1`: as `serve`."""
+    """Call `serve` with the options of `python -m tminus.cli.demo_server --port 8099 --delay 0.1`."""
     parser = argparse.ArgumentParser(description="a target server")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.1, help="seconds before each response")

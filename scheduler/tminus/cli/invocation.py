@@ -165,8 +165,8 @@ class Invocation:
         Open the ledger.
 
         Args:
-            create: For commands that run jobs: create a missing ledger, and leave an older one to be
-                migrated once it is locked.
+            create: Whether to create a missing ledger, and to open an older one. The caller migrates the
+                older one once it has the lock, or refuses it by `check_schema`.
 
         Raises:
             LedgerError: the ledger is missing and is not to be created, or does not work.
@@ -243,7 +243,7 @@ class Invocation:
         """
         if not self.file.apps:
             return ()
-        # With the ledger's history and processes: not for those who have no applications.
+        # Here, because these import SQLAlchemy: only for a file with applications.
         from tminus.operations.inspect_app import discover_code_jobs
         from tminus.operations.known_code import known_code
         from tminus.operations.running_daemon import daemon_of

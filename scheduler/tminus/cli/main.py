@@ -95,7 +95,7 @@ class Command(_Parser):
         self.params.extend(common_options())
 
     def invoke(self, context: click.Context) -> Any:
-        # With SQL and YAML, which --version and --help do not need.
+        # Here, because it imports SQL and YAML, which --version and --help do not need.
         from tminus.cli.invocation import Invocation
 
         before: dict[str, Any] = {}

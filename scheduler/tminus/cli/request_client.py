@@ -15,7 +15,7 @@ from tminus.ledger.urls import parse_url
 from tminus.operations.published_ledger import published, text_of
 from tminus.operations.running_daemon import daemon_of
 
-#: How long a daemon has to take a request.
+#: The time within which a daemon takes a request.
 _TAKEN_NS = 5 * SECOND
 LOOK_NS = 50 * MS
 _START_ONE = "tminus daemon starts one"
@@ -34,7 +34,7 @@ def ask_operator(
     invocation: Invocation, kind: RequestKind, body: Mapping[str, Any]
 ) -> Mapping[str, Any] | None:
     """
-    Ask the daemon for what a command of an operator does.
+    Send the request of an operator's command to the daemon.
 
     Returns:
         The answer. None if the request waits in the ledger, which stderr says.

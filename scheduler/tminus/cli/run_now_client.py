@@ -16,7 +16,7 @@ from tminus.model.occurrence import Occurrence, OccurrenceId
 from tminus.operations.run_now import RunNowRequest, check
 from tminus.operations.times import local
 
-#: How long a daemon that has ended has to come back.
+#: The time within which a daemon that has ended may come back.
 _GONE_NS = 15 * SECOND
 
 
@@ -146,7 +146,7 @@ def _run_here(
     lock: Lock,
     follower: "_Follower",
 ) -> None:
-    # With the executor's supervisor, which is not needed to ask a daemon.
+    # Here, because these import the supervisor of the executors, which a request to a daemon does not need.
     from tminus.cli.run_now_local import run_here
     from tminus.daemon.log import log_output
 

@@ -36,6 +36,7 @@ def strip(name: str, offsets_ns: Iterable[int], scale: Scale, *, unicode: bool) 
     for offset_ns in offsets_ns:
         counts[min(int(scale.share(offset_ns) * _WIDTH), _WIDTH - 1)] += 1
     signs, most = _BLOCKS if unicode else _LETTERS, max(counts)
+    # Rounded up, so that a single job is visible.
     bars = "".join(signs[-(-count * (len(signs) - 1) // most)] if most else " " for count in counts)
     return f"{name:>{_LABEL}} {bars.rstrip()}"
 

@@ -12,13 +12,13 @@ class ConfigState(Enum):
     | state | in | out |
     | --- | --- | --- |
     | VALID | file and code are in force | RELOADING; REJECTED or BROKEN with other code |
-    | REJECTED | it is not valid, and the code has changed | RELOADING; VALID or BROKEN with other code |
+    | REJECTED | the file is not valid with the changed code | RELOADING; VALID or BROKEN with other code |
     | BROKEN | the file is not valid, an application does not work, or a reload failed | RELOADING |
     | UNWRITTEN | the ledger did not take a reload | RELOADING after a while, with a change, or if asked for |
     | RELOADING | a reload is under way | any of the others |
 
-    In each of them the definitions of the last VALID state are in force, except for a part of a change that
-    the ledger did not take.
+    In each state the definitions of the last VALID state are in force. If the ledger did not take a change, a
+    part of the change may be in force, too.
     """
 
     VALID = auto()

@@ -13,7 +13,7 @@ log = structlog.get_logger()
 #: Time between two looks at the files.
 _LOOK_S = 0.5
 
-#: For each path, numbers of which one changes when its file changes; None if there is no file.
+#: For each path, numbers that tell one version of its file from another; None if there is no file.
 _Versions = Mapping[str, tuple[int, ...] | None]
 
 
@@ -47,10 +47,10 @@ class FileWatch(ServiceThread):
                 log.warning("the jobs file is not watched; SIGHUP reloads it", error=str(error))
 
     def _look(self) -> None:
-        last, self._last = self._last, _versions(self._patterns)
+        before, self._last = self._last, _versions(self._patterns)
         if not self._known or not self._last:
             self._known = self._last
-        elif self._known != self._last == last:
+        elif self._last == before and self._last != self._known:
             self._known = self._last
             self._on_change()
 

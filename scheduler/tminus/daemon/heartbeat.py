@@ -106,8 +106,8 @@ class Heartbeat(ServiceThread):
         runtime = self._service.runtime
         until_ns = self._clock.monotonic_ns() + _PRUNING_NS
         while self._pruning is not None and self._clock.monotonic_ns() < until_ns:
-            # Web workers and countdowns wait for the same writer: small pieces. Each waits for the gate, at
-            # most a second, and for batches that are about to commit, at most _PIECE_NS.
+            # Small pieces, because web workers and countdowns cannot write during one. Each piece waits for
+            # the gate, at most a second, and for batches that are about to commit, at most _PIECE_NS.
             runtime.gate.wait_open(own=None, deadline_ns=self._clock.wall_ns() + SECOND)
             began_ns = self._clock.monotonic_ns()
             if began_ns < self._next_piece_ns and self._service.commits_soon:

@@ -18,7 +18,7 @@ class HighWater:
 
     Args:
         instance: This process.
-        mark: Returns the fire time up to which each has a durable row; None if that is not known.
+        mark: Returns the instant up to which each fire time has a durable row; None if that is not known.
     """
 
     def __init__(self, ledger: Ledger, *, instance: str, mark: Callable[[], int | None]) -> None:
@@ -60,7 +60,7 @@ class HighWater:
             definitions: The new definitions.
             before: The definitions that stay in force if this raises.
             now_ns: Wall clock.
-            plan: Called with the fire time up to which all are decided, for each scheduled job.
+            plan: Called with the instant up to which all fire times are decided, for each scheduled job.
 
         Raises:
             LedgerError: it could not be written.

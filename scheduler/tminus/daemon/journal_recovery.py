@@ -22,8 +22,8 @@ def replay_journals(ledger: Ledger, place: JournalPlace, *, instance: str, now_n
     Write the outcomes in the journals of earlier processes, and remove the journals. Nothing else may run on
     this ledger meanwhile. It may be interrupted and repeated.
 
-    A journal that cannot be read, or not be written as a whole, is renamed. Its other outcomes become
-    `unknown`, and no later start reads it.
+    A journal that cannot be read is renamed, and so is one with an outcome that cannot be written. What
+    is not written becomes `unknown`, and no later start reads the journal.
 
     Args:
         ledger: Locked by this process.

@@ -38,9 +38,9 @@ _Opened = TypeVar("_Opened")
 _LONGEST_WAIT_S = 1.0
 #: A wait for the database is logged this often.
 _LOG_EVERY_NS = 60 * SECOND
-#: The session of a process that was killed ends within this time, also on a busy machine.
+#: The PostgreSQL session of a process that was killed ends within this time, also on a busy machine.
 _SESSION_ENDS_NS = 10 * SECOND
-#: Time limit for each step that follows the last outcomes.
+#: Time limit for each of file watch, watchdog and heartbeat to end.
 _JOIN_TIMEOUT_S = 0.5
 #: A thread that writes to the ledger releases the GIL with each statement. Another thread gives the GIL back
 #: after this long, while web workers wait for the end of the transaction.
@@ -61,8 +61,8 @@ class _Wake(Enum):
 
 class Daemon:
     """
-    Runs until SIGTERM or SIGINT; SIGHUP reloads the jobs file. All methods except `run` belong to a thread
-    that `run` starts.
+    Runs until SIGTERM or SIGINT; SIGHUP reloads the jobs file. `run` starts a thread for the daemon, and
+    receives signals on the main thread.
 
     Args:
         file: The jobs file.
@@ -294,7 +294,7 @@ class Daemon:
             log.error("the answer to a reload cannot be written", error=error.message)
 
     def _watch_files(self, service: Service, file: JobsFile) -> None:
-        """Watch what this file consists of, and what is in force, unless only a request reloads."""
+        """Watch the paths of this file and of the definitions in force, unless only a request reloads."""
         definitions = service.runtime.definitions
         patterns = {*file.patterns, *map(glob.escape, definitions.paths)}
         self._files.watch(patterns if definitions.daemon.reload is Reload.WATCH else ())

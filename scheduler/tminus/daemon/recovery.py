@@ -77,7 +77,7 @@ def recover(
         withheld: What operators have paused and skipped.
         on_progress: Called between two transactions, as a sign of life.
     """
-    again = _call_again(ledger, now_ns=now_ns)
+    requeued = _call_again(ledger, now_ns=now_ns)
     unfinished = history.unfinished(ledger, background=False, unreadable=unreadable)
     released = [row for row in unfinished if row.is_attempted]
     decisions, claimed = Decisions(), defaultdict[str, list[DueOccurrence]](list)
@@ -100,8 +100,8 @@ def recover(
         _write(ledger, decisions.unstarted[start : start + _CHUNK], now_ns=now_ns)
         on_progress()
     _log_summary(len(released), decisions)
-    if again:
-        log.warning("killed while they ran, called again", background_runs=again)
+    if requeued:
+        log.warning("killed while they ran, called again", background_runs=requeued)
     return Recovered(
         due_occurrences=[due for due in decisions.due_occurrences if not due.waits_for_room],
         backlog=[due for due in decisions.due_occurrences if due.waits_for_room],
@@ -122,7 +122,7 @@ def _guard(row: Occurrence | QueuedRun) -> Iterator[None]:
 
 
 def _previous(ledger: Ledger, occurrence: Occurrence) -> Attempt | None:
-    """Return the last attempt of an occurrence that has ended; None if there is none."""
+    """Return the last ended attempt of an occurrence; None if there is none."""
     return history.find_attempts(ledger, occurrence.id)[-1] if occurrence.attempts else None
 
 
@@ -161,8 +161,8 @@ def _decide_unreleased(
 
 def _is_missed(due: DueOccurrence, *, now_ns: int) -> bool:
     """
-    Return whether an occurrence is too late to run. For a catch-up this counts from when it was decided to
-    run, so that a short stop in the middle of many does not end them.
+    Return whether an occurrence is too late to run. A catch-up counts from the decision that it runs, so that
+    a short stop does not end the catch-ups that wait.
     """
     back_ns = due.job.misfire_grace_ns
     if due.origin.is_by_schedule:
@@ -205,8 +205,8 @@ def _end_released(
     ledger: Ledger, definitions: Definitions, released: Sequence[Occurrence], *, now_ns: int
 ) -> list[DueOccurrence]:
     """
-    End what was released and has no outcome as `unknown`, and begin its chains. Return those that are tried
-    again, by their `on_unknown`.
+    End as `unknown` what was released and has no outcome, and begin its chains. Return the occurrences that
+    are tried again, by their `on_unknown`.
     """
     again: list[DueOccurrence] = []
     for occurrence in released:
@@ -238,7 +238,7 @@ def _cancelled(occurrence: Occurrence, reason: str) -> UnstartedResult:
 
 
 def _write(ledger: Ledger, decided: Sequence[UnstartedResult], *, now_ns: int) -> None:
-    """Write decisions in one transaction, without those that the ledger does not take."""
+    """Write decisions, in one transaction if the ledger takes all; leave out those that it does not take."""
     try:
         outcomes.record_unstarted(ledger, decided, now_ns=now_ns)
     except Exception as error:
@@ -260,8 +260,8 @@ def _is_of_ledger(error: Exception) -> bool:
 def _log_summary(unknown: int, decisions: Decisions) -> None:
     if unknown:
         log.warning("killed between release and answer, outcome unknown", occurrences=unknown)
-    late = sum(result.count for result in decisions.unstarted if result.outcome is Outcome.MISSED)
-    if late:
-        log.warning("missed while tminus was not running", fire_times=late)
+    missed_count = sum(result.count for result in decisions.unstarted if result.outcome is Outcome.MISSED)
+    if missed_count:
+        log.warning("missed while tminus was not running", fire_times=missed_count)
     if decisions.due_occurrences or decisions.unstarted:
         log.info("recovered", runs=len(decisions.due_occurrences), ended=len(decisions.unstarted))

@@ -29,8 +29,8 @@ log = structlog.get_logger()
 _Result = TypeVar("_Result")
 
 _LOOK_S = 0.1
-#: The daemon reports that it is ready once it knows the jobs in the code, or after this long, as long as
-#: `run-now` waits. If an import takes longer, its jobs are taken when it ends.
+#: The daemon reports that it is ready once it knows the jobs in the code, or after this long. `run-now` waits
+#: for the daemon equally long. If an import takes longer, its jobs are taken when it ends.
 _CODE_NS = 5 * SECOND
 #: Limit for the wait for a runner that replaces one that works: an application that takes longer to import
 #: never will be imported.
@@ -38,7 +38,7 @@ _IMPORT_NS = 60 * SECOND
 #: How long to wait before retrying a reload that failed because of the ledger.
 _AGAIN_NS = 10 * SECOND
 _LONGEST_REASON = 500
-#: What a reload may change, besides the jobs, which the version stands for.
+#: The parts of the definitions that a reload may change. `version` stands for the jobs.
 _PARTS = ("version", "daemon", "apps", "channels", "start_slo")
 
 
@@ -70,8 +70,7 @@ class Reloads:
 
     def step(self, *, is_asked_for: bool = False, has_changed: bool = False) -> None:
         """
-        Reload, or take the jobs that runners have reported, if there is a reason. The new configuration comes
-        into force as a whole, or the old one stays.
+        Reload, or take the jobs that runners have reported, if there is a reason.
 
         Args:
             is_asked_for: Whether a person has asked for a reload.
@@ -95,7 +94,7 @@ class Reloads:
         """
         Wait for the reports of these runners; meanwhile all known jobs run.
 
-        The wait ends after a while, except for a runner that is to replace one that works.
+        The wait ends after `_CODE_NS`, or after `_IMPORT_NS` for a runner that is to replace one that works.
 
         Raises:
             Stopping: the process is to stop.
@@ -187,7 +186,8 @@ class Reloads:
             self._adopt(self._load(self._file, code), code, None)
             return
         self._reload(always=True)
-        if self._configuration.rejected_code is not None:  # that of the new runners
+        if self._configuration.rejected_code is not None:
+            # The new runners, whose code that is, have ended. What the old ones report is not tried again.
             self._become(replace(self._configuration, rejected_code=code))
 
     def _adopt(self, loaded: Loaded, code: Sequence[CodeJob], new_runners: Runners | None) -> bool:

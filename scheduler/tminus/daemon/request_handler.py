@@ -22,7 +22,7 @@ _ADD = {
     RequestKind.RUN_NOW: run_now.accept,
     RequestKind.RETRY: retry.accept,
 }
-#: What decides which scheduled occurrences start nothing.
+#: What changes pauses and skips.
 _WITHHOLD = {
     RequestKind.PAUSE: pause.accept,
     RequestKind.PAUSE_ON_FAILURE: pause.accept,

@@ -1,4 +1,4 @@
-"""The runtime: what the parts of a process share that runs jobs on one ledger, a daemon or a `run-now`."""
+"""The runtime: what the parts of one daemon, or of one `run-now`, share."""
 
 import os
 import threading
@@ -86,7 +86,7 @@ class Runtime:
         Write the last outcomes, then end the executors.
 
         Returns:
-            False if an outcome could not be written within that time.
+            False if an outcome is neither in the ledger nor in the journal after that time.
         """
         is_written = self.recorder.stop(timeout_s)
         self.executors.stop()

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class Decisions:
     """
-    The decisions on fire times without a row.
+    The decisions on fire times without a row, and on occurrences that an earlier process has left open.
 
     Attributes:
         due_occurrences: The occurrences that run, on time or late.
@@ -87,7 +87,7 @@ def _close_schedule(account: Account, until_ns: int, definitions: Definitions) -
         canonical.from_text(account.schedule),
         after_ns=account.decided_until_ns,
         now_ns=until_ns,
-        back_ns=-1,  # a fire time at that very moment has ended with it
+        back_ns=-1,  # all are missed, also a fire time at `until_ns` itself
         covered=account.covered,
     )
     job = definitions.jobs.get(account.job)

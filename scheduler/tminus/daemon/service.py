@@ -139,8 +139,8 @@ class Service:
         self._inbox.take_first()  # what is cancelled now is not recovered
         # Jobs that were suspended so far, or are suspended from now on, were not due while nothing ran.
         known = runtime.withheld.suspensions
-        begun = find_suspensions(runtime.definitions, known, now_ns=self._since_ns)
-        runtime.change_withheld(suspensions={**known, **begun})
+        wanted = find_suspensions(runtime.definitions, known, now_ns=self._since_ns)
+        runtime.change_withheld(suspensions={**known, **wanted})
         crash_points.passed("recovery")
         recovered = recover(
             runtime.ledger,
@@ -207,7 +207,7 @@ class Service:
         Returns:
             Whether there is such an occurrence.
         """
-        # In the order of their way: backlog, planner, countdown.
+        # In the order in which an occurrence passes them: backlog, planner, countdown.
         due = self._backlog.take_out(identity) or self._planner.take_out(identity)
         if due is not None:
             self.runtime.recorder.put(due.ends(Outcome.CANCELLED, reason))
@@ -237,7 +237,7 @@ class Service:
 
     def find_problems(self) -> list[str]:
         """
-        Return all problems, for `status`; note newly overdue occurrences.
+        Return all problems, for `status`; note occurrences that have just missed their `finish_by`.
 
         Raises:
             LedgerError: the ledger does not work.
@@ -303,7 +303,7 @@ class Service:
             at_once: Whether nothing may finish, because another process runs jobs on the ledger now.
 
         Returns:
-            False if an outcome could not be written.
+            False if an outcome is neither in the ledger nor in the journal.
         """
         self._stopping = True
         clock = self.runtime.clock

@@ -18,8 +18,8 @@ class ServiceThread:
     A named thread that calls `work`, pauses, and calls it again, until it is stopped. If `work` raises, that
     is logged and the thread goes on. Thread-safe.
 
-    States: new; `start` makes it running; `stop` makes it stopped, for good. A start that finds no thread
-    leaves it new, so that it may be tried again.
+    States: new; `start` makes it running; `stop` makes it stopped, for good. If the system has no thread
+    left, `start` leaves it new, and may be called again.
 
     Args:
         name: The thread's name.
@@ -48,7 +48,7 @@ class ServiceThread:
         Start the thread, unless it has been started before.
 
         Raises:
-            RuntimeError: there is no thread for it now.
+            RuntimeError: the system has no thread left.
         """
         with self._starting:
             if self._thread is None:
@@ -87,7 +87,7 @@ class ServiceThread:
 
 class DrainingThread(ServiceThread):
     """
-    A service thread that finishes what it has begun when it is stopped, until it is abandoned. Thread-safe.
+    A service thread that, once stopped, finishes what it has begun, until it is abandoned. Thread-safe.
 
     Args:
         name: The thread's name.
@@ -118,7 +118,7 @@ class DrainingThread(ServiceThread):
         self._gather_s = gather_s
 
     def drain(self, timeout_s: float) -> None:
-        """Stop the thread; wait at most this long for what was begun, and for the last round."""
+        """Stop the thread; wait at most this long for what was begun, then a moment for the last round."""
         self.stopping.set()
         self.wake.set()
         self.stop(timeout_s)

@@ -1,4 +1,4 @@
-"""Withholding: which jobs the definitions in force suspend, and after how many failures they are paused."""
+"""Withholding: the jobs that the definitions in force suspend, and those whose failures are counted."""
 
 from collections.abc import Mapping
 
@@ -29,8 +29,8 @@ def find_suspensions(
 
 def adopt_suspensions(runtime: Runtime, definitions: Definitions, *, now_ns: int) -> None:
     """
-    Begin and end suspensions as these definitions say, and forget the failures of jobs that are not counted
-    any more.
+    Begin and end suspensions as these definitions say, and forget the failures of jobs whose failures are not
+    counted any more.
 
     Raises:
         LedgerError: it could not be written; the suspensions in force stay.

@@ -1,8 +1,8 @@
 """
 Apprise, in a process of its own for each message.
 
-Apprise is large, and its services may hang. The process is killed then, and the daemon's memory and its GIL
-have nothing of it.
+Apprise is large, and its services may hang. Its process takes neither memory nor the GIL of the daemon, and
+is killed if it hangs.
 """
 
 import json

@@ -1,9 +1,9 @@
 """
 The messages between the daemon and its executors. Standard library only, because runners import them.
 
-There are two orders. *Batch*: `Arm` a shard, then `Release` it at T or `Withdraw` it. The executor reports
-`Armed`, `AttemptResults` and `ShardEnded`. *Call*: run one function now, until it has `Returned` or has to
-`Stop`. The format of a message in the pipe is in `http/wire.py` and `python/wire.py`.
+There are two kinds of orders. *Batch*: `Arm` a shard, then `Release` it at T or `Withdraw` it. The executor
+reports `Armed`, `AttemptResults` and `ShardEnded`. *Call*: run one function now, until it has `Returned` or
+has to `Stop`. The format of a message in the pipe is in `http/wire.py` and `python/wire.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -171,7 +171,8 @@ class AttemptResult:
         body: The body of a response, or the result of a function as JSON.
         output: What the function printed and logged.
         traceback: The user's own frames, if the function raised.
-        phases: When the other phases ended that it has reached, wall clock, by the words of `outcome.Phase`.
+        phases: When each phase ended that it has reached, except its start and its end; wall clock, by the
+            words of `outcome.Phase`.
         raised: The class of the exception that the function raised, and its bases, as `module.Name`.
     """
 

@@ -39,7 +39,7 @@ def app_name(scheduler: SchedulerSettings | None) -> str:
     one in the ledger.
 
     Raises:
-        UsageError: none of these names an application.
+        UsageError: the name cannot be determined.
         LedgerError: the ledger does not work.
     """
     if scheduler is not None and scheduler.app:

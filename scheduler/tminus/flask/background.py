@@ -29,7 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _SUBMIT_OPTIONS = ("delay", "at", "id")
-#: Limit for all calls of `map`, in characters of JSON.
+#: Limit for the calls of one `map` together, in characters of JSON.
 _MOST_IN_MAP = 64 << 20
 
 

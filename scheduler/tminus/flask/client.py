@@ -71,9 +71,10 @@ class RunHandle:
             SystemClock.pause(_LOOK_NS)
         if status.outcome is Outcome.SUCCEEDED:
             return status.result
-        kind, colon, message = (status.reason or "").partition(": ")
+        reason = status.reason or ""
+        kind, colon, message = reason.partition(": ")  # `exception: …`, or `definition, not sent: …`
         if not colon:
-            kind, message = status.outcome.value, kind
+            kind, message = status.outcome.value, reason
         raise Failure(status.outcome.value, kind.partition(",")[0], message)
 
     def cancel(self) -> bool:
@@ -96,7 +97,7 @@ def find_run(run_id: str) -> RunHandle:
     Return the run with this id. Not available in code that a runner runs.
 
     Raises:
-        UsageError: there is none in the ledger, or this is a job.
+        UsageError: there is none in the ledger, or the caller is a job.
         LedgerError: the ledger does not work.
     """
     found = get_status(run_id)
@@ -113,7 +114,7 @@ def get_status(run_id: str) -> RunStatus | None:
     Return the status of a run; None if it is not in the ledger.
 
     Raises:
-        UsageError: this is a job.
+        UsageError: the caller is a job.
         LedgerError: the ledger does not work.
     """
     return store(run_id).get_status(run_id)

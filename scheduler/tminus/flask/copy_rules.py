@@ -19,8 +19,8 @@ class CopyRules:
     The built-in rules, and what an application adds to them. Immutable.
 
     Args:
-        drop: Keys and headers, in any case, whose values are masked or left out.
-        keep_headers: Headers, in any case, that are copied.
+        drop: Keys whose values are masked, and headers that are left out. Case does not matter.
+        keep_headers: Headers that are copied. Case does not matter.
         max_bytes: The largest copy, in bytes of JSON.
 
     Raises:

@@ -1,8 +1,8 @@
 """
 Background runs in the tests of an application, without ledger and daemon: called at once, or only collected.
 
-`TMINUS_EAGER=1`, or `app.config["TMINUS_EAGER"] = True`, has `submit` call the function in the thread that
-submits, and then the chain. `collect` has `submit` store nothing and call nothing.
+With `TMINUS_EAGER=1`, or `app.config["TMINUS_EAGER"] = True`, `submit` calls the function in the thread that
+submits, and then the chain. Within `collect`, `submit` stores nothing and calls nothing.
 """
 
 import json
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tminus.flask.run_stores import RunStore
 
-#: The name of the application of these runs: without a ledger, no other is needed.
+#: Stands for the name of the application in these runs. Without a ledger, its real name is not needed.
 APP = "in process"
 _VARIABLE = "TMINUS_EAGER"
 _NO_REQUEST = RequestContext()
@@ -64,8 +64,8 @@ class CollectedRun:
 
 def store(run_id: str | None = None) -> "RunStore | None":
     """
-    Return where a run of this process is, or, without an id, where new ones are stored; None if that is not
-    in this process.
+    Return the store of this process that has this run, or, without an id, that takes new runs. None if the
+    ledger or the daemon is used instead.
     """
     if _collecting:
         return _collecting[-1]
@@ -76,7 +76,7 @@ def store(run_id: str | None = None) -> "RunStore | None":
 
 @contextmanager
 def collect() -> Iterator[list[CollectedRun]]:
-    """Have the submits of this process collected, in the yielded list, and not stored. Not thread-safe."""
+    """Collect submitted runs in the yielded list, instead of storing them. Not thread-safe."""
     _collecting.append(runs := _CollectedRuns())
     try:
         yield runs.collected
@@ -87,7 +87,8 @@ def collect() -> Iterator[list[CollectedRun]]:
 @contextmanager
 def forget_runs() -> Iterator[None]:
     """
-    At the end, forget the runs that were called at once meanwhile: their ids are free again. Not thread-safe.
+    At the end of the block, forget the runs that it has called at once. Their ids are free again then. Not
+    thread-safe.
     """
     before = set(_eager.runs)
     try:
@@ -139,7 +140,7 @@ class _RunsHere:
         return receipts
 
     def take(self, run_id: str, submission: Submission) -> None:
-        """Do with a new run what this place does with it."""
+        """Collect a new run, or call its function."""
 
     def get_status(self, run_id: str) -> RunStatus | None:
         return self.runs.get(run_id)

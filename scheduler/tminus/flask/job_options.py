@@ -157,7 +157,7 @@ def ref_of(function: Callable[..., Any]) -> str | None:
         return None
     if function.__module__ != "__main__":
         return f"{function.__module__}:{name}"
-    # Started as a script, or by `python -m`. Other processes import it by its name.
+    # Its module was started as a script, or by `python -m`. Other processes import that by its name.
     main = sys.modules["__main__"]
     file, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
     module = spec.name if spec else Path(file).stem if file else None

@@ -36,7 +36,7 @@ class _Ledgers:
         # Imported here, and not with the application: its runner has no SQLAlchemy.
         from tminus.ledger.engine import open_ledger
 
-        if not self._is_registered:  # before the lock is held, because a child replaces the lock
+        if not self._is_registered:  # before any thread holds the lock: a child has to replace a held lock
             os.register_at_fork(before=self._close, after_in_child=self._forget)
             self._is_registered = True
         with self._lock:
@@ -77,7 +77,7 @@ def ledger() -> "Ledger":
     Return the ledger of this process, `$TMINUS_LEDGER`. Open it if it is not open yet.
 
     Raises:
-        UsageError: this is a job. Only the daemon uses the ledger.
+        UsageError: the caller is a job. Only the daemon uses the ledger.
         LedgerError: the ledger is missing, has another version, or does not work.
     """
     if daemon_client.current is not None:

@@ -48,11 +48,9 @@ class _Actions:
         outer = ended.parent if ended is not None else None
         if outer is None:
             self._committed += [action for owner, action in self._waiting if owner is ended]
-        self._waiting = [
-            (outer if owner is ended else owner, action)
-            for owner, action in self._waiting
-            if owner is not ended or outer is not None
-        ]
+            self._waiting = [(owner, action) for owner, action in self._waiting if owner is not ended]
+        else:
+            self._waiting = [(outer if owner is ended else owner, action) for owner, action in self._waiting]
 
     def _on_end(self, session: "Session", transaction: "SessionTransaction") -> None:
         """Call what is due. What still belongs to the transaction was rolled back with it."""

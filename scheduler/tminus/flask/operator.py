@@ -9,7 +9,7 @@ from tminus.executors.python import daemon_client
 from tminus.flask.ledgers import ledger, without_cause
 from tminus.instants import MS, SECOND
 
-#: How long the daemon has to answer.
+#: How long to wait for the daemon's answer.
 _ANSWERS_NS = 5 * SECOND
 _LOOK_NS = 50 * MS
 
@@ -45,7 +45,7 @@ def ask(kind: str, body: Mapping[str, Any], *, by: str) -> Mapping[str, Any] | N
 
 
 def _do(what: str, **given: Any) -> Any:
-    """Call a function of `operations.ask`: in a job in the daemon, elsewhere here."""
+    """Call a function of `operations.ask`. For a job, the daemon calls it; otherwise this process does."""
     if daemon_client.current is not None:
         return daemon_client.current.send_request(what, given)
     from tminus.operations import ask as operation

@@ -63,7 +63,7 @@ def _is_unsaved(file: "FileStorage") -> bool:
 
 
 def _body(request: "Request", rules: CopyRules) -> tuple[str, str]:
-    """Return the body, and the content type that replaces that of the request; empty if that one stays."""
+    """Return the body, and its new content type; that is empty if the type of the request stays."""
     if request.is_json:
         sent = request.get_json(silent=True)
         return ("" if sent is None else json.dumps(_masked(sent, rules))), ""
@@ -76,8 +76,8 @@ def _body(request: "Request", rules: CopyRules) -> tuple[str, str]:
 
 def _text(text: str, rules: CopyRules) -> str:
     """
-    Return a text with masks: in JSON, of all of it or of a line, and from `KEY=` or `KEY:` to the end of a
-    line.
+    Return a text with masks. If the text or a line is JSON, masks replace values in it. In any other line, a
+    mask replaces what follows `KEY=` or `KEY:`.
     """
     text = text.removeprefix("\ufeff")
     whole = _json(text, rules)
@@ -131,7 +131,7 @@ def _masked(value: Any, rules: CopyRules) -> Any:
 def _session(session: "SessionMixin", rules: CopyRules) -> str:
     """
     Return the values in the format of Flask's own cookie, which has more types than JSON; empty if none.
-    Values that it does not have, such as a server-side session may contain, are left out, with a warning.
+    Values of other types, which a server-side session may contain, are left out, with a warning.
     """
     kept = {}
     for key, value in dict(session).items():

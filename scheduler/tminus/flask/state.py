@@ -122,7 +122,7 @@ def _name(name: str) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """Return the JSON of a value; equal values have the same text."""
+    """Return the JSON of a value. The order of keys in the value does not change the text."""
     if value is None:
         return None
     try:

@@ -60,7 +60,8 @@ def forbidden_address(blanked: str) -> str | None:
     address = shape and _address(_host_and_port(shape["authority"])[0])
     if not address or may_connect(str(address)):
         return None
-    return str((isinstance(address, IPv6Address) and address.ipv4_mapped) or address)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)
 
 
 def _illegal_offset(text: str, shape: re.Match[str] | None) -> int | None:

@@ -90,7 +90,7 @@ class JobsFile:
     A jobs file that was read, with its includes. `load` may be called several times. Not thread-safe.
 
     Args:
-        path: The jobs file. Problems name it and its includes as they are named here.
+        path: The jobs file. Problems name it as given here, and show its includes below the same folder.
         environ: The environment for `${env:…}`; built in: that of this process.
         with_secrets: Whether the values of `${…}` and each `env_file` are looked up. Without them, the
             definitions are good for a check only.
@@ -111,7 +111,7 @@ class JobsFile:
         self._with_secrets = with_secrets
         self._report = Report()
         self._documents: Sequence[Document] = ()
-        #: As for `glob`: they match the paths of this file and its includes, also of files that are missing.
+        #: Patterns of `glob` that match this file and its includes, also those that are missing.
         self.patterns: Sequence[str] = (glob.escape(self.path),)
         with _no_garbage_collection(), report_unexpected(self.path, self._report):
             sources = Sources(self.path, self._report)

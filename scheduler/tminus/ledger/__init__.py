@@ -6,8 +6,8 @@ in it.
   claimed later. Shortly before T its release is marked: from then on it counts as `running`, and may have
   been sent. `outcomes.py` makes it `finished`, with exactly one outcome; a second outcome changes nothing.
   Only `background_queue.py` leads back: a background run whose result is unknown is queued again.
-- **A claim** belongs to the process whose insert succeeded. Its number is the fencing token: writes for an
-  occurrence that another release has claimed since change nothing.
+- **A claim** belongs to the process whose insert succeeded. Its number is the fencing token: a commit changes
+  no occurrence that another release has claimed since.
 - **The lock** (`lock.py`): one process at a time runs jobs on a ledger. Each of its transactions checks the
   lock first. If it was lost and another process had it, the transaction fails with `LedgerLost` and the
   process ends.

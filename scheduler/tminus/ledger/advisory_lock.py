@@ -16,7 +16,7 @@ from tminus.errors import LedgerLost
 from tminus.ledger.db_errors import translate_db_errors
 from tminus.ledger.engine import Ledger
 
-_OURS = (
+_IN_THIS_DATABASE = (
     "locktype = 'advisory' AND granted AND database = (SELECT oid FROM pg_database WHERE datname = "
     "current_database())"
 )
@@ -24,7 +24,7 @@ _OURS = (
 _KEY = "hashtextextended('tminus ' || current_schema(), 0)"
 _HAS = (
     "EXISTS (SELECT FROM pg_locks WHERE "
-    + _OURS
+    + _IN_THIS_DATABASE
     + " AND objsubid = 1 AND ((classid::bigint << 32) | objid::bigint) = {})"
 )
 _TRY = sa.text(f"SELECT pg_try_advisory_lock({_KEY})")
@@ -39,12 +39,13 @@ _WRITES = f"WITH writes AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({_W
 _CHECK = sa.text(f"{_WRITES} SELECT {_HAS.format(':token')} FROM writes")  # noqa: S608
 _CLASS = "hashtext('tminus queue ' || current_schema())"
 _TICKETS = (
-    f"SELECT max(objid::bigint) FROM pg_locks WHERE {_OURS} AND objsubid = 2 AND classid = {_CLASS}::oid"  # noqa: S608
+    f"SELECT max(objid::bigint) FROM pg_locks WHERE {_IN_THIS_DATABASE} AND objsubid = 2 "  # noqa: S608
+    f"AND classid = {_CLASS}::oid"
 )
 _LAST_TICKET = sa.text(f"{_TICKETS} AND objid::bigint BETWEEN :first AND :first + {1 << 29}")
 _TRY_TICKET = sa.text(f"SELECT pg_try_advisory_lock({_CLASS}, :ticket)")
 _IN_FRONT = sa.text(f"{_TICKETS} AND objid::bigint < :ticket")
-#: Each process that takes the lock first adds a row to `instances`, and no row is ever deleted.
+#: A process that has taken the lock adds a row to `instances` before it runs a job. No row is ever deleted.
 _HOLDERS = sa.text("SELECT count(*) FROM instances")
 _GIVE_TICKET_BACK = sa.text(f"SELECT pg_advisory_unlock({_CLASS}, :ticket)")
 _LOCK_NOT_AVAILABLE = "55P03"

@@ -267,7 +267,7 @@ def _run(row: RowMapping) -> QueuedRun:
     options, given, deaths, unreadable = {}, {}, Deaths(), ""
     try:
         options, given = json.loads(row[runs.c.options]), json.loads(row[runs.c.given] or "{}")
-        deaths = Deaths(*map(index, options.pop(_DEATHS, ())))
+        deaths = Deaths(*map(index, options.pop(_DEATHS, ())))  # `index` takes only integers
     except (ValueError, RecursionError, TypeError, AttributeError) as error:
         # Anybody may write a row. The other rows must still be read.
         unreadable = f"the submission cannot be read: {error}"

@@ -95,13 +95,13 @@ def find(
             links_of = load_links(connection, [row.id for row in rows])
             for row in rows:
                 with left_out_if_unreadable(row.id, unreadable):
-                    runs = [to_link_status(link) for link in links_of.get(row.id, ())]
+                    statuses = [to_link_status(link) for link in links_of.get(row.id, ())]
                     found.append(
                         OpenChain(
                             occurrence=row.id,
                             id=OccurrenceId(job=row.job, fire_time_ns=row.fire_time_ns, run=row.run),
-                            links=tuple(run.link for run in runs),
-                            states=tuple(run.state for run in runs),
+                            links=tuple(status.link for status in statuses),
+                            states=tuple(status.state for status in statuses),
                             failure=row.failure,
                         )
                     )
@@ -171,7 +171,7 @@ def advance(ledger: Ledger, updates: Iterable[LinkUpdate], *, ended: Sequence[in
 
 def _end_chains(connection: Connection, are_theirs: sa.ColumnElement[bool]) -> None:
     failure = sa.select(chains.c.failure).where(chains.c.occurrence == occurrences.c.id).scalar_subquery()
-    # If a commit that raised was durable, the chains are gone.
+    # If a commit that raised was durable, the chains are gone now, and `chain_failure` has to stay.
     are_there = occurrences.c.id.in_(sa.select(chains.c.occurrence).where(are_theirs))
     connection.execute(occurrences.update().where(are_there).values(chain_failure=failure))
     connection.execute(chains.delete().where(are_theirs))

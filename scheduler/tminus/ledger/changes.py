@@ -15,7 +15,7 @@ from tminus.ledger.engine import Ledger
 _CHECK_S = 0.03
 #: PostgreSQL notifies by itself. Time between two checks whether the wait is to stop.
 _SLICE_S = 0.2
-#: A wait ends after this time even without a notice, because a pooler in between may swallow the notice.
+#: A wait ends after this time even without a NOTIFY, because a pooler in between may swallow it.
 _LONGEST_S = 2.0
 
 #: The channel of this ledger, because a database may have a ledger in each schema.
@@ -53,13 +53,13 @@ def publish(connection: Connection) -> None:
 def subscribe(ledger: Ledger) -> Iterator[Wait]:
     """
     Listen for changes, on a connection of its own and for one thread. On SQLite every write is a change, on
-    PostgreSQL every notice. Yields a function that waits for one.
+    PostgreSQL every NOTIFY. Yields a function that waits for one.
 
     Raises:
         LedgerError: the ledger does not work.
     """
     with translate_db_errors(ledger.url), ledger.own_connection() as connection:
-        yield _by_notice(connection) if ledger.path is None else _by_counter(connection)
+        yield _by_notify(connection) if ledger.path is None else _by_counter(connection)
 
 
 def _by_counter(connection: Connection) -> Wait:
@@ -75,7 +75,7 @@ def _by_counter(connection: Connection) -> Wait:
     return wait
 
 
-def _by_notice(connection: Connection) -> Wait:
+def _by_notify(connection: Connection) -> Wait:
     import psycopg
 
     raw: Any = connection.connection.driver_connection

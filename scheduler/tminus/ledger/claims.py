@@ -177,11 +177,11 @@ def put_back(ledger: Ledger, release: BatchClaim, due_occurrences: Sequence[DueO
     sent, even if the release is committed. A further attempt stays claimed. It may be repeated.
     """
     ours = sa.and_(occurrences.c.release == release.number, OPEN)
-    states = {False: OccurrenceState.QUEUED.value, True: OccurrenceState.CLAIMED.value}
+    queued, claimed = OccurrenceState.QUEUED.value, OccurrenceState.CLAIMED.value
     changes = [
         {
             **key_params(due.id),
-            "state": states[due.previous is not None],
+            "state": queued if due.previous is None else claimed,
             "release": None,
             "next_attempt_ns": due.retry_at_ns,
         }

@@ -16,7 +16,7 @@ from tminus.ledger.waiting import wait_for
 
 #: A writer waits this long for another one.
 _BUSY_MS = 10_000
-#: While a long read holds the write-ahead log, it grows beyond this; afterwards it shrinks to it.
+#: The write-ahead log grows beyond this while a long read holds it, and shrinks to this afterwards.
 _LOG_BYTES = 64 << 20
 #: Time between two tries.
 _PAUSE_NS = MS
@@ -91,11 +91,11 @@ def _begin_to_write(connection: Connection) -> None:
 
         def begin() -> bool:
             try:
-                raw.execute("BEGIN IMMEDIATE")  # 5 us; 100 us if SQLAlchemy makes an error of a refusal
+                raw.execute("BEGIN IMMEDIATE")  # a refusal takes 5 us; with SQLAlchemy's error 100 us
             except raw.OperationalError as error:
                 if is_busy(error):
                     return False
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises SQLAlchemy's error
             return True
 
         until_ns = SystemClock.monotonic_ns() + _BUSY_MS * MS

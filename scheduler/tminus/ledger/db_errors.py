@@ -23,7 +23,8 @@ def translate_db_errors(url: URL) -> Iterator[None]:
     Raises:
         LedgerError: instead of SQLAlchemy's errors; `LedgerValueError` if the database does not take the
             values.
-        KeyboardInterrupt: it came during a ping, and the driver raised another error while it cleaned up.
+        KeyboardInterrupt: it came during SQLAlchemy's ping of a connection, and the driver raised another
+            error while it cleaned up.
     """
     path = files.path_of(url)
     try:
@@ -50,12 +51,12 @@ def translate_db_errors(url: URL) -> Iterator[None]:
 
 def _postgresql_error(url: URL, report: str, *, is_cut: bool) -> LedgerError:
     message = f"the ledger {url!r} does not work: {report}"
-    is_refusal = (
+    is_denied = (
         report.startswith("connection failed")
         and "FATAL:" in report
         and not any(word in report for word in _NOT_NOW)
     )
-    if is_refusal:
+    if is_denied:
         return WrongLedger(message, hint="look at the ledger's URL, and at what the server permits")
     is_away = is_cut or report.startswith(("connection ", "failed to resolve host"))
     return LedgerAway(message) if is_away else LedgerError(message)
@@ -84,8 +85,8 @@ def _hides_interrupt(error: BaseException | None) -> bool:
 
 def _is_refusal(error: sa.exc.DBAPIError) -> bool:
     """
-    Return whether the values are to blame: by SQLSTATE data exceptions, violated constraints and exceeded
-    limits.
+    Return whether the values are to blame. The classes of SQLSTATE are data exceptions, violated constraints
+    and exceeded limits.
     """
     state = getattr(error.orig, "sqlstate", None) or ""
     return isinstance(error, sa.exc.DataError | sa.exc.IntegrityError) or state[:2] in ("22", "23", "54")

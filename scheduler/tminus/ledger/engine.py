@@ -52,11 +52,12 @@ class Ledger:
         self._file = files.identity(self._named)
         self._reader = engine
         self._writer = engine.execution_options(tminus_writes=True)
-        # A wait for a lock or a notice takes no connection from the pool, so it cannot hold up a transaction.
+        # On PostgreSQL, a wait for a lock or a NOTIFY takes no connection from the pool: it would hold up
+        # transactions.
         self._own = engine if path is not None else engine_of(engine.url, has_pool=False)
         if path is not None:
-            # A pooled connection to another file would write into that file once the ledger has been put
-            # back.
+            # A connection to a file that replaces the ledger must not get into the pool: it would still write
+            # into that file after the ledger has been put back.
             sa.event.listen(engine, "connect", lambda *_: self._check_file())
 
     def __repr__(self) -> str:
@@ -75,8 +76,8 @@ class Ledger:
             step: One of `crash_points.STEPS`.
 
         Raises:
-            LedgerError: it could not be begun or committed. It may be durable, without `is_durable` or if
-                the ledger could not be read back: read by key to find out.
+            LedgerError: it could not be begun or committed. Without `is_durable`, or if the ledger could not
+                be read back, it may be durable nevertheless: read by key to find out.
             LedgerLost: another process runs jobs on the ledger now.
         """
         self._check_file()  # what is written into a file without a name is lost
@@ -140,7 +141,7 @@ def open_ledger(
         url: `sqlite:////path/to/ledger.db` or `postgresql+psycopg://user@host/name`.
         group: The group that may open a SQLite ledger, too.
         create: Whether to create a missing one.
-        upgrade: Whether to migrate an older one. An older daemon may still use it, and Alembic may be
+        upgrade: Whether to migrate an older one; not if an older daemon may still use it, or Alembic may be
             missing.
         upgrade_later: Whether the caller migrates it, with `bring_up_to_date`, as soon as it has the ledger's
             lock.

@@ -37,7 +37,7 @@ class ScheduleInForce:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FireTimeRow:
     """
-    The row of one fire time, or of several in a row.
+    The row of one fire time, or of several consecutive ones.
 
     Attributes:
         until_ns: The last fire time that the row stands for, or an instant before the one that follows.

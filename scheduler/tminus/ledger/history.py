@@ -23,7 +23,8 @@ from tminus.outcome import OccurrenceState, Origin, Outcome
 
 #: Rows that are read at once.
 _PAGE = 1_000
-#: The history of at most this many jobs is read job by job. That of more jobs is soon found in that of all.
+#: The history of at most this many jobs is read job by job. For more jobs, the history of all jobs is read:
+#: it soon has a page of theirs.
 _FEW_JOBS = 50
 _NEWEST_FIRST = (occurrences.c.planned_at_ns.desc(), occurrences.c.id.desc())
 
@@ -167,8 +168,8 @@ def find_at(
     ledger: Ledger, job: str, at_ns: int, *, unreadable: Unreadable | None = None
 ) -> list[Occurrence]:
     """
-    Return the occurrences of a job that were due or planned at an instant, and the row that stands for it
-    among others. A whole second, as `history` prints it, means any instant in it.
+    Return the occurrences of a job that were due or planned at an instant, and the row with a count that
+    covers it. A whole second, as `history` prints it, means any instant in it.
     """
     until_ns = at_ns if at_ns % SECOND else at_ns + SECOND - 1
     name, fire_time_ns = occurrences.c.job, occurrences.c.fire_time_ns

@@ -20,10 +20,10 @@ HEARTBEAT_NS = 5 * SECOND
 STALE_NS = 15 * SECOND
 
 
-#: The columns that are read by themselves.
-_OF_DAEMONS = ("boot_id", "decided_until_ns", "arming_costs")
+#: The columns that an `Instance` does not have.
+_LEFT_OUT = ("boot_id", "decided_until_ns", "arming_costs")
 #: The columns that are the fields of an `Instance`.
-_COLUMNS = [column for column in instances.c if column.name not in _OF_DAEMONS]
+_COLUMNS = [column for column in instances.c if column.name not in _LEFT_OUT]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +47,15 @@ class Instance:
 
     def is_stopping(self, now_ns: int) -> bool:
         """
-        Return whether it finishes what is running and takes nothing new. The caller knows that it holds the
-        lock.
+        Return whether it finishes what is running and takes nothing new. The caller knows that this instance
+        holds the lock.
         """
         return self.stopped_ns is not None and now_ns - self.beat_ns < STALE_NS
 
     def may_run(self, now_ns: int) -> bool:
         """
-        Return whether this process may still run although another one has its lock. Only its own host knows
-        at once.
+        Return whether this instance may still run although another one has its lock. Only on its own host is
+        its end known at once.
         """
         if not self.is_fresh(now_ns) or self.pid == os.getpid():
             return False

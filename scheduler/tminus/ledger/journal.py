@@ -176,7 +176,8 @@ class Journal:
                 done += os.pwrite(descriptor, data[done:], self._end + done)
             os.fsync(descriptor)
         except OSError:
-            with contextlib.suppress(OSError):  # otherwise the next line overwrites it
+            # The first of the lines is not valid then. If this fails, too, the next append overwrites it.
+            with contextlib.suppress(OSError):
                 os.pwrite(descriptor, b"\n", self._end)
             raise
         self._end += len(data)
@@ -213,7 +214,8 @@ def read(file: Path) -> JournalContent:
     Read a journal.
 
     Raises:
-        NotAJournal: it is not a file of its own, is too large, or has no valid first line of this version.
+        NotAJournal: it is not a regular file, has several hard links, is too large, or has no valid first
+            line of this version.
         OSError: it cannot be read.
     """
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

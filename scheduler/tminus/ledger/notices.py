@@ -60,8 +60,8 @@ class Undecided:
 
     Attributes:
         noted: The occurrences with a notice, in the order in which they were written.
-        batches: The size of each of their batches, by its T.
-        alerts: The alerts of their jobs, and all that may have something to tell, or to forget.
+        batches: The size of each batch of `noted` and `overdue`, by its T.
+        alerts: The alerts of the jobs of `noted`, and all others that may have to be told or deleted.
         overdue: The occurrences that had not finished by their `finish_by`, and are not decided.
     """
 
@@ -84,7 +84,7 @@ def add(
         connection: The transaction.
         watch: Which outcomes are watched.
         ended: The occurrences, which have a row.
-        condition: If their row does not meet it, they do not end here.
+        condition: Only occurrences whose row meets it end here; None if all do.
     """
     by_job = {identity: watch.outcomes[identity.job] for identity in ended if identity.job in watch.outcomes}
     _insert(connection, [one for one, watched in by_job.items() if ended[one] in watched], condition)

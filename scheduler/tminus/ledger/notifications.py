@@ -85,7 +85,8 @@ def record_failure(
 
 def drop_of_unknown(ledger: Ledger, *, known: Sequence[str]) -> int:
     """
-    Delete what other channels know, and their undelivered notifications. Return the number of the latter.
+    Delete the alerts and the undelivered notifications of all channels except the known ones. Return the
+    number of the notifications.
     """
     with ledger.write() as connection:
         connection.execute(alerts.delete().where(alerts.c.channel.not_in(known)))

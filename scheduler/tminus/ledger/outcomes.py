@@ -38,7 +38,7 @@ def record(ledger: Ledger, results: Sequence[OccurrenceResult]) -> None:
     Write the outcomes of released occurrences with their attempts, and begin their chains, in one
     transaction.
     """
-    first = {one.id: one for one in reversed(results)}
+    first = {one.id: one for one in reversed(results)}  # of several for one occurrence, the first counts
     with ledger.write(step="outcome") as connection:
         numbers = _numbers_of_open(connection, list(first))
         ends = [one for one in first.values() if one.id in numbers]
@@ -49,9 +49,11 @@ def record(ledger: Ledger, results: Sequence[OccurrenceResult]) -> None:
         background_queue.finish_runs(
             connection, {numbers[one.id]: one.result for one in ends if one.is_background}
         )
-        for started in (True, False):
+        for has_attempts in (True, False):  # one update needs the same columns in all rows
             rows = [
-                key_params(one.id) | _outcome_columns(one) for one in ends if bool(one.attempts) is started
+                key_params(one.id) | _outcome_columns(one)
+                for one in ends
+                if bool(one.attempts) is has_attempts
             ]
             update_each(connection, OPEN, rows)
         notices.add(connection, ledger.watch, {one.id: one.outcome for one in ends})
@@ -78,7 +80,7 @@ def record_unstarted(ledger: Ledger, decisions: Sequence[UnstartedResult], *, no
 
     Args:
         ledger: The open ledger.
-        decisions: The occurrences. They were never released, and may have no row yet.
+        decisions: The occurrences. They do not start, and may have no row yet.
         now_ns: Wall clock.
     """
     with ledger.write(step="unstarted") as connection:
@@ -96,8 +98,8 @@ def record_unstarted(ledger: Ledger, decisions: Sequence[UnstartedResult], *, no
         notices.add(connection, ledger.watch, {identity: ends[identity] for identity in new})
         notices.add(connection, ledger.watch, {identity: ends[identity] for identity in there_before}, OPEN)
         end_unstarted(connection, [decided for decided in decisions if decided.id in there_before], now_ns)
-        is_new = set(followed) - there_before
-        numbers |= _numbers(connection, list(is_new))
+        new_followed = set(followed) - there_before
+        numbers |= _numbers(connection, list(new_followed))
         chains.start_chains(connection, {number: followed[identity] for identity, number in numbers.items()})
 
 

@@ -81,8 +81,8 @@ def replace_suspensions(
 
 def load(connection: Connection, *, suspensions: bool = False) -> Mapping[str, Pause]:
     """
-    Return the pause of each job that has one that nobody has ended, even if its `until_ns` is past; or the
-    suspensions.
+    Return the pauses, or the suspensions, that nobody has ended, by job. The `until_ns` of a pause may be
+    past.
     """
     is_wanted = _IS_SUSPENSION if suspensions else _IS_PAUSE
     query = sa.select(pauses).where(pauses.c.ended_ns.is_(None), is_wanted).order_by(pauses.c.id)

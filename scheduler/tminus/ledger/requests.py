@@ -46,7 +46,7 @@ class RequestKind(StrEnum):
     RESOLVE = "resolve"
 
 
-#: What does not wait for the planner: it is in force before a daemon starts anything.
+#: The kinds that do not wait for the planner: they are in force before a daemon starts anything.
 FIRST = (
     RequestKind.PAUSE,
     RequestKind.PAUSE_ON_FAILURE,
@@ -85,7 +85,7 @@ def add_request(
     Write a request. It is durable when this returns.
 
     Raises:
-        LedgerError: the request may not be durable. If the ledger could not be read back, that is not known.
+        LedgerError: the request is not durable. If the ledger could not be read back, that is not known.
     """
     request = RequestRow(id=uuid.uuid4().hex, kind=kind, body=body, created_ns=now_ns, by=by)
     with ledger.write(

@@ -66,8 +66,8 @@ def prune(ledger: Ledger, *, before_ns: int, keep_last: int | None = None) -> It
             yield from _prune_occurrences(ledger, is_beyond, (occurrences.c.fire_time_ns, occurrences.c.run))
     yield from _prune_releases(ledger, before_ns)
     is_over = sa.or_(requests.c.taken_by.is_not(None), requests.c.withdrawn_ns.is_not(None))
-    its_own = sa.exists().where(occurrences.c.request == requests.c.id)
-    yield from _prune_rows(ledger, requests, sa.and_(requests.c.created_ns < before_ns, is_over, ~its_own))
+    has_any = sa.exists().where(occurrences.c.request == requests.c.id)
+    yield from _prune_rows(ledger, requests, sa.and_(requests.c.created_ns < before_ns, is_over, ~has_any))
     until_ns = schedules.c.until_ns
     is_decided = sa.or_(until_ns <= schedules.c.decided_until_ns, until_ns <= _MARK_NS)
     yield from _prune_rows(ledger, schedules, sa.and_(until_ns < before_ns, is_decided))
@@ -134,7 +134,7 @@ def _may_go() -> sa.ColumnElement[bool]:
         IN_A_BATCH,
         sa.or_(_is_last_of(RUNS), _is_last_of([Outcome.SUCCEEDED])),
     )
-    # The next run of this fire time has to get a number that none has had.
+    # The next run of this fire time has to get a number that none has had: a run goes after the earlier ones.
     earlier = occurrences.alias()
     follows = sa.exists().where(
         columns.run > 0,
@@ -175,8 +175,8 @@ def _is_decided_without_its_row() -> sa.ColumnElement[bool]:
 
 def _beyond(ledger: Ledger, keep_last: int) -> Iterator[list[tuple[str, int]]]:
     """
-    Yield, for a few jobs at a time, those with more occurrences than these, each with the fire time of the
-    newest old one.
+    Yield, for a few jobs at a time, those with more than `keep_last` occurrences, each with the fire time of
+    its newest old occurrence.
     """
     columns = occurrences.c
     newest = sa.select(columns.fire_time_ns).order_by(columns.fire_time_ns.desc(), columns.run.desc())
@@ -195,7 +195,7 @@ def _beyond(ledger: Ledger, keep_last: int) -> Iterator[list[tuple[str, int]]]:
 
 
 def _prune_releases(ledger: Ledger, before_ns: int) -> Iterator[int]:
-    """Delete the old releases that never had an occurrence."""
+    """Delete the old releases that have no occurrence."""
     has_any, after = sa.exists().where(occurrences.c.release == releases.c.number), 0
     columns = releases.c.number, releases.c.planned_at_ns, has_any.label("has_any")
     while True:

@@ -22,8 +22,8 @@ KEY = (occurrences.c.job, occurrences.c.fire_time_ns, occurrences.c.run)
 OPEN = occurrences.c.outcome.is_(None)
 #: Background runs start by themselves, and belong to no batch.
 IN_A_BATCH = occurrences.c.origin != Origin.BACKGROUND.value
-#: The columns that keep the value of the first attempt that started.
-_OF_FIRST_START = ("started_at_ns", "armed")
+#: The columns that keep the first value that is not null.
+_KEEP_FIRST = ("started_at_ns", "armed")
 _HAS_KEY = sa.and_(*(column == sa.bindparam(f"key_{column.name}") for column in KEY))
 
 
@@ -122,7 +122,7 @@ def _update_by_key(names: tuple[str, ...]) -> sa.Update:
     """Return the statement that sets these columns. To build it takes longer than to execute it."""
     values = {
         name: sa.func.coalesce(occurrences.c[name], sa.bindparam(name))
-        if name in _OF_FIRST_START
+        if name in _KEEP_FIRST
         else sa.bindparam(name)
         for name in names
     }

@@ -63,6 +63,7 @@ def compare_and_set(ledger: Ledger, app: str, name: str, expected: str | None, v
     """Set a name to a value if it has the expected one; return False if it has another one."""
     with _write_once(ledger) as connection:
         found = _lock_value(connection, app, name)
+        # If they differ, the found value is written back, because `_lock_value` may have inserted a row.
         _write(connection, app, name, value if found == expected else found)
         return found == expected
 

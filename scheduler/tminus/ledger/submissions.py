@@ -26,7 +26,7 @@ def submit(ledger: Ledger, work: Submission, *, now_ns: int) -> SubmissionReceip
         The receipt of the run, or of the one that has its id.
 
     Raises:
-        LedgerError: the run is not durable.
+        LedgerError: the run is not durable. If the ledger could not be read back, that is not known.
         UsageError: the run with its id calls another function, or belongs to another application.
     """
     (receipt,) = submit_all(ledger, [work], now_ns=now_ns)

@@ -1,8 +1,8 @@
 """
 The tables. A promise about data is a constraint.
 
-The migrations create the tables. Only they have the conditions of the indexes, which would import the
-dialects of all databases here.
+The migrations create the tables. Only they have the conditions of the partial indexes: here, a condition
+would import the dialects of all databases.
 
 Times are nanoseconds since the Unix epoch, wall clock; durations nanoseconds.
 """
@@ -64,9 +64,9 @@ configs = Table(
 )
 
 #: The schedules of the jobs: a job is accountable for the fire times from when a daemon first saw the
-#: schedule until it was gone. Each fire time up to `decided_until_ns` has a row; for later ones, look at the
-#: rows. `schedule` is a canonical text; empty if unknown. The rows of fire times up to `deleted_until_ns` may
-#: have been deleted.
+#: schedule until it was gone. Each fire time up to `decided_until_ns` has a row; a later one may have one.
+#: `schedule` is a canonical text; empty if unknown. The rows of fire times up to `deleted_until_ns` may have
+#: been deleted.
 schedules = Table(
     "schedules",
     metadata,

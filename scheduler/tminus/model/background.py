@@ -47,7 +47,7 @@ class Submission:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackgroundRun:
     """
-    A background run, as far as a chain that follows it needs to know.
+    A background run and its options, without the input of its function.
 
     Attributes:
         ref, app: As in its `Submission`; the code at `ref` must declare what follows.

@@ -52,8 +52,8 @@ class DueOccurrence:
     @property
     def latest_start_ns(self) -> int:
         """
-        The last instant at which it may start, wall clock; later it is `missed`. A catch-up is late anyway: a
-        busy machine does not end it.
+        The last instant at which it may start, wall clock; later it is `missed`. A catch-up may start for its
+        whole catch-up window after T, so that it is not `missed` on a busy machine.
         """
         grace_ns = self.job.misfire_grace_ns
         if self.origin is Origin.CATCH_UP:
@@ -70,12 +70,13 @@ class DueOccurrence:
         self, outcome: Outcome, reason: str, *, count: int = 1, covers_until_ns: int | None = None
     ) -> "UnstartedResult":
         """
-        Return this occurrence with an outcome, without a start. If that is a failure, its chain gets one. A
-        further attempt that is too late leaves the outcome of the one before.
+        Return the result of this occurrence, which is not started. If the outcome is a failure, its chain
+        begins with that failure. If a further attempt is too late, the outcome is that of the attempt before.
         """
         kind: str = outcome
         if self.previous and outcome is Outcome.MISSED:
             outcome = self.previous.outcome
+            # The reason is `CAUSE: TEXT` or `CAUSE, not sent: TEXT`.
             kind = (self.previous.reason or outcome).partition(":")[0].partition(",")[0]
             reason = f"{self.previous.reason}; attempt {self.attempt} was not made: {reason}"
         failure = Failure(outcome=outcome, kind=kind, message=reason)
@@ -239,7 +240,7 @@ class BatchClaim:
     """
     A claim of one process on some occurrences of one T: the row that is committed as `releasing` before T.
 
-    Its number is the fencing token: an occurrence belongs only to the release that claimed it last.
+    Its number is the fencing token: an occurrence belongs only to the claim that took it last.
 
     Attributes:
         has_retries: Whether an attempt among them is not the first one.

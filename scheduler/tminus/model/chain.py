@@ -32,7 +32,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class StartJob:
-    """Starts a job, and passes on its input."""
+    """Starts a job. The value flows on to the next link unchanged."""
 
     job: str
 
@@ -142,7 +142,7 @@ def short_enough(value: ReturnValue | TargetResponse, what: str) -> Value:
     Return the value; if it is too long, return the failure that replaces it.
 
     Args:
-        value: A value of at most some MiB.
+        value: A result; or a response of a few MiB at most, because it is encoded here.
         what: For people, such as `its result`.
     """
     text = value.as_text()

@@ -54,6 +54,8 @@ def merge_code_jobs(
 
 
 def _relative(file: str, folder: str) -> str:
-    relative = os.path.relpath(file, os.path.realpath(folder))
-    inside = relative if not relative.startswith(os.pardir) else os.path.relpath(file, folder)
-    return inside if not inside.startswith(os.pardir) else file
+    for start in (os.path.realpath(folder), folder):
+        relative = os.path.relpath(file, start)
+        if not relative.startswith(os.pardir):
+            return relative
+    return file

@@ -69,7 +69,7 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
-    """The section `daemon:` of the jobs file. None stands for `auto`."""
+    """The section `daemon:` of the jobs file. None stands for `auto`, and for no `ledger_group`."""
 
     lead_ns: int | None = None
     lanes: int | None = None

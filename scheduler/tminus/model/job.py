@@ -50,10 +50,10 @@ class Limits:
 
     Args:
         zone: The zone of the windows, an IANA name.
-        windows: Seconds of the local day, from the first until before the second; ascending, disjoint. If
-            there are none, every time of day counts.
-        excepted: Seconds since the Unix epoch that do not count, from the first until before the second;
-            ascending, disjoint.
+        windows: Start and end of each window, in seconds of the local day; the end is excluded. Ascending,
+            disjoint. If there are none, every time of day counts.
+        excepted: Start and end of each stretch that does not count, in seconds since the Unix epoch; the end
+            is excluded. Ascending, disjoint.
     """
 
     zone: str

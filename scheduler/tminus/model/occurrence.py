@@ -137,8 +137,9 @@ class Occurrence:
         if self.chain_failure is None:
             return None
         broken = [link.state in (LinkState.FAILED, LinkState.UNKNOWN) for link in self.chain]
+        is_last_broken = bool(broken) and broken[-1]
         succeeded = self.outcome is Outcome.SUCCEEDED
-        if self.chain_failure or broken[-1:] == [True]:
+        if self.chain_failure or is_last_broken:
             return ChainResult.FAILED if succeeded or any(broken) else None
         return ChainResult.SUCCEEDED if succeeded else ChainResult.RESCUED
 

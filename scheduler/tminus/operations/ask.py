@@ -1,4 +1,4 @@
-"""Requests of an application's code: the daemon executes them as those of an operator's commands."""
+"""Requests of an application's code: the daemon executes them like those of an operator's commands."""
 
 from collections.abc import Mapping
 from typing import Any

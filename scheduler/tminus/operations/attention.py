@@ -23,11 +23,11 @@ _LONGEST_PAUSE = 400
 #: A run that hangs makes at least this many fire times be skipped. A run that is slow once does not.
 _MANY_SKIPPED = 3
 _GIB = 1 << 30
-#: Of a large disk a small part is still a lot of room; of a small disk, a ledger needs some in any case.
+#: A disk is nearly full with less than `_LEAST`, or with less than this part and less than `_PLENTY`.
 _LEAST_PART = 0.05
 _PLENTY = 5 * _GIB
 _LEAST = 16 << 20
-#: SQLite keeps the log at 4 MiB, unless it cannot start it again.
+#: SQLite keeps the log at 4 MiB, unless a reader keeps SQLite from starting it again.
 _LONG_LOG = 256 << 20
 
 

@@ -41,7 +41,7 @@ class Audit:
 
     Attributes:
         checked: The number of fire times that were due.
-        ok: Those with one row, and an outcome other than missed and unknown; or with a resolved one.
+        ok: Those with one row that is neither missed nor unknown; or unknown, and resolved.
         missed: Due, and without a row or with that outcome.
         doubled: Fire times for which two rows stand.
         unexplained: Rows of fire times that were not due.

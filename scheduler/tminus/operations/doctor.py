@@ -105,7 +105,7 @@ def _realtime() -> Finding:
 
 
 def _realtime_hint() -> str:
-    """Return what is missing: the limit itself, or the way past what blocks it."""
+    """Return how to set the limit, or, if it is set, what else to check."""
     if hasattr(resource, "RLIMIT_RTPRIO") and resource.getrlimit(resource.RLIMIT_RTPRIO)[0] >= priority.LANES:
         return (
             "the limit is set: check RestrictRealtime=, seccomp filters and cpu.rt_runtime_us of the "
@@ -194,10 +194,10 @@ def _postgresql(ledger: Ledger) -> Finding:
 def _sqlite(ledger: Ledger, path: Path) -> Finding:
     with ledger.read() as connection:
         version = connection.exec_driver_sql("SELECT sqlite_version()").scalar_one()
-        sound = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-    if sound != "ok":
+        result = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    if result != "ok":
         return Finding(
-            "ledger", "fail", f"{path} is damaged: {' '.join(sound.split())}", "restore it from a backup"
+            "ledger", "fail", f"{path} is damaged: {' '.join(result.split())}", "restore it from a backup"
         )
     if tuple(int(part) for part in version.split(".")) < _SOUND_SQLITE:
         return Finding(

@@ -40,7 +40,7 @@ def past_jobs(
     unreadable: Unreadable,
 ) -> Sequence[str]:
     """
-    Return the names of jobs that have a history or are in the file; none for all jobs.
+    Return the names of jobs that have a history or are in the file. An empty list stands for all jobs.
 
     Args:
         ledger: The open ledger.

@@ -6,7 +6,7 @@ from typing import Any
 from tminus.errors import JobNotFound, UsageError
 from tminus.model.definitions import Definitions
 
-#: A job's name has at most 64 characters.
+#: More than any job's name has: that is at most 64 characters long.
 _LONGEST_NAME = 200
 
 

@@ -77,7 +77,7 @@ def next_start(job: Job, after_ns: int, withheld: Withheld) -> int | None:
     planned_at = jittered(job.name, job.jitter_ns)
     first: int | None = None
     for one in _of(job, after_ns - job.jitter_ns, None, withheld):
-        # A start is never before its fire time: later ones cannot be earlier than the first.
+        # A start is never before its fire time, so this fire time and later ones start after `first`.
         if first is not None and one.fire_time_ns > first:
             break
         if (start_ns := planned_at(one.fire_time_ns)) > after_ns:
@@ -92,7 +92,8 @@ def _of(job: Job, from_ns: int, to_ns: int | None, withheld: Withheld) -> Iterat
     if pause is not None:
         if pause.until_ns is None:
             return
-        from_ns = max(from_ns, pause.until_ns - 1 - job.jitter_ns)  # a pause ends by planned starts
+        # `until_ns` is a planned start. Its fire time may be earlier, by less than the jitter.
+        from_ns = max(from_ns, pause.until_ns - 1 - job.jitter_ns)
     fire_times = _after(job, from_ns) if to_ns is None else between(job.schedule, from_ns, to_ns)
     for at in fire_times:
         is_paused = pause is not None and pause.covers(planned_at(at))

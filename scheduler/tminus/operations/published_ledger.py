@@ -3,8 +3,8 @@ The ledger that a daemon uses for a jobs file. A command with another ledger mus
 that daemon runs.
 
 A daemon listens on a Unix socket in Linux's abstract namespace. The name is made from the jobs file's path,
-so that the commands of all users find it. The kernel tells which process listens, and the name ends with that
-process.
+so that the commands of all users find it. The kernel tells which process listens, and frees the name when
+that process ends.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def text_of(url: URL) -> str:
 
 class Publication:
     """
-    Publishes until it is closed, on a thread of its own.
+    Publishes the ledger of this daemon until `close` is called, on a thread of its own.
 
     Attributes:
         is_published: False if there is no room: other processes have taken all names.

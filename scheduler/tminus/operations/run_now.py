@@ -18,7 +18,7 @@ from tminus.model.occurrence import OccurrenceId
 from tminus.outcome import Origin
 from tminus.suggestions import did_you_mean
 
-#: A job's name has at most 64 characters.
+#: More than any job's name has: that is at most 64 characters long.
 _LONGEST_NAME = 200
 
 

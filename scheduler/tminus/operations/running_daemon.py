@@ -1,4 +1,4 @@
-"""The daemon that runs on a ledger. Small, because most commands of an operator look for it."""
+"""The daemon that runs on a ledger. This module is small, because most commands of an operator import it."""
 
 from collections.abc import Callable
 

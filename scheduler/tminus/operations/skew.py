@@ -32,7 +32,9 @@ def skew_of(
         raise NotFound(f"no batch at {rfc3339(planned_at_ns)}", hint="`tminus history` lists what has run")
     started = ((one, one.start_offset_ns) for one in occurrences)
     offsets = [
-        Offset(id=str(one.id), offset_ns=at, armed=bool(one.armed)) for one, at in started if at is not None
+        Offset(id=str(one.id), offset_ns=offset_ns, armed=bool(one.armed))
+        for one, offset_ns in started
+        if offset_ns is not None
     ]
     offsets.sort(key=lambda offset: offset.offset_ns)
     return Skew(planned_at_ns=planned_at_ns, jobs=len(occurrences), offsets=offsets), occurrences

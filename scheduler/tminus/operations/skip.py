@@ -22,7 +22,7 @@ _YEAR_NS = 366 * 86_400 * SECOND
 
 def check(job: Job, fire_time_ns: int) -> None:
     """
-    Check that a job fires then.
+    Check that a job has this fire time.
 
     Raises:
         UsageError: it does not; the hint has the nearest fire times.

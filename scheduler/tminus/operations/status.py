@@ -172,8 +172,8 @@ def _overdue(unfinished: Iterable[Occurrence], definitions: Definitions | None, 
 
 def _ends_ns(one: Occurrence, definitions: Definitions | None) -> int:
     """
-    Return the latest end of an occurrence. Without a time-out it may run forever. When one has started that
-    had to wait for room, only its daemon knows.
+    Return the latest end of an occurrence. Without a time-out it may run forever. If it had to wait for room,
+    only its daemon knows when it started.
     """
     job = definitions.jobs.get(one.id.job) if definitions else None
     has_waited = one.buffered_ns is not None and one.origin is not Origin.CATCH_UP
@@ -195,7 +195,7 @@ def _find_unknown_apps(ledger: Ledger) -> list[str]:
 
 
 def _waiting_for_code(ledger: Ledger) -> list[str]:
-    """Return the problems of background runs that the loaded code of their application does not have."""
+    """Return the problems of background runs whose function the loaded code does not have."""
     return [
         f"{_background_runs(count)} of {shorten(app)} queued until a reload "
         f"({shorten(reason, _LONGEST_REASON)}): tminus reload"

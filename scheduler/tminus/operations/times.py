@@ -1,5 +1,5 @@
 """
-Times as people write them: RFC 3339, or without an offset in the file's zone; `now`, `+90s`, `-90s`, `11:30`.
+Times as people write them: RFC 3339, `now`, `+90s`, `-90s`, `11:30`. Without an offset, in the file's zone.
 """
 
 import contextlib
@@ -75,14 +75,14 @@ def _nearest(match: re.Match[str], zone: ZoneInfo, now_ns: int, *, is_past: bool
         raise UsageError(f"{quoted(match[0])} is not a time of day", hint="00:00 to 23:59:59")
     now = to_datetime(now_ns, zone)
     today = datetime.combine(now.date(), time(hour, minute, second), zone)
-    days = [to_ns(today + timedelta(days=days)) for days in (-2, -1, 0, 1, 2)]
-    return max(at for at in days if at <= now_ns) if is_past else min(at for at in days if at > now_ns)
+    near = [to_ns(today + timedelta(days=days)) for days in (-2, -1, 0, 1, 2)]
+    return max(at for at in near if at <= now_ns) if is_past else min(at for at in near if at > now_ns)
 
 
 def local(instant_ns: int, zone: ZoneInfo) -> str:
     """
-    Return an instant for people: weekday, date, time and the zone's short name, with milliseconds unless they
-    are zero.
+    Return an instant for people: weekday, date, time and the zone's short name, with milliseconds unless it
+    is a whole second.
     """
     moment = to_datetime(instant_ns, zone)
     fraction = f".{moment.microsecond // 1000:03d}" if moment.microsecond else ""

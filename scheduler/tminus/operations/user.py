@@ -22,8 +22,8 @@ def _caller_of_sudo(environ: Mapping[str, str]) -> str | None:
     if not name or uid is None:
         return None
     try:
-        # Both variables may be left over from somewhere else: then this process has the rights of that user.
-        is_caller = str(pwd.getpwnam(name).pw_uid) == uid != str(os.getuid())
+        # If this process runs as that user itself, the variables are left over from somewhere else.
+        is_caller = str(pwd.getpwnam(name).pw_uid) == uid and uid != str(os.getuid())
     except KeyError:
         return None
     return name if is_caller else None

@@ -16,7 +16,7 @@ from tminus.operations.next_times import next_start
 _QUIET_BEFORE_NS, _QUIET_AFTER_NS = 100 * MS, 200 * MS
 #: Time between two reads of a ledger that has no change counter.
 _READ_NS = SECOND // 2
-#: What starts nothing gets its row at most this long after T.
+#: An occurrence that is not started gets its row at most this long after T.
 _ROWS_NS = 2 * SECOND
 #: A batch without a row this long after T does not exist: its jobs were changed meanwhile.
 _GONE_NS = 15 * SECOND
@@ -37,8 +37,8 @@ class PlannedBatch:
         """Return whether each occurrence has ended, or waits for a further attempt, or there are none."""
         if counts.ended < counts.written or now_ns < self.planned_at_ns:
             return False
-        late_ns = _ROWS_NS if counts.written else _GONE_NS
-        return counts.written >= max(self.jobs, 1) or now_ns > self.planned_at_ns + late_ns
+        last_row_ns = self.planned_at_ns + (_ROWS_NS if counts.written else _GONE_NS)
+        return counts.written >= max(self.jobs, 1) or now_ns > last_row_ns
 
 
 def find_batch(

@@ -82,8 +82,8 @@ def explain(
     decided = [one.finished_at_ns for one in found if one.outcome is Outcome.SKIPPED and one.finished_at_ns]
     first_ns, last_ns = min([at_ns, *decided]), max([at_ns, *decided])
     with ledger.read() as connection:
-        then = pauses.between(connection, since_ns=first_ns, until_ns=last_ns, job=job)
-    sentences += (_of_pause(trace, zone, now_ns) for trace in then)
+        traces = pauses.between(connection, since_ns=first_ns, until_ns=last_ns, job=job)
+    sentences += (_of_pause(trace, zone, now_ns) for trace in traces)
     return Explanation(job=job, at_ns=at_ns, sentences=sentences, occurrences=found)
 
 

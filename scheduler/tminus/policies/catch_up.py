@@ -17,7 +17,7 @@ class CatchUp:
     most: int = 100
 
 
-#: What a job has that says nothing about it.
+#: The policy of a job whose definition does not mention catch-up.
 NO_CATCH_UP = CatchUp()
 
 

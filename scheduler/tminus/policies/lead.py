@@ -86,16 +86,17 @@ class Lead:
 
     def learn(self, *, jobs: int, forks: int = 0, claim_and_arm_ns: int) -> None:
         """
-        Learn from the time of claiming and arming a batch: small ones give the fixed part, large ones the
-        part per job, or per process of a job if half of them have one.
+        Learn from the time of claiming and arming a batch. A small batch gives the fixed part. A large one
+        gives the cost per job, or per process if at least half of its jobs have one.
         """
         costs = self.costs
         if jobs < 50:
             self.costs = replace(costs, slowest_ns=max(claim_and_arm_ns, costs.slowest_ns * 9 // 10))
             return
-        others_ns = costs.slowest_ns + (costs.per_job_ns * (jobs - forks) if 2 * forks >= jobs else 0)
-        cost_ns = max(claim_and_arm_ns - others_ns, 0)
+        left_ns = claim_and_arm_ns - costs.slowest_ns
         if 2 * forks >= jobs:
-            self.costs = replace(costs, per_fork_ns=max(-(-cost_ns // forks), costs.per_fork_ns * 4 // 5))
+            forks_ns = max(left_ns - costs.per_job_ns * (jobs - forks), 0)
+            self.costs = replace(costs, per_fork_ns=max(-(-forks_ns // forks), costs.per_fork_ns * 4 // 5))
         else:
-            self.costs = replace(costs, per_job_ns=max(-(-cost_ns // jobs), costs.per_job_ns * 4 // 5))
+            jobs_ns = max(left_ns, 0)
+            self.costs = replace(costs, per_job_ns=max(-(-jobs_ns // jobs), costs.per_job_ns * 4 // 5))

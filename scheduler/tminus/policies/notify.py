@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 from tminus.instants import SECOND
 
-#: A batch that still runs this long after its first failure is told of without the rest.
+#: If a batch still runs this long after its first failure, its failures so far are told.
 GATHER_NS = 2 * SECOND
-#: What fails later in the same batch waits for its end, at most this long.
+#: Later failures of the same batch wait for the end of the batch, at most this long.
 GATHER_LATER_NS = 60 * SECOND
 #: Between two tries of a delivery: this long at first, then twice as long each time.
 _FIRST_PAUSE_NS = 5 * SECOND
@@ -85,8 +85,8 @@ def after_success(alert: Alert, *, is_told: bool) -> Alert:
 
 def is_over(alert: Alert, *, now_ns: int, throttle_ns: int) -> bool:
     """Return whether nothing of the alert is needed any more."""
-    is_quiet = not may_tell(alert, now_ns=now_ns, throttle_ns=throttle_ns)
-    return not (alert.is_failing or alert.untold or is_quiet)
+    is_throttled = not may_tell(alert, now_ns=now_ns, throttle_ns=throttle_ns)
+    return not (alert.is_failing or alert.untold or is_throttled)
 
 
 def is_batch_due(*, first_ns: int, now_ns: int, is_complete: bool, is_later: bool) -> bool:

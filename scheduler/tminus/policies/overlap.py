@@ -53,5 +53,5 @@ def decide_overlap(
 
 
 def room(running: int, *, max_instances: int, policy: Overlap) -> int:
-    """Return how many more occurrences of a job may start. Arguments as for `admit`."""
+    """Return how many more occurrences of a job may start. Arguments as for `decide_overlap`."""
     return MOST_INSTANCES if policy is Overlap.ALLOW_ALL else max(max_instances - running, 0)

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from tminus.instants import SECOND, rfc3339
 
-#: A pause by hand that has no end is forgotten after this time.
+#: After this time, a pause by hand that has no end counts as forgotten by its operator.
 FORGOTTEN_NS = 86_400 * SECOND
 
 
@@ -51,8 +51,8 @@ class Pause:
 
 def is_forgotten(pause: Pause, now_ns: int) -> bool:
     """
-    Return whether somebody should look at a pause. It has no end, and began long ago, or no operator asked
-    for it. A suspension is meant to last.
+    Return whether somebody should look at a pause. It must have no end, and either have begun long ago or
+    be one that no operator asked for. A suspension never counts: it is meant to last.
     """
     if pause.until_ns is not None or pause.kind is PauseKind.SUSPEND:
         return False

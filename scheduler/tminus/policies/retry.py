@@ -10,8 +10,8 @@ from tminus.outcome import Cause
 
 #: Due times of attempts are multiples of this, so that a thousand of them are few batches.
 _GRID_NS = 50 * MS
-#: The causes that each word under `retry_on` stands for, besides those that are named like their cause.
-_WORDS = {
+#: The causes that a word under `retry_on` stands for. Each other word is the name of one cause.
+_CAUSES_OF_WORD = {
     "connect": frozenset({Cause.DNS, Cause.CONNECT, Cause.DIED, Cause.PEER_PREEMPTED}),
 }
 #: What `retry_on` may name besides status codes and exceptions.
@@ -32,7 +32,7 @@ class Retry:
 
     Attributes:
         max_attempts: The most attempts of an occurrence, with the first one.
-        max_interval_ns: The longest wait, whoever asks for it.
+        max_interval_ns: The longest wait, even if `Retry-After` asks for more.
         words: Of `WORDS`.
         statuses: Status codes and classes.
         exceptions: Names of exceptions, `Name` or `module.Name`, each with all that derive from it.
@@ -114,7 +114,7 @@ def _is_retried(policy: Retry, failed: FailedAttempt) -> bool:
         return any(failed.status in statuses for statuses in policy.statuses)
     if failed.cause == Cause.EXCEPTION and any(_is_named(policy.exceptions, name) for name in failed.raised):
         return True
-    return any(failed.cause == word or failed.cause in _WORDS.get(word, ()) for word in policy.words)
+    return any(failed.cause == word or failed.cause in _CAUSES_OF_WORD.get(word, ()) for word in policy.words)
 
 
 def _is_named(names: Collection[str], name: str) -> bool:

@@ -12,10 +12,10 @@ states:
 - **Ended**: it has reported, whatever happened.
 
 Failures. A party that raises while it arms still goes to the Barrier, because an absent party would block the
-others. It reports its error and ends alone. If a party hangs while it arms, another thread takes its place
-there. A party without a thread is left out. If the hold itself raises, no party starts, and each reports that
-error. A process that was paused through T wakes up late, so each party compares `released_at_ns` with its
-latest start.
+others. It reports its error and ends alone. If a party hangs while it arms, another thread waits at the
+Barrier in its place. A party without a thread is left out. If the hold itself raises, no party starts, and
+each reports that error. A process that was paused through T wakes up late, so each party compares
+`released_at_ns` with its latest start.
 
 `gate.py` keeps other shards of the process from arming around a T, `latch.py` passes the turn on,
 `priority.py` asks the kernel for the core.

@@ -72,7 +72,7 @@ class Hold:
 
     def __call__(self) -> None:
         self._clock.wait_until(self._give_up_ns, self._decided)
-        self.withdraw()  # no permit came: too late for one
+        self.withdraw()  # has no effect after a permit; without one, it is too late now
         if self._permitted:
             self._clock.hold_until(self.release_at_ns - LEAVE_NS, longest_ns=LONGEST_NS)
 

@@ -68,7 +68,7 @@ class Party(ABC):
                 self.drain()
             else:
                 self.stand_down()
-        except BaseException as error:  # noqa: BLE001  the outermost frame: what is not reported yet is not lost
+        except BaseException as error:  # noqa: BLE001  the outermost frame: the rest is reported here
             self.report_failure(error)
         finally:
             shard.report_ended()

@@ -11,7 +11,7 @@ The rules are those of Debian's cron, tested against a copy of its loop. A gap r
 time right after it, an overlap runs them once, and jobs with a star follow elapsed time. `dst` of a job
 changes the first two.
 
-`overdue_fire_times` sorts the fire times that have no row after a stop into missed, late and due ones.
+After a stop, `overdue_fire_times` sorts the fire times without a row into missed, late and due ones.
 `canonical` makes the text of a schedule in the ledger. `triggers` passes fire times to APScheduler. All
 functions are pure: the time is an argument. An invalid text or zone raises ValueError or
 ZoneInfoNotFoundError. Definitions never contain one, because the same functions check the jobs file.

@@ -55,13 +55,13 @@ class Pattern:
         at = date.fromordinal(first + _EPOCH_DAY)
         year, month = at.year, at.month
         while year <= LAST_YEAR:
-            last_month = date(year, month, 1).toordinal() - _EPOCH_DAY - 1
-            if last_month + 1 >= end:
+            before_month = date(year, month, 1).toordinal() - _EPOCH_DAY - 1
+            if before_month + 1 >= end:
                 return
             if month in self._rule.months:
                 for day in self._days_of(year, month):
-                    if first <= last_month + day < end:
-                        yield last_month + day
+                    if first <= before_month + day < end:
+                        yield before_month + day
             year, month = year + month // 12, month % 12 + 1
 
     def matches(self, day: int) -> bool:

@@ -88,9 +88,9 @@ def next_transition(zone: str, instant_ns: int) -> Transition | None:
     Thread-safety:
         Safe.
     """
-    year = year_of(instant_ns // SECOND)
-    for ahead in range(year, min(year + 1, LAST_YEAR) + 1):
-        for transition in transitions(zone, ahead):
+    this_year = year_of(instant_ns // SECOND)
+    for year in range(this_year, min(this_year + 1, LAST_YEAR) + 1):
+        for transition in transitions(zone, year):
             if transition.instant_ns > instant_ns:
                 return transition
     return None
@@ -151,6 +151,7 @@ def transitions(zone: str, year: int) -> tuple[Transition, ...]:
     for second in range(last + DAY_S, year_start(year + 1), DAY_S):
         after = offset_at(zone, second)
         if after != before:
+            # Find the first second with the new offset.
             seconds = range(last + 1, second + 1)
             at = seconds[bisect_left(seconds, True, key=lambda s: offset_at(zone, s) == after)]
             found.append(Transition(at * SECOND, before, after))

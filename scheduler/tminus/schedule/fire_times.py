@@ -7,7 +7,7 @@ cron runs the job several times in a row after it; here that is one fire time. A
 seconds, which cron does not have, is a fixed-time job if its minute and hour have no star.
 
 A limited part has no fire time outside its windows and where a calendar excepts it. Each search gives up
-after MOST_STRETCHES stretches of such time, so it ends if nothing is left.
+after MOST_STRETCHES stretches of such time, so it ends even if no fire time is left.
 
 All functions are thread-safe.
 """
@@ -28,7 +28,8 @@ from tminus.schedule.spans import spans
 MOST_COUNTED = 100_000
 #: More than five years of nights. A part that is due in none of the days between them is never due.
 MOST_STRETCHES = 2_000
-#: Beyond the horizon of a cron, this many are enough: a part that is due once a year is due in none of 50.
+#: After the horizon of a cron, 50 years, this many are enough: even a part that is due once a year has then
+#: been tried this often.
 _FEW_STRETCHES = 50
 
 
@@ -70,6 +71,7 @@ def last_between(schedule: Schedule, start_ns: int, end_ns: int) -> int | None:
         ValueError: the text of a cron is not a cron expression.
         zoneinfo.ZoneInfoNotFoundError: there is no such zone.
     """
+    # Step back by growing windows until one has a fire time, then halve it.
     window_ns = SECOND
     while start_ns < end_ns and after(schedule, end_ns - window_ns, until_ns=end_ns) is None:
         end_ns, window_ns = end_ns - window_ns, window_ns * 2
@@ -113,8 +115,8 @@ def count_between(schedule: Schedule, start_ns: int, end_ns: int) -> int:
     """
     Return how many fire times `between` yields, quickly for any span.
 
-    The number is exact for a schedule of one part. Several parts may share fire times. These are counted one
-    by one, up to MOST_COUNTED, which stands for "this many or more".
+    The number is exact for a schedule of one part. Several parts may share fire times, so theirs are counted
+    one by one, up to MOST_COUNTED, which stands for "this many or more".
 
     Raises:
         ValueError: the text of a cron is not a cron expression.
@@ -185,8 +187,8 @@ def _limited_after(limited: Limited, instant_ns: int, until_ns: int | None) -> i
 
 def _open(limited: Limited, start_ns: int, end_ns: int) -> Iterator[tuple[int, int]]:
     """
-    Yield the stretches of time in which fire times count, and in which there is one: after the first instant,
-    up to and including the second.
+    Yield each stretch of time in which fire times count, and that has one, as a pair of instants: after the
+    first, up to and including the second.
     """
     while (at_ns := _limited_after(limited, start_ns, end_ns)) is not None:
         start_ns = min(end_ns, stretch_at(limited.limits, at_ns // SECOND).end_s * SECOND - 1)

@@ -15,7 +15,7 @@ _NEVER_S = 1 << 62
 
 
 def merged(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Return ranges, from the first until before the second, as ascending ones that do not touch."""
+    """Merge ranges, each a start and an excluded end, into ascending ones that do not touch."""
     found: list[tuple[int, int]] = []
     for first, end in sorted(ranges):
         if found and first <= found[-1][1]:

@@ -81,8 +81,8 @@ def classify_overdue(
             return "due"
         return "missed" if fire_time_ns <= before_ns or planned_at_ns <= too_late_ns else "late"
 
-    # Each border ends a span of one kind. In a span of kind None, `kind_of` decides each fire time; without
-    # jitter these spans are empty.
+    # Each border ends a span of one kind. A planned start is up to `jitter_ns` after its fire time: in a span
+    # of kind None, `kind_of` decides each fire time. Without jitter these spans are empty.
     passed_ns = now_ns - jitter_ns
     borders: list[tuple[int, _Kind | None]] = [
         (max(too_late_ns - jitter_ns, min(before_ns, passed_ns)), "missed"),
@@ -116,7 +116,7 @@ def newest_of(schedule: Schedule, stretches: Sequence[Stretch], most: int) -> li
 
 
 def _gaps(after_ns: int, now_ns: int, covered: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield the time between the rows: after the first instant, up to and including the second."""
+    """Yield the gaps between the rows, as pairs: after the first instant, up to and including the second."""
     for first_ns, last_ns in sorted(covered):
         if after_ns < min(first_ns - 1, now_ns):
             yield after_ns, min(first_ns - 1, now_ns)

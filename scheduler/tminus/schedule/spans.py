@@ -46,7 +46,8 @@ def spans(
     Yield the spans from `start_s` until before `end_s`, ascending, none empty. Without `end_s`, go on to the
     end of LAST_YEAR.
 
-    A fixed-time job has no span in which local time repeats itself, unless `dst` says that it runs in both.
+    A fixed-time job has only one pass of an overlap in its spans. It has both if `dst` says so, or if cron
+    takes the change for a correction.
 
     Raises:
         zoneinfo.ZoneInfoNotFoundError: there is no such zone.

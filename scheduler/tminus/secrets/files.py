@@ -73,9 +73,8 @@ def read_file(path: str, *, limit: int) -> FileContent:
         except OSError as error:
             raise CannotRead(_reason(error)) from None
     if len(content.data) > limit:
-        raise CannotRead(
-            f"too large, more than {f'{limit >> 20} MiB' if limit >> 20 else f'{limit >> 10} KiB'}"
-        )
+        size = f"{limit >> 20} MiB" if limit >> 20 else f"{limit >> 10} KiB"
+        raise CannotRead(f"too large, more than {size}")
     return content
 
 

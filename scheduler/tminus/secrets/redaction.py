@@ -65,18 +65,21 @@ class Redaction:
         """
         if not self._secrets:
             return data[:keep]
-        some = data[: keep + max(map(len, self._forms))]
-        taken, some = len(some), self.data(some)
-        return (_without_beginning(some, self._forms) if size > taken else some)[:keep]
+        searched = data[: keep + max(map(len, self._forms))]
+        redacted = self.data(searched)
+        if len(searched) < size:
+            redacted = _without_beginning(redacted, self._forms)
+        return redacted[:keep]
 
     def output(self, data: bytes) -> bytes:
         """
         Return the output of a job without secrets. If its runner has left out the middle, it may have cut a
         secret there.
         """
-        head, mark, tail = [*_LEFT_OUT.split(data, maxsplit=1), b"", b""][:3]
-        if not mark:
+        parts = _LEFT_OUT.split(data, maxsplit=1)
+        if len(parts) == 1:
             return self.data(data)
+        head, mark, tail = parts
         head = _without_beginning(self.data(head), self._forms)
         return head + mark + _without_end(self.data(tail), self._forms)
 
@@ -113,8 +116,7 @@ class Redaction:
     @cached_property
     def _forms(self) -> list[bytes]:
         """
-        The forms of the secrets, the longest first, so that of two with the same beginning the longer one is
-        found whole.
+        The forms of the secrets, the longest first: if two begin alike, the longer one is found whole.
         """
         forms = {
             form.encode(errors="surrogatepass").lower() for secret in self._secrets for form in _forms(secret)
@@ -192,6 +194,8 @@ def _in_base64(data: bytes) -> Iterator[str]:
     """
     if len(data) < 2 * _SHORTEST:
         return
+    # Base64 has a character per 6 bits. Yield only those without bits of the text around, for each number of
+    # bytes that may come before the secret in its group of three.
     for before in range(3):
         first, last = -(-before * 8 // 6), (before + len(data)) * 8 // 6
         for encode in (base64.b64encode, base64.urlsafe_b64encode):

@@ -106,7 +106,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
 
 def argument_fault(name: str, arguments: Sequence[Any]) -> TextFault | None:
     """
-    Return what is wrong with the arguments of a filter, without a place; None if nothing is known to be.
+    Return what is wrong with the arguments of a filter, without a place; None if no error is known.
 
     Args:
         name: The name of the filter.

@@ -1,7 +1,8 @@
 """
 The text between `{{` and `}}`: Jinja expressions without calls, so none runs for long or fills the memory.
 
-The parsed tree is checked first; Jinja's sandbox is the second line of defence. Thread-safe: caches only.
+The parsed tree is checked first; Jinja's sandbox is the second line of defence. Thread-safe: its only state
+is caches.
 """
 
 import base64
@@ -214,7 +215,9 @@ def _check_name(name: str) -> Iterator[_Refused]:
 
 
 def _check_attribute(owner: str, attribute: str) -> Iterator[_Refused | _Parameter]:
-    has = _NAMES.get(owner, frozenset({attribute}))
+    if owner not in _NAMES:
+        return  # `_check_name` reports it
+    has = _NAMES[owner]
     if has is None:
         yield _Parameter(attribute)
     elif attribute not in has:

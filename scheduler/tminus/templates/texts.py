@@ -1,7 +1,7 @@
 """
 Texts: `${env:NAME}` and `${file:PATH}` for secrets, `$${` for a literal `${`, `{{ … }}` for expressions.
 
-Thread-safe: caches only.
+Thread-safe: its only state is caches.
 """
 
 import re

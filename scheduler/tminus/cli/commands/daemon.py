@@ -13,7 +13,7 @@ from tminus.daemon.main import Daemon
 from tminus.jobsfile.load import Loaded
 from tminus.operations.inspect_app import discover_code_jobs
 
-#: Thousands of warnings would fill the journal at each start.
+#: Thousands of warnings would fill the log at each start.
 _MOST_WARNINGS = 20
 
 

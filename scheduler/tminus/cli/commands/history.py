@@ -227,7 +227,7 @@ def _row(invocation: Invocation, occurrence: Occurrence) -> tuple[str, ...]:
 
 
 def _not_done_clause(occurrences: Sequence[Occurrence]) -> str:
-    """Return a clause with the numbers of occurrences that are not done, and whose start is unknown."""
+    """Return a clause with two numbers: occurrences that are not done, and those whose start is unknown."""
     unknown = sum(
         occurrence.outcome is Outcome.UNKNOWN and occurrence.started_at_ns is None
         for occurrence in occurrences
@@ -245,14 +245,14 @@ def _print_occurrence(invocation: Invocation, occurrence: Occurrence) -> None:
         output.line(f"  {occurrence.reason}")
     if occurrence.resolution:
         output.line(f"  {occurrence.resolution}, {local(occurrence.resolution.at_ns, invocation.zone)}")
-    unknown = (
+    no_start = (
         "not known"
         if occurrence.outcome is Outcome.UNKNOWN or occurrence.state is OccurrenceState.RUNNING
         else "never"
     )
     output.line(
         f"  planned {local(occurrence.planned_at_ns, invocation.zone)}, started "
-        f"{offset(occurrence.start_offset_ns) or unknown}"
+        f"{offset(occurrence.start_offset_ns) or no_start}"
     )
     by = f", by {occurrence.executor}" if occurrence.executor else ""
     # Background runs have no version.

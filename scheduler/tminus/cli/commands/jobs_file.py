@@ -64,8 +64,8 @@ def validate(invocation: Invocation, file: str | None, no_secrets: bool) -> int:
     jobs_file = JobsFile(invocation.path, with_secrets=not no_secrets)
     answers = discover_code_jobs(jobs_file.apps.values(), jobs_file.folder)
     loaded = jobs_file.load(job for answer in answers.values() for job in answer.code_jobs)
-    silent = {name: answer for name, answer in answers.items() if answer.error}
-    wrong = list(check_apps(loaded.definitions, skip=silent)) if loaded.definitions else []
+    broken = {name for name, answer in answers.items() if answer.error}
+    wrong = list(check_apps(loaded.definitions, skip=broken)) if loaded.definitions else []
     faults = [(one.job, Fault(message=one.message, path=one.key, hint=one.hint)) for one in wrong]
     loaded = loaded.with_faults(faults, apps=app_faults(answers))
     if output.as_json:

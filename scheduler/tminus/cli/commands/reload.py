@@ -36,14 +36,14 @@ def reload(invocation: Invocation, plan: bool) -> int:
     output = invocation.output
     definitions = invocation.definitions(invocation.load())
     with closing(daemon_ledger(invocation)) as ledger:
-        before = need_daemon(invocation, ledger).config_version or ""
+        old_version = need_daemon(invocation, ledger).config_version or ""
         if plan:
-            _print(output, _changes(ledger, before, definitions.text), {"config_version": before})
+            _print(output, _changes(ledger, old_version, definitions.text), {"config_version": old_version})
             return 0
         answer = _reload(invocation, ledger)
         apps = () if answer["problem"] else list(definitions.apps)
-        after = history.config_text(ledger, answer["config_version"]) or definitions.text
-        _print(output, _changes(ledger, before, after), {**answer, "imported": apps})
+        new_text = history.config_text(ledger, answer["config_version"]) or definitions.text
+        _print(output, _changes(ledger, old_version, new_text), {**answer, "imported": apps})
     if answer["problem"]:
         raise TminusError(answer["problem"])
     return 0
@@ -65,9 +65,9 @@ def _answer(ledger: Ledger, request: RequestRow) -> Mapping[str, Any]:
     return requests.get_request(ledger, request.id).answer or {}
 
 
-def _changes(ledger: Ledger, before: str, after: str) -> ConfigChanges:
-    text = history.config_text(ledger, before)
-    return compare(text if text is not None else after, after)
+def _changes(ledger: Ledger, old_version: str, new_text: str) -> ConfigChanges:
+    old_text = history.config_text(ledger, old_version)
+    return compare(old_text if old_text is not None else new_text, new_text)
 
 
 def _print(output: CommandOutput, changes: ConfigChanges, answer: Mapping[str, Any]) -> None:

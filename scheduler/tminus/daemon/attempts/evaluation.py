@@ -58,9 +58,11 @@ def evaluate_attempt(
     else:
         outcome, kind, detail = _compare(due.job, finished)
     detail = redaction.text(detail)
-    not_sent = "" if finished.started_ns else ", not sent"
-    reason = f"{kind}{not_sent}: {detail}" if kind else None
-    reason = detail if finished.cancelled else reason
+    reason: str | None = None
+    if finished.cancelled:
+        reason = detail
+    elif kind:
+        reason = f"{kind}{'' if finished.started_ns else ', not sent'}: {detail}"
     is_wanted = outcome is not Outcome.SUCCEEDED or isinstance(due.job.target, CallTarget)
     keeps = history.body is KeepBody.ALWAYS or (history.body is KeepBody.ON_FAILURE and is_wanted)
     kept = history.max_body if keeps else 0
@@ -85,7 +87,7 @@ def evaluate_attempt(
 
 
 def why_too_late(due: DueOccurrence) -> str:
-    """Return why an occurrence is `missed` that would start after its latest start."""
+    """Return why an occurrence is `missed`, if it would start after its latest start."""
     return _PAST_NOT_AFTER if due.latest_start_ns == due.not_after_ns else TOO_LATE
 
 
@@ -257,6 +259,6 @@ def _decoded(body: bytes, headers: Sequence[str]) -> str:
 
 def _in_pieces(body: bytes, charset: str) -> str:
     """Decode in pieces: bytes that are not text take long, and other threads need the GIL meanwhile."""
-    "".encode(charset)  # which raises if it is another codec of Python's, such as `zlib_codec`
+    "".encode(charset)  # raises for a codec of Python's that is not for text, such as `zlib_codec`
     pieces = (body[at : at + _PIECE] for at in range(0, len(body), _PIECE))
     return "".join(codecs.iterdecode(pieces, charset, errors="replace"))

@@ -26,7 +26,7 @@ def build_url(rendered: Any, query: Mapping[str, Any]) -> str:
     Return a URL as libcurl takes it, checked as strictly as a URL without templates when the file is read.
 
     Raises:
-        ValueError: it is not a URL. It is an InvalidSyntax if its message is for people.
+        ValueError: it is not a URL. The error is an InvalidSyntax if its message is for people.
     """
     text = as_text(rendered)
     check_url(text)

@@ -143,7 +143,7 @@ class Recorder:
 
     def _write_until_done(self, group: Sequence[Item]) -> None:
         """
-        Write a group, again until it is written; if the ledger refuses it, write each outcome by itself.
+        Write a group; retry until it is written. If the ledger refuses it, write each outcome by itself.
 
         Raises:
             GivenUp: this process is to end before.
@@ -164,7 +164,7 @@ class Recorder:
                 self._write_without_details(group[0], error)
 
     def _write_without_details(self, item: Item, error: Exception) -> None:
-        """Write an outcome that was refused without its details; if that is refused, too, drop it."""
+        """Write a refused outcome without its details; if that is refused, too, drop it."""
         if _is_without_details(item):
             log.error(
                 "an outcome cannot be written, it is unknown after the next start",

@@ -116,8 +116,8 @@ class Renderer:
 
     def _render_background_link(self, run: BackgroundRun, function: Function, value: Value) -> Work:
         """
-        Return the call of a function that follows a background run. The chain comes from the ledger, so it
-        may contain no templates, and the code must declare the link.
+        Return the call of a function that follows a background run. The chain comes from the ledger, so
+        nothing in it is rendered, and the code must declare the link.
         """
         headers = [list(pair) for pair in build_headers(run, ContextRequest(), lambda text: text, "")]
         return Work(
@@ -280,7 +280,7 @@ def _translate_render_errors(due: DueOccurrence) -> Iterator[None]:
         # An error may quote the rendered text, which must not be shown if a secret is in it.
         message = _MAY_NOT_BE_SENT if _has_secrets(target) else str(error)
         raise CannotRender(f"{_kind(target)}: {message}", hint=error.hint) from None
-    except ValueError:  # halves of characters, a host that is no name
+    except ValueError:  # a lone surrogate, a host that is not a name
         raise CannotRender(f"{_kind(target)}: {_MAY_NOT_BE_SENT}") from None
     except CannotRender:
         raise

@@ -10,7 +10,7 @@ from tminus.jobsfile.text.masking import is_secret_key, mask_url
 from tminus.model.sent_request import SentRequest
 from tminus.secrets.redaction import Redaction
 
-#: Characters of a URL and of a header, and headers, that are stored.
+#: What is stored at most: characters of a URL, characters of a header, and headers.
 _LONGEST_URL = 2_000
 _LONGEST_HEADER = 1_000
 _MOST_HEADERS = 50

@@ -24,7 +24,7 @@ Item = OccurrenceResult | UnstartedResult | ScheduledRetry
 _LOOK_S = 0.5
 #: A working ledger takes an outcome within this time, even if the recorder waits for a T.
 _PATIENCE_NS = 2 * SECOND
-#: Records per write, between which threads that wait for a T get the GIL.
+#: Records per write. Between two writes, threads that wait for a T get the GIL.
 _MOST_AT_ONCE = 25
 
 

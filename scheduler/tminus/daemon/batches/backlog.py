@@ -27,7 +27,7 @@ from tminus.schedule.times_of_day import last_start_ns
 MOST_AT_ONCE = 50
 #: From the choice of catch-ups to their T: enough to claim and arm them.
 _LEAD_NS = 250 * MS
-#: Rows per transaction, so that none of them delays a claim.
+#: Rows per transaction, so that no transaction delays a claim.
 _CHUNK = 500
 _PAUSE_S = 0.2
 _LOOK_S = 1.0
@@ -128,7 +128,7 @@ class Backlog:
     def _take(self) -> list[DueOccurrence]:
         """Take out what starts now, in the order of the fire times."""
         most = min(self._runtime.definitions.daemon.max_connections or MOST_AT_ONCE, MOST_AT_ONCE)
-        # Its T is the lead from now, and never before its fire time, even if the wall clock was set back.
+        # T is the lead from now. If the wall clock was set back, a fire time may be later: that one waits on.
         until_ns = self._runtime.clock.wall_ns() + _LEAD_NS
         taken: list[DueOccurrence] = []
         with self._lock:
@@ -186,8 +186,8 @@ class Backlog:
 
 def _renewed(due: DueOccurrence, definitions: Definitions, t_ns: int) -> DueOccurrence:
     """
-    Return an occurrence by the definitions in force, as it starts at that T. This is the planned start of a
-    catch-up only.
+    Return an occurrence by the definitions in force, as it starts at this T. Only a catch-up gets this T as
+    its planned start.
     """
     job = definitions.jobs[due.id.job]
     return replace(

@@ -22,8 +22,8 @@ from tminus.policies.misfire import is_misfire
 
 #: Time that a lane needs between the end of arming and the barrier.
 _ARM_MARGIN_NS = 50 * MS
-#: Jobs that were being prepared when a runner died have this long to be prepared again, even after T. They
-#: start together.
+#: Python jobs that were being armed when their runner died have this long to be armed again, even after T.
+#: They start together.
 _APART_NS = 10 * SECOND
 
 
@@ -246,10 +246,10 @@ class BatchDispatcher:
 
     def _set_apart(self, dispatch: Dispatch, died: ExecutorDied) -> None:
         """
-        Give a runner of their own to the jobs that were being prepared when a runner died, so that the others
+        Give a runner of their own to the jobs that were being armed when a runner died, so that the others
         are on time.
 
-        If that runner dies, too, while it prepares a job, this job has ended both.
+        If that runner dies, too, while it arms a job, this job has ended both.
         """
         doubted = [index for index in died.preparing if index in dispatch.outstanding]
         if not doubted:

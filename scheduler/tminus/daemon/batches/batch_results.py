@@ -206,7 +206,7 @@ class BatchResults:
             self.not_sent(due, reason, cause=cause)
 
     def too_late(self, holder: Holder, reason: str) -> None:
-        """End the occurrences whose misfire grace time is over as `missed`."""
+        """End as `missed` the occurrences whose misfire grace time is over."""
         now_ns = self._runtime.clock.wall_ns()
         late = [
             index
@@ -216,7 +216,7 @@ class BatchResults:
         self.missed([holder.outstanding.pop(index).due for index in late], reason)
 
     def late(self, holder: Holder, reason: str) -> None:
-        """End all occurrences of a part as `missed`: none has started."""
+        """End all occurrences of a holder as `missed`: none has started."""
         self.missed(_taken(holder), reason)
 
     def missed(self, due_occurrences: Sequence[DueOccurrence], reason: str) -> None:
@@ -228,7 +228,7 @@ class BatchResults:
 
     def lost(self, dispatch: Dispatch, reason: str, entered_ns: Mapping[int, int] | None = None) -> None:
         """
-        End the occurrences of a dispatch that had begun as `unknown`.
+        End as `unknown` the occurrences of a dispatch that had begun.
 
         Args:
             dispatch: The dispatch whose executor died.

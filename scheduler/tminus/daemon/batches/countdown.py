@@ -144,11 +144,11 @@ class Countdown:
     def _run(self) -> None:
         try:
             self._began_ns = self._clock.monotonic_ns()
-            release = self._admission.claim()
-            if release is not None:
-                self._render(release)
-            if release is not None and self._outstanding and self._hold(release) and self._commit(release):
-                self._drain(release)
+            claim = self._admission.claim()
+            if claim is not None:
+                self._render(claim)
+                if self._outstanding and self._arm_until_commit(claim) and self._commit(claim):
+                    self._drain(claim)
         except Exception as error:
             log.exception("countdown broke", planned_at=rfc3339(self.planned_at_ns))
             self._break_off(error)
@@ -170,10 +170,10 @@ class Countdown:
         for holder in self._holders:
             holder.withdraw()
 
-    def _render(self, release: BatchClaim) -> None:
+    def _render(self, claim: BatchClaim) -> None:
         """Render the occurrences; a job that raises here fails, and the others go on."""
         renderer = self._runtime.renderer()
-        for index, due in enumerate(due for due in self._due_occurrences if due.id in release.claimed):
+        for index, due in enumerate(due for due in self._due_occurrences if due.id in claim.claimed):
             with self._results.guard("rendering", due):
                 self._render_one(renderer, index, due)
         self._drop_ended()
@@ -216,39 +216,39 @@ class Countdown:
     def _outstanding(self) -> list[DueOccurrence]:
         return [item.due for holder in self._holders for item in holder.outstanding.values()]
 
-    def _hold(self, release: BatchClaim) -> bool:
+    def _arm_until_commit(self, claim: BatchClaim) -> bool:
         """
-        Arm all parts, and arm them again if their executor dies; wait for the time of the commit. Return
+        Arm all dispatches, and arm them again if their executor dies; wait for the time of the commit. Return
         False if there is nothing to commit.
 
         If the wall clock is set back to long before T, the batch waits for its T again.
         """
-        parts = self._dispatcher
-        parts.plan_commit()
-        self._prepare_phase.start(parts.commit_at_ns)
-        for dispatch in sorted(parts.dispatches, key=is_of_runner):  # to encode Python jobs takes longer
-            parts.arm(dispatch)
+        dispatcher = self._dispatcher
+        dispatcher.plan_commit()
+        self._prepare_phase.start(dispatcher.commit_at_ns)
+        for dispatch in sorted(dispatcher.dispatches, key=is_of_runner):  # to encode Python jobs takes longer
+            dispatcher.arm(dispatch)
         while not self._leave.is_set() and self._outstanding:
             now_ns = self._clock.wall_ns()
             if is_out_of_reach(self.planned_at_ns - now_ns):
-                self._put_back(release)
+                self._put_back(claim)
                 return False
             self._arm_prepared()
-            armed = [dispatch for dispatch in parts.dispatches if dispatch.is_armed and dispatch.outstanding]
-            # If the executor of a part is not ready by then, that part follows later. No part waits for the
-            # executor of another one.
-            if (armed and now_ns >= parts.commit_at_ns) or self._admission.is_too_late():
+            armed = [one for one in dispatcher.dispatches if one.is_armed and one.outstanding]
+            # If the executor of a dispatch is not ready by then, that dispatch follows later. None waits for
+            # the executor of another one.
+            if (armed and now_ns >= dispatcher.commit_at_ns) or self._admission.is_too_late():
                 crash_points.passed("armed")
                 return True
-            for dispatch in parts.dispatches:
+            for dispatch in dispatcher.dispatches:
                 if not dispatch.is_armed:
                     dispatch.replace_if_it_hangs()
-            if received := self._next_event(parts.commit_at_ns if armed else None):
+            if received := self._next_event(dispatcher.commit_at_ns if armed else None):
                 dispatch, event, _ = received
-                with parts.guard(dispatch, "arming"):
-                    parts.handle_before_commit(dispatch, event)
+                with dispatcher.guard(dispatch, "arming"):
+                    dispatcher.handle_before_commit(dispatch, event)
                 if isinstance(event, Armed) and self._are_all_armed():
-                    self.claim_and_arm_ns = parts.armed_from_ns - self._began_ns + event.took_ns
+                    self.claim_and_arm_ns = dispatcher.armed_from_ns - self._began_ns + event.took_ns
         for holder in self._holders:
             holder.withdraw()
         return False
@@ -267,17 +267,17 @@ class Countdown:
         if self._events.empty() and (dispatch := self._prepare_phase.take()):
             self._dispatcher.dispatches.append(dispatch)
             self._dispatcher.arm(dispatch)
-            # The next lead leaves time for the preparation.
+            # The planner learns from this, so that the lead of the next batch has time for its `prepare`.
             self.claim_and_arm_ns = self._dispatcher.armed_from_ns - self._began_ns
 
-    def _commit(self, release: BatchClaim) -> bool:
+    def _commit(self, claim: BatchClaim) -> bool:
         """Decide which occurrences start, and commit them. Return False if none starts."""
         if self._admission.is_too_late():
             self._miss_all(TOO_LATE)
             return False
         self._note_cancels()
         decided, held = self._admission.decide(self._outstanding)
-        may_start = self._admission.commit(release, decided, held)
+        may_start = self._admission.commit(claim, decided, held)
         if may_start is None:
             self._miss_all("it could not be written down in time that it starts")
             return False
@@ -309,7 +309,7 @@ class Countdown:
                     withdrawn.add(holder.outstanding.pop(index).due.id)
         return withdrawn
 
-    def _put_back(self, release: BatchClaim) -> None:
+    def _put_back(self, claim: BatchClaim) -> None:
         """Have all occurrences wait for their T again: none was released."""
         log.warning(
             "the wall clock was set back, a batch waits again",
@@ -318,9 +318,9 @@ class Countdown:
         )
         for holder in self._holders:
             holder.withdraw()
-        self._admission.put_back(release, self._outstanding)
+        self._admission.put_back(claim, self._outstanding)
 
-    def _drain(self, release: BatchClaim) -> None:
+    def _drain(self, claim: BatchClaim) -> None:
         """Handle the reports of the executors until all occurrences have an outcome."""
         while self._outstanding:
             if self._clock.wall_ns() > self.planned_at_ns + _OUT_NS:
@@ -339,7 +339,7 @@ class Countdown:
                         dispatch,
                         event,
                         received_monotonic_ns=received_monotonic_ns,
-                        put_back=partial(self._admission.put_back, release),
+                        put_back=partial(self._admission.put_back, claim),
                     )
         self._end_cancelled()
 
@@ -386,7 +386,7 @@ class Countdown:
             received = self._events.get(timeout=max(wait_ns, 0) / SECOND)
         except queue.Empty:
             return None
-        if received is None:  # something is prepared
+        if received is None:  # something is prepared, or to be cancelled
             return None
         dispatch, shard, event, received_monotonic_ns = received
         if not dispatch.is_current(shard):

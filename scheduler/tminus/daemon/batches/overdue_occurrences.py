@@ -81,7 +81,7 @@ def decide_overdue(
     classify = partial(classify_overdue, job.schedule, **span, covered=covered, planned_at=planned_at)
     overdue = classify(runs_from_ns=first_fire_time_ns(job.not_after, now_ns=now_ns))
     chosen = _choose(job, overdue.late, written)
-    if job.coalesce is Coalesce.ALL and chosen:
+    if job.coalesce is Coalesce.ALL and chosen:  # the fire times before the first that runs are missed
         overdue = classify(runs_from_ns=chosen[0])
     runs = [
         _late(
@@ -138,7 +138,8 @@ def missed(due: DueOccurrence, count: int = 1, *, until_ns: int | None = None) -
         count: The number of fire times that the row stands for.
         until_ns: The last of them, or an instant before the fire time that follows.
     """
-    whose, catch_up = "its" if count == 1 else "the", due.job.catch_up
+    catch_up = due.job.catch_up
+    whose = "its" if count == 1 else "the"
     limits = f"{whose} misfire_grace_time of {due.job.misfire_grace_ns / SECOND:g} s"
     if catch_up.window_ns:
         limits += f" and catchup_window of {catch_up.window_ns / SECOND:g} s"
@@ -165,8 +166,8 @@ def _split_past(
 
 def skipped_if_withheld(result: UnstartedResult, withheld: Withheld) -> UnstartedResult:
     """
-    Return what is missed as skipped, if an operator had paused its job or skipped it by then, or if the job
-    is suspended.
+    Turn `missed` into `skipped`, if an operator had paused the job or skipped the fire time by then, or if
+    the job is suspended. Return any other result as it is.
     """
     if result.outcome is not Outcome.MISSED or not result.origin.is_by_schedule:
         return result
@@ -183,8 +184,8 @@ def skipped_if_withheld(result: UnstartedResult, withheld: Withheld) -> Unstarte
 
 def _late(due: DueOccurrence, *, now_ns: int, is_one_of_many: bool) -> DueOccurrence:
     """
-    Return an overdue occurrence as it runs: within its grace late, otherwise as a catch-up. Catch-ups, and
-    several late ones of a job, wait for room.
+    Return an overdue occurrence as it runs. When its grace time is over, it becomes a catch-up. Catch-ups,
+    and several late ones of a job, wait for room.
     """
     if due.origin is Origin.CATCH_UP:
         return due

@@ -2,7 +2,7 @@
 The planner: jobs that are due at the same T become one batch. It is closed its own lead before T, or at once
 if that is past.
 
-The wake-ups start its passes. The agenda has the fire times.
+The wake-ups say which jobs are due. The agenda has their fire times.
 """
 
 import threading
@@ -65,6 +65,7 @@ class Planner:
         self._undecided = undecided
         self._changed = threading.Condition()
         self._agenda: Agenda | None = None
+        #: Each T to which the present pass has added something, and since when, monotonic clock.
         self._touched: dict[int, int] = {}
         self._wake_ups: WakeUps | None = None
         self._last_look_ns = clock.monotonic_ns()
@@ -191,7 +192,7 @@ class Planner:
         self._hand_on(agenda, decided)
 
     def _hand_on(self, agenda: Agenda, decided: Iterable[UnstartedResult]) -> None:
-        """Pass on what the agenda has found and what does not start at a T of its own."""
+        """Pass on the occurrences that end without a start, and those that wait for room."""
         for result in decided:
             self._on_unstarted(result)
         with self._changed:
@@ -238,7 +239,8 @@ class Planner:
 
     def _launch_or_wait(self, planned_at_ns: int, due_occurrences: Sequence[DueOccurrence]) -> None:
         """
-        Launch a batch. If that fails, as without a free thread, launch the others first, and then try again.
+        Launch a batch. If that fails, for example for lack of a thread, launch the others first, and then try
+        again.
         """
         try:
             self._launch(planned_at_ns, due_occurrences)
@@ -255,7 +257,7 @@ class Planner:
             at
             for at, due_occurrences in self._current_agenda.waiting.items()
             if at - self._lead_of(due_occurrences) <= now_ns
-            if monotonic_ns - self._touched.get(at, -_PASS_NS) >= _PASS_NS
+            if at not in self._touched or monotonic_ns - self._touched[at] >= _PASS_NS
         ]
 
     def _lead_of(self, due_occurrences: Sequence[DueOccurrence]) -> int:

@@ -93,7 +93,7 @@ def _lines(headers: list[tuple[str, str]]) -> list[str]:
         check_header_name(name)
         check_header_value(value)
     lines = format_headers(headers)
-    "".join(lines).encode()
+    "".join(lines).encode()  # raises if there is half of a character
     return lines
 
 

@@ -152,7 +152,7 @@ class PreparePhase:
             with self._results.guard("preparing", item.due):
                 calls[_runner_key(item)].append(self._requests[item.work.index])
                 continue
-            del self.outstanding[item.work.index]
+            del self.outstanding[item.work.index]  # that raised, and the guard has ended the occurrence
         for key, some in calls.items():
             self._calls.begin(key, some, runner)
 
@@ -214,7 +214,8 @@ class PreparePhase:
         for index in self._alone.keys() - self.outstanding.keys():
             self._alone.pop(index).retire()
         while self._for_alone and not self._alone:
-            if item := self.outstanding.get(index := self._for_alone.popleft()):
+            index = self._for_alone.popleft()
+            if item := self.outstanding.get(index):
                 try:
                     runner = self._alone[index] = self._runtime.executors.start_extra(_runner_key(item))
                 except (CannotRender, OSError) as error:

@@ -27,8 +27,8 @@ from tminus.schedule.triggers import TICK_NS, ScheduleTrigger
 
 log = structlog.get_logger()
 
-#: The time between a wake-up and its fire time. Most fire times are whole seconds: the half keeps the work
-#: of a pass, some milliseconds for a hundred jobs, away from the moment at which another batch starts.
+#: The time between a wake-up and its fire time. Most fire times are whole seconds. The half second keeps the
+#: work of a wake-up, some milliseconds for a hundred jobs, away from the start of another batch.
 LEAD_NS = LONGEST_NS + 500 * MS
 #: A fire time that cannot be computed is tried again after this: within the lead, so that the job may still
 #: start on time.
@@ -46,7 +46,7 @@ class WakeUps:
         collected: Returns the fire time up to which all of a job are collected.
         due: Called with a job and a fire time: collect all of its fire times up to that one. It must not
             raise.
-        pass_is_over: Called when all that is due now has been passed on.
+        pass_is_over: Called when APScheduler's loop has passed on all that is due now.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class WakeUps:
         Start; return when APScheduler has all jobs. If there is no thread now, wait for one: without it no
         job would start.
         """
-        while not self._has_begun():
+        while not self._try_start():
             self._thread.stopping.wait(_PAUSE_S)
         self._started.wait()
 
@@ -103,7 +103,7 @@ class WakeUps:
         """The first fire time that was not passed on yet, or an earlier instant; None if it is unknown."""
         return self._first_ns
 
-    def _has_begun(self) -> bool:
+    def _try_start(self) -> bool:
         try:
             self._thread.start()
         except RuntimeError as error:
@@ -129,14 +129,14 @@ class WakeUps:
             trigger = _Trigger(
                 schedule, lead_ns=LEAD_NS, after_ns=self._collected(name), name=name, unsure=self._unsure
             )
-            # coalesce would pass on one of ten future fire times; a grace would drop what is late without a
-            # word.
+            # `coalesce` would pass on only one of several fire times, and a grace time would silently drop
+            # late ones.
             made.add_job(_never_called, trigger, id=name, coalesce=False, misfire_grace_time=None)
         return made
 
     def _pass_on(self, name: str, run_times: Sequence[datetime]) -> None:
-        # APScheduler cuts a run time to its tick, so the fire time may be as late as the end of the tick. The
-        # trigger leaves out run times up to this pass from now on.
+        # APScheduler cuts a run time to its tick, so the fire time may be as late as the end of the tick.
+        # After this pass, the trigger yields only run times that are later than the start of this pass.
         self._due(name, max(to_ns(run_times[-1]) + TICK_NS - 1, self._pass_ns) + LEAD_NS)
 
     def _begin_pass(self, now: datetime) -> None:

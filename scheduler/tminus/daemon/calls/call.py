@@ -37,12 +37,12 @@ class CallResult:
     The result of a call: it has finished, it could not be made, or it is lost.
 
     Attributes:
-        cannot: Why it was not called: its application does not work at the moment.
+        cannot: Why it was not called: its application does not work at the moment, or it was asked to stop.
         failed: Why it was not called, and never can be.
         lost: Why its result is unknown.
         doubted: Why it was not called: its process died, or did not report in time, while it was prepared.
         died: How its process died, for people; empty if it did not.
-        is_alone: Whether nothing else ran in the process that has died.
+        is_alone: Whether nothing else ran in its process.
         started_ns: When a lost call was entered, wall clock; 0 if that is unknown.
     """
 

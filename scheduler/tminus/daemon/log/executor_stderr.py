@@ -62,6 +62,7 @@ class _Lines:
         try:
             while True:
                 wait_ns = self._until_ns - self._clock.monotonic_ns()
+                # Once the second is over, log how many were dropped, even if no line comes any more.
                 if self._dropped and (wait_ns <= 0 or not poll.poll(wait_ns // MS + 1)):
                     self._log_dropped()
                 if not (chunk := os.read(pipe, _LONGEST_LINE)):

@@ -26,7 +26,7 @@ class LogWriter:
     The thread that writes log lines, and its queue. Thread-safe.
 
     Args:
-        render: An event as text, without a line break at its end.
+        render: Returns an event as text, without a line break at its end.
         descriptor: Where lines go; None: to `sys.stderr`, which has no descriptor.
     """
 

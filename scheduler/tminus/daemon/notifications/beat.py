@@ -16,7 +16,7 @@ from tminus.secrets.references import References
 log = structlog.get_logger()
 
 _LOOK_S = 0.5
-#: Between two pings, and after one that has failed.
+#: Time between two pings, and after a ping that has failed.
 _EVERY_NS = 60 * SECOND
 _AGAIN_NS = 10 * SECOND
 

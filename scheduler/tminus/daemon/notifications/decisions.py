@@ -21,9 +21,10 @@ from tminus.policies.notify import (
     may_tell,
 )
 
-#: In place of a job, for the batches that start late.
+#: In the key of an alert, in place of a job: for the batches that start late.
 _LATE = ""
-#: After the name of a job, for its occurrences that have not finished in time. No name has a space.
+#: In the key of an alert, after the name of a job: for its occurrences that have not finished in time. No
+#: name has a space.
 _OVERDUE = " finish_by"
 #: Batches of one round whose failures are told one by one.
 _MOST_BATCHES = 3
@@ -87,7 +88,7 @@ class _Round:
         self._definitions = definitions
         self._writer = writer
         self._now_ns = writer.now_ns
-        self._running = running
+        self._told_in_part = running
         self._alerts: dict[AlertKey, Alert | None] = dict(found.alerts)
         self._waiting_jobs: set[str] = set()
         self._decisions = Decisions()
@@ -107,7 +108,7 @@ class _Round:
         return self._decisions
 
     def _decide_batch(self, planned_at_ns: int, ones: Sequence[NotedOutcome]) -> None:
-        size, is_later = self._found.batches[planned_at_ns], planned_at_ns in self._running
+        size, is_later = self._found.batches[planned_at_ns], planned_at_ns in self._told_in_part
         is_complete = size.unfinished == 0
         gathered = [one for one in ones if self._is_gathered(one)]
         is_due = not gathered or is_batch_due(

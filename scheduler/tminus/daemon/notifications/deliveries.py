@@ -69,7 +69,7 @@ class Deliveries:
         self._under_way[channel.name] = _Delivery(notification, began_ns, future)
 
     def wait(self, timeout_s: float) -> list[DeliveryResult]:
-        """Wait until a delivery ends, at most this long; return how those ended that have ended."""
+        """Wait until a delivery ends, at most this long; return the results of all that ended or hang."""
         open_ones = [one.future for one in self._under_way.values() if not one.is_reported]
         wait(open_ones, timeout_s, return_when=FIRST_COMPLETED)
         return [result for name in self.busy if (result := self._result(name))]

@@ -24,7 +24,7 @@ class Writer:
 
     Attributes:
         now_ns: Wall clock.
-        zone: In which times are shown.
+        zone: The time zone in which times are shown.
         host: The name of this machine.
     """
 
@@ -289,7 +289,7 @@ def _as_json(one: NotedOutcome) -> Mapping[str, Any]:
 
 
 def _cut(lines: Sequence[str], count: int) -> list[str]:
-    """Return the first of the lines, and how many of so many they leave out."""
+    """Return the first of the lines, then how many of `count` are left out."""
     shown = list(lines[:_MOST_LINES])
     return shown if count <= len(shown) else [*shown, f"and {count - len(shown)} more"]
 

@@ -21,14 +21,14 @@ from tminus.secrets.references import References
 
 log = structlog.get_logger()
 
-#: After a round that has failed, because the ledger does not work.
+#: Pause after a round that has failed, because the ledger does not work.
 _AGAIN_S = 0.5
-#: Between two rounds, unless a delivery ends before.
+#: Pause between two rounds, unless a delivery ends before.
 _WAIT_S = 0.5
 #: A check is told of the start of a run that still runs this long after T; of a shorter run only of its end.
 _STARTED_NS = SECOND
 #: Batches that are remembered as told in part.
-_MOST_RUNNING = 1_000
+_MOST_TOLD_IN_PART = 1_000
 
 
 class Notifier:
@@ -123,7 +123,7 @@ class Notifier:
             )
         ended = {planned_at_ns for planned_at_ns, size in found.batches.items() if not size.unfinished}
         self._told_in_part = (self._told_in_part | made.running) - ended
-        if len(self._told_in_part) > _MOST_RUNNING:
+        if len(self._told_in_part) > _MOST_TOLD_IN_PART:
             self._told_in_part = made.running
 
     def _deliver(self, definitions: Definitions) -> None:

@@ -55,7 +55,7 @@ class ShardPlan:
         give_up_ns: Without a release by then, none starts.
         settings: The settings of the daemon.
         batch_has_requests: Whether there are HTTP requests in the batch.
-        one_by_one: Whether Python jobs are prepared in turn.
+        one_by_one: Whether Python jobs are armed one after another.
         realtime: Whether the executor takes a real-time priority around T.
     """
 
@@ -270,8 +270,8 @@ def _started(
     command: Sequence[str], environment: Mapping[str, str], *, name: str, passed: Sequence[int] = ()
 ) -> "subprocess.Popen[bytes]":
     """
-    Start the process of an executor, in /: because of vfork(2) this whole process would wait for a folder
-    that hangs.
+    Start the process of an executor. It starts in `/`: because of vfork(2), this process would wait if the
+    new one changed into a folder that hangs.
     """
     with stderr_of_executor(name) as stderr:
         return subprocess.Popen(

@@ -37,7 +37,7 @@ class ExecutorDied:
         at_ns: When its end was noticed, wall clock.
         reason: For people.
         entered_ns: When works had been entered, by their index; None if that is unknown.
-        preparing: Works that were being prepared.
+        preparing: Works that were being prepared: modules imported, contexts pushed.
         running: In how many works of the process user code was running.
     """
 

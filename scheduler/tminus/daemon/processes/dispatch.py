@@ -56,8 +56,8 @@ class Dispatch:
     Args:
         executor: Returns the executor that is in use now; a reload changes it.
         on_event: Called on other threads with what happens to its shards.
-        is_apart: It has a runner of its own and is prepared job by job, because one of its jobs may have
-            ended a runner.
+        is_apart: It has a runner of its own and is armed job by job, because one of its jobs may have ended
+            a runner.
     """
 
     def __init__(

@@ -109,7 +109,7 @@ class ExecutorProcess:
         with contextlib.suppress(OSError), self._lock, os.scandir("/proc") as entries:
             for pid in (int(entry.name) for entry in entries if entry.name.isdecimal()):
                 if not self._is_reaped and pid != self.pid and _session_of(pid) == self.pid:
-                    _kill_of_session(pid, self.pid)
+                    _kill_if_in_session(pid, self.pid)
 
     def wait(self) -> int | None:
         """
@@ -246,7 +246,7 @@ def _watched(pid: int, writer: threading.Thread) -> int:
     return descriptor
 
 
-def _kill_of_session(pid: int, session: int) -> None:
+def _kill_if_in_session(pid: int, session: int) -> None:
     with contextlib.suppress(OSError):
         process = os.pidfd_open(pid)
         try:

@@ -78,7 +78,7 @@ class Executors:
             OSError: one of them cannot be started, for example because there is no descriptor; none of them
                 runs then.
         """
-        return self._all_of({}, {RunnerKey(app.name): app for app in apps}, folder)
+        return self._start_all({}, {RunnerKey(app.name): app for app in apps}, folder)
 
     def start_missing(
         self, definitions: Definitions, started: Runners | None, jobs: Iterable[Job] | None = None
@@ -102,7 +102,7 @@ class Executors:
             for key in job.runners
             if key not in started
         )
-        return self._all_of(
+        return self._start_all(
             started, {key: definitions.apps[key.app] if key.app else None for key in keys}, definitions.folder
         )
 
@@ -186,7 +186,8 @@ class Executors:
             for runner in runners.values()
         )
 
-    def _all_of(self, started: Runners, apps: Mapping[RunnerKey, App | None], folder: str) -> Runners:
+    def _start_all(self, started: Runners, apps: Mapping[RunnerKey, App | None], folder: str) -> Runners:
+        """Start a runner for each of these applications, or none; return them together with `started`."""
         runners = dict(started)
         try:
             for key, app in apps.items():

@@ -99,7 +99,7 @@ class JobLocks:
     def _hold(
         self, key: tuple[int, int, int], lock: _JobLock, request: JobRequest, respond: SendResponse
     ) -> None:
-        held = []
+        held = []  # the function that releases the lock; empty if the lock was not taken
         response = to_response(
             request, lambda: held.append(named_locks.acquire(self._ledger, **request.given))
         )

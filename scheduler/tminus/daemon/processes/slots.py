@@ -28,11 +28,12 @@ def find_free_slots(first: int, count: int, open_orders: Sequence[Order]) -> int
         (order.slots, count_slots(order.works)) if isinstance(order, Arm) else (order.slot, 1)
         for order in open_orders
     ]
-    for _ in held:
+    for _ in held:  # again, because a move may lead onto the slots of another order
         before = first
         for start, length in held:
-            if (first - start) % SLOTS < length or (start - first) % SLOTS < count:
-                first += (start + length - first) % SLOTS
+            is_overlap = (first - start) % SLOTS < length or (start - first) % SLOTS < count
+            if is_overlap:
+                first += (start + length - first) % SLOTS  # to the slot after those of this order
         if first == before:
             break
     return first

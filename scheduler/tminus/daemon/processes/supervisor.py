@@ -204,7 +204,7 @@ class Supervisor(Generic[SomeChannel]):
 
     def write(self, command: Command, to: ExecutorProcess | None = None) -> bool:
         """
-        Have a command written, to that process only if one is named; returns at once.
+        Have a command written; returns at once. If `to` is given, write only while that process is in use.
 
         Returns:
             False if the executor has ended, which is reported to its orders, or if the command cannot be
@@ -280,7 +280,7 @@ class Supervisor(Generic[SomeChannel]):
             try:
                 process = ExecutorProcess(self.channel.start(), name=self.name, clock=self._clock)
             except Exception as error:  # noqa: BLE001  its env_file may hold anything
-                self._is_broken(f"it cannot be started: {getattr(error, 'strerror', None) or error}")
+                self._note_broken(f"it cannot be started: {getattr(error, 'strerror', None) or error}")
             else:
                 self._process = process
                 if self._stopping.is_set():  # `kill` came a moment before the process was there
@@ -297,9 +297,7 @@ class Supervisor(Generic[SomeChannel]):
         try:
             for report in self.channel.read(process.reports):
                 self._handle_report(process, report)
-        except (
-            Exception
-        ):  # its reports make no sense; this thread goes on, because it starts the next process
+        except Exception:  # its reports make no sense; this thread goes on and starts the next process
             log.exception("executor cannot be understood, replacing it", executor=self.name, pid=process.pid)
             process.kill()
         status = process.wait()
@@ -348,7 +346,7 @@ class Supervisor(Generic[SomeChannel]):
 
     def _handle_hello(self, process: ExecutorProcess, hello: Hello) -> None:
         if error := hello.error or version_error(hello):
-            self._is_broken(error)
+            self._note_broken(error)
             process.finish()
             return
         self._broken = self._died = ""
@@ -360,7 +358,7 @@ class Supervisor(Generic[SomeChannel]):
         for handle in waiting:
             self._send(handle)
 
-    def _is_broken(self, why: str) -> None:
+    def _note_broken(self, why: str) -> None:
         if why != self._broken:
             log.error("executor does not work", executor=self.name, error=why)
         self._broken = why

@@ -98,15 +98,16 @@ def to_result(
     value: Value = Failure(outcome=outcome, kind=kind, message=detail)
     if returned is not None:
         value = short_enough(ReturnValue(text=returned), "its result")
+    attempts = earlier
+    if result.was_called:
+        attempts = (*earlier, _attempt(run, result, outcome, reason, now_ns=now_ns, history=history))
     return OccurrenceResult(
         id=run.occurrence,
         outcome=outcome,
         reason=reason,
         finished_at_ns=now_ns,
         executor=result.executor,
-        attempts=(*earlier, _attempt(run, result, outcome, reason, now_ns=now_ns, history=history))
-        if result.was_called
-        else earlier,
+        attempts=attempts,
         chain=ChainStart.after(followed, value),
         is_background=True,
         result=returned,
@@ -115,13 +116,10 @@ def to_result(
 
 def _verdict(result: CallResult, *, is_cancelled: bool) -> tuple[Outcome, str, str]:
     if is_cancelled:
-        how = (
-            f"; {result.lost}"
-            if result.lost
-            else " while it ran"
-            if result.was_called
-            else " before it began"
-        )
+        if result.lost:
+            how = f"; {result.lost}"
+        else:
+            how = " while it ran" if result.was_called else " before it began"
         return Outcome.CANCELLED, Outcome.CANCELLED, f"it was asked to stop{how}"
     if result.lost:
         return Outcome.UNKNOWN, Cause.EXECUTOR, result.lost

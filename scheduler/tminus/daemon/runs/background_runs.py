@@ -53,7 +53,7 @@ _RETRY_S = 0.5
 
 
 class BackgroundRuns:
-    """The thread that has background runs called. Thread-safe."""
+    """The thread that sends background runs to their runners. Thread-safe."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -210,7 +210,7 @@ class BackgroundRuns:
         return self._changed.is_set() or is_due or now_ns - self._last_look_ns > _LOOK_AGAIN_NS
 
     def _start_queued(self) -> None:
-        # Not around a T, because each outcome of a batch is a change of the ledger.
+        # Not around a T: each outcome of a batch changes the ledger, and each change wakes this thread.
         self._runtime.gate.wait_open(own=None, deadline_ns=self._runtime.clock.wall_ns() + SECOND)
         self._changed.clear()
         self._last_look_ns = self._runtime.clock.monotonic_ns()
@@ -246,29 +246,30 @@ class BackgroundRuns:
 
     def _begin(self, app: App, found: Sequence[QueuedRun], runner: Runner | None = None) -> None:
         calls: dict[int, CallRequest] = {}
-        refused: dict[int, str] = {}
+        refusals: dict[int, str] = {}  # for each run why it is not called; empty if it is called
         for run in found:
             try:
-                calls[run.number], refused[run.number] = _call_of(run), run.unreadable
+                calls[run.number] = _call_of(run)
+                refusals[run.number] = run.unreadable
             except Exception as error:  # noqa: BLE001  anyone may write a row; the other runs are called
-                refused[run.number] = f"the submission is not valid: {type(error).__name__}: {error}"
+                refusals[run.number] = f"the submission is not valid: {type(error).__name__}: {error}"
         ledger, instance = self._runtime.ledger, self._runtime.instance
         try:
             begun = background_queue.mark_started(
                 ledger, found, instance=instance, now_ns=self._runtime.clock.wall_ns()
             )
         except LedgerError:
-            self._unsure_starts.update(refused)
+            self._unsure_starts.update(run.number for run in found)
             raise
         self._running |= {
-            run.number: without_options(run) if refused[run.number] else run
+            run.number: without_options(run) if refusals[run.number] else run
             for run in found
             if run.number in begun
         }
         self._results += [
-            CallResult(owner=number, failed=refused[number]) for number in begun if refused[number]
+            CallResult(owner=number, failed=refusals[number]) for number in begun if refusals[number]
         ]
-        calls = {number: call for number, call in calls.items() if number in begun and not refused[number]}
+        calls = {number: call for number, call in calls.items() if number in begun and not refusals[number]}
         self._calls.begin(RunnerKey(app.name), list(calls.values()), runner)
 
     def _take(self, result: CallResult) -> None:

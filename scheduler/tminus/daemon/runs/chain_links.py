@@ -93,7 +93,8 @@ def to_link_result(result: CallResult, function: str) -> LinkResult:
 
 
 def _finished(chain: int, finished: AttemptResult, redaction: Redaction, function: str) -> LinkResult:
-    output, given, cause, detail = redaction.output(finished.output), None, finished.cause, finished.detail
+    output = redaction.output(finished.output)
+    given, cause, detail = None, finished.cause, finished.detail
     try:
         given = _without_secrets(value_of(finished.body.decode()), redaction) if finished.body else None
     except ValueError as error:

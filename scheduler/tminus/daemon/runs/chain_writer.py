@@ -110,7 +110,7 @@ class ChainWriter:
             steps, self._noted = self._noted[:_MOST], self._noted[_MOST:]
             ended: list[int] = []
             if not self._noted:  # a chain ends after all its steps
-                ended, self._ended = self._ended, ended
+                ended, self._ended = self._ended, []
             if not self._has_written(steps, ended):
                 for chain in dict.fromkeys([*(step.occurrence for step in steps), *ended]):
                     steps_of_chain = [step for step in steps if step.occurrence == chain]

@@ -72,7 +72,7 @@ class Chains:
         self._begin(None)
 
     def follow(self, runs: Sequence[AnyRun]) -> None:
-        """Run the chains of these runs. That they have begun is durable."""
+        """Run the chains of these runs. The ledger has these chains already."""
         if runs:
             self._begin(runs)
 
@@ -117,7 +117,8 @@ class Chains:
             self._load(self._begun.get())
         for result in self._calls.take_results():
             if chain := self._open.get(result.owner):
-                chain.called = chain.position if result.was_called else chain.called
+                if result.was_called:
+                    chain.called = chain.position
                 with self._guard(result.owner):
                     self._take(to_link_result(result, str(chain.handler)))
         called = self._advance()
@@ -142,7 +143,9 @@ class Chains:
     def _break_off(self, number: int, why: str, states: Sequence[LinkState] = ()) -> None:
         """End a chain; if its end cannot be written either, leave it to the next start."""
         chain = self._open.get(number) or self._closed.pop(number, None)
-        if states := chain.states if chain else states:
+        if chain:
+            states = chain.states
+        if states:
             self._forget({number})
             self._writer.fail(number, states, why)
             self._thread.wake.set()

@@ -46,7 +46,8 @@ class CodeWaits:
 
     def add(self, run: QueuedRun, reason: str) -> None:
         """
-        Let a run wait that the loaded code does not have. If a reload has come meanwhile, queue it at once.
+        Let a run wait whose function the loaded code does not have. If a reload has come meanwhile, queue the
+        run at once.
 
         Raises:
             LedgerError: the ledger does not work.
@@ -67,8 +68,8 @@ class CodeWaits:
 
     def try_again(self, app: str, *, limit: int) -> bool:
         """
-        Queue some runs of an application that were not tried since the last reload; return whether there are
-        any. `limit` is the most runs.
+        Queue some runs of an application that were not tried since the last reload, at most `limit`. Return
+        False if there was none.
 
         Raises:
             LedgerError: the ledger does not work.

@@ -55,7 +55,8 @@ def runs_by_id(
     ledger: Ledger, definitions: Definitions, ids: Sequence[OccurrenceId]
 ) -> dict[OccurrenceId, AnyRun]:
     """
-    Return the runs of these occurrences, of any kind, by their ids, except runs that are unknown.
+    Return the runs of these occurrences, of any kind, by their ids, except those that are not valid or whose
+    job does not exist any more.
 
     Raises:
         LedgerError: the ledger cannot be read.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Primers that start between two checks of the gate and the loop.
 _STEP = 25
-#: Transfers that are tried for that. Many of them may have names that are not resolved yet.
+#: Transfers that are tried until `_STEP` have started. Many of their names may not be resolved yet.
 _MOST_TRIED = 500
 _TURN_NS = 20 * MS
 #: A primer that failed is tried again after this time.
@@ -166,8 +166,8 @@ class Arming:
 
     def _pins(self, transfer: Transfer) -> list[str] | None:
         """
-        Return the addresses of the transfer's host for libcurl; empty if the host is an address. None if they
-        are unknown, or there are none.
+        Return the addresses of the transfer's host for libcurl; empty if the host is an address. None if the
+        host is not resolved yet, or cannot be resolved.
         """
         future = self._lookups.get(transfer.origin[0])
         if future is None:

@@ -1,4 +1,4 @@
-"""Runs the shards of this process: each has lanes of its own, and they may overlap in time."""
+"""Runs the shards of this process. Each shard has lanes of its own, and shards may overlap in time."""
 
 import os
 import threading
@@ -24,7 +24,7 @@ from tminus.executors.protocol import (
 from tminus.release.gate import Gate
 from tminus.release.shard import ShardRun
 
-#: Fewer requests than this are not worth a second lane.
+#: A second lane is only worth it if each lane has at least this many requests.
 _PER_LANE = 32
 #: More lanes than this only pass the GIL to each other (measured, see ARCHITECTURE.md).
 _MOST_LANES = 2
@@ -62,10 +62,11 @@ class Executor:
         shard = command.shard
         requests = command.works if isinstance(command, Arm) else self._requests_of(shard)
         self._report(wire.broke(error, shard=shard, index=None))
-        now_ns, why = self._services.clock.wall_ns(), transfer_errors.broken(error, os_errno=0, sent=False)
+        now_ns = self._services.clock.wall_ns()
+        failure = transfer_errors.broken(error, os_errno=0, sent=False)
         self._report(
             AttemptResults(
-                shard=shard, finished=[never_started(request, now_ns, why) for request in requests]
+                shard=shard, finished=[never_started(request, now_ns, failure) for request in requests]
             )
         )
         if run := self._shards.get(shard):

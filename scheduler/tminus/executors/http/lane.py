@@ -82,7 +82,7 @@ class Lane(Party):
 
     @property
     def connections(self) -> int:
-        """The number of connections that it has, or may have at a time from now on."""
+        """The most connections that the lane may have at once from now on, with those of ended transfers."""
         left = len(self._open) + len(self._waiting) if self._release_flag.released else len(self.requests)
         return min(self._max_connections, left) + sum(group.pooled for group in list(self._groups))
 
@@ -108,7 +108,7 @@ class Lane(Party):
                     if not self._results.is_settled(transfer.request):
                         self._add_for_release(group, transfer)
         if self._realtime and not priority.raise_priority(priority.LANES):
-            # Only the lowest one is allowed here. Then no other thread takes it.
+            # If only `HOLDING` is allowed here, no thread of a runner takes it.
             priority.raise_priority(priority.HOLDING)
 
     def withdraw(self, indexes: set[int]) -> None:
@@ -132,10 +132,11 @@ class Lane(Party):
         if self._arming is None:
             return
         self._arming.recheck()
-        youngest_ns = self._services.clock.monotonic_ns() - _UNCHECKED_NS
+        unchecked_since_ns = self._services.clock.monotonic_ns() - _UNCHECKED_NS
         for group in self._groups:
             for transfer in group.transfers if group.given_up else ():
-                if transfer.curl in self._open and group.given_up.get(transfer.origin, 0) > youngest_ns:
+                primed_ns = group.given_up.get(transfer.origin, 0)
+                if transfer.curl in self._open and primed_ns > unchecked_since_ns:
                     with self._guard(group, transfer):
                         transfer.force_fresh_connection()
 

@@ -40,7 +40,7 @@ class Loop:
         multi.setopt(pycurl.M_TIMERFUNCTION, lambda timeout_ms: self._wake(multi, timeout_ms))
 
     def resume(self, multi: pycurl.CurlMulti) -> None:
-        """Continue what `perform` has started: it has not announced its sockets to this loop."""
+        """Continue the transfers of a `perform`, which has not announced their sockets to this loop."""
         multi.socket_all()
 
     def run_soon(self, multi: pycurl.CurlMulti) -> None:

@@ -21,7 +21,7 @@ def curl_time_ns(curl: pycurl.Curl, info: int) -> int:
 def connection_phases(curl: pycurl.Curl, *, began_ns: int) -> dict[str, int]:
     """
     Return when the phases of a transfer's connection ended, wall clock. Those of a connection that existed
-    before are missing, and all of them after redirects, which may have opened several.
+    before are missing. After redirects all are missing, because there may have been several connections.
 
     Args:
         curl: A transfer that has ended.

@@ -1,4 +1,4 @@
-"""Sets the options of a Curl handle for a finished request."""
+"""Sets the options of a Curl handle for a request."""
 
 import contextlib
 
@@ -43,8 +43,8 @@ def set_request(curl: pycurl.Curl, request: Request) -> None:
     if request.follow:
         curl.setopt(pycurl.FOLLOWLOCATION, _FOLLOW_OBEYCODE)
         curl.setopt(pycurl.MAXREDIRS, request.follow)
-    # The only effect on HTTP: libcurl does not send again by itself when a connection dies
-    # (Curl_retry_request in its lib/transfer.c). If it does so nevertheless, the callback stops it
+    # The RTSP option has one effect on HTTP: libcurl does not send again by itself when a connection dies
+    # (Curl_retry_request in its lib/transfer.c). If it does so nevertheless, PREREQFUNCTION stops it
     # (tests/integration/executors/test_one_arrival.py).
     with contextlib.suppress(pycurl.error):  # a libcurl without RTSP
         curl.setopt(pycurl.OPT_RTSP_REQUEST, pycurl.RTSPREQ_RECEIVE)

@@ -53,6 +53,8 @@ class ResponseBuffer:
     def has_head(self) -> bool:
         """Whether the last head is complete. libcurl accepts half of one."""
         for line in reversed(self.lines):
-            if not line.strip() or line.startswith(b"HTTP/"):
-                return not line.strip()
+            if not line.strip():
+                return True
+            if line.startswith(b"HTTP/"):
+                return False
         return False

@@ -99,13 +99,15 @@ class Results:
         if self._errors <= _MOST_ERRORS:
             self._report(wire.broke(error, shard=self._shard, index=request.index if request else None))
 
-    def _broken(self, request: Request, error: BaseException, sent: Transfer | None) -> AttemptResult:
+    def _broken(
+        self, request: Request, error: BaseException, sent_transfer: Transfer | None
+    ) -> AttemptResult:
         os_errno = error.errno or 0 if isinstance(error, OSError) else fd_exhaustion_errno()
-        why = transfer_errors.broken(error, os_errno=os_errno, sent=sent is not None)
-        if sent is not None:
+        failure = transfer_errors.broken(error, os_errno=os_errno, sent=sent_transfer is not None)
+        if sent_transfer is not None:
             with suppress(Exception):  # including its times, if libcurl still has them
-                return sent.end_with(why)
-        return never_started(request, self._clock.wall_ns(), why)
+                return sent_transfer.end_with(failure)
+        return never_started(request, self._clock.wall_ns(), failure)
 
     @property
     def waiting(self) -> int:

@@ -73,9 +73,9 @@ class Transfer:
         "_callbacks",
         "_connection",
         "_descriptors",
+        "_earlier_lines",
         "_is_callback_off",
         "_left_between",
-        "_lines_read",
         "_own_failure",
         "_prereq_callback",
         "_primed",
@@ -107,7 +107,7 @@ class Transfer:
         self._tls = request.url[:6].lower() == "https:"
         self._connection: ConnectionKey | None = None
         self._response = ResponseBuffer(request, clock)
-        self._lines_read, self._is_callback_off = 0, False
+        self._earlier_lines, self._is_callback_off = 0, False
         self._left_between = (0, 0)
         self._own_failure: Callable[[Request], TransferFailure] | None = None
         self._callbacks = Callbacks()
@@ -167,15 +167,17 @@ class Transfer:
         self._callbacks.reraise()
 
     def read_phases(self) -> dict[str, int]:
-        """Return when the phases of its primer ended, which has ended now, and well."""
+        """Return when the phases of its primer ended. Call this right after the primer has ended well."""
         now_ns = self._wall_ns()
         began_ns = now_ns - curl_time_ns(self.curl, pycurl.TOTAL_TIME)
         return {**connection_phases(self.curl, began_ns=began_ns), Phase.ARMED: now_ns}
 
     def find_primed(self) -> tuple[ConnectionKey, socket.socket] | None:
         """Return the connection that its primer has opened. Call this after the primer has ended well."""
-        connection = self._connection and find_socket(self._descriptors, self._connection)
-        if not (self._connection and connection):
+        if self._connection is None:
+            return None
+        connection = find_socket(self._descriptors, self._connection)
+        if connection is None:
             return None
         if self._tls:
             raise_low_water_mark(connection)
@@ -187,9 +189,9 @@ class Transfer:
 
         A callback costs little, but it takes the GIL, and lanes that wait for the GIL start late (measured:
         the last of 1000 at 18 ms instead of 12). The callback is not needed before `note_departure`: the
-        address was checked when the connection was primed, and libcurl notices its death later. A request
-        that follows redirects keeps the callback, because a quick response may be read and followed in the
-        same pass.
+        address was checked when the connection was primed, and libcurl notices a dead connection later. A
+        request that follows redirects keeps the callback, because a quick response may be read and followed
+        in the same pass.
         """
         one_write = len(self.request.body or b"") <= _ONE_WRITE and not self.request.follow
         if one_write and self._connection in self._primed:
@@ -240,7 +242,7 @@ class Transfer:
             return self._finished(self._own_failure(request))
         if code:
             os_errno = self.curl.getinfo(pycurl.OS_ERRNO)
-            answered = len(self._response.lines) > self._lines_read
+            answered = len(self._response.lines) > self._earlier_lines
             if code == pycurl.E_COULDNT_CONNECT and not os_errno:
                 os_errno = self._release_flag.shortage or fd_exhaustion_errno()
             return self._finished(
@@ -288,8 +290,8 @@ class Transfer:
 
     def _phases(self, began_ns: int, finished_ns: int) -> dict[str, int]:
         """
-        Return when its phases ended. libcurl's times count from `began_ns`, which is too early by the time
-        that other threads ran between a callback and libcurl's own look at the clock.
+        Return when its phases ended. libcurl's times count from `began_ns`. That is too early if other
+        threads ran between a callback and libcurl's own look at the clock.
         """
         began_ns = max(began_ns, self._release_flag.released_at_ns)
         phases = self.primed_phases if self.armed else connection_phases(self.curl, began_ns=began_ns)
@@ -344,8 +346,8 @@ class Transfer:
             self._own_failure = partial(transfer_errors.blocked, peer=peer)
         elif not self.sent:
             pass  # not released yet
-        elif len(self._response.lines) > self._lines_read and self._response.status in _ASK_AGAIN:
-            self._lines_read = len(self._response.lines)
+        elif len(self._response.lines) > self._earlier_lines and self._response.status in _ASK_AGAIN:
+            self._earlier_lines = len(self._response.lines)
             if not (names := leaked_headers(self.request, self._response.status, self._response.lines)):
                 return pycurl.PREREQFUNC_OK
             self._own_failure = partial(transfer_errors.leads_elsewhere, names=names)

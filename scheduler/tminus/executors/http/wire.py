@@ -34,7 +34,7 @@ _MOST_TRACEBACK = 8192
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """
-    One finished request: nothing remains to be looked up, rendered or decided. Durations are in milliseconds,
+    One complete request: nothing remains to be looked up, rendered or decided. Durations are in milliseconds,
     sizes in bytes.
 
     `repr` shows only the index, because URL, headers and body may contain secrets.
@@ -49,8 +49,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     first_byte_ms: int  #: 0: no limit of its own
     total_ms: int
     latest_ns: int  #: after this, wall clock, it is not started any more
-    max_body: int  #: of the response, that is read
-    keep_body: int  #: of the response, that is reported
+    max_body: int  #: the most bytes of the response's body; a longer one is a failure
+    keep_body: int  #: the most bytes of the response's body that are reported
     follow: int = 0
     http2: bool = False
     ca: str | None = None
@@ -63,8 +63,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     @property
     def keeps_connection(self) -> bool:
         """
-        Whether its connection stays open after its end, because others share it, or because a redirect may
-        have led to the same server.
+        Whether its connection stays open after a response, because other requests share the connection, or
+        because a redirect may lead to the same server.
         """
         return self.http2 or self.follow > 0
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def check(app_name: str | None = None) -> None:
     """
-    Read questions from stdin, and write the errors to stdout. Both are one JSON document.
+    Read questions from stdin, and write the errors to stdout. Each is one JSON document.
 
     Questions: a list of `{"ref", "args", "kwargs"}` and `{"endpoint", "args"}`. Errors:
     `{"app": TEXT, "traceback": TEXT, "jobs": [TEXT …], "code": […], "others": […]}`. A text is empty if

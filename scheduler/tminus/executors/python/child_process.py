@@ -93,11 +93,11 @@ class ChildProcess:
         """Send a signal to it and all that it has started, unless it was reaped: its pid may be reused."""
         if self.is_reaped:
             return
-        is_done = False
+        is_sent = False
         with contextlib.suppress(OSError):
             os.killpg(self.pid, number)
-            is_done = number != signal.SIGKILL
-        if not is_done:  # a job may have left its group
+            is_sent = True
+        if not is_sent or number == signal.SIGKILL:  # a job may have left its group
             with contextlib.suppress(OSError):
                 signal.pidfd_send_signal(self.process, number)
 
@@ -178,7 +178,7 @@ def fork(
     Fork a process for one job; return it. `ready` reports when it has written something, or has ended.
 
     Raises:
-        OSError: there are not enough descriptors or processes. Nothing is left of the attempt.
+        OSError: there are not enough descriptors or processes. Neither a process nor a descriptor is left.
     """
     with contextlib.ExitStack() as opened:
 

@@ -76,8 +76,10 @@ def _check_background(work: Work, function: str, load: Callable[[str], object]) 
 
 
 def _links(then: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for link in then if isinstance(then, list) else [then]:
-        for handler in [link.get(name) for name in _HANDLERS] if isinstance(link, Mapping) else [link]:
+    links = then if isinstance(then, list) else [then]
+    for link in links:
+        handlers = [link.get(name) for name in _HANDLERS] if isinstance(link, Mapping) else [link]
+        for handler in handlers:
             if isinstance(handler, str):
                 yield handler, {}
             elif isinstance(handler, Mapping) and "call" in handler:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 #: Time between two checks of timeouts and progress.
 _CHECK_NS = 50 * MS
-#: Added to the time to arm, for threads on their way to the barrier.
+#: Added to the deadline of a shard, for threads on their way to the barrier.
 _ARRIVE_NS = 20 * MS
 #: Pause after a check that has raised.
 _RETRY_NS = SECOND
@@ -212,7 +212,7 @@ class Executor:
             on_out=out,
             on_ended=ended,
             realtime=command.realtime,
-            spins=command.realtime,  # without it the lanes want the core on which this would spin
+            spins=command.realtime,  # otherwise the lanes want the core on which the hold would spin
         )
         self._start(shard, command.release_at_ns)
 
@@ -302,7 +302,7 @@ class Executor:
         self._report(ShardEnded(shard=shard.number, released=released))
 
     def _until_next_check_ns(self) -> int:
-        """Return the time until the next check, which is no later than the time to arm of any shard."""
+        """Return the time until the next check: `_CHECK_NS`, or less if a shard's deadline comes first."""
         with self._lock:
             deadlines = [shard.deadline_ns for shard in self._shards.values() if not shard.is_armed]
         left_ns = min(deadlines, default=LATEST_NS) + _ARRIVE_NS - self._clock.wall_ns()

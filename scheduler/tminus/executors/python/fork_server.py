@@ -128,7 +128,7 @@ class ForkServer:
         shard = self._shards[command.shard] = Shard(command, self._clock.monotonic_ns())
         with contextlib.ExitStack() as stack:
             started = None
-            with contextlib.suppress(OSError):  # without it, the jobs only do not wait for each other
+            with contextlib.suppress(OSError):  # without a pipe, no job waits until all have started
                 started = stack.enter_context(contextlib.closing(StartedPipe(self._clock)))
             for work in command.works:
                 self._fork(shard, work, started)

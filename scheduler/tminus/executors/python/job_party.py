@@ -17,7 +17,7 @@ class JobParty(Party):
 
     Args:
         job: The run of the job.
-        turn: Entered while the job is prepared, before T.
+        turn: A lock, held while the job is being prepared before T; None if others may be prepared meanwhile.
     """
 
     def __init__(

@@ -98,7 +98,9 @@ class JobRun:
         self._is_written_off = False
         self._cancelled_ns: int | None = None  #: when it was cancelled, monotonic clock
         self._beginning = threading.Lock()
-        self._started_ns = self._began_ns = self._waited_ns = 0
+        self._started_ns = 0  #: when it was entered, wall clock
+        self._began_ns = 0  #: the same, monotonic clock
+        self._waited_ns = 0  #: how long it waited after its function for the other jobs of its shard
         self._phases: dict[str, int] = {}
 
     @property

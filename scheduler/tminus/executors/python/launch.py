@@ -49,7 +49,8 @@ def environment_of(app: App | None, folder: str) -> dict[str, str]:
     """
     environment = {name: value for name, value in os.environ.items() if _is_passed_on(name, app)}
     own = _lines_of(app.env_file) if app and app.env_file else {}
-    where, more = app.directory if app else folder, own.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    where = app.directory if app else folder
+    more = own.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
     # Absolute, because the runner has another current directory when it reads them.
     more_paths = [os.path.join(where, path) for path in more.split(os.pathsep) if path]
     paths = [_ALONE, *([where] if app else []), *more_paths, folder]

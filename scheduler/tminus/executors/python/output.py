@@ -14,7 +14,7 @@ class Output:
     """
     The output of one job, bounded: its beginning, its end, and how much is left out between them.
 
-    Thread-safe, because a job may start threads that share its context.
+    Thread-safe, because a job may run threads in its context, for example with `asyncio.to_thread`.
     """
 
     def __init__(self, limit: int) -> None:
@@ -46,7 +46,8 @@ class Output:
             del self._tail[:over]
 
 
-#: The output of this context. Threads that a job starts have no such context: they write to the runner's.
+#: The output of this context. A `Thread` that a job starts has another context: it writes to the runner's
+#: stderr.
 current: ContextVar[Output | None] = ContextVar("output", default=None)
 
 

@@ -171,6 +171,7 @@ def to_payload(returned: Any) -> dict[str, Any]:
         # A subclass may have set these to anything, or not at all.
         built_in = {"outcome": "failed", "kind": "exception", "message": returned}
         said = {name: _words(returned, name, value) for name, value in built_in.items()}
+        # Empty if there is no traceback, or if a subclass raises when it is read.
         has_frames = texts.user_text(
             lambda: "" if getattr(returned, "traceback", None) is None else "yes", ""
         )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 class PreparedCall:
     """
-    One call of a function. All its methods belong to one thread, whose contexts these are.
+    One call of a function. All its methods belong to one thread, because contexts belong to a thread.
 
     Raises:
         CannotLoad: it is not a function.
@@ -41,7 +41,7 @@ class PreparedCall:
         self._gives_back = work.given is not None
         self._max_body = work.max_body
         self._ref = ref
-        # A decorator, such as @background, hides whether it is one.
+        # A decorator, such as @background, may hide that the function is async.
         is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
         self._loop = _new_loop() if is_async else None
         self._context = contexts.request_context(app, work.request) if app else None

@@ -116,8 +116,8 @@ def _to_message_or_error(
     one: DefinedJob, app: "Flask", app_name: str, endpoint: str | None
 ) -> dict[str, Any]:
     """
-    Return the message of a job. If the job cannot be read, return the error in its place, which the errors of
-    the jobs file contain.
+    Return the message of a job. If the job cannot be read, the message has the error, which is reported among
+    the errors of the jobs file.
     """
     try:
         if not isinstance(one.name, str):

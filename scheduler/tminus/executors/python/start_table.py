@@ -75,7 +75,7 @@ class StartTable:
         return self._mark(slot) == PREPARING
 
     def is_busy(self, slot: int) -> bool:
-        """Return whether code of the work is running: it is prepared, or was entered and has not ended."""
+        """Return whether code of the work runs: it is being prepared, or was entered and has not ended."""
         return self._mark(slot) > 0 and self._mark(slot) != ACCEPTED
 
     def _mark(self, slot: int) -> int:

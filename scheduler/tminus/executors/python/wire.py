@@ -65,7 +65,7 @@ def context_of_copy(copy: Mapping[str, Any] | None) -> RequestContext:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """
-    One finished piece of work: nothing remains to be looked up, rendered or decided. Durations are in
+    One complete piece of work: nothing remains to be looked up, rendered or decided. Durations are in
     nanoseconds, sizes in bytes.
 
     Attributes:
@@ -77,7 +77,7 @@ class Work:
         latest_ns: After this, wall clock, it is not started any more.
         total_ns: The time from its start until it is asked to stop and written off.
         kill_after_ns: The time after that until the process of an isolated job is killed.
-        max_body: The part of a view's response, or of a result, that is read.
+        max_body: The most bytes of a view's response, or of a result. A longer one is a failure.
         keep_body: The part of it that is reported.
         keep_output: The part of what it printed and logged that is reported.
     """

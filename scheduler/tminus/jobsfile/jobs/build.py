@@ -55,7 +55,7 @@ class Builder:
         now_ns: int,
     ) -> None:
         self.merged: dict[str, dict[str, Any]] = {}  #: each merged job, as in the file
-        self.jobs: dict[str, Job] = {}  #: the jobs without a fault
+        self.jobs: dict[str, Job] = {}  #: the jobs without an error
         self._sections = sections
         self._report = report
         self._external = external
@@ -130,7 +130,8 @@ class Builder:
             self.jobs[name] = replace(
                 _build_job(name, found.model, schedule, self._external, place),
                 calendars={
-                    name: self._calendars.excepted([name], schedule.zone) for name in calendars_used(value)
+                    calendar: self._calendars.excepted([calendar], schedule.zone)
+                    for calendar in calendars_used(value)
                 },
                 unproven=layer.document.unproven,
             )

@@ -13,10 +13,10 @@ from tminus.jobsfile.types.at_times import LocalTime
 from tminus.jobsfile.types.calendar_types import TimeRange, day
 from tminus.suggestions import suggest
 
-#: For at least this many years to come.
+#: Holidays and events are computed for at least this many years to come.
 YEARS_AHEAD = 10
 _MOST_EVENTS = 20_000
-#: A year of seconds is computed at once.
+#: Frequencies that are refused: a rule can then give millions of events.
 _TOO_OFTEN = frozenset({"SECONDLY", "MINUTELY", "HOURLY"})
 _INSTALL = "in the folder of tminus: pip install '.[calendars]'"
 
@@ -26,7 +26,7 @@ class CalendarError(Exception):
     A source that gives no days.
 
     Args:
-        key: The key of the calendar that names it.
+        key: The calendar's key that names the source.
         message: What is wrong, lower case, no full stop.
         hint: What would be right.
     """

@@ -69,8 +69,8 @@ class Calendars:
 
     def excepted(self, names: Iterable[str], zone: str) -> tuple[tuple[int, int], ...]:
         """
-        Return the seconds since the Unix epoch that these calendars except in a zone, from the first until
-        before the second: ascending, disjoint.
+        Return the ranges that these calendars except in a zone, ascending and disjoint. Each is its first
+        second since the Unix epoch, and the one after its last.
         """
         key = tuple(names), zone
         if key not in self._excepted:

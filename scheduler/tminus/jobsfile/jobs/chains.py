@@ -88,12 +88,14 @@ def find_cycles(jobs: Mapping[str, Job]) -> Iterator[tuple[str, Fault]]:
         path: dict[str, None] = {}  # in the order of the chain
         left = [iter([(first, 0)])]
         while left:
-            name, index = next(left[-1], ("", -1))
-            if index < 0:
+            step = next(left[-1], None)
+            if step is None:
                 left.pop()
                 if path:
                     done.add(path.popitem()[0])
-            elif name in path:
+                continue
+            name, index = step
+            if name in path:
                 cycle = list(path)[list(path).index(name) :]
                 message = f"a cycle: {_shown(cycle)} → {name}; it would never end"
                 yield (

@@ -25,7 +25,7 @@ class CodeDocument(Document):
         super().__init__(job.file, text.encode(errors="backslashreplace"))
         self.app = job.app
         self.unproven = None if job.is_said else job
-        self.problems = []  # its JSON is in no file
+        self.problems = []  # those of the JSON text, which is in no file
         self._at = job.line
 
     def excerpt(self, number: int, column: int) -> Excerpt:

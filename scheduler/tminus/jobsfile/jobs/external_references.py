@@ -75,7 +75,8 @@ class ExternalReferences:
             text: The text as written.
             check: Raises `InvalidText` for a value that cannot be used.
         """
-        severity = self._secrets if any(True for _ in references(text)) else Severity.ERROR
+        has_references = any(True for _ in references(text))
+        severity = self._secrets if has_references else Severity.ERROR
         if severity is None:
             return None
         try:

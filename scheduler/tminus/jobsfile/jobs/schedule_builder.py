@@ -119,10 +119,7 @@ def _not_one_kind(present: Sequence[str], index: int) -> Fault:
 
 
 def _excepted(entry: TimesSpec, zone: str, calendars: Calendars) -> tuple[tuple[int, int], ...]:
-    """
-    Return the time that its calendars except, with that before `start` and after `end`, in seconds since the
-    Unix epoch.
-    """
+    """Return the ranges that the calendars, `start` and `end` of an entry leave out, as in `Limits`."""
     outside = []
     if entry.start is not None:
         outside.append((0, entry.start.seconds(zone)[0]))

@@ -30,7 +30,7 @@ _FIELDS = (
     ("month", 1, 12),
     ("weekday", 0, 7),
 )
-#: After what the values of a field begin again.
+#: The unit after which the values of a field begin again.
 _WHOLES = {
     "second": "minute",
     "minute": "hour",
@@ -100,7 +100,7 @@ def limit_faults(
         yield Fault(message="is for times", joint=" ", path=(present[0],), on_key=True, hint=hint)
     elif entry.start and entry.end and entry.start.seconds(zone)[0] >= entry.end.seconds(zone)[1]:
         yield Fault(message="is before start", joint=" ", path=("end",), hint="no fire time is left")
-    elif parts != times and after(parts, now_ns) is None is not after(times, now_ns):
+    elif parts != times and after(parts, now_ns) is None and after(times, now_ns) is not None:
         named = [key for key, value in limits.items() if value is not None]
         hint = f"no fire time is left; look at {', '.join(named)}"
         yield _warning("the job never fires", (present[0],), hint=hint)
@@ -157,12 +157,12 @@ def _cron_warnings(cron: Cron, limits: Limits, now_ns: int) -> tuple[Fault, ...]
 
 
 def _is_left_out(touch: Touched, limits: Limits) -> bool:
-    """Return whether a job is not due at that time of day, or on that day, in any case."""
+    """Return whether the limits leave out the touched local time, or its day."""
     second = touch.local.hour * 3_600 + touch.local.minute * 60 + touch.local.second
     if limits.windows and not any(first <= second < end for first, end in limits.windows):
         return True
-    days = replace(limits, windows=())
-    counts = [stretch_at(days, at_ns // SECOND).counts for at_ns in touch.instants_ns]
+    without_windows = replace(limits, windows=())
+    counts = [stretch_at(without_windows, at_ns // SECOND).counts for at_ns in touch.instants_ns]
     return bool(counts) and not any(counts)
 
 

@@ -64,7 +64,7 @@ class Sections:
     ledger: str | None = None
     daemon: DaemonSpec | None = None
     start_slo: StartSloSpec | None = None
-    settings: dict[str, Layer] = field(default_factory=dict)  #: of timezone, ledger, daemon, start_slo
+    settings: dict[str, Layer] = field(default_factory=dict)  #: the file of each key in `_ONCE`
     channels: dict[str, NamedChannel] = field(default_factory=dict)
     apps: dict[str, NamedApp] = field(default_factory=dict)
     calendars: dict[str, NamedCalendar] = field(default_factory=dict)
@@ -219,7 +219,7 @@ def add_code_jobs(sections: Sections, code: Iterable[CodeJob], report: Report) -
         is_override = not jobs[job.name].value.keys() & {"http", "flask", "call"}
         hint = "a job in code is changed in the code" if is_override else _KEEP_ONE
         _given_twice(f"job {quoted(job.name)}", jobs[job.name], layer, ("jobs", job.name), report, hint)
-        if is_override:  # it lacks much, and all that is in the code
+        if is_override:  # without a target, the one in the file would only add faults
             jobs[job.name] = layer
     return replace(sections, jobs=jobs)
 

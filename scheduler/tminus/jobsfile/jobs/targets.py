@@ -38,8 +38,8 @@ def build_target(job: schema.JobSpec, external: ExternalReferences) -> Target:
     return _http_target(job.http or HttpSpec(), external, **_present(job, "app", "prepare"))
 
 
-def _http_target(http: HttpSpec, external: ExternalReferences, **python: str) -> HttpTarget:
-    options = python | _present(http, "url", "http_version", "max_body")
+def _http_target(http: HttpSpec, external: ExternalReferences, **app_and_prepare: str) -> HttpTarget:
+    options = app_and_prepare | _present(http, "url", "http_version", "max_body")
     if http.body_file is not None:
         options["body_file"] = external.absolute(http.body_file)
     if http.redirects and http.redirects.follow is not None:
@@ -100,7 +100,7 @@ def http_faults(
     Args:
         http: The map.
         external: Knows whether the files can be read.
-        knows_method: Whether the method in the file is a method.
+        knows_method: Whether the method in the file is valid or missing.
     """
     yield from _message_faults(http, knows_method=knows_method)
     for path, name in ((("body_file",), http.body_file), (("tls", "ca"), http.tls.ca if http.tls else None)):
@@ -135,19 +135,19 @@ def _message_faults(message: schema.MessageSpec, *, knows_method: bool) -> Itera
     yield from _header_faults(message)
 
 
-def _body_faults(http: schema.MessageSpec, *, knows_method: bool) -> Iterator[Fault]:
-    bodies = [name for name in _BODIES if getattr(http, name, None) is not None]
+def _body_faults(request: schema.MessageSpec, *, knows_method: bool) -> Iterator[Fault]:
+    bodies = [name for name in _BODIES if getattr(request, name, None) is not None]
     if len(bodies) > 1:
         yield exclusive_keys((), bodies, hint="a request has one body")
-    method = http.method or "GET"
+    method = request.method or "GET"
     if bodies and knows_method and method in WITHOUT_BODY:
         hint = "write method: POST, or put the values under query:"
         yield key_fault((bodies[0],), f"method {method} has no body", hint=hint)
 
 
-def _header_faults(http: schema.MessageSpec) -> Iterator[Fault]:
+def _header_faults(request: schema.MessageSpec) -> Iterator[Fault]:
     seen: dict[str, str] = {}
-    for name in http.headers or ():
+    for name in request.headers or ():
         earlier = seen.setdefault(name.lower(), name)
         if earlier != name:
             message = f"{shorten(name)} is the same header as {shorten(earlier)}"

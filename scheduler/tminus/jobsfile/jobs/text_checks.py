@@ -33,13 +33,13 @@ def text_faults(
         external: Knows whether references can be resolved.
         calendars: The names of the calendars of the file.
     """
-    names = _map(job.get("params"))
+    params = _map(job.get("params"))
     for path, value in _texts(job):
         if isinstance(value, str) and has_parts(value):
-            yield from _part_faults(path, value, names, external, calendars)
+            yield from _part_faults(path, value, params, external, calendars)
         else:
             yield from _plain_faults(path, value)
-    for path, value in _leaves(("params",), names):
+    for path, value in _leaves(("params",), params):
         if isinstance(value, str) and has_parts(value):
             hint = "write it where it is used; values under params: are shown, and put in as they are"
             yield Fault(

@@ -26,7 +26,7 @@ class Spot:
 
     Args:
         taken: The steps of the path that exist.
-        node: The node there, or the one of its key.
+        node: The node of the value, even if the place is that of its key; None if unknown.
     """
 
     line: int
@@ -113,19 +113,21 @@ class Document:
         key, node, taken = self._tree_with(path).find(path)
         if node is None:
             return Spot(1, 1, 1, ())
-        below = node.kind != "scalar" and key is not None and node.start.line != key.start.line
-        if key is not None and (below or (on_key and taken[-1:] == path[-1:])):
-            return self._spot(key, node, taken)
+        if key is not None:
+            is_there = taken[-1:] == path[-1:]
+            begins_below = node.kind != "scalar" and node.start.line != key.start.line
+            if begins_below or (on_key and is_there):
+                return self._spot(key, node, taken)
         return self._spot(node, node, taken, offset, length)
 
     def _spot(self, at: Node, node: Node, taken: Path, offset: int | None = None, length: int = 1) -> Spot:
         line = self._lines[at.start.line]
         column, end = at.start.column, at.end.column if at.end.line == at.start.line else len(line)
-        text = column + at.is_quoted
+        text_column = column + at.is_quoted
         # Behind an escape or in a block, the characters of the value are not at their place in the line.
-        if offset is not None and at.kind == "scalar" and line.startswith(at.text, text):
-            column = text + min(offset, len(at.text))
-            end = min(column + length, text + len(at.text))
+        if offset is not None and at.kind == "scalar" and line.startswith(at.text, text_column):
+            column = text_column + min(offset, len(at.text))
+            end = min(column + length, text_column + len(at.text))
         return Spot(at.start.line + 1, column + 1, max(end - column, 1), taken, node)
 
     def place(self, spot: Spot) -> SourceLocation:

@@ -26,7 +26,7 @@ class Sources:
 
     Attributes:
         documents: The files.
-        patterns: As for `glob`: they match the paths of all files, also of files that are missing now.
+        patterns: Patterns of `glob` that match all files, also those that are missing now.
     """
 
     def __init__(self, path: str, report: Report) -> None:

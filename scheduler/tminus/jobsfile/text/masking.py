@@ -70,7 +70,7 @@ def mask_line(line: str) -> str:
     If it is not clear where a value ends, this masks too much rather than too little.
     """
     line = _USERINFO.sub(lambda found: found[0] if has_parts(found[0]) else "*" * len(found[0]), line)
-    parts = [found.start() for found in _PART.finditer(line)]
+    part_starts = [found.start() for found in _PART.finditer(line)]
     bracket = _OPEN_BRACKET.search(line)
     flow_from = bracket.start() if bracket else len(line)
     pieces: list[str] = []
@@ -79,7 +79,8 @@ def mask_line(line: str) -> str:
         if is_secret_key(key["quoted"] or key["plain"]):
             start = max(key.end(), masked_to)
             end = _end_of_value(line, key.end(), flow_from)
-            if start < end and bisect_left(parts, start) == bisect_left(parts, end - 1):
+            has_part = bisect_left(part_starts, start) < bisect_left(part_starts, end - 1)
+            if start < end and not has_part:
                 pieces += (line[masked_to:start], _stars(line[start:end]))
                 masked_to = end
     return "".join((*pieces, line[masked_to:]))

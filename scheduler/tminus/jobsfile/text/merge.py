@@ -45,7 +45,7 @@ class Layer:
                 here = here[int(step)]
             elif isinstance(here, Mapping) and step in here:
                 here = here[step]
-            elif step != 0:  # a list of one in its short form
+            elif step != 0:  # item 0 of a list of one in its short form is the value itself
                 return False
         return True
 
@@ -56,15 +56,15 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     parts that are only in one of them. A null that removes nothing stays.
     """
     for key, names in _EXCLUSIVE.items():
-        inner, outer = below.get(key), above.get(key)
+        lower, upper = below.get(key), above.get(key)
         if (
-            isinstance(inner, dict)
-            and isinstance(outer, dict)
-            and any(outer.get(name) is not None for name in names)
+            isinstance(lower, dict)
+            and isinstance(upper, dict)
+            and any(upper.get(name) is not None for name in names)
         ):
             below = {
                 **below,
-                key: {name: item for name, item in inner.items() if name not in names or name in outer},
+                key: {name: item for name, item in lower.items() if name not in names or name in upper},
             }
     return _merge_all(below, above)
 
@@ -72,11 +72,11 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 def _merge_all(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(below)
     for key, value in above.items():
-        inner = result.get(key)
+        lower = result.get(key)
         if value is None and key in result:
             del result[key]
-        elif isinstance(value, dict) and isinstance(inner, dict):
-            result[key] = _merge_all(inner, value)
+        elif isinstance(value, dict) and isinstance(lower, dict):
+            result[key] = _merge_all(lower, value)
         else:
             result[key] = value
     return result

@@ -39,12 +39,12 @@ class YamlReader:
         self._here: Any = None  # the map or list that is being filled
         self._in_map = False
         self._key: str | None = None
-        self._around: list[tuple[Any, bool]] = []  # the open ones around it
+        self._around: list[tuple[Any, bool]] = []  # the maps and lists around it, each with its _in_map
         self._section = ""
         self._has_duplicates = False
         self._anchors: dict[str, Any] = {}
         self._aliases = 0
-        self._aliased = 0
+        self._aliased = 0  # the values that the aliases so far stand for
         try:
             self._run()
         except yaml.MarkedYAMLError as error:

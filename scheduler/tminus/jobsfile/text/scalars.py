@@ -20,8 +20,7 @@ _WORDS: dict[str, Scalar] = {
 _DECIMAL = re.compile(r"[-+]?[0-9]+")
 _OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-#: Longer digits stay text. No number of a jobs file has that many, and Python does not print those with more
-#: than 4300.
+#: A longer number stays text. No number of a jobs file has that many digits, and Python prints at most 4300.
 _LONGEST_NUMBER = 300
 
 

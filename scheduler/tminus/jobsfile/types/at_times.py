@@ -50,12 +50,9 @@ class TimeOfDay:
 
 @dataclass(frozen=True, slots=True)
 class LocalTime:
-    """
-    A time that comes once; without an offset, in the job's zone. The fraction of a second is beside the
-    datetime.
-    """
+    """A date and a time; without an offset, in the job's zone."""
 
-    moment: datetime
+    moment: datetime  #: whole seconds
     fraction_ns: int
     instant_ns: int | None  #: if the text has an offset
 
@@ -66,8 +63,8 @@ class Resolved:
     The instants of a local time.
 
     Args:
-        first_ns: The first one; after a gap, if the local time is in one.
-        last_ns: The last one; the same, unless the local time comes twice.
+        first_ns: The first instant; the end of the gap if the local time is in one.
+        last_ns: The last instant; the same, unless the local time comes twice.
         in_gap: Whether the local time does not exist.
     """
 
@@ -198,6 +195,7 @@ def resolve(time: LocalTime, zone: str) -> Resolved:
     first, second = (time.moment.replace(tzinfo=info, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first <= second:
         return Resolved(to_ns(first) + time.fraction_ns, to_ns(second) + time.fraction_ns)
+    # The local time is in a gap: only there is the instant with fold 0 the later one.
     local_s = local_second(time.moment)
     changes = (change for year in {second.year, first.year} for change in transitions(zone, year))
     end_ns = next(change.instant_ns for change in changes if local_s in change.skipped)

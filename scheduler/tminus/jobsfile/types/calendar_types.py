@@ -1,4 +1,4 @@
-"""Calendars and windows in the jobs file: days, ranges of time, and times of day from and to."""
+"""Calendars and windows in the jobs file: days, ranges of time, and ranges within the day."""
 
 import re
 from dataclasses import dataclass, replace
@@ -36,8 +36,8 @@ class TimeRange:
 
     def seconds(self, zone: str) -> tuple[int, int]:
         """
-        Return the seconds since the Unix epoch, from the first until before the second. If the clock in the
-        zone skips the whole range, they are equal.
+        Return the range in seconds since the Unix epoch: its first one, and the one after its last. If the
+        clock in the zone skips the whole range, both are equal.
         """
         last = resolve(self.last, zone)
         end_ns = last.last_ns if last.in_gap else last.last_ns + self.precision_s * SECOND
@@ -120,7 +120,7 @@ def _local(text: str) -> LocalTime:
 
 
 def _precision_s(text: str) -> int:
-    return 1 if re.search(r"\d\d:\d\d:\d\d", text.partition("+")[0]) else 60
+    return 1 if re.search(r"\d\d:\d\d:\d\d", text) else 60
 
 
 DAY = ValueType(_day, {"type": "string", "examples": ["2026-12-24"]})

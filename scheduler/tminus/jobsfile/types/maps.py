@@ -2,7 +2,7 @@
 Maps and lists of the jobs file.
 
 A map is a dataclass. Each of its fields is made by `key`, with a value type and a description for editors.
-This one table checks a value (`validate_map`) and makes the JSON Schema (`json_schema`). A check reports
+From these fields, `validate_map` checks a value and `json_schema` makes the JSON Schema. A check reports
 every fault of a value at once. It also returns the part of the value that is right, so that other checks can
 go on.
 """
@@ -104,9 +104,9 @@ def table_of(
         for name, item in _as_map(value).items():
             before = len(faults)
             if names is None or _part(names, name, name, faults) is not None:
-                found[name] = None if null and item is None else _part(values, item, name, faults)
-                if len(faults) > before and found[name] is None:
-                    del found[name]
+                valid = None if null and item is None else _part(values, item, name, faults)
+                if valid is not None or len(faults) == before:
+                    found[name] = valid
         if faults:
             raise InvalidValue(*faults, rest=found)
         return found

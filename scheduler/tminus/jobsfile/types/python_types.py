@@ -9,7 +9,7 @@ from tminus.jobsfile.types.values import NAME, ValueType
 
 _DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 _REF = re.compile(rf"{_DOTTED}:[A-Za-z_]\w*")
-_APP = re.compile(rf"{_DOTTED}:[A-Za-z_]\w*(\(\))?")
+_APPLICATION = re.compile(rf"{_DOTTED}:[A-Za-z_]\w*(\(\))?")
 _APP_NAME = re.compile(NAME)
 _REF_HINT = "module:function, such as backoffice.tasks:export"
 _APPLICATION_HINT = "module:app, or module:create_app()"
@@ -26,13 +26,13 @@ def _ref(value: Any) -> str:
 def _application(value: Any) -> str:
     if not isinstance(value, str):
         raise wrong_type("a text", value, hint=_APPLICATION_HINT)
-    if not _APP.fullmatch(value):
+    if not _APPLICATION.fullmatch(value):
         raise _not_an_application(value, hint=_APPLICATION_HINT)
     return value
 
 
 def _app(value: Any) -> str:
-    if isinstance(value, str) and (_APP_NAME.fullmatch(value) or _APP.fullmatch(value)):
+    if isinstance(value, str) and (_APP_NAME.fullmatch(value) or _APPLICATION.fullmatch(value)):
         return value
     raise _not_an_application(value, hint=f"a name under apps:, or {_APPLICATION_HINT}")
 
@@ -42,5 +42,5 @@ def _not_an_application(value: Any, *, hint: str) -> InvalidValue:
 
 
 REF = ValueType(_ref, {"type": "string", "pattern": f"^{_REF.pattern}$"})
-APPLICATION = ValueType(_application, {"type": "string", "pattern": f"^{_APP.pattern}$"})
+APPLICATION = ValueType(_application, {"type": "string", "pattern": f"^{_APPLICATION.pattern}$"})
 APP = ValueType(_app, {"type": "string"})

@@ -1,3 +1,3 @@
 """
-A folder for the search path of runners: it has this package in it, and no library of the daemon's beside it.
+A folder for the search path of runners: it contains the package `tminus`, and no library of the daemon.
 """

@@ -1,4 +1,4 @@
-"""The spine: instances, configurations, what jobs owe, releases, occurrences, attempts, requests."""
+"""The spine: instances, configurations, schedules, releases, occurrences, attempts, requests."""
 
 import sqlalchemy as sa
 from alembic import op

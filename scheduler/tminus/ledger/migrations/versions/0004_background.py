@@ -1,4 +1,4 @@
-"""Work that applications hand over."""
+"""Background runs, and the applications whose runs a daemon takes."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,6 +1,5 @@
 """
-Which fire times have a row is said by marks and by the rows, schedules have a canonical text, and a claim has
-a token.
+High-water marks, up to which each fire time has a row; canonical texts of schedules; tokens of claims.
 
 Until now a schedule was the `repr` of its classes, and a job's newest row meant that all fire times before it
 had one.

@@ -1,4 +1,4 @@
-"""What came out of chains."""
+"""Whether a failure flowed out of a chain."""
 
 import sqlalchemy as sa
 from alembic import op
