@@ -108,6 +108,11 @@ class Origin(StrEnum):
         """Whether a schedule has started it, on time or later. A pause stops only these."""
         return self in (Origin.SCHEDULE, Origin.CATCH_UP)
 
+    @property
+    def is_of_past_fire_time(self) -> bool:
+        """Whether its fire time was past when it was decided that it runs, as soon as there is room."""
+        return self in (Origin.CATCH_UP, Origin.BACKFILL)
+
 
 class Cause(StrEnum):
     """The cause of a failed attempt. It is the first word of the reason that people read."""

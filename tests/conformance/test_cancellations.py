@@ -6,10 +6,11 @@ from tests.conformance.test_retries import AGAIN_NS, refused
 from tests.support.ledgers import T, an_instance, claim, commit, dues_of, let_go
 from tests.support.values import an_ending
 from tminus.errors import NotFound, NotPossible
-from tminus.ledger import claims, history, outcomes, requests
+from tminus.ledger import claims, history, notices, outcomes, requests
 from tminus.ledger.engine import Ledger
 from tminus.ledger.requests import RequestKind
 from tminus.model.batch import DueOccurrence
+from tminus.model.notification import OutcomeWatch
 from tminus.model.occurrence import Occurrence
 from tminus.operations import cancel as cancelling
 from tminus.outcome import OccurrenceState, Outcome
@@ -78,6 +79,15 @@ def test_a_released_one_has_no_outcome_until_it_has_stopped(ledger: Ledger) -> N
     (pay,) = let_go(ledger, "pay")
     cancel(ledger, pay)
     assert (the(ledger).state, the(ledger).outcome) == (OccurrenceState.RUNNING, None)
+
+
+def test_one_that_runs_is_not_noted_as_ended_though_its_first_attempt_was_late(ledger: Ledger) -> None:
+    ledger.watch = OutcomeWatch(start_within_ns=-1)
+    (pay,) = let_go(ledger, "pay")
+    commit(ledger, claim(ledger, [refused(ledger, pay)]))
+    cancel(ledger, pay)
+    assert the(ledger).outcome is None
+    assert notices.read(ledger).noted == []
 
 
 def test_one_that_is_over_keeps_its_outcome(ledger: Ledger) -> None:

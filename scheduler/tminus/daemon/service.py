@@ -37,7 +37,7 @@ from tminus.ledger.requests import RequestRow
 from tminus.model.batch import DueOccurrence
 from tminus.model.definitions import Definitions
 from tminus.model.occurrence import OccurrenceId
-from tminus.outcome import Origin, Outcome
+from tminus.outcome import Outcome
 from tminus.policies.lead import COMMIT_NS, ArmingCosts
 
 log = structlog.get_logger()
@@ -90,7 +90,7 @@ class Service:
             runtime, ChainWriter(runtime, on_due=self._planner.add, lead_ns=self._planner.lead_ns)
         )
         recorder.on_chains_begun = self._chains.follow
-        recorder.on_retries = self._planner.add
+        recorder.on_retries = self._add_retries
         self._background = BackgroundRuns(runtime)
         handler = RequestHandler(
             runtime,
@@ -157,7 +157,7 @@ class Service:
                 runtime.in_flight.add_retry(due)
         recorder = runtime.recorder
         for due in recovered.backlog:
-            if due.origin is not Origin.CATCH_UP:
+            if not due.origin.is_of_past_fire_time:
                 runtime.in_flight.add_waiting(due)
         recorder.undecided.add(due.id for due in recovered.backlog if not due.is_written)
         self._backlog.add(recovered.backlog)
@@ -379,6 +379,12 @@ class Service:
         """Have occurrences wait again, for room or for their T."""
         self._backlog.hold(due for due in due_occurrences if due.waits_for_room)
         self._planner.add(due for due in due_occurrences if not due.waits_for_room)
+
+    def _add_retries(self, due_occurrences: Sequence[DueOccurrence]) -> None:
+        self._planner.add(due_occurrences)
+        for due in due_occurrences:
+            if reason := self._cancels.get(due.id):
+                self.cancel(due.id, reason)
 
     def _end_occurrence(self, identity: OccurrenceId) -> None:
         with self._lock:

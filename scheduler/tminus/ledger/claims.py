@@ -226,7 +226,7 @@ def _take_over(
     Occurrences that this process has claimed belong to another of its countdowns, and stay there.
     """
     taken: set[OccurrenceId] = set()
-    is_put_off = occurrences.c.origin.in_([Origin.CATCH_UP.value, Origin.BACKFILL.value])
+    is_put_off = occurrences.c.origin.in_(origin.value for origin in Origin if origin.is_of_past_fire_time)
     is_first = occurrences.c.next_attempt_ns.is_(None)
     their_t_ns = sa.case((sa.and_(is_put_off, is_first), planned_at_ns), else_=occurrences.c.planned_at_ns)
     for is_one in id_filters([due.id for due in due_occurrences]):

@@ -86,13 +86,14 @@ def add(
         ended: The occurrences, which have a row.
         condition: Only occurrences whose row meets it end here; None if all do.
     """
+    ends = sa.true() if condition is None else condition
     by_job = {identity: watch.outcomes[identity.job] for identity in ended if identity.job in watch.outcomes}
-    _insert(connection, [one for one, watched in by_job.items() if ended[one] in watched], condition)
+    _insert(connection, [one for one, watched in by_job.items() if ended[one] in watched], ends)
     if successes := [one for one in by_job if ended[one] is Outcome.SUCCEEDED]:
-        _insert(connection, successes, _has_failed())
+        _insert(connection, successes, sa.and_(ends, _has_failed()))
     if watch.start_within_ns is not None:
         offset = occurrences.c.started_at_ns - occurrences.c.planned_at_ns
-        _insert(connection, list(ended), offset > watch.start_within_ns)
+        _insert(connection, list(ended), sa.and_(ends, offset > watch.start_within_ns))
 
 
 def read(ledger: Ledger) -> Undecided:
@@ -174,13 +175,9 @@ def _write_alerts(connection: Connection, changed: Mapping[AlertKey, Alert | Non
             connection.execute(alerts.delete().where(alerts.c.channel == channel, alerts.c.job == job))
 
 
-def _insert(
-    connection: Connection, ids: Sequence[OccurrenceId], condition: sa.ColumnElement[bool] | None
-) -> None:
+def _insert(connection: Connection, ids: Sequence[OccurrenceId], condition: sa.ColumnElement[bool]) -> None:
     for is_one in id_filters(ids):
-        query = sa.select(occurrences.c.id).where(is_one, IN_A_BATCH)
-        if condition is not None:
-            query = query.where(condition)
+        query = sa.select(occurrences.c.id).where(is_one, IN_A_BATCH, condition)
         connection.execute(insert_or_skip(connection, notices).from_select(["occurrence"], query))
 
 

@@ -176,7 +176,7 @@ def _ends_ns(one: Occurrence, definitions: Definitions | None) -> int:
     only its daemon knows when it started.
     """
     job = definitions.jobs.get(one.id.job) if definitions else None
-    has_waited = one.buffered_ns is not None and one.origin is not Origin.CATCH_UP
+    has_waited = one.buffered_ns is not None and not one.origin.is_of_past_fire_time
     if has_waited or (job and not job.timeouts.total_ns):
         return LATEST_NS
     allowed_ns = job.misfire_grace_ns + job.timeouts.total_ns + job.timeouts.kill_after_ns if job else _DAY_NS

@@ -1,6 +1,8 @@
 """An executor that is ended: whatever waits for it hears of that."""
 
+import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from tminus.daemon.processes.channels import HttpChannel
 from tminus.daemon.processes.commands import AnyWork, ExecutorUnavailable, OrderHandle
 from tminus.daemon.processes.supervisor import Supervisor
 from tminus.errors import TminusError
-from tminus.executors.protocol import VERSION, Arm, Armed
+from tminus.executors.protocol import VERSION, Arm, Armed, JobResponse, Stop
 from tminus.executors.python import wire
 
 pytestmark = pytest.mark.processes
@@ -134,6 +136,73 @@ def test_an_executor_that_speaks_another_version_gets_nothing_and_is_ended() -> 
     assert told == [ExecutorUnavailable(sentence)]
     assert (supervisor.broken, shard.is_sent) == (sentence, False)
     supervisor.stop()
+
+
+class Writes(Silent):
+    """Writes its commands into a file, once there is a file `go`."""
+
+    read = staticmethod(wire.read_reports)  # type: ignore[assignment]
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("here")
+        self._folder = folder
+        self.while_encoding: Callable[[], object] = lambda: None
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        hello = f'{{"is": "Hello", "version": {VERSION}, "pid": 1}}'
+        says = f"echo '{hello}'; until [ -e go ]; do sleep 0.01; done; exec cat > commands"
+        ours = subprocess.PIPE
+        return subprocess.Popen(
+            ["/bin/sh", "-c", says], cwd=self._folder, stdin=ours, stdout=ours, start_new_session=True
+        )
+
+    def encode(self, message: Any) -> bytes:
+        if isinstance(message, Arm):
+            self.while_encoding()
+        return wire.encode(message)
+
+    def written(self, least: int) -> list[str]:
+        """Let it write; return the kinds of the commands, once there are so many."""
+        (self._folder / "go").touch()
+        commands = self._folder / "commands"
+        eventually(lambda: commands.exists() and commands.read_bytes().count(b"\n") >= least)
+        return [json.loads(line)["is"] for line in commands.read_text().splitlines()]
+
+
+def test_a_request_to_stop_never_overtakes_the_order_that_it_is_about(tmp_path: Path) -> None:
+    channel = Writes(tmp_path)
+    supervisor = Supervisor(channel, clock=SystemClock())
+    supervisor.start()
+    supervisor.wait_until_ready()
+    for _ in range(30):  # more than the pipe holds, so that the last ones wait
+        supervisor.write(JobResponse(pid=1, number=1, value="x" * 10_000))
+    supervisor.send(lambda number, _beside: an_arm(number), lambda *_: None, answer_by_ns=0)
+    supervisor.write(Stop(call=1))
+    kinds = channel.written(32)
+    supervisor.stop()
+    assert kinds.index("Arm") < kinds.index("Stop")
+
+
+def test_an_order_that_is_dropped_while_it_is_encoded_is_not_sent(tmp_path: Path) -> None:
+    channel, handles, dropped = Writes(tmp_path), list[OrderHandle](), list[bool]()
+    supervisor = Supervisor(channel, clock=SystemClock())
+    supervisor.start()
+    supervisor.wait_until_ready()
+
+    def order(number: int, _beside: object) -> Arm[AnyWork]:
+        return an_arm(number)
+
+    def drop() -> None:
+        (handle,) = supervisor._orders.values()
+        dropped.append(supervisor.forget(handle))
+
+    channel.while_encoding = drop
+    handles.append(supervisor.send(order, lambda *_: None, answer_by_ns=0))
+    channel.while_encoding = lambda: None
+    handles.append(supervisor.send(order, lambda *_: None, answer_by_ns=0))
+    kinds = channel.written(1)
+    supervisor.stop()
+    assert (dropped, kinds, [one.is_sent for one in handles]) == ([True], ["Arm"], [False, True])
 
 
 def test_a_shard_that_was_never_sent_is_told_when_its_executor_is_ended() -> None:

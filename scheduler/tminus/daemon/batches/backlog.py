@@ -19,7 +19,6 @@ from tminus.ledger import claims
 from tminus.model.batch import DueOccurrence
 from tminus.model.definitions import Definitions
 from tminus.model.occurrence import OccurrenceId
-from tminus.outcome import Origin
 from tminus.policies.overlap import room
 from tminus.schedule.times_of_day import last_start_ns
 
@@ -132,7 +131,7 @@ class Backlog:
         until_ns = self._runtime.clock.wall_ns() + _LEAD_NS
         taken: list[DueOccurrence] = []
         with self._lock:
-            left = most - sum(map(_is_catch_up, self._launched.values()))
+            left = most - sum(due.origin.is_of_past_fire_time for due in self._launched.values())
             rooms = {name: self._room(name) for name in self._waiting}
             heads = [(some[0].id.fire_time_ns, name) for name, some in self._waiting.items() if rooms[name]]
             heapify(heads)
@@ -141,7 +140,7 @@ class Backlog:
                 if at_ns > until_ns:
                     break
                 waiting = self._waiting[name]
-                if _is_catch_up(waiting[0]):
+                if waiting[0].origin.is_of_past_fire_time:
                     if left <= 0:
                         continue
                     left -= 1
@@ -186,8 +185,8 @@ class Backlog:
 
 def _renewed(due: DueOccurrence, definitions: Definitions, t_ns: int) -> DueOccurrence:
     """
-    Return an occurrence by the definitions in force, as it starts at this T. Only a catch-up gets this T as
-    its planned start.
+    Return an occurrence by the definitions in force, as it starts at this T. Only one of a past
+    fire time gets this T as its planned start.
     """
     job = definitions.jobs[due.id.job]
     return replace(
@@ -195,10 +194,6 @@ def _renewed(due: DueOccurrence, definitions: Definitions, t_ns: int) -> DueOccu
         job=job,
         config_version=definitions.version,
         room_at_ns=t_ns,
-        planned_at_ns=t_ns if _is_catch_up(due) else due.planned_at_ns,
+        planned_at_ns=t_ns if due.origin.is_of_past_fire_time else due.planned_at_ns,
         not_after_ns=last_start_ns(job, due.id.fire_time_ns, origin=due.origin),
     )
-
-
-def _is_catch_up(due: DueOccurrence) -> bool:
-    return due.origin in (Origin.CATCH_UP, Origin.BACKFILL)

@@ -19,7 +19,7 @@ from tminus.model.batch import DueOccurrence, OccurrenceResult, ScheduledRetry, 
 from tminus.model.chain import Failure
 from tminus.model.definitions import History
 from tminus.model.occurrence import OccurrenceId, milliseconds
-from tminus.outcome import Cause, Origin, Outcome
+from tminus.outcome import Cause, Outcome
 from tminus.policies.misfire import is_misfire
 
 log = structlog.get_logger()
@@ -137,7 +137,7 @@ class BatchResults:
         for due in due_occurrences:
             if not due.previous:  # between two attempts it stays in flight
                 self._runtime.in_flight.end(due.id)
-                if due.waits_for_room and due.origin is not Origin.CATCH_UP:
+                if due.waits_for_room and not due.origin.is_of_past_fire_time:
                     self._runtime.in_flight.add_waiting(due)
             self._close(due.id, "put_back")
 

@@ -38,6 +38,7 @@ from tminus.executors.protocol import (
     Returned,
     ShardEnded,
     Spent,
+    Stop,
     Withdraw,
     version_error,
 )
@@ -218,7 +219,7 @@ class Supervisor(Generic[SomeChannel]):
         return self._put(
             frame,
             to or self._process,
-            first=not isinstance(command, Withdraw),
+            first=not isinstance(command, Withdraw | Stop),  # these may come right after their order
         )
 
     def is_well(self) -> bool:
@@ -256,21 +257,22 @@ class Supervisor(Generic[SomeChannel]):
         return process is not None and process is self._process and process.put(frame, first=first)
 
     def _send(self, handle: OrderHandle) -> None:
-        with self._lock:
-            if handle.is_sent or handle.number not in self._orders:
-                return
-            handle.is_sent = True
-            handle.answer_by_ns = max(handle.answer_by_ns, self._clock.monotonic_ns() + _HANGS_NS)
-        process = self._process
         try:
             frame = self.channel.encode(handle.order)
         except Exception as error:  # noqa: BLE001  whatever a job's values do to msgpack or JSON
             with self._lock:
-                self._orders.pop(handle.number, None)
-            handle.report(find_unsendable(handle.order, self.channel.encode, str(error)))
-            self._end_if_over()
+                is_waiting = not handle.is_sent and self._orders.pop(handle.number, None) is not None
+            if is_waiting:
+                handle.report(find_unsendable(handle.order, self.channel.encode, str(error)))
+                self._end_if_over()
             return
-        if not self._put(frame, process, first=False):
+        with self._lock:  # also around the write: no command on an order goes before the order
+            if handle.is_sent or handle.number not in self._orders:
+                return
+            handle.is_sent = True
+            handle.answer_by_ns = max(handle.answer_by_ns, self._clock.monotonic_ns() + _HANGS_NS)
+            is_written = self._put(frame, self._process, first=False)
+        if not is_written:
             self._lose(handle, "it was gone")
 
     def _supervise(self) -> None:

@@ -38,11 +38,12 @@ def forwarded_credentials(request: Request) -> list[str]:
     """Return the names of the headers with credentials that libcurl sends to every server."""
     # Headers of libcurl: `Name: value`, or `Name;` for an empty one.
     names = [re.split("[:;]", line, maxsplit=1)[0] for line in request.headers]
+    confidential = {name.lower() for name in request.confidential}
     return [
         name
         for name in names
         if name.lower() not in _REMOVED_BY_LIBCURL
-        and (name in request.confidential or names_credential(name))
+        and (name.lower() in confidential or names_credential(name))
     ]
 
 

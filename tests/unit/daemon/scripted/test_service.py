@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,6 +127,16 @@ def test_one_that_is_cancelled_when_its_result_asks_for_a_retry_is_not_tried_aga
         eventually(lambda: outcomes(ledger).get("pay"), what="it has an outcome")
     (one,) = history.find(ledger)
     assert (one.outcome, one.reason, one.attempts) == (Outcome.CANCELLED, "by ann", 1)
+
+
+def test_a_backfill_that_waits_since_before_the_start_takes_no_room_from_scheduled_ones(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    due = a_due(JOBS.jobs["pay"], fire_time_ns=T - 9 * SECOND, planned_at_ns=T, origin=Origin.BACKFILL)
+    claims.put_off(ledger, [replace(due, room_at_ns=T)])
+    with a_service(ledger, ScriptedExecutor(lambda *_: None), clock) as service:
+        eventually(lambda: not service.is_idle, what="it is about to start")
+        assert not service.runtime.in_flight.is_counted(due.id)
 
 
 def test_a_batch_that_has_ended_leaves_nothing_to_the_garbage_collector(
