@@ -47,6 +47,15 @@ def test_a_free_lock_is_taken_and_given_back(ledger: Ledger) -> None:
     assert eventually(lambda: not is_held(ledger))
 
 
+def test_whoever_has_released_the_lock_writes_nothing_more(ledger: Ledger) -> None:
+    lock = lock_of(ledger)
+    assert lock.acquire()
+    ledger.guard = lock.check
+    lock.release()
+    with pytest.raises(LedgerLost, match="this process has released the lock of the ledger"):
+        an_instance(ledger)
+
+
 def test_a_second_one_in_this_process_is_refused(ledger: Ledger) -> None:
     lock = lock_of(ledger)
     assert lock.acquire()

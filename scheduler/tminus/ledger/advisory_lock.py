@@ -74,6 +74,7 @@ class AdvisoryLock:
         self._ticket: int | None = None
         self._session: Connection | None = None
         self._token = 0
+        self._is_lost = False
         self._holders = 0
         self._mutex = threading.Lock()
 
@@ -115,13 +116,13 @@ class AdvisoryLock:
     def check(self, connection: Connection) -> None:
         token = self._token
         if not token:
-            raise self._lost()
+            raise self._not_held()
         if not connection.execute(_CHECK, {"token": token}).scalar_one():
             with self._mutex:
                 if self._token == token:
                     self._take_again()
                 elif not self._token:
-                    raise self._lost()
+                    raise self._not_held()
                 # Otherwise another thread has taken it again meanwhile.
 
     def release(self) -> None:
@@ -144,8 +145,9 @@ class AdvisoryLock:
                 or session.execute(_HOLDERS).scalar_one() > self._holders + 1
             ):
                 self._close()
+                self._is_lost = True
                 self._token = 0
-                raise self._lost()
+                raise self._not_held()
             self._take_token(session)
         self.losses += 1
 
@@ -154,7 +156,9 @@ class AdvisoryLock:
             self._session = self._ledger.own_connection()
         return self._session
 
-    def _lost(self) -> LedgerLost:
+    def _not_held(self) -> LedgerLost:
+        if not self._is_lost:
+            return LedgerLost("this process has released the lock of the ledger")
         return LedgerLost(
             f"another process has the lock of the ledger {self._ledger.url!r}, or had it meanwhile"
         )
@@ -163,3 +167,4 @@ class AdvisoryLock:
         token = secrets.randbits(62)
         session.execute(_TAKE_TOKEN, {"token": token})
         self._token = token
+        self._is_lost = False

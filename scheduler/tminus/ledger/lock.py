@@ -58,7 +58,8 @@ class Lock(Protocol):
         Check, in a transaction that writes, that the lock is still held. If it was lost, take it again.
 
         Raises:
-            LedgerLost: it was lost, and another process has it or had it meanwhile.
+            LedgerLost: it was lost, and another process has it or had it meanwhile; or this process has
+                released it.
             LedgerError: it was lost, and cannot be taken again now.
         """
 
