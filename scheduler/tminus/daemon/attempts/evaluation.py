@@ -35,8 +35,7 @@ def evaluate_attempt(
     cancelled: str = "cancelled",
 ) -> OccurrenceResult:
     """
-    Return the result of an occurrence, with this attempt. The stored response contains no secret that was
-    sent.
+    Return the result of an occurrence, with this attempt. The stored response contains no sent secret.
 
     Args:
         work: What its executor got.
