@@ -115,7 +115,8 @@ class BackgroundFunction(Generic[P, R]):
             The id that the run will have.
 
         Raises:
-            TypeError, ValueError, TminusError: as `submit`, as far as it is known before the call is stored.
+            TypeError, ValueError, TminusError: as `submit`, for errors that are found before the commit;
+                `session.commit()` raises the others.
         """
         submission = self._submission(args, kwargs)
         submission = replace(submission, id=submission.id or secrets.token_hex(16))
@@ -212,21 +213,21 @@ def background(
     """
     Decorate a function so that it can be submitted: `@background`, or `@background(timeout="5m", then=[…])`.
 
-    The function runs in the runner of its application. If a process dies during a run, its result is unknown,
-    and the function is called again. It is called at most ten times in all, and not after three deaths of its
-    process that count against it. A death counts only if the run was alone in its process. Once it has died
-    alone, its earlier deaths beside other runs count, too. The function must return JSON.
+    The function runs in the runner of its application. If the process dies during a run, the result of the
+    run is unknown, and the function is called again. It is called at most ten times in all, and not after
+    three deaths of its process that count against it. A death counts if the run was alone in its process.
+    Then earlier deaths of processes that it shared with other runs count, too. The function must return JSON.
 
     Args:
-        timeout: After this time the run is asked to stop, and is then written off: `5m`, or seconds. None
-            sets no limit.
+        timeout: After this time the run is asked to stop, and ends as `timed_out` even if its function still
+            runs: `5m`, or seconds. None sets no limit.
         retry: Retries a run that raised an exception or timed out. Either the largest number of attempts, or
             the keys of `retry` in the jobs file. `retry_on` may contain exception classes instead of their
             names; subclasses are included. None: the run is not tried again.
         then: The chain that follows a run, as `then:` in the jobs file. It may contain functions themselves
             instead of their names.
-        request: Whether the function gets a copy of the request around `submit`. Without one, its request is
-            `GET /`.
+        request: Whether the function gets a copy of the request in which `submit` is called. Without a
+            copy, its request is `GET /`.
 
     Raises:
         TypeError: another process could not find the function, or one of the chain, by its name; or `retry`

@@ -41,7 +41,7 @@ class RunHandle:
         Return the current status. Not available in code that a runner runs.
 
         Raises:
-            UsageError: the run is not in the ledger any more, or this is a job.
+            UsageError: the run is not in the ledger any more, or the caller is a job.
             LedgerError: the ledger does not work.
         """
         found = get_status(self.id)
@@ -86,7 +86,7 @@ class RunHandle:
             False if the run had ended.
 
         Raises:
-            UsageError: the run is not in the ledger any more, or this is a job.
+            UsageError: the run is not in the ledger any more, or the caller is a job.
             LedgerError: the ledger does not work.
         """
         return store(self.id).cancel(self.status())

@@ -27,8 +27,8 @@ class Scheduler:
     """
     The jobs, background runs and shared state of an application.
 
-    Only the runner of the application reads which jobs the code defines. In every other process the job
-    definitions have no effect.
+    The jobs that the code defines are read in two processes: the runner of the application, and the process
+    that inspects it, such as for `tminus validate`. In every other process the definitions have no effect.
 
     Args:
         flask_app: The application, as for `init_app`.
@@ -81,8 +81,9 @@ class Scheduler:
 
     def init_app(self, flask_app: "Flask") -> None:
         """
-        Register the blueprint with an application, and define the jobs for it. If this is never called, the
-        jobs are defined for every application that imports them, with `app` only for that of this name.
+        Register the blueprint with an application, and define the jobs for it. If it is never called, the
+        jobs are defined for every application that imports them. With `app`, they are defined for the
+        application of that name only.
 
         Raises:
             UsageError: the application has a blueprint with this name.
@@ -106,7 +107,7 @@ class Scheduler:
         Return the background run with this id. Not available in code that a runner runs.
 
         Raises:
-            UsageError: there is none in the ledger, or this is a job.
+            UsageError: there is none in the ledger, or the caller is a job.
             LedgerError: the ledger does not work.
         """
         return client.find_run(id)
@@ -159,7 +160,18 @@ class Scheduler:
 
     def resume(self, job: str) -> bool:
         """
-        Start a paused job by its schedule again, as `tminus resume` does. Returns and raises as `pause`.
+        Start a paused job by its schedule again, as `tminus resume` does.
+
+        Args:
+            job: Its name.
+
+        Returns:
+            True if the job is no longer paused. False if no daemon runs, or it has not answered within 5 s:
+            then the pause ends when a daemon takes the request.
+
+        Raises:
+            UsageError: there is no such job.
+            LedgerError: the ledger does not work.
         """
         return self._ask("resume", {"jobs": [job]}) is not None
 
@@ -181,8 +193,10 @@ class Scheduler:
             A decorator that returns the function unchanged.
 
         Raises:
-            TypeError: an option is unknown, or its value is not JSON. Every other error is reported with the
-                errors of the jobs file, at the place of the function.
+            TypeError: an option, or a key of `retry`, is unknown, or the value of an option is not JSON.
+                `schedule` is given together with `cron`, `every`, `at` or `timezone`. A function in `then` is
+                not at the top level of a module. Or what is decorated is not a function. Every other error is
+                reported with the errors of the jobs file, at the place of the function.
         """
         if callable(name):
             raise TypeError("write @scheduler.job(), with brackets")

@@ -42,7 +42,8 @@ class State:
 
     def incr(self, name: str, by: int = 1) -> int:
         """
-        Add to a counter. A name without a value counts from 0. No two calls return the same number.
+        Add to a counter. A name without a value counts from 0. If the counter is only changed by calls
+        with a positive `by`, no two of them return the same number.
 
         Returns:
             The new value.
