@@ -21,7 +21,9 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"  #: the response was as `expect` asks, or the function has returned JSON
     FAILED = "failed"  #: not sent, or not as `expect` asks, or the function raised
     TIMED_OUT = "timed_out"  #: no end within `timeout`
-    CANCELLED = "cancelled"  #: by a person or by `overlap`, or its job was deleted before the release
+    #: by a cancel, the interrupt of the run-now that runs it, or `overlap`; or its job, or the schedule of
+    #: its job, was deleted before the release
+    CANCELLED = "cancelled"
     SKIPPED = "skipped"  #: not started, because of a policy, a pause or a skip
     MISSED = "missed"  #: not started, because it was later than its misfire grace time
     UNKNOWN = "unknown"  #: it may have started, and it is not known how it ended

@@ -612,7 +612,7 @@ def test_what_cannot_be_written_out_is_an_error_in_a_sentence(folder: Path) -> N
             env=os.environ | {"PYTHONPATH": os.getcwd()},
         )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[0] == "error: cannot write what was found: No space left on device"
+    assert done.stderr.splitlines()[0] == "error: cannot write the output: No space left on device"
 
 
 def test_history_needs_no_jobs_file(past: Path, tmp_path: Path) -> None:

@@ -110,7 +110,10 @@ def test_a_daemon_that_dies_meanwhile_and_does_not_come_back_is_status_3(
         running.kill()
         assert by_hand.wait() == 3
         assert "error: the daemon has ended before all jobs had run" in by_hand.stderr
-        assert "hint: the next start decides; tminus history slow" in by_hand.stderr
+        assert (
+            "hint: the next start of the daemon decides about the others: tminus history slow"
+            in by_hand.stderr
+        )
 
 
 def test_a_daemon_that_comes_back_in_time_is_waited_for(running: DaemonProcess, target: TargetServer) -> None:

@@ -138,14 +138,14 @@ def test_a_reader_that_has_gone_changes_nothing_for_a_process_and_its_executor(f
 def test_a_full_disk_is_an_error(inside: Command, command: str) -> None:
     status, said = inside(*command.split(), stdout=open("/dev/full", "wb"))  # noqa: SIM115  as above
     assert (status, "Traceback" in said) == (COMMANDS[command] or 1, False)
-    assert "error: cannot write what was found: No space left on device" in said
+    assert "error: cannot write the output: No space left on device" in said
 
 
 def test_a_full_disk_is_an_error_of_a_process(folder: Path) -> None:
     with open("/dev/full", "wb") as full:
         said = run(folder, "jobs", stdout=full.fileno())
     assert (said.returncode, "Traceback" in said.stderr) == (1, False)
-    assert "error: cannot write what was found: No space left on device" in said.stderr
+    assert "error: cannot write the output: No space left on device" in said.stderr
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin1"])

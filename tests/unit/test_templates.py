@@ -19,7 +19,7 @@ from tminus.templates import Reference, RenderError, blanked, check, context, ha
 
 
 def days(*ranges: tuple[str, str]) -> tuple[tuple[int, int], ...]:
-    """Return ranges of days in Berlin in winter, each from the first day until before the second."""
+    """Return ranges of days in Berlin in winter, each a first day and an excluded end."""
     first, last = (
         [parse_rfc3339(f"{day}T00:00:00+01:00") // SECOND for day in side]
         for side in zip(*ranges, strict=True)

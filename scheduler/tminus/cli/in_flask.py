@@ -33,7 +33,7 @@ tminus = _Group(
     name="tminus",
     params=common_options(),
     help=(
-        "The jobs that tminus runs; by the jobs file and the ledger of `tminus`: TMINUS_CONFIG, "
+        "The jobs that tminus runs. The jobs file and the ledger are those of `tminus`: TMINUS_CONFIG, "
         "TMINUS_LEDGER."
     ),
 )

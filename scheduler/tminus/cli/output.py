@@ -103,8 +103,8 @@ class CommandOutput:
         if not self._has_left_out:
             self._has_left_out = True
             self.say(
-                "warning: what this tminus does not understand in the ledger is left out, first row "
-                f"{row} of occurrences"
+                "warning: rows of the ledger that this tminus does not understand are left out; the first "
+                f"is row {row} of occurrences"
             )
 
     def detail(self, text: str) -> None:

@@ -50,7 +50,9 @@ def run_now(invocation: Invocation, in_force: InForce, run_request: RunNowReques
                 raise other_daemon
             if in_force.is_stored:
                 hint = f"correct {invocation.path}: tminus validate"
-                raise DaemonNeeded("the daemon has ended, and without it the jobs file is needed", hint=hint)
+                raise DaemonNeeded(
+                    "the daemon has ended, and without it run-now needs a valid jobs file", hint=hint
+                )
             _run_here(invocation, definitions, ledger, run_request, lock, follower)
             return follower.report()
     finally:
@@ -183,7 +185,7 @@ class _Follower:
                     held_ns = now_ns
                 elif now_ns - held_ns > _GONE_NS and len(self._ended) < len(ids):
                     hint = (
-                        "the next start decides; tminus history "
+                        "the next start of the daemon decides about the others: tminus history "
                         f"{' '.join(dict.fromkeys(one.job for one in ids))}"
                     )
                     raise DaemonNeeded("the daemon has ended before all jobs had run", hint=hint)

@@ -77,5 +77,5 @@ def close_output(status: int) -> int:
     failure: Any = getattr(sys.stdout, "failure", None)
     if failure is None:
         return status
-    print(f"error: cannot write what was found: {failure.strerror}", file=sys.stderr)
+    print(f"error: cannot write the output: {failure.strerror}", file=sys.stderr)
     return status or 1

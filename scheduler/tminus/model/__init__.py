@@ -11,6 +11,6 @@ The terms of the design as frozen values, without I/O.
 - **A chain** (`chain.py`): its links, and the value that flows from link to link.
 
 Values are checked when they enter: the jobs file by `jobsfile/`, rows by `ledger/`, messages by the
-executors. So nothing here fails, except parsers of texts. Instants are nanoseconds since the
-Unix epoch (`…_at_ns`), durations are nanoseconds (`…_ns`).
+executors. So nothing here fails, except parsers of texts and `payload.dumps`. Instants are nanoseconds since
+the Unix epoch (`…_at_ns`), durations are nanoseconds (`…_ns`).
 """

@@ -50,7 +50,7 @@ class App:
     Args:
         name: Its name under `apps`, or the text of an inline `app`.
         app: `module:name` or `module:factory()`.
-        python: The interpreter of its environment; None for this one.
+        python: The interpreter of its environment; None for the daemon's.
         directory: Its working directory, where modules are looked for first; absolute.
         env_file: Lines of `NAME=value` for its environment; absolute.
         env: Names of the daemon's variables that it gets, besides a few that every process needs. None stands

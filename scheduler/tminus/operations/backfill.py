@@ -1,4 +1,4 @@
-"""Backfill: run past fire times that nothing has run."""
+"""Backfill: run past fire times that have not run."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

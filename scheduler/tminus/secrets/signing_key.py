@@ -13,7 +13,8 @@ _PREFIX = "whsec_"
 
 def signing_key(secret: str) -> bytes:
     """
-    Return the key that a secret stands for: the bytes after `whsec_`, or the text itself.
+    Return the key that a secret stands for: the text itself, or, if it begins with `whsec_`, the decoded
+    base64 after that.
 
     Raises:
         InvalidText: what follows `whsec_` is not base64. The message does not quote it.

@@ -54,4 +54,4 @@ def test_a_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch, arguments: lis
             tminus.main(arguments, standalone_mode=True)
         said = stderr.getvalue().decode()
     assert (raised.value.code, "Traceback" in said) == (1, False)
-    assert "error: cannot write what was found: No space left on device" in said
+    assert "error: cannot write the output: No space left on device" in said

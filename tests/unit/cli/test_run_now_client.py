@@ -24,7 +24,9 @@ def test_what_the_ledger_says_is_in_force_runs_nothing_if_the_daemon_has_ended(t
     config = str(tmp_path / "jobs.yaml")
     invocation = Invocation(config=config, ledger_url=url, output=output, started_ns=T)
     in_force = InForce(loaded=loaded, definitions=loaded.definitions, is_stored=True)
-    with pytest.raises(DaemonNeeded, match="the daemon has ended, and without it the jobs file is needed"):
+    with pytest.raises(
+        DaemonNeeded, match="the daemon has ended, and without it run-now needs a valid jobs file"
+    ):
         run_now(invocation, in_force, RunNowRequest(jobs=["pay"], set={}, at_ns=None), wait=True)
     ledger = open_ledger(url)
     assert history.find(ledger) == []

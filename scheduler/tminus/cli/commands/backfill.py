@@ -1,4 +1,4 @@
-"""`backfill`: run past fire times that nothing has run."""
+"""`backfill`: run past fire times that have not run."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from tminus.operations import backfill as backfilling
 from tminus.operations.select import select
 
 
-@click.command(cls=Command, short_help="Run past fire times that nothing has run.")
+@click.command(cls=Command, short_help="Run past fire times that have not run.")
 @click.argument("jobs", nargs=-1, metavar="JOB...", shell_complete=complete_jobs)
 @click.option("--from", "start", metavar="TIME", required=True, help="The first fire time.")
 @click.option("--to", "end", metavar="TIME", required=True, help="The last fire time.")

@@ -56,7 +56,9 @@ def check(invocation: Invocation) -> int:
     for fault in faults if not invocation.output.as_json else ():
         invocation.output.line(fault)
     if faults:
-        invocation.output.say("hint: stop the daemon, and put a backup in its place; keep the damaged file")
+        invocation.output.say(
+            "hint: stop the daemon, move the damaged ledger away and keep it, and put a backup in its place"
+        )
     return 1 if faults else 0
 
 

@@ -28,8 +28,8 @@ def pause(
     invocation: Invocation, jobs: Sequence[str], until: str | None, reason: str, every: bool, yes: bool
 ) -> int:
     """
-    Stop starting jobs by their schedules until they are resumed. Their fire times end as skipped, with who
-    paused the job, since when, and why. What is running goes on; run-now still works.
+    Stop starting jobs by their schedules until they are resumed. Their fire times end as skipped; the
+    reason names who paused the job, since when, and why. What is running goes on; run-now still works.
 
     \b
     tminus pause crm_sync --reason 'CRM is down'

@@ -14,7 +14,8 @@ from tminus.operations.retry import to_body
 def retry(invocation: Invocation, occurrence: str) -> int:
     """
     Run a finished occurrence again, as a new occurrence with the same fire time, and with its params as far
-    as the job still has them: templates render the day of the original. Do not wait for it.
+    as the job still has them: templates render the day of the original. The command does not wait for the
+    new occurrence.
 
     \b
     tminus retry crm_sync@2026-11-20T11:30:00Z

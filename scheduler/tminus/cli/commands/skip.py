@@ -15,7 +15,7 @@ from tminus.operations.skip import to_body
 @click.argument("time")
 def skip(invocation: Invocation, job: str, time: str) -> int:
     """
-    Skip one fire time of a job. It ends as skipped, with who asked for it.
+    Skip one fire time of a job. It ends as skipped; its reason names who asked for it.
 
     \b
     tminus skip crm_sync 11:30

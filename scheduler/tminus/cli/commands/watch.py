@@ -20,7 +20,8 @@ from tminus.operations.watch import BatchWatch, find_batch
 def watch(invocation: Invocation, time: str | None) -> int:
     """
     The countdown of the next batch, or of the one at TIME, and then its start offsets, as `skew` prints them.
-    It ends when each of its runs has ended, or waits for its next attempt. Exit status 3 without a daemon.
+    The command ends when each run of the batch has ended, or waits for its next attempt. Exit status 3
+    without a daemon.
 
     \b
     tminus watch

@@ -147,6 +147,6 @@ def _hanging(path: str, error: DoesNotAnswer) -> Fault:
     """Return a warning: only the jobs that need the file fail."""
     return Fault(
         message=f"cannot read {shorten_path(path)}: {error}",
-        hint="jobs that need it fail until it does",
+        hint="jobs that need the file fail until its file system answers",
         severity=Severity.WARNING,
     )

@@ -100,7 +100,7 @@ class MessageSpec:
 
     method: str | None = key(METHOD, "Built in: GET.")
     query: dict[str, str] | None = key(_WORDS, "Added to the URL, encoded.")
-    headers: dict[str, str] | None = key(table_of(HEADER_VALUE, HEADER_NAME), "The job's own.")
+    headers: dict[str, str] | None = key(table_of(HEADER_VALUE, HEADER_NAME), "Headers to send, by name.")
     json: Any = key(ANYTHING, "The body, sent as JSON.")
     form: dict[str, str] | None = key(_WORDS, "The body, sent as a form.")
     body: str | None = key(TEXT, "The body, sent as it is.")
@@ -157,7 +157,7 @@ class AppSpec:
     """A Flask application, in a runner process of its own."""
 
     app: str | None = key(APPLICATION, "module:app or module:create_app().")
-    python: str | None = key(TEXT, "The interpreter of its environment. Built in: this one.")
+    python: str | None = key(TEXT, "The interpreter of its environment. Built in: the daemon's.")
     directory: str | None = key(TEXT, "Where it runs. Built in: next to the jobs file.")
     env_file: str | None = key(TEXT, "Lines of NAME=value.")
     env: list[str] | None = key(list_of(WORD), "The variables that it gets from the daemon's environment.")
@@ -192,7 +192,9 @@ class TimeoutSpec:
 
     connect: int | None = key(_TIMEOUT, "Until the connection is open. Built in: 3s.")
     first_byte: int | None = key(_TIMEOUT, "Until the first byte of the response. Built in: no limit.")
-    total: int | None = key(_TIMEOUT, "Until the last byte of the response. Built in: 30s.")
+    total: int | None = key(
+        _TIMEOUT, "Until the last byte of the response, or the end of the function. Built in: 30s."
+    )
     kill_after: int | None = key(_TIMEOUT, "From a timeout to the end of an isolated process. Built in: 10s.")
 
 
@@ -206,7 +208,9 @@ class RetrySpec:
         number(1, 100), "How much longer each further wait is. Built in: 2."
     )
     max_interval: int | None = key(_INTERVAL, "The longest wait, Retry-After included. Built in: 1m.")
-    jitter: Jitter | None = key(one_of(Jitter), "full: a random part of the wait; none: all of it.")
+    jitter: Jitter | None = key(
+        one_of(Jitter), "full: wait a random part of the interval; none: wait the whole interval."
+    )
     retry_on: list[RetryReason] | None = key(
         list_of(RETRY_REASON),
         "Causes, status codes and classes, names of exceptions. "
@@ -227,7 +231,8 @@ class TimesSpec:
     manual: bool | None = key(BOOLEAN, "Only by hand.")
     timezone: str | None = key(ZONE, "IANA name. Built in: the file's.")
     jitter: int | None = key(
-        duration("0s", "24h", "30s"), "Each start is a part of this later, chosen by job and fire time."
+        duration("0s", "24h", "30s"),
+        "Each start is delayed by a part of this duration, chosen by job and fire time.",
     )
     between: tuple[tuple[int, int], ...] | None = key(
         WINDOWS, 'Only at these times of day: "08:00-18:00", or a list of them.'
@@ -276,7 +281,8 @@ class JobSpec:
         "A Python function; module:function is its short form.",
     )
     timeout: TimeoutSpec | None = key(
-        short(map_of(TimeoutSpec), short_forms.timeout, _TIMEOUT), "A duration is its total."
+        short(map_of(TimeoutSpec), short_forms.timeout, _TIMEOUT),
+        "How long each part of an attempt may take; a duration alone is total.",
     )
     misfire_grace_time: int | None = key(
         duration("0s", "366d", "30s"), "A later start is a misfire: the occurrence is missed. Built in: 30s."
@@ -297,7 +303,7 @@ class JobSpec:
         TIME_OF_DAY, '"HH:MM[:SS]": a warning, and a problem in status, if it has not finished by then.'
     )
     max_instances: int | None = key(integer(1, 10_000), "How many may run at once. Built in: 1.")
-    overlap: Overlap | None = key(one_of(Overlap), "What happens at that limit. Built in: skip.")
+    overlap: Overlap | None = key(one_of(Overlap), "What happens at max_instances. Built in: skip.")
     on_unknown: OnUnknown | None = key(
         one_of(OnUnknown), "After a crash between start and result: alert or retry. Built in: alert."
     )
@@ -309,7 +315,7 @@ class JobSpec:
     dst: DstSpec | None = key(map_of(DstSpec), "A fixed time that a change of the clocks skips or repeats.")
     suspend: bool | None = key(BOOLEAN, "Not due until this is taken away. Built in: false.")
     notify: list[str] | None = key(CHANNEL_NAMES, "Channels that are told how it ends; under notify.")
-    app: str | None = key(APP, "The application whose Python it uses; a name under apps.")
+    app: str | None = key(APP, "The application for prepare, and for then, flask and call if they name none.")
     prepare: str | None = key(REF, "module:function that may change the HTTP request before T.")
     then: list[LinkSpec] | None = key(
         short(list_of(map_of(LinkSpec)), short_forms.several, map_of(LinkSpec)),
@@ -325,7 +331,7 @@ class HistorySpec:
     keep_last: int | None = key(
         integer(10, 1_000_000), "At most this many occurrences of each job. Built in: no limit."
     )
-    body: KeepBody | None = key(one_of(KeepBody), "Which responses. Built in: on_failure.")
+    body: KeepBody | None = key(one_of(KeepBody), "Which bodies are kept. Built in: on_failure.")
     max_body: int | None = key(size("16MiB", "64KiB"), "How much of each. Built in: 64KiB.")
 
 

@@ -73,7 +73,7 @@ def flask_faults(flask: schema.FlaskSpec, *, has_app: bool, knows_method: bool =
         yield exclusive_keys((), ("endpoint", "url"), hint="keep one of them")
     if flask.args and flask.endpoint is None:
         hint = "write endpoint:, or put them into the url"
-        yield key_fault(("args",), "args are of an endpoint", hint=hint)
+        yield key_fault(("args",), "args belong to an endpoint", hint=hint)
 
 
 def call_faults(call: schema.CallSpec, *, has_app: bool, knows_method: bool = True) -> Iterator[Fault]:

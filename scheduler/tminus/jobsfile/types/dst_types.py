@@ -11,5 +11,7 @@ from tminus.policies.dst import Gap, OverlapPass
 class DstSpec:
     """What becomes of a fixed time that a change of the clocks skips or repeats."""
 
-    gap: Gap | None = key(one_of(Gap), "Where the clocks go forward. Built in: run_after.")
-    overlap: OverlapPass | None = key(one_of(OverlapPass), "Where they go back. Built in: first.")
+    gap: Gap | None = key(one_of(Gap), "What happens to a time that the clocks skip. Built in: run_after.")
+    overlap: OverlapPass | None = key(
+        one_of(OverlapPass), "Which pass counts if a time comes twice. Built in: first."
+    )
