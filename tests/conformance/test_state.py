@@ -59,9 +59,9 @@ def test_what_was_set_is_there_for_the_next_process(ledger: Ledger) -> None:
 
 
 def test_a_text_that_no_database_takes_is_refused_as_an_error_of_the_ledger(ledger: Ledger) -> None:
-    with pytest.raises(LedgerValueError, match="does not take it"):
+    with pytest.raises(LedgerValueError, match="does not take a value"):
         state.put(ledger, "caf\udce9", "open", "true")
-    with pytest.raises(LedgerValueError, match="does not take it"):
+    with pytest.raises(LedgerValueError, match="does not take a value"):
         state.get(ledger, "caf\udce9", "open")
 
 

@@ -23,7 +23,7 @@ KEPT = "the ledger does not take outcomes, they are in the journal"
 IN_MEMORY = "the journal cannot be written, outcomes are kept in memory"
 #: The reason depends on how long the last try of the commit took.
 NOT_COMMITTED = (
-    "it could not be written down in time that it starts",
+    "its start could not be written to the ledger in time",
     "released later than its misfire_grace_time",
 )
 IDLE = jobs_file(job("idle", "http://127.0.0.1:1/", "manual"))

@@ -82,5 +82,5 @@ def test_one_that_ends_its_process_before_it_is_entered_fails_alone(shop: Any, t
         assert ended([poison]) == [("failed", 0)]
         assert (
             poison.status().reason
-            == "definition, not sent: the executor process died while it was prepared (exit status 3)"
+            == "definition, not sent: the executor process died before the function was entered (exit status 3)"
         )

@@ -29,7 +29,7 @@ def test_a_module_that_ends_its_process_fails_its_own_job_alone(
         (failed, *_) = running.wait_for(job="exits", outcome="failed")
         assert (
             failed["reason"]
-            == "executor, not sent: the executor process died while it was prepared (exit status 3)"
+            == "executor, not sent: the executor process died while it was arming the job (exit status 3)"
         )
         # On a busy machine the import may end the process after T: then what has begun beside it is lost, but
         # not in each batch.
@@ -52,6 +52,6 @@ def test_functions_without_an_application_bear_a_deadly_module_too(tmp_path: Pat
         (failed, *_) = running.wait_for(job="exits", outcome="failed")
         assert (
             failed["reason"]
-            == "executor, not sent: the executor process died while it was prepared (exit status 3)"
+            == "executor, not sent: the executor process died while it was arming the job (exit status 3)"
         )
         running.wait_for(job="well", outcome="succeeded")

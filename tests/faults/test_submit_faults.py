@@ -130,7 +130,7 @@ def test_the_error_is_its_sentence_and_not_the_pages_that_led_to_it(shop: Any, t
     with dbapi2.connect(tmp_path / "ledger.db") as ledger:
         ledger.execute("CREATE TRIGGER no BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'not now'); END")
     error = refusal(shop)
-    assert error.message == f"the ledger {tmp_path}/ledger.db does not take it: not now"
+    assert error.message == f"the ledger {tmp_path}/ledger.db does not take a value: not now"
     printed = "".join(traceback.format_exception(error))
     assert "sqlalchemy" not in printed
     assert "INSERT" not in printed

@@ -201,7 +201,11 @@ def test_one_that_the_loaded_code_does_not_have_waits_for_newer_code_or_its_canc
 ) -> None:
     for ref, given, reason in (
         ("shop:not_yet", {}, "shop:not_yet: module 'shop' has no 'not_yet'"),
-        ("shop:look", {"kwargs": {"since": 1}}, "shop:look cannot be called so: missing a required argument"),
+        (
+            "shop:look",
+            {"kwargs": {"since": 1}},
+            "shop:look cannot be called with these arguments: missing a required argument",
+        ),
     ):
         work = Submission(app="shop", ref=ref, given=given)
         receipt = submissions.submit(ledgers.ledger(), work, now_ns=SystemClock.wall_ns())

@@ -58,7 +58,8 @@ def test_a_row_with_another_function_is_refused_and_logged(
     assert [ended(one)[0] for one in forged] == ["failed"] * len(forged)
     assert (
         ended(forged[0])[1]
-        == "definition: os:system is not a @background function: the ledger cannot start it"
+        == "definition: os:system is not a @background function: the call comes from the ledger only, so it is "
+        "not made"
     )
     assert [ended(one)[0] for one in declared] == ["succeeded"] * len(declared)
     eventually(lambda: "follows" in (tmp_path / "notes").read_text(), what="the chain is followed")
@@ -206,5 +207,5 @@ def test_a_job_in_code_from_the_ledger_starts_only_if_the_code_defines_it(
         assert new_outcomes() <= {outcome, "succeeded", "skipped", None}
         if forged:
             refused = [one["reason"] for one in running.occurrences("tick") if one["outcome"] == "failed"]
-            assert all("the ledger cannot start it" in reason for reason in refused)
+            assert all("comes from the ledger only" in reason for reason in refused)
     assert set((tmp_path / "notes").read_text().split("\n")) == {"('tick',) {}", ""}

@@ -252,7 +252,7 @@ _WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no_argument": (
         {"call": {"ref": "shop:export", "app": "shop"}},
-        "call.ref: shop:export cannot be called so: missing a required argument: 'n'",
+        "call.ref: shop:export cannot be called with these arguments: missing a required argument: 'n'",
     ),
     "no_endpoint": (
         {"flask": {"app": "shop", "endpoint": "reports"}},

@@ -68,7 +68,7 @@ def test_a_daemon_waits_for_the_session_of_one_that_was_killed(idle: DaemonProce
         session = lock_of(ledger)
         assert session.acquire()
         idle.start(wait=False)
-        idle.wait_until_said("waiting for the session of a daemon that was killed")
+        idle.wait_until_said("the last daemon was killed, waiting for the ledger's lock")
         session.release()
     idle.wait_until_said("ready")
     assert idle.stop() == 0

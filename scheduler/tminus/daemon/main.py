@@ -178,7 +178,7 @@ class Daemon:
                 if name != blocking_holder:
                     blocking_holder, since_ns = name, now_ns
                     if self._patience_ns(holder) > SECOND:
-                        log.info("waiting for the session of a daemon that was killed", holder=name)
+                        log.info("the last daemon was killed, waiting for the ledger's lock", holder=name)
                 elif now_ns - since_ns > self._patience_ns(holder):
                     hint = "one daemon runs the jobs of a ledger"
                     raise Locked(f"the ledger {self._ledger.url!r} is locked by {name}", hint=hint)

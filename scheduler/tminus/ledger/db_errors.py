@@ -34,7 +34,7 @@ def translate_db_errors(url: URL) -> Iterator[None]:
             raise KeyboardInterrupt from error
         if _is_refusal(error):
             raise LedgerValueError(
-                f"the ledger {path or repr(url)} does not take it: {_first_line(error)}"
+                f"the ledger {path or repr(url)} does not take a value: {_first_line(error)}"
             ) from error
         report = _first_line(error)
         if path is not None:
@@ -42,7 +42,7 @@ def translate_db_errors(url: URL) -> Iterator[None]:
         raise _postgresql_error(url, report, is_cut=error.connection_invalidated) from error
     except (OverflowError, UnicodeEncodeError) as error:
         # A number of more than 64 bits, half of a surrogate pair.
-        raise LedgerValueError(f"the ledger {path or repr(url)} does not take it: {error}") from error
+        raise LedgerValueError(f"the ledger {path or repr(url)} does not take a value: {error}") from error
     except sa.exc.TimeoutError as error:
         raise LedgerError(
             f"the ledger {url!r} is busy: no connection to it became free", hint="see `tminus doctor`"

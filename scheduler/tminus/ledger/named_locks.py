@@ -129,7 +129,7 @@ def acquire(ledger: Ledger, app: str, name: str, timeout_ns: int) -> Callable[[]
 
 
 def _timed_out(name: str, timeout_ns: int) -> LockTimeout:
-    hint = "give it more time, or hold it for less"
+    hint = "wait longer, or hold the lock for less time"
     return LockTimeout(f"the lock {name!r} was not free within {timeout_ns / SECOND:g} s", hint=hint)
 
 

@@ -60,7 +60,7 @@ def inspect_app(app: App | None, questions: Sequence[Mapping[str, Any]], folder:
     except OSError as error:
         return AppInspection(error=f"{command_of(app)[0]} does not start: {error.strerror}")
     except ValueError as error:
-        return AppInspection(error=str(error), hint="such a line of env_file can be in no environment")
+        return AppInspection(error=str(error), hint="no environment can contain this line of env_file")
     except subprocess.TimeoutExpired:
         return AppInspection(error=f"{app.app if app else 'python'} is not imported after {_IMPORT_S} s")
     try:

@@ -59,7 +59,8 @@ class RunNowRequest:
             and (at_ns is None or type(at_ns) is int)
         ):
             raise UsageError(
-                "the request to run jobs is malformed", hint="`tminus run-now` writes one that is not"
+                "the request to run jobs is malformed",
+                hint="use `tminus run-now`, which writes a valid request",
             )
         return cls(jobs=list(dict.fromkeys(jobs)), set=values, at_ns=at_ns)
 

@@ -29,7 +29,7 @@ NO_END = "no complete answer from {server} within 2 s (timeout.total)"
 #: The limit that ends a request: nobody else has a short one.
 LIMITS = {NO_ANSWER: {"first_byte_ms": 1_000}, NO_END: {"total_ms": 2_000}}
 NOT_FOLLOWED = "a redirect to something other than http or https is not followed"
-NO_URL = "a redirect to what is no URL cannot be followed"
+NO_URL = "a redirect cannot be followed: its target is not a URL"
 
 #: What the server does: its path, and what is said of it.
 CASES = {

@@ -200,7 +200,10 @@ def test_how_a_function_may_end_badly(shop: RunnerProcess, function: str, cause:
     ("work", "detail"),
     [
         (a_call("shop:gret", "Ada"), "shop:gret: module 'shop' has no 'gret'; did you mean 'greet'?"),
-        (a_call("shop:greet"), "shop:greet cannot be called so: missing a required argument: 'name'"),
+        (
+            a_call("shop:greet"),
+            "shop:greet cannot be called with these arguments: missing a required argument: 'name'",
+        ),
         (a_call("shop:torn_down"), "shop:torn_down is a list, not a function"),
     ],
 )

@@ -112,7 +112,8 @@ def test_a_job_whose_time_is_over_is_told_and_written_off(tmp_path: Path) -> Non
         done = process.run(a_call("shop:until_told", total_ns=200_000_000), a_call("shop:ping", index=1))
         assert done[0].cause == "timeout"
         assert (
-            done[0].detail == "not done after 0.2 s (timeout.total); a thread cannot be stopped, it was told"
+            done[0].detail
+            == "not done after 0.2 s (timeout.total); its thread cannot be killed, so its function was asked to stop"
         )
         assert done[1].body == b'"pong"'
         assert process.run(a_call("shop:ping"))[0].body == b'"pong"'

@@ -123,7 +123,7 @@ def test_an_application_that_ignores_the_end_of_its_children_hides_no_end_of_a_j
     code = f"{_SHOP}\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\ndef ignores(): return int(signal.getsignal(signal.SIGCHLD))\n"
     with runner(tmp_path, code, isolates=True) as process:
         done = process.run(a_call("shop:crashes"), a_call("shop:ignores", index=1))
-        assert done[0].detail == "its process was killed by SIGSEGV before it had said how it went"
+        assert done[0].detail == "its process was killed by SIGSEGV before it had reported a result"
         assert done[1].body == b"1"
 
 
@@ -162,6 +162,6 @@ def test_a_process_that_dies_with_an_answer_unread_costs_itself_alone(tmp_path: 
         assert process.run(a_call("shop:well", 1))[0].body == b"1"  # so the answer has been passed on
         os.kill(ask.pid, signal.SIGKILL)
         assert (
-            process.results()[0].detail == "its process was killed by SIGKILL before it had said how it went"
+            process.results()[0].detail == "its process was killed by SIGKILL before it had reported a result"
         )
         assert process.run(a_call("shop:well", 2))[0].body == b"2"

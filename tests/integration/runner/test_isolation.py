@@ -87,8 +87,8 @@ def raises():
 #: Function, and what is said of it: in a process; the same in a thread, unless there is a second one.
 _BAD: dict[str, tuple[str | None, str]] = {
     "exits": ("exception", "sys.exit(3) ended the job"),
-    "exits_at_once": ("exception", "its process ended with exit status 3 before it had said how it went"),
-    "crashes": ("exception", "its process was killed by SIGSEGV before it had said how it went"),
+    "exits_at_once": ("exception", "its process ended with exit status 3 before it had reported a result"),
+    "crashes": ("exception", "its process was killed by SIGSEGV before it had reported a result"),
     "recursion": ("exception", "RecursionError: maximum recursion depth exceeded"),
     "asks_for_memory": (None, ""),
     "prints_a_gigabyte": (None, ""),

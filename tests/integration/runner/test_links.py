@@ -61,7 +61,7 @@ def links(folder: Path, odd: str) -> list[LinkStatus]:
         ),
         pytest.param(
             "import os; os._exit(3)",
-            "the executor process died while it was prepared (exit status 3)",
+            "the executor process died before the function was entered (exit status 3)",
             id="dies",
         ),
     ],

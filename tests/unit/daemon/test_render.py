@@ -236,7 +236,9 @@ def test_a_job_of_the_code_known_from_the_ledger_alone_is_never_a_request(
 
     call = CallTarget(ref="shop:pay", app="shop")
     assert rendered(call).defined == '{"call": {"ref": "shop:pay"}}'
-    with pytest.raises(CannotRender, match="no code defines pay like this: the ledger cannot start it"):
+    with pytest.raises(
+        CannotRender, match="no code defines pay like this: its definition comes from the ledger only"
+    ):
         rendered(HttpTarget(url="http://x/"))
     said.append(unproven)
     assert rendered(call).defined is None

@@ -109,7 +109,9 @@ def test_a_function_that_nobody_can_find_is_said_with_its_place() -> None:
 
     job = only_job(Flask("shop"))
     where = "test_a_function_that_nobody_can_find_is_said_with_its_place.<locals>.inner"
-    assert job["error"] == f"{where} is no view of the application, and not to be found as {__name__}:inner"
+    assert (
+        job["error"] == f"{where} is not a view of the application, and {__name__}:inner does not lead to it"
+    )
     assert job["line"] == inner.__code__.co_firstlineno
 
 

@@ -157,7 +157,10 @@ class Renderer:
 
     def _request(self, due: DueOccurrence, target: HttpTarget, index: int) -> Request:
         if due.job.unproven:
-            raise CannotRender(f"no code defines {due.job.name} like this: the ledger cannot start it")
+            raise CannotRender(
+                f"no code defines {due.job.name} like this: its definition comes from the ledger only, so it "
+                "is not started"
+            )
         timeouts, fill = due.job.timeouts, self._substitution(due)
         body, content_type = build_body(target, fill)
         if target.body_file is not None:

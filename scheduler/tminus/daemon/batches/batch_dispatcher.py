@@ -171,7 +171,7 @@ class BatchDispatcher:
             case ShardEnded(released=False):
                 self._results.late(dispatch, TOO_LATE)
             case ShardEnded():
-                self._results.lost(dispatch, "the executor has not said how it went")
+                self._results.lost(dispatch, "the executor has not reported a result")
 
     def check_deadlines(self) -> None:
         """
@@ -254,7 +254,7 @@ class BatchDispatcher:
         doubted = [index for index in died.preparing if index in dispatch.outstanding]
         if not doubted:
             return
-        why = f"the executor process died while it was prepared ({died.reason})"
+        why = f"the executor process died while it was arming the job ({died.reason})"
         target = dispatch.outstanding[doubted[0]].due.job.target
         if dispatch.is_apart or isinstance(target, HttpTarget):
             self._refuse(dispatch, doubted, why)

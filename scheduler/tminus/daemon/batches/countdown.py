@@ -279,7 +279,7 @@ class Countdown:
         decided, held = self._admission.decide(self._outstanding)
         may_start = self._admission.commit(claim, decided, held)
         if may_start is None:
-            self._miss_all("it could not be written down in time that it starts")
+            self._miss_all("its start could not be written to the ledger in time")
             return False
         self._runtime.gate.shut_around(self, self.planned_at_ns)
         self._drop_ended()

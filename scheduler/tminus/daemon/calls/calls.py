@@ -222,7 +222,7 @@ class Calls:
         result = CallResult(
             owner=call.owner, executor=call.runner.name, died=died.reason, is_alone=died.running <= 1
         )
-        why = f"the executor process died while it was prepared ({died.reason})"
+        why = f"the executor process died before the function was entered ({died.reason})"
         was_preparing = index in died.preparing
         if started_ns := (died.entered_ns or {}).get(index):
             lost = f"the executor process died while it ran ({died.reason}){_UNKNOWN}"

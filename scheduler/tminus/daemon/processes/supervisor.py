@@ -273,7 +273,7 @@ class Supervisor(Generic[SomeChannel]):
             handle.answer_by_ns = max(handle.answer_by_ns, self._clock.monotonic_ns() + _HANGS_NS)
             is_written = self._put(frame, self._process, first=False)
         if not is_written:
-            self._lose(handle, "it was gone")
+            self._lose(handle, "it had already ended")
 
     def _supervise(self) -> None:
         while not self._stopping.is_set():

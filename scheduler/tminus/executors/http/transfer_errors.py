@@ -146,7 +146,8 @@ def blocked(request: Request, peer: str) -> TransferFailure:
 def preempted(request: Request) -> TransferFailure:
     """Return that a 408 came on a primed TLS connection: perhaps it was sent before the request came."""
     message = (
-        "answered 408 on a connection that had been waiting: it may have given up before the request came"
+        "answered 408 on a connection that had been waiting: the server may have given up before the "
+        "request came"
     )
     return TransferFailure(Cause.PEER_PREEMPTED, f"{_server(request)} {message}")
 
@@ -209,7 +210,7 @@ def _sentence(cause: Cause, request: Request, message: str, os_errno: int, *, ti
         case Cause.REDIRECT if "redirects" in message:
             return f"more than {request.follow} redirects (http.redirects.follow)"
         case Cause.REDIRECT if "parsed" in message:
-            return "a redirect to what is no URL cannot be followed"
+            return "a redirect cannot be followed: its target is not a URL"
         case Cause.REDIRECT:
             return "a redirect to something other than http or https is not followed"
         case _:

@@ -112,7 +112,7 @@ class ChildProcess:
         report = self.report
         if report is None or self.stop_requested_ns:
             how = _describe_exit(status)
-            before = "it had said how it went" if started_ns else "its function was entered"
+            before = "it had reported a result" if started_ns else "its function was entered"
             cause, detail = Cause.EXCEPTION, f"its process {how} before {before}"
             if self.is_cancelled:
                 detail = f"its process {how}"

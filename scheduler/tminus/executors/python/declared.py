@@ -56,7 +56,8 @@ def check(work: Work, app: "Flask | None", load: Callable[[str], object]) -> Non
         found = [one["keys"] for one in code_jobs(app, os.environ["TMINUS_APP"]) if one["name"] == work.job]
         if json.loads(work.defined) not in json.loads(json.dumps(found)):
             raise CannotLoad(
-                f"the application's code does not define {work.job} like this: the ledger cannot start it"
+                f"the application's code does not define {work.job} like this: its definition comes from "
+                "the ledger only, so it is not started"
             )
 
 
@@ -68,10 +69,14 @@ def _check_background(work: Work, function: str, load: Callable[[str], object]) 
     ):
         load(function)
     if function not in _declared:
-        raise CannotLoad(f"{function} is not a @background function: the ledger cannot start it")
+        raise CannotLoad(
+            f"{function} is not a @background function: the call comes from the ledger only, so it is not "
+            "made"
+        )
     if work.ref != function and (work.ref, json.loads(work.arguments)[1]) not in _declared[function]:
         raise CannotLoad(
-            f"{work.ref} with these arguments is not a link of {function}: the ledger cannot start it"
+            f"{work.ref} with these arguments is not a link of {function}: the call comes from the ledger "
+            "only, so it is not made"
         )
 
 

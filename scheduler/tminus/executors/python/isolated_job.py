@@ -60,7 +60,7 @@ class IsolatedJob:
         _end_with_parent()
         of_pipe = self._started.descriptors if self._started else ()
         keep_from_forks((self._commands, self._link, *of_pipe), services.start_table)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM: its time is over (timeout.total)"))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("SIGTERM: the job was asked to stop"))
         arm, clock, done = self._arm, services.clock, list[AttemptResult]()
         slot = arm.slots + self._work.index
         run = JobRun(

@@ -199,8 +199,8 @@ class JobRun:
         self._is_written_off = True
         self._running.request_stop()
         words = (
-            f"not done after {self.work.total_ns / SECOND:g} s (timeout.total); a thread cannot be "
-            "stopped, it was told"
+            f"not done after {self.work.total_ns / SECOND:g} s (timeout.total); its thread cannot be "
+            "killed, so its function was asked to stop"
         )
         self._finish(cause=Cause.TIMEOUT, detail=words, still_runs=True)
 

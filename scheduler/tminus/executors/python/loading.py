@@ -101,7 +101,7 @@ def _load_into(future: "Future[Any]", ref: str) -> None:
     except CannotLoad as error:
         future.set_exception(error)
     except BaseException as error:  # noqa: BLE001  a module may raise anything for a name
-        future.set_exception(CannotLoad(f"{ref} cannot be had: {_last_line(error)}", own_frames(error)))
+        future.set_exception(CannotLoad(f"{ref} cannot be loaded: {_last_line(error)}", own_frames(error)))
 
 
 def import_app(text: str | None) -> "Flask | None":

@@ -133,7 +133,7 @@ def checked(function: Any, ref: str, args: Sequence[Any], kwargs: Mapping[str, A
     try:
         inspect.signature(function).bind(*args, **kwargs)
     except TypeError as error:
-        raise NotInCode(f"{ref} cannot be called so: {error}") from None
+        raise NotInCode(f"{ref} cannot be called with these arguments: {error}") from None
     except ValueError:  # a function in C may have no signature
         pass
     found: Callable[..., Any] = function

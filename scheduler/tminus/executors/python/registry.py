@@ -151,7 +151,7 @@ def _to_message(one: DefinedJob, app: "Flask", app_name: str, endpoint: str | No
     found = getattr(sys.modules.get(one.function.__module__), one.function.__name__, None)
     if not any(function is one.function for function in _unwrapped(found)):
         message["error"] = (
-            f"{one.function.__qualname__} is no view of the application, and not to be found as {ref}"
+            f"{one.function.__qualname__} is not a view of the application, and {ref} does not lead to it"
         )
     return message | {"keys": {**one.keys, "call": {**one.target, "ref": ref, "app": app_name}}}
 

@@ -144,7 +144,7 @@ def test_a_job_that_ends_its_own_runner_too_fails_alone(
         shard = arms(process, FINE, GOOD)
         clock.sleep_until(T)
         runs(process, shard, FINE, GOOD)
-    reason = "executor, not sent: the executor process died while it was prepared (SIGSEGV)"
+    reason = "executor, not sent: the executor process died while it was arming the job (SIGSEGV)"
     assert ended == {
         "fine": (Outcome.SUCCEEDED, None),
         "fatal": (Outcome.FAILED, reason),
