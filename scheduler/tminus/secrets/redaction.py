@@ -13,9 +13,9 @@ from urllib.parse import quote, quote_plus
 #: A shorter secret would be found everywhere, and is easy to guess anyway.
 _SHORTEST = 4
 _STARS = b"***"
-#: Written by a runner between the two halves of an output that is too long.
-_LEFT_OUT = re.compile("(\n… [0-9]+ bytes are left out …\n)".encode())
-#: Written by a runner behind the beginning of a message that is too long.
+#: Written by a runner between the two halves of an output that is too long. A job may print such lines, too.
+_LEFT_OUT = re.compile("(\n(?:… [0-9]+ bytes are left out …\n)+)".encode())
+#: Written by a runner behind the beginning of a message that is too long. A message may contain it, too.
 _CUT = "… (cut, ".encode()
 #: The value of a cookie, or all of it if it has no name.
 _COOKIE = re.compile(r"(set-cookie2?\s*:\s*(?:[^;=]*=)?)[^;]*", re.IGNORECASE)
@@ -45,9 +45,8 @@ class Redaction:
         if not self._secrets:
             return text
         data = self.data(text.encode(errors="surrogatepass"))
-        head, mark, tail = data.partition(_CUT)
-        if mark:
-            data = _without_beginning(head, self._forms) + mark + tail
+        *cut, rest = data.split(_CUT)
+        data = _CUT.join([*(_without_beginning(part, self._forms) for part in cut), rest])
         return data.decode(errors="surrogatepass")
 
     def data(self, data: bytes) -> bytes:
@@ -76,12 +75,15 @@ class Redaction:
         Return the output of a job without secrets. If its runner has left out the middle, it may have cut a
         secret there.
         """
-        parts = _LEFT_OUT.split(data, maxsplit=1)
-        if len(parts) == 1:
-            return self.data(data)
-        head, mark, tail = parts
-        head = _without_beginning(self.data(head), self._forms)
-        return head + mark + _without_end(self.data(tail), self._forms)
+        parts = _LEFT_OUT.split(data)  # a part, a marker, a part, and so on
+        for at in range(0, len(parts), 2):
+            part = self.data(parts[at])
+            if at > 0:
+                part = _without_end(part, self._forms)
+            if at < len(parts) - 1:
+                part = _without_beginning(part, self._forms)
+            parts[at] = part
+        return b"".join(parts)
 
     def json_text(self, text: str) -> str:
         """

@@ -76,6 +76,20 @@ def test_of_an_output_whose_middle_is_left_out_no_end_of_a_secret_is_left(secret
     assert output == b"head ***" + left_out + b"*** tail"
 
 
+def test_a_marker_that_a_job_prints_itself_hides_no_cut() -> None:
+    secret, left_out = b"a-long-secret", "\n… 7 bytes are left out …\n".encode()
+    redaction, own = Redaction([secret.decode()]), "\n… 1 bytes are left out …\n".encode()
+    output = own + b"head " + secret[:9] + left_out + secret[6:] + b" tail" + own
+    assert redaction.output(output) == own + b"head ***" + left_out + b"*** tail" + own
+    joined = own.removesuffix(b"\n") + left_out
+    assert redaction.output(b"head " + secret[:9] + joined + secret[6:]) == b"head ***" + joined + b"***"
+
+
+def test_a_marker_that_a_message_contains_hides_no_cut() -> None:
+    redaction, cut = Redaction(["a-long-secret"]), "… (cut, 200 bytes)"
+    assert redaction.text(f"{cut} head a-long-se{cut} tail{cut}") == f"{cut} head ***{cut} tail{cut}"
+
+
 def test_a_long_secret_costs_no_more_where_a_text_is_cut() -> None:
     secret = "".join(chr(33 + at * 11 % 90) for at in range(64 << 10))
     redaction, whole = Redaction([secret]), b"no secret " * 7000
