@@ -234,11 +234,18 @@ def test_run_now_that_does_not_wait_is_not_lost_without_a_daemon(
         target.wait_for(1)
 
 
-def test_a_crash_point_that_does_not_exist_is_one_clear_error() -> None:
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("x", "'x' is no crash point\n"),
+        ("armed:0", "'0' is not a positive number of passages\n  hint: such as armed:1\n"),
+    ],
+)
+def test_a_crash_point_that_does_not_exist_is_one_clear_error(value: str, said: str) -> None:
     # A process of its own, because the variable is read at an import.
-    done = tminus("daemon", env={"TMINUS_CRASH_AT": "x", "PYTHONUNBUFFERED": "1"})
+    done = tminus("daemon", env={"TMINUS_CRASH_AT": value, "PYTHONUNBUFFERED": "1"})
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: $TMINUS_CRASH_AT: 'x' is no crash point\n"
+    assert done.stderr == f"Error: $TMINUS_CRASH_AT: {said}"
 
 
 def test_an_interrupted_run_now_ends_with_130_and_starts_nothing(folder: Path, target: TargetServer) -> None:

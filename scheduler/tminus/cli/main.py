@@ -160,6 +160,9 @@ class Commands(_Parser, click.Group):
             raise click.ClickException(
                 f"{error.name} is not installed here; in the folder of tminus: pip install '.[daemon]'"
             ) from None
+        except TminusError as error:  # the environment is not valid
+            hint = f"\n  hint: {error.hint}" if error.hint else ""
+            raise click.UsageError(f"{error.message}{hint}") from None
         return command
 
 
@@ -201,9 +204,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         argument_list = list(arguments) if arguments is not None else None
         status = program.main(argument_list, "tminus", standalone_mode=False, obj=started_ns)
-    except TminusError as error:  # raised while a command is imported: its environment is not valid
-        click.UsageError(str(error)).show()
-        status = WRONG_USAGE
     except click.ClickException as error:
         if len(error.message) > _LONGEST_MESSAGE:  # click quotes whole arguments
             error = click.UsageError(shorten(error.message, _LONGEST_MESSAGE), getattr(error, "ctx", None))

@@ -1,5 +1,6 @@
 """`flask tminus …`: the exit status and the errors are those of `tminus`, and no traceback."""
 
+import importlib
 import io
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tminus import crash_points
 from tminus.cli.in_flask import tminus
 from tminus.cli.streams import Stream
 
@@ -38,6 +40,19 @@ def test_a_command_has_the_exit_status_that_it_has_without_flask(
     assert done.exit_code == status
     assert said in done.output
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("arguments", [["jobs"], ["--help"]])
+def test_an_environment_that_is_not_valid_is_an_error_with_a_hint(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    def import_module(_name: str) -> None:
+        crash_points.from_environment({crash_points.VARIABLE: "armed:0"})
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    done = CliRunner().invoke(tminus, arguments)
+    said = "Error: $TMINUS_CRASH_AT: '0' is not a positive number of passages\n  hint: such as armed:1\n"
+    assert (done.exit_code, done.output.endswith(said)) == (2, True)
 
 
 @pytest.mark.parametrize("arguments", [["jobs"], ["next", "--help"]])
