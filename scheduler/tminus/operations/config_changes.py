@@ -12,15 +12,21 @@ class ConfigChanges:
     Attributes:
         added, removed: Names of jobs.
         changed: For each job that has changed, the keys that differ, such as `http.url`.
+        are_known: Whether both versions could be read.
     """
 
     added: Sequence[str]
     removed: Sequence[str]
     changed: Mapping[str, Sequence[str]]
+    are_known: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON of the changes in `tminus reload --json`."""
-        return {"added": list(self.added), "removed": list(self.removed), "changed": dict(self.changed)}
+        changes = {"added": list(self.added), "removed": list(self.removed), "changed": dict(self.changed)}
+        return changes if self.are_known else {**changes, "changes_known": False}
+
+
+UNKNOWN = ConfigChanges(added=(), removed=(), changed={}, are_known=False)
 
 
 def compare(before: str, after: str) -> ConfigChanges:

@@ -15,10 +15,11 @@ from tminus.instants import SECOND
 from tminus.ledger import history, requests
 from tminus.ledger.engine import Ledger
 from tminus.ledger.requests import RequestKind, RequestRow
-from tminus.operations.config_changes import ConfigChanges, compare
+from tminus.operations.config_changes import UNKNOWN, ConfigChanges, compare
 
 #: A reload starts new runners, which import their applications.
 _LONGEST_NS = 120 * SECOND
+_SEE_STATUS = "`tminus status` shows what is in force"
 
 
 @click.command(cls=Command, short_help="Put the jobs file and the applications' code into force.")
@@ -52,13 +53,18 @@ def reload(invocation: Invocation, plan: bool) -> int:
 def _reload(invocation: Invocation, ledger: Ledger) -> Mapping[str, Any]:
     """Ask the daemon to reload; return its answer once it has done so, or has given up."""
     request = send(invocation, ledger, RequestKind.RELOAD, {})
+    if request is None:
+        need_daemon(invocation, ledger)
+        raise TminusError(
+            "the old configuration stays in force until the daemon takes the request", hint=_SEE_STATUS
+        )
     until_ns = invocation.clock.monotonic_ns() + _LONGEST_NS
-    while request is not None and invocation.clock.monotonic_ns() < until_ns:
+    while invocation.clock.monotonic_ns() < until_ns:
         answer = _answer(ledger, request)
         if "config_version" in answer:
             return answer
         invocation.clock.pause(LOOK_NS)
-    raise TminusError("the daemon has not finished the reload", hint="`tminus status` shows what is in force")
+    raise TminusError("the daemon has not finished the reload", hint=_SEE_STATUS)
 
 
 def _answer(ledger: Ledger, request: RequestRow) -> Mapping[str, Any]:
@@ -67,7 +73,7 @@ def _answer(ledger: Ledger, request: RequestRow) -> Mapping[str, Any]:
 
 def _changes(ledger: Ledger, old_version: str, new_text: str) -> ConfigChanges:
     old_text = history.config_text(ledger, old_version)
-    return compare(old_text if old_text is not None else new_text, new_text)
+    return UNKNOWN if old_text is None else compare(old_text, new_text)
 
 
 def _print(output: CommandOutput, changes: ConfigChanges, answer: Mapping[str, Any]) -> None:
@@ -81,8 +87,10 @@ def _print(output: CommandOutput, changes: ConfigChanges, answer: Mapping[str, A
     ]
     if rows:
         output.table(("CHANGE", "JOB", "KEYS"), rows)
-    else:
+    elif changes.are_known:
         output.line("no job changes")
+    else:
+        output.line("job changes unknown: the ledger does not have the configuration before")
     for app in answer.get("imported", ()):
         output.line(f"imported anew: {app}")
     output.line(f"in force: {answer['config_version']}")
