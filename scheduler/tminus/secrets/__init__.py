@@ -7,8 +7,8 @@ the ledger, in a message or in a log. What a run prints or receives is redacted 
 has used.
 
 `files` reads a file that a user names: regular files only, up to a limit, without waiting for a FIFO. A file
-with a secret must have mode 0600 or 0400. `redaction` puts stars in the place of secrets. `signing_key` has
-the key that signs webhooks.
+with a secret must be closed to its group and to others, as with mode 0600 or 0400. `redaction` puts stars in
+the place of secrets. `signing_key` has the key that signs webhooks.
 
 If a reference cannot be resolved, `Unresolved` says why and how to correct it: the job fails with cause
 `definition` and is not sent. If a file system does not answer, the wait ends, and only the jobs that need

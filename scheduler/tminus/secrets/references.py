@@ -90,7 +90,7 @@ class References:
                 f"secret {shorten_path(name)} cannot be read: {error}",
                 hint="name a file of at most 64 KiB that tminus may read",
             ) from None
-        if content.mode & 0o077:
+        if content.mode & 0o077:  # as ssh for keys: the owner may also execute it
             message = f"{shorten_path(name)}: secret file mode {content.mode:04o}; must be 0600 or 0400"
             raise Unresolved(message, hint=f"chmod 600 {shorten_path(name)}")
         try:

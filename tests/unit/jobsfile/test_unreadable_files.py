@@ -94,7 +94,7 @@ def test_a_secret_file_that_others_can_read_is_refused(tmp_path: Path, mode: int
     assert loaded.errors[0].hint == "chmod 600 token"
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o400])
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700, 0o500])
 def test_a_secret_file_of_ones_own_is_read(tmp_path: Path, mode: int) -> None:
     secret = tmp_path / "token"
     secret.write_text("hunter2\n\n")
