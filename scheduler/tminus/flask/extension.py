@@ -16,6 +16,7 @@ from tminus.flask.job_options import JobOptions, parse_instant_ns, split_options
 from tminus.flask.state import State
 from tminus.instants import rfc3339
 from tminus.model import payload
+from tminus.policies.pause import check_reason
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -150,9 +151,11 @@ class Scheduler:
 
         Raises:
             UsageError: there is no such job, or the reason is too long.
+            TypeError: the reason is not a str.
             ValueError: `until` is not a time, or is past.
             LedgerError: the ledger does not work.
         """
+        check_reason(reason)  # here, because a daemon that starts later cannot tell the caller
         until_ns = parse_instant_ns("until", until) if until is not None else None
         if until_ns is not None and until_ns <= SystemClock.wall_ns():
             raise ValueError(f"until {rfc3339(until_ns)} is past: leave it out to pause without an end")

@@ -11,9 +11,7 @@ from tminus.ledger import pauses
 from tminus.ledger.requests import RequestKind, RequestRow
 from tminus.model.definitions import Definitions
 from tminus.operations.job_request import jobs_in
-from tminus.policies.pause import Pause, PauseKind
-
-_LONGEST_REASON = 1_000
+from tminus.policies.pause import LONGEST_REASON, Pause, PauseKind, check_reason
 
 
 def to_body(jobs: tuple[str, ...], *, until_ns: int | None, reason: str) -> dict[str, Any]:
@@ -28,8 +26,7 @@ def to_body(jobs: tuple[str, ...], *, until_ns: int | None, reason: str) -> dict
     Raises:
         UsageError: the reason is too long.
     """
-    if len(reason) > _LONGEST_REASON:
-        raise UsageError(f"the reason has more than {_LONGEST_REASON} characters")
+    check_reason(reason)
     return {"jobs": list(jobs), "until_ns": until_ns, "reason": reason}
 
 
@@ -45,7 +42,7 @@ def accept(connection: Connection, row: RequestRow, definitions: Definitions) ->
     until_ns, reason = row.body.get("until_ns"), row.body.get("reason")
     if (
         not isinstance(reason, str)
-        or len(reason) > _LONGEST_REASON
+        or len(reason) > LONGEST_REASON
         or not (until_ns is None or (type(until_ns) is int and 0 <= until_ns <= LATEST_NS))
     ):
         raise UsageError("the request to pause jobs is malformed")

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tminus.errors import UsageError, shorten
 from tminus.instants import SECOND, rfc3339
 
+#: Characters of a reason.
+LONGEST_REASON = 1_000
 #: After this time, a pause by hand that has no end counts as forgotten by its operator.
 FORGOTTEN_NS = 86_400 * SECOND
 
@@ -47,6 +50,20 @@ class Pause:
     def __str__(self) -> str:
         since = rfc3339(self.since_ns // SECOND * SECOND)
         return f"{self.verb} by {self.by} since {since}" + (f": {self.reason}" if self.reason else "")
+
+
+def check_reason(reason: str) -> None:
+    """
+    Check the reason that somebody gives for a pause.
+
+    Raises:
+        TypeError: it is not a str.
+        UsageError: it is too long.
+    """
+    if not isinstance(reason, str):
+        raise TypeError(f"a reason must be a str; got {shorten(repr(reason))}")
+    if len(reason) > LONGEST_REASON:
+        raise UsageError(f"the reason has more than {LONGEST_REASON} characters")
 
 
 def is_forgotten(pause: Pause, now_ns: int) -> bool:
