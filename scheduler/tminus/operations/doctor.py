@@ -106,17 +106,21 @@ def _realtime() -> Finding:
 
 def _realtime_hint() -> str:
     """Return how to set the limit, or, if it is set, what else to check."""
-    if hasattr(resource, "RLIMIT_RTPRIO") and resource.getrlimit(resource.RLIMIT_RTPRIO)[0] >= priority.LANES:
+    if hasattr(resource, "RLIMIT_RTPRIO") and _is_enough(resource.getrlimit(resource.RLIMIT_RTPRIO)[0]):
         return (
             "the limit is set: check RestrictRealtime=, seccomp filters and cpu.rt_runtime_us of the "
             "control group"
         )
-    if _limit_of_unit() >= priority.LANES:
+    if _is_enough(_limit_of_unit()):
         return (
             "the unit has LimitRTPRIO=, but this process does not: run doctor in the unit; a container needs "
             "CAP_SYS_RESOURCE for it"
         )
     return "LimitRTPRIO=2 in the unit, --ulimit rtprio=2 for a container, or CAP_SYS_NICE"
+
+
+def _is_enough(limit: int) -> bool:
+    return limit == resource.RLIM_INFINITY or limit >= priority.LANES
 
 
 def _limit_of_unit() -> int:
@@ -126,6 +130,8 @@ def _limit_of_unit() -> int:
         text = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return 0
+    if text == "infinity":
+        return resource.RLIM_INFINITY
     return int(text) if text.isdecimal() else 0
 
 
