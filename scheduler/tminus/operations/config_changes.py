@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+#: Stands for a key that one of two maps does not have. null is a value.
+_MISSING = object()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigChanges:
@@ -60,5 +63,7 @@ def _differing_keys(old: Any, new: Any, path: str = "") -> list[str]:
     return [
         found
         for key in keys
-        for found in _differing_keys(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+        for found in _differing_keys(
+            old.get(key, _MISSING), new.get(key, _MISSING), f"{path}.{key}" if path else str(key)
+        )
     ]

@@ -20,6 +20,12 @@ def test_jobs_that_came_went_and_changed_are_named_with_their_keys() -> None:
     assert found.changed == {"a": ["http.url", "timeout"]}
 
 
+def test_a_key_with_null_that_came_or_went_is_a_change() -> None:
+    without, with_null = text({"a": {"params": {"b": 1}}}), text({"a": {"params": {"b": 1, "c": None}}})
+    assert compare(without, with_null).changed == {"a": ["params.c"]}
+    assert compare(with_null, without).changed == {"a": ["params.c"]}
+
+
 def test_jobs_in_code_count_like_those_of_the_file() -> None:
     job = {"name": "nightly", "app": "shop", "keys": {"schedule": {"every": "1h"}}}
     later = {**job, "keys": {"schedule": {"every": "2h"}}}
