@@ -185,6 +185,23 @@ def test_what_many_batches_have_missed_is_one_message() -> None:
     assert {alert and alert.untold for alert in found.changed.values()} == {0}
 
 
+def test_a_reason_of_several_lines_is_one_line_in_the_list_of_many_batches() -> None:
+    jobs = [f"job_{index}" for index in range(25)]
+    reason = "call: two orders:\nand 3 of them\x0b late"
+    ones = [
+        noted(job, number=index, planned_at_ns=T - index * SECOND, reason=reason)
+        for index, job in enumerate(jobs)
+    ]
+    sizes = {one.planned_at_ns: (1, 0) for one in ones}
+    found = decided(ones, definitions(*jobs), sizes=sizes)
+    _, *lines, last = found.messages[0].text.splitlines()
+    assert {line.partition(" ")[2] for line in lines} == {"failed: call: two orders: and 3 of them  late"}
+    assert (len(lines), last) == (20, "and 5 more")
+    assert {alert and alert.last.partition(" ")[2] for alert in found.changed.values()} == {
+        "failed: call: two orders: and 3 of them  late"
+    }
+
+
 def test_one_new_failure_of_a_batch_tells_of_all() -> None:
     alerts = {("ops", "old"): Alert(since_ns=T, failures=1, told_at_ns=T, is_failing=True, is_told=True)}
     found = decided([noted("old"), noted("new")], definitions("old", "new"), alerts=alerts)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from tminus.daemon.notifications.messages import Writer
+from tminus.daemon.notifications.messages import Writer, failure_line
 from tminus.ledger.notices import AlertKey, BatchSize, NotedOutcome, Undecided
 from tminus.ledger.overdue import NotedOverdue
 from tminus.model.definitions import Definitions
@@ -182,9 +182,8 @@ class _Round:
             key = channel.name, one.id.job
             alert = self._alerts.get(key)
             is_told |= may_tell(alert, now_ns=self._now_ns, throttle_ns=channel.throttle_ns)
-            last = f"{one.id} {one.outcome.value.replace('_', ' ')}: {one.reason or 'no reason'}"
             self._alerts[key] = after_failure(
-                alert, planned_at_ns=one.planned_at_ns, last=last, count=one.count
+                alert, planned_at_ns=one.planned_at_ns, last=failure_line(one), count=one.count
             )
         if not is_told:
             return

@@ -50,10 +50,7 @@ class Writer:
         else:
             title = f"{len(ones)} of {size.jobs} {' or '.join(words)}"
             title += f": {ones[0].id.job}" if len(ones) == 1 else ""
-        lines = [
-            f"{one.id} {_word(one.outcome)}: {one.reason or 'no reason'}{_before(alert, one)}"
-            for one, alert in zip(ones, alerts, strict=True)
-        ]
+        lines = [f"{failure_line(one)}{_before(alert, one)}" for one, alert in zip(ones, alerts, strict=True)]
         return self._batch(NotificationKind.FAILED, channel, title, ones, lines, size)
 
     def recoveries(
@@ -275,6 +272,12 @@ class Writer:
 
     def _time(self, instant_ns: int) -> str:
         return rfc3339(instant_ns, self.zone)
+
+
+def failure_line(one: NotedOutcome) -> str:
+    """Return a failure in one line, because lines are counted. A reason may have several."""
+    reason = " ".join((one.reason or "no reason").splitlines())
+    return f"{one.id} {_word(one.outcome)}: {reason}"
 
 
 def _as_json(one: NotedOutcome) -> Mapping[str, Any]:
