@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from tminus.jobsfile.text.decode import LINE_BREAK, Mark, TextProblem, UnreadableText, decode, decode_lossy
-from tminus.jobsfile.text.masking import mask_line
+from tminus.jobsfile.text.masking import find_continued, mask_line, mask_part
 from tminus.jobsfile.text.problems import Problem
 from tminus.jobsfile.text.reader import YamlReader
 from tminus.jobsfile.text.tree import Node, Part, Path, Tree
@@ -93,7 +93,9 @@ class Document:
         if number > len(self._lines):
             return Excerpt("", 1, is_cut=False)
         if number not in self._masked:
-            self._masked[number] = mask_line(self._lines[number - 1])
+            line = self._lines[number - 1]
+            is_continued = number - 1 in self._continued_secrets
+            self._masked[number] = mask_part(line, 1, len(line)) if is_continued else mask_line(line)
         line = self._masked[number]
         first = max(column - 1 - _AROUND, 0)
         return Excerpt(line[first : column + _AROUND], first + 1, is_cut=len(line) > column + _AROUND)
@@ -153,6 +155,10 @@ class Document:
     @cached_property
     def _lines(self) -> list[str]:
         return LINE_BREAK.split(self._text)
+
+    @cached_property
+    def _continued_secrets(self) -> set[int]:
+        return find_continued(self._lines)
 
     def _tree_with(self, path: Path) -> Tree:
         """

@@ -1,9 +1,10 @@
 """Masking: which keys have secrets, and how their values are shown."""
 
 import re
-from bisect import bisect_left
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 from tminus.templates import has_parts
@@ -19,6 +20,16 @@ _KEY = re.compile(
 _PART = re.compile(r"\{\{|\$\{")
 _OPEN_BRACKET = re.compile(r"[{\[]")
 _END_IN_FLOW = re.compile(r"[,}\]]")
+#: A quoted text; if it is not closed, all that follows.
+_QUOTED = re.compile(r""""[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|'[^']*+(?:''[^']*+)*+(?:'|\Z)""", re.DOTALL)
+_BRACKET_OR_QUOTED = re.compile(
+    rf"[\[\]{{}}]|(?<![^\s,:\[{{])(?:{_QUOTED.pattern})|(?<!\S)#[^\n]*", re.DOTALL
+)
+_BLOCK_HEADER = re.compile(r"[|>][-+0-9]*\s*(?:#.*)?")
+#: Between a key and its value, which may begin on a later line: comments, anchors and tags.
+_BEFORE_VALUE = re.compile(r"(?:\s|#[^\n]*|[&!]\S*)*+")
+#: The beginning of an item, of a document, or of a key.
+_STRUCTURE = re.compile(r"\s*(?:(?:-|---|\.\.\.)(?:\s|$)|[^\s,\[\]{}#][^,\[\]{}]*?:(?:\s|$))")
 _USERINFO = re.compile(r"(?<=://)[^/?#\s\"']+(?=@)")
 
 
@@ -98,12 +109,95 @@ def _stars(text: str) -> str:
 
 def _end_of_value(line: str, start: int, flow_from: int) -> int:
     opening = line[start : start + 1]
-    if opening in ("|", ">"):
+    if _BLOCK_HEADER.fullmatch(line, start):
         return start
-    if opening in ("'", '"'):
-        close = line.find(opening, start + 1)
-        return len(line) if close < 0 else close + 1
-    if opening in ("[", "{", "&", "*") or start <= flow_from:
+    if quoted := _QUOTED.match(line, start):
+        return quoted.end()
+    if opening in ("[", "{", "&", "*", "!") or start <= flow_from:
         return len(line)
     close_plain = _END_IN_FLOW.search(line, start)
     return close_plain.start() if close_plain else len(line)
+
+
+def find_continued(lines: Sequence[str]) -> set[int]:
+    """
+    Return the indexes of the lines with a further part of a secret that begins on an earlier line.
+
+    The lines need not be YAML. If it is not clear where a secret ends, this returns too many lines rather
+    than too few.
+    """
+    return _ContinuedSecrets(lines).find()
+
+
+class _ContinuedSecrets:
+    """The search for these lines. It passes over what is known to be secret, so its time is linear."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+        self._text = "\n".join(lines)
+        #: The places of the lines in the text.
+        self._starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+        #: The keys of the first level below a section are names, such as those of jobs.
+        self._names_indent = min(filter(None, map(_indent, lines)), default=0)
+
+    def find(self) -> set[int]:
+        found: set[int] = set()
+        end = 0
+        for index, line in enumerate(self._lines[:-1]):
+            if line.lstrip().startswith("#"):
+                continue
+            bracket = _OPEN_BRACKET.search(line)
+            flow_from = bracket.start() if bracket else len(line)
+            for key in _KEY.finditer(line):
+                if self._starts[index] + key.start() >= end and is_secret_key(key["quoted"] or key["plain"]):
+                    end = self._end_of_value(index, key, is_in_flow=flow_from < key.start())
+                    found.update(range(index + 1, self._line_at(end - 1) + 1))
+        return found
+
+    def _end_of_value(self, index: int, key: re.Match[str], *, is_in_flow: bool) -> int:
+        """Return the place behind the value of a key, or behind the key if its value is no secret."""
+        line, text, key_end = self._lines[index], self._text, self._starts[index] + key.end()
+        before = _BEFORE_VALUE.match(text, key_end)
+        start = before.end() if before else key_end
+        is_name, is_below = key.start() <= self._names_indent, start > self._starts[index] + len(line)
+        if quoted := _QUOTED.match(text, start):
+            return quoted.end()
+        if text.startswith(("[", "{"), start):
+            return key_end if is_name else self._end_of_brackets(start)
+        if is_in_flow:
+            close = _END_IN_FLOW.search(text, start)
+            return close.start() if close else len(text)
+        if is_below and is_name and _STRUCTURE.match(self._lines[self._line_at(start)]):
+            return key_end
+        if not is_below and has_parts(line[key.end() :]):
+            return self._starts[index] + len(line)
+        return self._end_of_block(index, key.start())
+
+    def _end_of_brackets(self, start: int) -> int:
+        depth = 0
+        for found in _BRACKET_OR_QUOTED.finditer(self._text, start):
+            depth += (found[0] in "[{") - (found[0] in "]}")
+            if depth == 0:
+                return found.end()
+        return len(self._text)
+
+    def _end_of_block(self, index: int, indent: int) -> int:
+        for below in range(index + 1, len(self._lines)):
+            if not _may_continue(self._lines[below], indent):
+                return self._starts[below]
+        return len(self._text)
+
+    def _line_at(self, place: int) -> int:
+        return bisect_right(self._starts, place, hi=len(self._lines)) - 1
+
+
+def _may_continue(line: str, indent: int) -> bool:
+    """Return whether a line may belong to the value of a key with this indent, even if it is not indented."""
+    content = line.lstrip()
+    space = line[: len(line) - len(content)]
+    is_item = len(space) == indent and content[:2] in ("-", "- ")
+    return len(space) > indent or "\t" in space or is_item or not _STRUCTURE.match(line)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
