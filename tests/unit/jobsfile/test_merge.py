@@ -3,6 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,3 +99,23 @@ def test_keys_exclude_each_other_in_their_own_map_only() -> None:
     assert merge({"params": {"schedule": {"cron": "x"}}}, {"params": {"schedule": {"every": 5}}}) == {
         "params": {"schedule": {"cron": "x", "every": 5}}
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "below", "above", "merged"),
+    [
+        (("http",), {"form": {"a": "1"}, "url": "x"}, {"body_file": "f"}, {"url": "x", "body_file": "f"}),
+        (("flask",), {"json": {"a": 1}, "url": "/"}, {"form": {"b": "2"}}, {"url": "/", "form": {"b": "2"}}),
+        (("flask",), {"endpoint": "e", "args": {"n": 1}, "app": "a"}, {"url": "/"}, {"app": "a", "url": "/"}),
+        (("flask",), {"url": "/"}, {"endpoint": "e", "args": {"n": 1}}, {"endpoint": "e", "args": {"n": 1}}),
+        (("flask",), {"endpoint": "e"}, {"args": {"n": 1}}, {"endpoint": "e", "args": {"n": 1}}),
+        (("call", "request"), {"body": "x", "path": "/"}, {"json": [1]}, {"path": "/", "json": [1]}),
+        (("call", "request"), {"body": "x"}, {"json": 1, "body": "y"}, {"json": 1, "body": "y"}),
+    ],
+)
+def test_the_later_one_of_keys_that_exclude_each_other_replaces_the_earlier(
+    path: tuple[str, ...], below: Any, above: Any, merged: Any
+) -> None:
+    for key in reversed(path):
+        below, above, merged = {key: below}, {key: above}, {key: merged}
+    assert merge(below, above) == merged

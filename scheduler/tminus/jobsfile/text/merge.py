@@ -12,9 +12,21 @@ from typing import Any
 from tminus.jobsfile.text.document import Document
 from tminus.jobsfile.text.tree import Path
 
-_EXCLUSIVE: Mapping[str, frozenset[str]] = {
-    "schedule": frozenset({"cron", "every", "at", "manual"}),
-    "http": frozenset({"json", "form", "body", "body_file"}),
+
+def _each_other(*names: str) -> dict[str, frozenset[str]]:
+    return {name: frozenset(names) - {name} for name in names}
+
+
+#: For each map of a job, the keys that a key replaces.
+_REPLACED: Mapping[Path, Mapping[str, frozenset[str]]] = {
+    ("schedule",): _each_other("cron", "every", "at", "manual"),
+    ("http",): _each_other("json", "form", "body", "body_file"),
+    ("flask",): {
+        **_each_other("json", "form", "body"),
+        "endpoint": frozenset({"url"}),
+        "url": frozenset({"endpoint", "args"}),
+    },
+    ("call", "request"): _each_other("json", "form", "body"),
 }
 
 
@@ -55,18 +67,24 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     Return a map merged with the one above it, such as the defaults with a template. The result shares the
     parts that are only in one of them. A null that removes nothing stays.
     """
-    for key, names in _EXCLUSIVE.items():
-        lower, upper = below.get(key), above.get(key)
-        if (
-            isinstance(lower, dict)
-            and isinstance(upper, dict)
-            and any(upper.get(name) is not None for name in names)
-        ):
-            below = {
-                **below,
-                key: {name: item for name, item in lower.items() if name not in names or name in upper},
-            }
+    for path, replaced_by in _REPLACED.items():
+        below = _without_replaced(below, above, path, replaced_by)
     return _merge_all(below, above)
+
+
+def _without_replaced(
+    below: Mapping[str, Any], above: Mapping[str, Any], path: Path, replaced_by: Mapping[str, frozenset[str]]
+) -> Mapping[str, Any]:
+    """Return a map without what keys of the map above it replace, in the maps at this path."""
+    if path:
+        key = str(path[0])
+        lower, upper = below.get(key), above.get(key)
+        if not (isinstance(lower, dict) and isinstance(upper, dict)):
+            return below
+        return {**below, key: _without_replaced(lower, upper, path[1:], replaced_by)}
+    given = [names for name, names in replaced_by.items() if above.get(name) is not None]
+    replaced = frozenset().union(*given) - above.keys()
+    return {name: item for name, item in below.items() if name not in replaced} if replaced else below
 
 
 def _merge_all(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
