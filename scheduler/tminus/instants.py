@@ -13,7 +13,7 @@ MS = 1_000_000
 SECOND = 1_000_000_000
 
 _RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 #: The last instant that fits into 64 bits, and so into a ledger. It is in April 2262.
 LATEST_NS = 2**63 - 1
@@ -55,8 +55,10 @@ def parse_rfc3339(text: str) -> int:
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not an RFC 3339 date-time, such as 2026-11-20T11:30:00Z")
-    date, time, fraction, offset = match.groups()
-    moment = datetime.fromisoformat(f"{date}T{time}{'+00:00' if offset in 'Zz' else offset}")
+    date, minute, second, fraction, offset = match.groups()
+    moment = datetime.fromisoformat(
+        f"{date}T{minute}:{second or '00'}{'+00:00' if offset in 'Zz' else offset}"
+    )
     return to_ns(moment) + int((fraction or "").ljust(9, "0"))
 
 

@@ -154,6 +154,15 @@ def parse_time(text: str) -> TimeOfDay | LocalTime:
     match = _SHAPE.fullmatch(text)
     if match is None or (match["year"] is None and (match["fraction"] or match["offset"])):
         raise invalid_value("be a time", hint=_HINT)
+    if match["fraction"] and match["second"] is None:
+        raise InvalidValue(
+            Fault(
+                message="a fraction without seconds",
+                hint="RFC 3339 asks for both, such as 2026-12-31T23:59:00.5",
+                offset=match.start("fraction") - 1,
+                length=len(match["fraction"]) + 1,
+            )
+        )
     for group, (wanted, lowest, highest) in _RANGES.items():
         if match[group] is not None and not lowest <= int(match[group]) <= highest:
             article = "an" if group == "hour" else "a"
