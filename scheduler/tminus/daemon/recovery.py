@@ -23,6 +23,7 @@ from tminus.ledger.background_queue import QueuedRun
 from tminus.ledger.engine import Ledger
 from tminus.model.batch import DueOccurrence, OccurrenceResult, UnstartedResult
 from tminus.model.definitions import Definitions, History
+from tminus.model.job import HttpTarget
 from tminus.model.occurrence import Attempt, Occurrence
 from tminus.outcome import Origin, Outcome
 from tminus.policies.catch_up import runs_back_ns
@@ -209,6 +210,7 @@ def _end_released(
     are tried again, by their `on_unknown`.
     """
     again: list[DueOccurrence] = []
+    functions: list[OccurrenceResult] = []
     for occurrence in released:
         with _guard(occurrence):
             due = due_by(definitions, occurrence, previous=_previous(ledger, occurrence))
@@ -220,6 +222,11 @@ def _end_released(
                 again.append(retry.due)
             elif due.job.then or due.previous:
                 outcomes.record(ledger, [ended])
+            elif not isinstance(due.job.target, HttpTarget):
+                functions.append(ended)
+    if functions:
+        outcomes.record(ledger, functions)
+    # The rest are requests, or their job is unknown.
     outcomes.unknown_after_crash(
         ledger, now_ns=now_ns, reason=f"executor: {_KILLED}; whether the request arrived is not known"
     )
