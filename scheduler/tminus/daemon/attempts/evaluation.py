@@ -57,10 +57,8 @@ def evaluate_attempt(
     else:
         outcome, kind, detail = _compare(due.job, finished)
     detail = redaction.text(detail)
-    reason: str | None = None
-    if finished.cancelled:
-        reason = detail
-    elif kind:
+    reason = detail or None
+    if kind and not finished.cancelled:
         reason = f"{kind}{'' if finished.started_ns else ', not sent'}: {detail}"
     is_wanted = outcome is not Outcome.SUCCEEDED or isinstance(due.job.target, CallTarget)
     keeps = history.body is KeepBody.ALWAYS or (history.body is KeepBody.ON_FAILURE and is_wanted)
