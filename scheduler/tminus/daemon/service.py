@@ -348,10 +348,7 @@ class Service:
         return len(self.runtime.in_flight) + self._background.running
 
     def launch(self, planned_at_ns: int, due_occurrences: Sequence[DueOccurrence]) -> None:
-        """
-        Begin the countdown of a closed batch. Occurrences of suspended jobs end as skipped; they are neither
-        rendered nor armed.
-        """
+        """Begin the countdown of a closed batch; occurrences of suspended jobs end as skipped instead."""
         due_occurrences, suspended = split_suspended(due_occurrences, self.runtime.withheld.suspensions)
         for result in suspended:
             self.runtime.recorder.put(result)

@@ -129,7 +129,7 @@ def test_one_that_is_cancelled_when_its_result_asks_for_a_retry_is_not_tried_aga
     assert (one.outcome, one.reason, one.attempts) == (Outcome.CANCELLED, "by ann", 1)
 
 
-def test_a_backfill_that_waits_since_before_the_start_takes_no_room_from_scheduled_ones(
+def test_a_backfill_that_waits_since_an_earlier_process_takes_no_room_from_others(
     ledger: Ledger, clock: FakeClock
 ) -> None:
     due = a_due(JOBS.jobs["pay"], fire_time_ns=T - 9 * SECOND, planned_at_ns=T, origin=Origin.BACKFILL)
