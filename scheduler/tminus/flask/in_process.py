@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 APP = "in process"
 _VARIABLE = "TMINUS_EAGER"
 _NO_REQUEST = RequestContext()
+_STOPPED = "it was asked to stop while it ran"
 _log = logging.getLogger("tminus")
 
 
@@ -180,6 +181,16 @@ class _CollectedRuns(_RunsHere):
 
 
 class _EagerRuns(_RunsHere):
+    def __init__(self) -> None:
+        super().__init__()
+        self._running: dict[str, CurrentOccurrence] = {}
+
+    def cancel(self, status: RunStatus) -> bool:
+        if running := self._running.get(status.id):
+            running.request_stop()
+            return True
+        return super().cancel(status)
+
     def take(self, run_id: str, submission: Submission) -> None:
         from flask import current_app, has_app_context
 
@@ -187,17 +198,14 @@ class _EagerRuns(_RunsHere):
         Context().run(self._run, run_id, submission, app)  # with no context of the view, as in a runner
 
     def _run(self, run_id: str, submission: Submission, app: "Flask | None") -> None:
-        occurrence = str(self.runs[run_id].occurrence)
-        call = _Call(
-            app=app,
-            job=self.runs[run_id].occurrence.job,
-            occurrence=CurrentOccurrence(
-                occurrence,
-                lambda part, text: self.change(run_id, progress=part, progress_text=text),
-                run_id=run_id,
-            ),
+        current = CurrentOccurrence(
+            str(self.runs[run_id].occurrence),
+            lambda part, text: self.change(run_id, progress=part, progress_text=text),
+            run_id=run_id,
         )
+        call = _Call(app=app, job=self.runs[run_id].occurrence.job, occurrence=current)
         self.change(run_id, state=OccurrenceState.RUNNING, attempts=1)
+        self._running[run_id] = current
         try:
             result = json.loads(
                 call.make(
@@ -212,7 +220,13 @@ class _EagerRuns(_RunsHere):
             failure = _failure_of(error)
             value = to_payload(failure)
             ends = {"outcome": Outcome.FAILED, "reason": f"{failure.kind}: {failure.message}"}
-            _log.error("%s has failed: %s", occurrence, failure.message, exc_info=error)
+            _log.error("%s has failed: %s", current.id, failure.message, exc_info=error)
+        finally:
+            del self._running[run_id]
+        if current.should_stop:  # whatever its result
+            failure = Failure(Outcome.CANCELLED.value, Outcome.CANCELLED.value, _STOPPED)
+            value = to_payload(failure)
+            ends = {"outcome": Outcome.CANCELLED, "reason": f"{failure.kind}: {failure.message}"}
         self.change(run_id, state=OccurrenceState.FINISHED, **ends)
         call.follow(submission.options.get("then", []), value)
 

@@ -98,9 +98,13 @@ def _json_copy(name: str, value: Any) -> Any:
 
 
 def normalize_chain(value: Any) -> Any:
-    """Return a chain with names instead of functions. A single function is a callback."""
-    if isinstance(value, list | tuple):
-        return [normalize_chain(link) for link in value]
+    """Return a chain as a list, with names instead of functions. A function alone is a callback."""
+    if callable(value) or isinstance(value, Mapping):
+        return [_link(value)]
+    return [_link(link) for link in value] if isinstance(value, list | tuple) else value
+
+
+def _link(value: Any) -> Any:
     if callable(value):
         return {"callback": _ref(value)}
     if isinstance(value, Mapping):

@@ -94,7 +94,7 @@ def report(value: Any) -> None:
 
 
 #: The decorator of all functions with the same callback.
-reported = background(then=[{"both": report}])
+reported = background(then={"both": report})
 
 
 @reported

@@ -56,6 +56,13 @@ def search(word: str) -> dict[str, Any]:
     }
 
 
+@background(request=False, then={"both": otherwise})
+def give_up() -> bool:
+    """Stop itself, as another thread may."""
+    job = current_occurrence()
+    return Scheduler().run(job.run_id or "").cancel() and job.should_stop
+
+
 @background(request=False)
 def count(n: int) -> int:
     """Return a number."""
@@ -104,6 +111,14 @@ def test_an_eager_run_that_raises_does_not_break_the_view(app: Flask) -> None:
     assert (raised.value.outcome, raised.value.kind) == ("failed", "exception")
     assert heard == [["otherwise", "failed", "LookupError: nothing"], ["last", "handled", "x"]]
     assert run.cancel() is False
+
+
+def test_an_eager_run_that_is_cancelled_while_it_runs_is_asked_to_stop(app: Flask) -> None:
+    with app.app_context():
+        run = give_up.submit()
+    with pytest.raises(Failure, match="it was asked to stop while it ran"):
+        run.wait()
+    assert heard == [["otherwise", "cancelled", "it was asked to stop while it ran"]]
 
 
 def test_the_page_of_an_eager_run_shows_its_result(app: Flask) -> None:

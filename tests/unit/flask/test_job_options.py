@@ -44,7 +44,7 @@ def test_channels_are_named() -> None:
     ("then", "wanted"),
     [
         ([followed], [{"callback": f"{__name__}:followed"}]),
-        (followed, {"callback": f"{__name__}:followed"}),
+        (followed, [{"callback": f"{__name__}:followed"}]),
         (
             [{"errback": followed}, {"both": "shop:done"}],
             [{"errback": f"{__name__}:followed"}, {"both": "shop:done"}],
