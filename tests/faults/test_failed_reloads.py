@@ -12,6 +12,12 @@ from pathlib import Path
 from tests.support.daemon import DaemonProcess, daemon, eventually, patched
 
 _SHOP = "import os\nfrom flask import Flask\napp = Flask('shop')\ndef pid():\n    return os.getpid()\n"
+_CODE_JOB = """
+from tminus.flask import Scheduler
+@Scheduler(app="shop").job(schedule="manual")
+def in_code():
+    return os.getpid()
+"""
 _BREAKS = """
 import os, sys
 if "daemon" in sys.orig_argv:
@@ -145,4 +151,23 @@ def test_a_reload_that_the_ledger_did_not_take_is_reported_until_the_ledger_take
         locked.unlink()
         running.wait_until_said("reloaded")
         eventually(lambda: running.json("status")["problems"] == [], what="the status says nothing more")
+        assert running.stop() == 0
+
+
+def test_new_jobs_in_code_that_the_ledger_did_not_take_are_reported_and_tried_again(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    (tmp_path / "shop.py").write_text(_SHOP)
+    with daemon(
+        tmp_path, _jobs("first"), env=patched(tmp_path, _LEDGER_LOCKED.format(path=str(locked)))
+    ) as running:
+        runner = _runner(running)
+        locked.touch()
+        (tmp_path / "shop.py").write_text(_SHOP + _CODE_JOB)
+        os.kill(runner, signal.SIGKILL)  # the next one has the new code
+        problem = "the ledger did not take the reload, trying again: it is locked"
+        eventually(lambda: problem in running.json("status")["problems"], what="the status says so")
+        locked.unlink()
+        running.wait_until_said("reloaded")
+        eventually(lambda: running.json("status")["problems"] == [], what="the status says nothing more")
+        assert running.tminus("run-now", "in_code").returncode == 0
         assert running.stop() == 0

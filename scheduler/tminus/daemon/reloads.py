@@ -112,13 +112,11 @@ class Reloads:
         """Take the jobs file and the applications' code as they are now; report the reload to systemd."""
         systemd.reloading(self._clock.monotonic_ns())
         self._become(self._configuration.start_reload())
-        if error := self._guarded(lambda: self._load_and_adopt(always=always)):
-            problem = f"the ledger did not take the reload, trying again: {error.message}"
-            self._become(self._configuration.fail_to_write(problem, self._clock.monotonic_ns() + _AGAIN_NS))
+        self._guarded(lambda: self._load_and_adopt(always=always))
         systemd.notify("READY=1", f"STATUS={self._service.status()}")
 
-    def _guarded(self, change: Callable[[], None]) -> LedgerError | None:
-        """Make a change; return the error if the ledger did not take it."""
+    def _guarded(self, change: Callable[[], None]) -> None:
+        """Make a change. If it fails, `status` shows the reason."""
         try:
             change()
         except Stopping:
@@ -128,12 +126,12 @@ class Reloads:
                 "the ledger did not take the reload, a part of it may be in force, trying again",
                 error=error.message,
             )
-            return error
+            problem = f"the ledger did not take the reload, trying again: {error.message}"
+            self._become(self._configuration.fail_to_write(problem, self._clock.monotonic_ns() + _AGAIN_NS))
         except Exception as error:
             message = f"the reload failed, the old configuration is in force: {type(error).__name__}: {error}"
             self._reject(message[:_LONGEST_REASON])
             log.exception("the reload failed, the old jobs file stays in force")
-        return None
 
     def _load_and_adopt(self, *, always: bool) -> None:
         """
