@@ -10,7 +10,7 @@ from tminus.executors.http.lane import Lane
 from tminus.executors.http.lane_services import LaneServices
 from tminus.executors.http.reaper import Reaper
 from tminus.executors.http.resolver import Resolver
-from tminus.executors.http.results import never_started
+from tminus.executors.http.results import result_without_transfer
 from tminus.executors.protocol import (
     Arm,
     Armed,
@@ -66,7 +66,8 @@ class Executor:
         failure = transfer_errors.broken(error, os_errno=0, sent=False)
         self._report(
             AttemptResults(
-                shard=shard, finished=[never_started(request, now_ns, failure) for request in requests]
+                shard=shard,
+                finished=[result_without_transfer(request, now_ns, failure) for request in requests],
             )
         )
         if run := self._shards.get(shard):

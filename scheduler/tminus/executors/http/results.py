@@ -52,18 +52,18 @@ class Results:
 
     def add_late(self, request: Request) -> None:
         """Add that a request was not started, because its grace time had passed."""
-        self.add(never_started(request, self._clock.wall_ns()))
+        self.add(result_without_transfer(request, self._clock.wall_ns()))
 
     def add_cancelled(self, request: Request, transfer: Transfer | None = None) -> None:
         """Add that a request was cancelled. `transfer` is None if it was not started."""
         failure = TransferFailure(Cause.OTHER, "it was cancelled")
         now_ns = self._clock.wall_ns()
-        ended = transfer.end_with(failure) if transfer else never_started(request, now_ns, failure)
+        ended = transfer.end_with(failure) if transfer else result_without_transfer(request, now_ns, failure)
         self.add(replace(ended, cancelled=True))
 
     def add_refused(self, request: Request, error: Exception) -> None:
         """Add that libcurl does not accept a request."""
-        self.add(never_started(request, self._clock.wall_ns(), transfer_errors.not_taken(error)))
+        self.add(result_without_transfer(request, self._clock.wall_ns(), transfer_errors.not_taken(error)))
 
     def add_broken(self, request: Request, error: BaseException, transfer: Transfer | None = None) -> None:
         """
@@ -107,7 +107,7 @@ class Results:
         if sent_transfer is not None:
             with suppress(Exception):  # including its times, if libcurl still has them
                 return sent_transfer.end_with(failure)
-        return never_started(request, self._clock.wall_ns(), failure)
+        return result_without_transfer(request, self._clock.wall_ns(), failure)
 
     @property
     def waiting(self) -> int:
@@ -159,10 +159,12 @@ class Guard:
         return True
 
 
-def never_started(request: Request, now_ns: int, failure: TransferFailure | None = None) -> AttemptResult:
+def result_without_transfer(
+    request: Request, now_ns: int, failure: TransferFailure | None = None
+) -> AttemptResult:
     """
-    Return the result of a request that has not left, or about which no more is known than that it may have
-    left.
+    Return a result that does not come from a transfer: the request has not left, or all that is known is that
+    it may have left.
 
     Args:
         now_ns: Wall clock.

@@ -330,7 +330,7 @@ class Transfer:
 
     def _on_request(self, peer: str, _local: str, peer_port: int, local_port: int) -> int:
         if self.sent or not self._release_flag.released or not may_connect(peer):
-            return self._may_leave_again(peer)
+            return self._send_again_or_abort(peer)
         connection = self._primed.get((peer, peer_port, local_port))
         if connection is not None:
             self.armed = True
@@ -341,7 +341,11 @@ class Transfer:
         self._left_between = (now, now)
         return pycurl.PREREQFUNC_OK
 
-    def _may_leave_again(self, peer: str) -> int:
+    def _send_again_or_abort(self, peer: str) -> int:
+        """
+        Return libcurl's code: OK if the request was sent and may be sent again, for a redirect or a round of
+        authentication. Otherwise abort; `_own_failure` has the reason, except before the release.
+        """
         if not may_connect(peer):
             self._own_failure = partial(transfer_errors.blocked, peer=peer)
         elif not self.sent:
