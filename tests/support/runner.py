@@ -205,9 +205,9 @@ class RunnerProcess:
         self.process.stdin.write(line)
         self.process.stdin.flush()
 
-    def is_preparing(self, index: int) -> bool:
-        """Return whether the start table has this work as being prepared."""
-        return self._channel.start_table.is_preparing(index)
+    def is_loading(self, index: int) -> bool:
+        """Return whether the start table has this work as loading."""
+        return self._channel.start_table.is_loading(index)
 
     def entered_ns(self, index: int) -> int:
         """Return when this work started, as the start table has it."""

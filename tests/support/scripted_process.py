@@ -91,7 +91,7 @@ class ScriptedChannel:
         on_encode: Called with each command before it is written.
         on_entered: Called when the supervisor asks which works were entered.
         entered_ns: Which works were entered, for each order.
-        preparing: Which works were being prepared, for each order.
+        loading: Which works were loading, for each order.
         accepted: The numbers of the calls with which a process has begun.
         is_closed: Whether it was closed.
     """
@@ -104,7 +104,7 @@ class ScriptedChannel:
         self.on_encode: Callable[[Any], object] = lambda _: None
         self.on_entered: Callable[[], object] = lambda: None
         self.entered_ns: Mapping[int, int] | None = None
-        self.preparing: Sequence[int] = ()
+        self.loading: Sequence[int] = ()
         self.accepted: set[int] = set()
         self.is_closed = False
         self._pids = itertools.count(101)
@@ -134,8 +134,8 @@ class ScriptedChannel:
         self.on_entered()
         return self.entered_ns
 
-    def find_preparing(self, order: Order) -> Sequence[int]:
-        return self.preparing
+    def find_loading(self, order: Order) -> Sequence[int]:
+        return self.loading
 
     def count_running(self, order: Order) -> int:
         return 1

@@ -101,7 +101,7 @@ class Reloads:
         """
         until_ns, longest_ns = self._clock.monotonic_ns() + _CODE_NS, self._clock.monotonic_ns() + _IMPORT_NS
         while self._clock.monotonic_ns() < (
-            longest_ns if self._executors.replace_any_working(runners) else until_ns
+            longest_ns if self._executors.would_replace_working(runners) else until_ns
         ):
             if self._executors.wait_for_reports(runners, _LOOK_S):
                 return

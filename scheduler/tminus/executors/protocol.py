@@ -15,7 +15,7 @@ from tminus.outcome import Cause
 
 #: The version of these messages. If an executor has another one, the daemon reports that. It does not replace
 #: the executor.
-VERSION = 7
+VERSION = 8
 
 #: The errors that a request of a job may get. Any other one becomes the nearest of its base classes.
 JOB_ERRORS = (LedgerError, LockTimeout, UsageError, TminusError)
@@ -238,7 +238,7 @@ class Progress:
     """The progress of a call: a fraction, from 0 to 1, and a text."""
 
     call: int
-    part: float
+    fraction: float
     text: str
 
 
@@ -301,7 +301,10 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessExited:
-    """A process that has sent a `JobRequest` has ended."""
+    """
+    A process that may have sent a `JobRequest` has ended. The fork server reports the process of an isolated
+    job that has sent one. The supervisor in the daemon makes this report when an executor process ends.
+    """
 
     pid: int
 

@@ -200,7 +200,7 @@ class _EagerRuns(_RunsHere):
     def _run(self, run_id: str, submission: Submission, app: "Flask | None") -> None:
         current = CurrentOccurrence(
             str(self.runs[run_id].occurrence),
-            lambda part, text: self.change(run_id, progress=part, progress_text=text),
+            lambda fraction, text: self.change(run_id, progress=fraction, progress_text=text),
             run_id=run_id,
         )
         call = _Call(app=app, job=self.runs[run_id].occurrence.job, occurrence=current)

@@ -70,7 +70,7 @@ def test_the_last_progress_of_a_call_comes_before_its_result(tmp_path: Path) -> 
         number = process.call(a_call("shop:counts"))
         returned, progress = process.wait_until_returned()
         assert returned.result.body == b'"counted"'
-        assert (progress[-1].call, progress[-1].part, progress[-1].text) == (number, 0.75, "step 3")
+        assert (progress[-1].call, progress[-1].fraction, progress[-1].text) == (number, 0.75, "step 3")
 
 
 def test_a_call_that_is_stopped_ends_in_its_own_way(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_call_that_is_stopped_before_its_function_was_entered_never_enters_it(
     (tmp_path / "slow.py").write_text(_SLOW)
     with runner(tmp_path, _SHOP) as process:
         number = process.call(a_call("slow:enters"))
-        eventually(lambda: process.is_preparing(0), what="it is imported")
+        eventually(lambda: process.is_loading(0), what="it is imported")
         process.send(Stop(call=number))
         result = process.wait_until_returned()[0].result
         assert (result.late, result.started_ns) == (True, 0)

@@ -171,10 +171,10 @@ def test_the_board_names_an_import_that_outlasts_the_time_to_arm_until_it_has_en
     (tmp_path / "slow.py").write_text("import shop\nshop.there.wait()\ndef well():\n    return 1\n")
     with runner(tmp_path, _SHOP) as process:
         number = process.arm_all([a_call("slow:well"), a_call("shop:lets_go", index=1)], armed=1)
-        assert (process.is_preparing(0), process.is_preparing(1)) == (True, False)
+        assert (process.is_loading(0), process.is_loading(1)) == (True, False)
         process.send(Release(shard=number, withdrawn=[]))
         assert {one.cause for one in process.results().values()} == {None}
-        assert not process.is_preparing(0)
+        assert not process.is_loading(0)
 
 
 def test_contexts_that_hang_delay_no_neighbour_though_no_thread_can_be_started(

@@ -91,23 +91,23 @@ def test_a_start_that_raised_and_is_durable_is_taken_back_and_made_again(
 
 
 def test_work_that_makes_no_sense_is_refused_and_the_next_is_written_down(runtime: Runtime) -> None:
-    answers: list[JobResponse] = []
+    responses: list[JobResponse] = []
     handovers = JobRequestHandler(runtime.ledger, clock=runtime.clock)
     handovers.put(
         1,
         JobRequest(pid=1, number=1, what="submit", given={"submissions": [{"what": "ever"}]}),
-        answers.append,
+        responses.append,
     )
     handovers.put(
         1,
         JobRequest(
             pid=1, number=2, what="submit", given={"submissions": [{"app": "shop", "ref": "shop:look"}]}
         ),
-        answers.append,
+        responses.append,
     )
-    eventually(lambda: len(answers) == 2, what="both are answered")
-    assert answers[0].kind == "TypeError"
-    assert submissions.get_status(runtime.ledger, answers[1].value[0][0])
+    eventually(lambda: len(responses) == 2, what="both have a response")
+    assert responses[0].kind == "TypeError"
+    assert submissions.get_status(runtime.ledger, responses[1].value[0][0])
     runtime.ledger.close()
 
 
@@ -149,7 +149,7 @@ def test_a_call_that_is_cancelled_and_cannot_be_sent_holds_up_no_other(
 def test_a_lock_is_given_back_by_its_holder_though_a_namesake_has_waited_and_died(
     runtime: Runtime,
 ) -> None:
-    ledger, answers, locks = runtime.ledger, list[JobResponse](), JobLocks(runtime.ledger)
+    ledger, responses, locks = runtime.ledger, list[JobResponse](), JobLocks(runtime.ledger)
 
     def lock(name: str) -> JobRequest:
         return JobRequest(
@@ -157,13 +157,13 @@ def test_a_lock_is_given_back_by_its_holder_though_a_namesake_has_waited_and_die
         )
 
     free_poll = named_locks.acquire(ledger, "shop", "poll", 0)
-    locks.take(7, lock("poll"), answers.append)
+    locks.take(7, lock("poll"), responses.append)
     locks.end_process(7, 7)
-    locks.take(7, lock("other"), answers.append)
-    eventually(lambda: len(answers) == 1, what="the second has its lock")
+    locks.take(7, lock("other"), responses.append)
+    eventually(lambda: len(responses) == 1, what="the second has its lock")
     free_poll()
     named_locks.acquire(ledger, "shop", "poll", 200 * SECOND)()
-    eventually(lambda: len(answers) == 2, what="the wait of the dead one is over")
-    locks.release(7, JobRequest(pid=7, number=2, what="unlock", given={"lock": 1}), answers.append)
+    eventually(lambda: len(responses) == 2, what="the wait of the dead one is over")
+    locks.release(7, JobRequest(pid=7, number=2, what="unlock", given={"lock": 1}), responses.append)
     named_locks.acquire(ledger, "shop", "other", 200 * SECOND)()
     ledger.close()

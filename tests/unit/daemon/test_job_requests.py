@@ -34,7 +34,7 @@ def handovers(tmp_path: Path) -> Iterator[JobRequestHandler]:
     ledger = new_ledger(tmp_path)
     made = JobRequestHandler(ledger, clock=SystemClock())
     yield made
-    made.put(1, ProcessExited(pid=1), lambda _answer: None)
+    made.put(1, ProcessExited(pid=1), lambda _response: None)
     ledger.close()
 
 
@@ -42,11 +42,11 @@ def handovers(tmp_path: Path) -> Iterator[JobRequestHandler]:
 def test_what_gets_no_thread_is_answered_with_an_error_and_the_next_is_done(
     handovers: JobRequestHandler, what: str
 ) -> None:
-    answers: list[JobResponse] = []
+    responses: list[JobResponse] = []
     has_come = threading.Event()
 
     def answer(said: JobResponse) -> None:
-        answers.append(said)
+        responses.append(said)
         has_come.set()
 
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -57,11 +57,11 @@ def test_what_gets_no_thread_is_answered_with_an_error_and_the_next_is_done(
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
         threading.stack_size(before)
-    assert (answers[0].kind, answers[0].number) == ("LedgerError", 1)
+    assert (responses[0].kind, responses[0].number) == ("LedgerError", 1)
     has_come.clear()
     handovers.put(1, JobRequest(pid=1, number=2, what=what, given=_GIVEN[what]), answer)
     assert has_come.wait(PATIENCE_S)
-    assert (answers[1].kind, answers[1].number) == ("", 2)
+    assert (responses[1].kind, responses[1].number) == ("", 2)
 
 
 @pytest.mark.parametrize(
@@ -94,32 +94,32 @@ def test_jobs_hold_and_wait_for_a_limited_number_of_locks(
     handovers: JobRequestHandler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_locks, "_MOST", 2)
-    answers: queue.SimpleQueue[JobResponse] = queue.SimpleQueue()
+    responses: queue.SimpleQueue[JobResponse] = queue.SimpleQueue()
     numbers = itertools.count(1)
 
     def lock(name: str, timeout_ns: int = 60 * SECOND) -> int:
         given, number = {"app": "shop", "name": name, "timeout_ns": timeout_ns}, next(numbers)
-        handovers.put(1, JobRequest(pid=1, number=number, what="lock", given=given), answers.put)
+        handovers.put(1, JobRequest(pid=1, number=number, what="lock", given=given), responses.put)
         return number
 
     held = lock("till")
-    assert answers.get(timeout=PATIENCE_S).kind == ""
+    assert responses.get(timeout=PATIENCE_S).kind == ""
     lock("till")  # waits
     lock("door")
-    refused = answers.get(timeout=PATIENCE_S)
+    refused = responses.get(timeout=PATIENCE_S)
     assert (refused.kind, refused.value) == (
         "LockTimeout",
         "the lock was not waited for: jobs hold, or wait for, 2 locks already",
     )
     handovers.put(
-        1, JobRequest(pid=1, number=next(numbers), what="unlock", given={"lock": held}), answers.put
+        1, JobRequest(pid=1, number=next(numbers), what="unlock", given={"lock": held}), responses.put
     )
-    assert {answers.get(timeout=PATIENCE_S).kind for _ in range(2)} == {
+    assert {responses.get(timeout=PATIENCE_S).kind for _ in range(2)} == {
         ""
     }  # of the unlock, and of the one that waited
 
     def is_taken() -> bool:
         lock("door")
-        return answers.get(timeout=PATIENCE_S).kind == ""
+        return responses.get(timeout=PATIENCE_S).kind == ""
 
     assert eventually(is_taken)

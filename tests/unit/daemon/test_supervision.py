@@ -63,7 +63,7 @@ def test_a_report_goes_to_its_order_until_that_has_ended(supervised: Supervised)
 
 
 def test_after_a_death_sent_orders_know_it_and_others_go_to_the_next_process(supervised: Supervised) -> None:
-    supervised.channel.entered_ns, supervised.channel.preparing = {0: 5}, (1,)
+    supervised.channel.entered_ns, supervised.channel.loading = {0: 5}, (1,)
     process = supervised.next_process()
     for _ in range(2):
         supervised.arm()

@@ -251,7 +251,7 @@ class BatchDispatcher:
 
         If that runner dies, too, while it arms a job, this job has ended both.
         """
-        doubted = [index for index in died.preparing if index in dispatch.outstanding]
+        doubted = [index for index in died.loading if index in dispatch.outstanding]
         if not doubted:
             return
         why = f"the executor process died while it was arming the job ({died.reason})"

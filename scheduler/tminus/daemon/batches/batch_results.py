@@ -190,12 +190,12 @@ class BatchResults:
         with self.guard("evaluation", due):
             self._put(evaluation.not_sent(due, reason, now_ns=self._runtime.clock.wall_ns(), cause=cause))
 
-    def unsendable(self, dispatch: Dispatch, works: Mapping[int, str]) -> ExecutorDied:
+    def unsendable(self, dispatch: Dispatch, reasons: Mapping[int, str]) -> ExecutorDied:
         """
-        End the works that cannot be encoded. The others were not sent either. Return an event for them, as if
-        their executor had died.
+        End the works that cannot be encoded, each for its reason. The others were not sent either. Return an
+        event for them, as if their executor had died.
         """
-        for index, reason in works.items():
+        for index, reason in reasons.items():
             if item := dispatch.outstanding.pop(index, None):
                 self.not_sent(item.due, reason)
         return ExecutorDied(0, "it was not sent", {})

@@ -393,5 +393,5 @@ class Countdown:
             return None
         if isinstance(event, Unsendable):
             with self._dispatcher.guard(dispatch, "arming"):
-                event = self._results.unsendable(dispatch, event.works)
+                event = self._results.unsendable(dispatch, event.reasons)
         return dispatch, event, received_monotonic_ns

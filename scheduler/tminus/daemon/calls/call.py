@@ -16,7 +16,8 @@ class CallRequest:
     A function to call.
 
     Attributes:
-        owner: The row number of its run; each run has one call at a time.
+        owner: What the call is for: the row number of a run, for its function or its chain; for `prepare`,
+            the index of the request in its batch. An owner has one call at a time.
         occurrence: The run, for people.
         work: Returns the work of the runner. If it raises `CannotRender`, the call ends.
         redaction: Returns what removes secrets from texts for people; raises as `work`.

@@ -51,7 +51,7 @@ class _OutstandingCall:
         ready_by_ns: Its runner must be ready by then, monotonic clock.
         ends_by_ns: Its result must be reported by then, monotonic clock.
         look_at_ns: When to check whether its runner hangs, monotonic clock.
-        is_doubted: Whether it was being prepared when a process died.
+        is_doubted: Whether it was loading when a process died.
     """
 
     request: CallRequest
@@ -70,7 +70,7 @@ class _OutstandingCall:
 
     @property
     def owner(self) -> int:
-        """The row number of its run."""
+        """As in its request."""
         return self.request.owner
 
     def order(self, number: int, open_orders: Sequence[Order]) -> Order:
@@ -84,7 +84,7 @@ class Calls:
 
     Args:
         wake: Called from other threads when there is something for `take_results`.
-        doubts: Whether to report a call whose process dies while the call is prepared. Otherwise it is made
+        doubts: Whether to report a call whose process dies while the call is loading. Otherwise it is made
             again in the next process.
     """
 
@@ -204,12 +204,12 @@ class Calls:
         match event:
             case Returned(result=finished):
                 self._returned(call, finished)
-            case Progress(part=part, text=text):
-                self._progress[call.owner] = part, call.redaction.text(text)
+            case Progress(fraction=fraction, text=text):
+                self._progress[call.owner] = fraction, call.redaction.text(text)
             case ExecutorDied():
                 self._after_death(call, event)
-            case Unsendable(works=works):
-                self._end(CallResult(owner=call.owner, failed=next(iter(works.values()))))
+            case Unsendable(reasons=reasons):
+                self._end(CallResult(owner=call.owner, failed=next(iter(reasons.values()))))
             case ExecutorUnavailable(reason=reason):
                 self._end(CallResult(owner=call.owner, cannot=reason))
 
@@ -223,19 +223,19 @@ class Calls:
             owner=call.owner, executor=call.runner.name, died=died.reason, is_alone=died.running <= 1
         )
         why = f"the executor process died before the function was entered ({died.reason})"
-        was_preparing = index in died.preparing
+        was_loading = index in died.loading
         if started_ns := (died.entered_ns or {}).get(index):
             lost = f"the executor process died while it ran ({died.reason}){_UNKNOWN}"
             self._end(replace(result, lost=lost, started_ns=started_ns))
-        elif was_preparing and self._doubts:
+        elif was_loading and self._doubts:
             self._end(replace(result, doubted=why))
-        elif was_preparing and result.is_alone and call.is_doubted:
+        elif was_loading and result.is_alone and call.is_doubted:
             # When it was doubted before, another one may have been the cause.
             self._end(CallResult(owner=call.owner, failed=why))
         elif call.is_stop_requested:
             self._end(CallResult(owner=call.owner, cannot=_STOP_REQUESTED))
         else:
-            call.is_doubted = call.is_doubted or was_preparing
+            call.is_doubted = call.is_doubted or was_loading
             self._send(call)
 
     def _returned(self, call: _OutstandingCall, finished: AttemptResult) -> None:

@@ -111,10 +111,8 @@ class Channel(Protocol):
     def find_entered(self, order: Order) -> Mapping[int, int] | None:
         """Return when works of an order were entered, by their index; None if that is unknown."""
 
-    def find_preparing(self, order: Order) -> Sequence[int]:
-        """
-        Return which works of an order were being prepared when their process died, as far as it is known.
-        """
+    def find_loading(self, order: Order) -> Sequence[int]:
+        """Return which works of an order were loading when their process died, as far as it is known."""
 
     def count_running(self, order: Order) -> int:
         """Return in how many works of an order user code was running when their process died."""
@@ -155,7 +153,7 @@ class HttpChannel:
     def find_entered(self, order: Order) -> None:
         """Return None: lanes leave no trace."""
 
-    def find_preparing(self, order: Order) -> Sequence[int]:
+    def find_loading(self, order: Order) -> Sequence[int]:
         return ()
 
     def count_running(self, order: Order) -> int:
@@ -251,10 +249,10 @@ class RunnerChannel:
         marks = {index: self.start_table.entered_ns(slot) for index, slot in slots.slots_of(order).items()}
         return {index: entered_ns for index, entered_ns in marks.items() if entered_ns}
 
-    def find_preparing(self, order: Order) -> Sequence[int]:
+    def find_loading(self, order: Order) -> Sequence[int]:
         if self._verb != "serve":  # a work in a process of its own ends only that process
             return ()
-        return [index for index, slot in slots.slots_of(order).items() if self.start_table.is_preparing(slot)]
+        return [index for index, slot in slots.slots_of(order).items() if self.start_table.is_loading(slot)]
 
     def count_running(self, order: Order) -> int:
         return sum(self.start_table.is_busy(slot) for slot in slots.slots_of(order).values())

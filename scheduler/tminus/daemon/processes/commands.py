@@ -37,14 +37,14 @@ class ExecutorDied:
         at_ns: When its end was noticed, wall clock.
         reason: For people.
         entered_ns: When works had been entered, by their index; None if that is unknown.
-        preparing: Works that were being prepared: modules imported, contexts pushed.
+        loading: Works that were loading: their modules were being imported, or their contexts pushed.
         running: In how many works of the process user code was running.
     """
 
     at_ns: int
     reason: str
     entered_ns: Mapping[int, int] | None = None
-    preparing: Sequence[int] = ()
+    loading: Sequence[int] = ()
     running: int = 0
 
 
@@ -62,10 +62,10 @@ class Unsendable:
     again without them.
 
     Attributes:
-        works: The reasons, by the index of the work.
+        reasons: Why they cannot be encoded, by the index of the work.
     """
 
-    works: Mapping[int, str]
+    reasons: Mapping[int, str]
 
 
 #: All that an executor reports on a shard or a call.

@@ -107,7 +107,10 @@ class Executors:
         )
 
     def discard(self, runners: Runners) -> None:
-        """End these runners, except those in use. They must have nothing to do."""
+        """
+        End these runners, which must have nothing to do. Those in use are left, and retired ones, which end
+        by themselves.
+        """
         with self._lock:
             unused = [runner for key, runner in runners.items() if self._runners.get(key) is not runner]
             unused = [runner for runner in unused if runner not in self._retired]
@@ -147,8 +150,8 @@ class Executors:
                 return f"{_place_of(key)}: it is still being imported"
         return ""
 
-    def replace_any_working(self, runners: Runners) -> bool:
-        """Whether one of these runners has not reported yet, and is to replace one that works."""
+    def would_replace_working(self, runners: Runners) -> bool:
+        """Return whether one of these runners, which has not reported yet, would replace one that works."""
         with self._lock:
             before = self._runners
         return any(

@@ -85,7 +85,7 @@ class Supervisor(Generic[SomeChannel]):
         channel: SomeChannel,
         *,
         clock: Clock,
-        on_request: OnRequest = lambda _runner, _ask, _answer: None,
+        on_request: OnRequest = lambda _runner, _request, _respond: None,
     ) -> None:
         self.channel = channel
         self.name = channel.name
@@ -303,7 +303,7 @@ class Supervisor(Generic[SomeChannel]):
             log.exception("executor cannot be understood, replacing it", executor=self.name, pid=process.pid)
             process.kill()
         status = process.wait()
-        self._on_request(process.pid, ProcessExited(pid=process.pid), lambda _answer: None)
+        self._on_request(process.pid, ProcessExited(pid=process.pid), lambda _response: None)
         if not self._ready.is_set():
             self._early_deaths += 1
             self._died = f"its process ended before it was ready ({describe_exit(status)})"
@@ -380,9 +380,9 @@ class Supervisor(Generic[SomeChannel]):
                 return
             # Before another order may get the slots of this one, and before the channel is closed.
             entered_ns = self.channel.find_entered(handle.order)
-            preparing = self.channel.find_preparing(handle.order)
+            loading = self.channel.find_loading(handle.order)
             del self._orders[handle.number]
-        handle.report(ExecutorDied(self._clock.wall_ns(), reason, entered_ns, preparing, running))
+        handle.report(ExecutorDied(self._clock.wall_ns(), reason, entered_ns, loading, running))
         self._end_if_over()
 
     def _end_if_over(self) -> None:

@@ -158,8 +158,11 @@ class Shard:
         return self.is_released or self.is_withdrawn
 
     @property
-    def has_started(self) -> bool:
-        """Whether no job has stood down since the permit. Jobs that started or failed are reported anyway."""
+    def counts_as_released(self) -> bool:
+        """
+        Whether its end is reported as released: its permit has come, and no job has stood down since. Jobs
+        that started or failed are reported anyway.
+        """
         return self.is_released and not any(child.has_stood_down for child in self.children.values())
 
     def break_off(self, error: Exception, *, now_ns: int) -> None:

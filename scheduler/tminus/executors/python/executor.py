@@ -256,11 +256,11 @@ class Executor:
         if is_known:
             self._report(Returned(call=call, result=finished))
 
-    def _note_progress(self, call: int, part: float, text: str) -> None:
+    def _note_progress(self, call: int, fraction: float, text: str) -> None:
         # Not one report per call: a job that calls this in a loop would delay all other reports.
         with self._lock:
             if call in self._calls:
-                self._progress[call] = Progress(call=call, part=part, text=text)
+                self._progress[call] = Progress(call=call, fraction=fraction, text=text)
 
     def _report_progress(self) -> None:
         with self._lock:  # so that no progress follows a result

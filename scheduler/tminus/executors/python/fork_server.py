@@ -174,7 +174,7 @@ class ForkServer:
         """Report the end of the shard if all its processes have ended, but not before it is decided."""
         if not shard.alive and shard.is_decided:
             del self._shards[shard.arm.shard]
-            self._report(ShardEnded(shard=shard.arm.shard, released=shard.has_started))
+            self._report(ShardEnded(shard=shard.arm.shard, released=shard.counts_as_released))
 
     def _be_child(self, work: Work, arm: Arm[Work], started: StartedPipe | None, pipes: Pipes) -> NoReturn:
         try:

@@ -18,7 +18,7 @@ from tminus.executors.python.payload_objects import Failure, to_payload
 from tminus.executors.python.prepared_call import PreparedCall
 from tminus.executors.python.prepared_view import PreparedView
 from tminus.executors.python.runner_services import RunnerServices
-from tminus.executors.python.start_table import PREPARING
+from tminus.executors.python.start_table import LOADING
 from tminus.executors.python.wire import Work
 from tminus.executors.python.work_result import UnusableResult, WorkResult
 from tminus.instants import SECOND
@@ -80,7 +80,7 @@ class JobRun:
         *,
         slot: int,
         report: Callable[[AttemptResult], None],
-        progress: Callable[[float, str], None] = lambda _part, _text: None,
+        progress: Callable[[float, str], None] = lambda _fraction, _text: None,
         on_begun: Callable[[], None] = lambda: None,
         all_out: AllOut | None = None,
     ) -> None:
@@ -135,7 +135,7 @@ class JobRun:
             StillLoading: its import continues.
             BaseException: from its import and its contexts.
         """
-        self._mark(PREPARING)
+        self._mark(LOADING)
         try:
             prepared = self._prepared = self._make_prepared(import_s)
         except StillLoading:

@@ -12,8 +12,8 @@ import os
 import struct
 
 SLOTS = 1 << 16
-#: Marks that are not instants: the work is being prepared; a runner has it, and nothing of it has run.
-PREPARING, ACCEPTED = 1, 2
+#: Marks that are not instants: the work is loading; a runner has it, and nothing of it has run.
+LOADING, ACCEPTED = 1, 2
 
 _SLOT = struct.Struct("=q")
 
@@ -56,7 +56,7 @@ class StartTable:
 
     def mark(self, slot: int, instant_ns: int) -> None:
         """
-        Set the mark of a slot: the instant when its work was entered, or 0, `ACCEPTED` or `PREPARING` if it
+        Set the mark of a slot: the instant when its work was entered, or 0, `ACCEPTED` or `LOADING` if it
         was not. At its end, the same instant is set as a negative number.
         """
         _SLOT.pack_into(self._memory, slot % SLOTS * _SLOT.size, instant_ns)
@@ -64,18 +64,18 @@ class StartTable:
     def entered_ns(self, slot: int) -> int:
         """Return when the work was entered; 0 if it was not."""
         instant_ns = abs(self._mark(slot))
-        return 0 if instant_ns in (PREPARING, ACCEPTED) else instant_ns
+        return 0 if instant_ns in (LOADING, ACCEPTED) else instant_ns
 
     def is_accepted(self, slot: int) -> bool:
         """Return whether a runner has the work."""
         return self._mark(slot) != 0
 
-    def is_preparing(self, slot: int) -> bool:
-        """Return whether the work is being prepared: its module imported, its contexts pushed."""
-        return self._mark(slot) == PREPARING
+    def is_loading(self, slot: int) -> bool:
+        """Return whether the work is loading: its module is being imported, or its contexts pushed."""
+        return self._mark(slot) == LOADING
 
     def is_busy(self, slot: int) -> bool:
-        """Return whether code of the work runs: it is being prepared, or was entered and has not ended."""
+        """Return whether code of the work runs: it is loading, or was entered and has not ended."""
         return self._mark(slot) > 0 and self._mark(slot) != ACCEPTED
 
     def _mark(self, slot: int) -> int:

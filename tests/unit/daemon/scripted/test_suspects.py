@@ -117,7 +117,7 @@ def test_a_job_that_was_being_prepared_when_its_runner_died_gets_its_own_runner(
     process, own = in_use.next_process(), extra.next_process()
     with a_batch(ledger, clock, in_use, extra) as ended:
         takes(process, FINE, FATAL, GOOD)
-        in_use.channel.preparing = (FATAL,)
+        in_use.channel.loading = (FATAL,)
         process.end(-11)
         own_shard = arms(own, FATAL, one_by_one=True)
         process = in_use.next_process()
@@ -135,7 +135,7 @@ def test_a_job_that_ends_its_own_runner_too_fails_alone(
     process, own = in_use.next_process(), extra.next_process()
     with a_batch(ledger, clock, in_use, extra) as ended:
         takes(process, FINE, FATAL, GOOD)
-        in_use.channel.preparing = extra.channel.preparing = (FATAL,)
+        in_use.channel.loading = extra.channel.loading = (FATAL,)
         process.end(-11)
         takes(own, FATAL, one_by_one=True)
         own.end(-11)
