@@ -106,7 +106,7 @@ def test_what_a_commit_holds_back_is_queued_again_since_then(ledger: Ledger) -> 
     claims.put_off(ledger, found)
     release = claim(ledger, backlog(ledger, definitions, FIRST + HOUR + 61 * SECOND))
     started = claims.commit(
-        ledger, release, withdrawn=[], held=[due.id for due in found], now_ns=FIRST + 2 * HOUR
+        ledger, release, withdrawn=[], held_back=[due.id for due in found], now_ns=FIRST + 2 * HOUR
     )
     assert started == frozenset()
     (row,) = history.find(ledger)

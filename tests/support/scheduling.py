@@ -57,7 +57,10 @@ class SteppedDaemon:
         self.instance = instances.register(ledger, kind="daemon", config_version=None, now_ns=now_ns)
         recovered = recover(ledger, definitions, since_ns=since_ns, now_ns=now_ns)
         self.agenda = Agenda(
-            definitions, recovered.after, undecided=self.undecided, due_occurrences=recovered.due_occurrences
+            definitions,
+            recovered.decided_until,
+            undecided=self.undecided,
+            due_occurrences=recovered.due_occurrences,
         )
         self._wait_for_room(recovered.backlog)
         self.high_water = HighWater(ledger, instance=self.instance, mark=self.mark)

@@ -95,7 +95,7 @@ class _Batches:
             clock=runtime.clock, launch=self._launch, on_unstarted=recorder.put, undecided=recorder.undecided
         )
         self.backlog = Backlog(runtime, on_due=self.planner.add)
-        runtime.on_held, runtime.in_flight.on_end = self.backlog.hold, self.backlog.end
+        runtime.on_held_back, runtime.in_flight.on_end = self.backlog.hold, self.backlog.end
         runtime.on_put_back = self.planner.add
         writer = ChainWriter(runtime, on_due=self.planner.add, lead_ns=self.planner.lead_ns)
         self.chains = Chains(runtime, writer)

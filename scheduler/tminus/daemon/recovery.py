@@ -16,7 +16,7 @@ from tminus.daemon.calls.calls import KILLED
 from tminus.daemon.runs.background_adapter import to_result
 from tminus.daemon.runs.background_runs import MOST_CALLS, without_options
 from tminus.daemon.runs.left_behind import due_by, unreadable
-from tminus.daemon.schedule_recovery import Decisions, active_schedules, decide_account
+from tminus.daemon.schedule_recovery import RecoveryDecisions, active_schedules, decide_account
 from tminus.errors import LedgerError, LedgerValueError
 from tminus.ledger import background_queue, claims, history, outcomes, requests, schedules
 from tminus.ledger.background_queue import QueuedRun
@@ -46,12 +46,12 @@ class Recovered:
     Attributes:
         due_occurrences: The occurrences that run, on time if T is still to come, otherwise late.
         backlog: Those that wait for room, some of which have no row yet.
-        after: For each scheduled job, the instant up to which all its fire times are decided.
+        decided_until: For each scheduled job, the instant up to which all its fire times are decided.
     """
 
     due_occurrences: Sequence[DueOccurrence]
     backlog: Sequence[DueOccurrence] = ()
-    after: dict[str, int]
+    decided_until: dict[str, int]
 
 
 def recover(
@@ -81,7 +81,7 @@ def recover(
     requeued = _call_again(ledger, now_ns=now_ns)
     unfinished = history.unfinished(ledger, background=False, unreadable=unreadable)
     released = [row for row in unfinished if row.is_attempted]
-    decisions, claimed = Decisions(), defaultdict[str, list[DueOccurrence]](list)
+    decisions, claimed = RecoveryDecisions(), defaultdict[str, list[DueOccurrence]](list)
     decisions.due_occurrences.extend(_end_released(ledger, definitions, released, now_ns=now_ns))
     for occurrence in unfinished:
         if not occurrence.is_attempted:
@@ -106,7 +106,7 @@ def recover(
     return Recovered(
         due_occurrences=[due for due in decisions.due_occurrences if not due.waits_for_room],
         backlog=[due for due in decisions.due_occurrences if due.waits_for_room],
-        after={name: max(after, now_ns) for name, after in decided_until.items()},
+        decided_until={name: max(until_ns, now_ns) for name, until_ns in decided_until.items()},
     )
 
 
@@ -131,7 +131,7 @@ def _decide_unreleased(
     occurrence: Occurrence,
     due: DueOccurrence | None,
     definitions: Definitions,
-    decisions: Decisions,
+    decisions: RecoveryDecisions,
     claimed: defaultdict[str, list[DueOccurrence]],
     *,
     now_ns: int,
@@ -264,7 +264,7 @@ def _is_of_ledger(error: Exception) -> bool:
     return isinstance(error, LedgerError) and not isinstance(error, LedgerValueError)
 
 
-def _log_summary(unknown: int, decisions: Decisions) -> None:
+def _log_summary(unknown: int, decisions: RecoveryDecisions) -> None:
     if unknown:
         log.warning("killed between release and answer, outcome unknown", occurrences=unknown)
     missed_count = sum(result.count for result in decisions.unstarted if result.outcome is Outcome.MISSED)

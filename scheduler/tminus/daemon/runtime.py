@@ -42,7 +42,7 @@ class Runtime:
         in_flight: The occurrences that count for the overlap policy.
         withheld: What operators have paused and skipped, and what is suspended. `change_withheld` sets it.
         cancel: Cancels an occurrence that has no outcome, with a reason.
-        on_held: Takes occurrences that a commit has held back.
+        on_held_back: Takes occurrences that a commit has held back.
         on_put_back: Takes occurrences that wait for their T again, because the wall clock was set back.
     """
 
@@ -56,7 +56,7 @@ class Runtime:
     in_flight: InFlight = field(default_factory=InFlight)
     withheld: Withheld = field(default_factory=Withheld)
     cancel: Callable[[OccurrenceId, str], bool] = lambda _identity, _reason: False
-    on_held: Callable[[Sequence[DueOccurrence]], None] = lambda _: None
+    on_held_back: Callable[[Sequence[DueOccurrence]], None] = lambda _: None
     on_put_back: Callable[[Sequence[DueOccurrence]], None] = lambda _: None
     files: FileReader = field(init=False)
     _withholding: threading.Lock = field(default_factory=threading.Lock, init=False)

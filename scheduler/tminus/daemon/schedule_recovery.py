@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Decisions:
+class RecoveryDecisions:
     """
     The decisions on fire times without a row, and on occurrences that an earlier process has left open.
 
@@ -43,7 +43,7 @@ def active_schedules(definitions: Definitions) -> dict[str, str]:
 
 def decide_account(
     account: Account, claimed: Sequence[DueOccurrence], definitions: Definitions, *, now_ns: int
-) -> Decisions:
+) -> RecoveryDecisions:
     """
     Decide the fire times of one schedule that have passed.
 
@@ -55,16 +55,16 @@ def decide_account(
     """
     try:
         if account.until_ns is not None:
-            return Decisions(unstarted=list(_close_schedule(account, account.until_ns, definitions)))
+            return RecoveryDecisions(unstarted=list(_close_schedule(account, account.until_ns, definitions)))
         return _decide_in_force(account, claimed, definitions, now_ns=now_ns)
     except Exception:
         log.exception("the fire times of a schedule cannot be decided", job=account.job)
-        return Decisions(list(claimed) if account.until_ns is None else [])
+        return RecoveryDecisions(list(claimed) if account.until_ns is None else [])
 
 
 def _decide_in_force(
     account: Account, claimed: Sequence[DueOccurrence], definitions: Definitions, *, now_ns: int
-) -> Decisions:
+) -> RecoveryDecisions:
     """
     Decide the overdue fire times of a job, those that an earlier process has written and those without a row.
     """
@@ -76,7 +76,7 @@ def _decide_in_force(
         covered=account.covered,
         left=claimed,
     )
-    return Decisions(list(overdue.runs), list(overdue.decided))
+    return RecoveryDecisions(list(overdue.runs), list(overdue.decided))
 
 
 def _close_schedule(account: Account, until_ns: int, definitions: Definitions) -> Iterator[UnstartedResult]:

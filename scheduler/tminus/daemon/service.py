@@ -73,7 +73,7 @@ class Service:
         recorder = runtime.recorder
         self._costs = ArmingCosts.of_text(instances.arming_costs(runtime.ledger))
         self._backlog = Backlog(runtime, on_due=lambda due_occurrences: self._planner.add(due_occurrences))
-        runtime.on_held, runtime.in_flight.on_end = self._backlog.hold, self._end_occurrence
+        runtime.on_held_back, runtime.in_flight.on_end = self._backlog.hold, self._end_occurrence
         runtime.on_put_back = self._put_back
         self._planner = Planner(
             clock=runtime.clock,
@@ -161,7 +161,7 @@ class Service:
                 runtime.in_flight.add_waiting(due)
         recorder.undecided.add(due.id for due in recovered.backlog if not due.is_written)
         self._backlog.add(recovered.backlog)
-        self._planner.start(runtime.definitions, recovered.after, recovered.due_occurrences)
+        self._planner.start(runtime.definitions, recovered.decided_until, recovered.due_occurrences)
         runtime.cancel = self.cancel
         self._backlog.start()
         self._chains.start()
@@ -185,13 +185,13 @@ class Service:
         ledger, now_ns = self.runtime.ledger, self.runtime.clock.wall_ns()
         upkeep.keep_config(ledger, definitions.version, definitions.text, now_ns=now_ns)
 
-        def plan(after: Mapping[str, int]) -> None:
+        def plan(decided_until: Mapping[str, int]) -> None:
             adopt_suspensions(self.runtime, definitions, now_ns=now_ns)
             instances.set_config_version(ledger, self.runtime.instance, version=definitions.version)
             self.runtime.executors.use_runners(definitions, runners)
             self.runtime.definitions = definitions
             ledger.watch, ledger.failure_limits = watch_of(definitions), definitions.failure_limits
-            self._planner.replan(definitions, after, now_ns=now_ns)
+            self._planner.replan(definitions, decided_until, now_ns=now_ns)
 
         self._high_water.adopt(definitions, before=self.runtime.definitions, now_ns=now_ns, plan=plan)
         self._background.publish_apps()

@@ -78,7 +78,7 @@ def commit(
     release: BatchClaim,
     *,
     withdrawn: Sequence[UnstartedResult],
-    held: Iterable[OccurrenceId] = (),
+    held_back: Iterable[OccurrenceId] = (),
     now_ns: int,
 ) -> frozenset[OccurrenceId]:
     """
@@ -88,11 +88,12 @@ def commit(
         ledger: The open ledger.
         release: From `claim`.
         withdrawn: The occurrences that do not start, each with its outcome.
-        held: Those that wait for room; they are queued again.
+        held_back: Those that wait for room; they are queued again.
         now_ns: Wall clock.
 
     Returns:
-        The occurrences that may start: this release still has them, and they are neither withdrawn nor held.
+        The occurrences that may start: this release still has them, and they are neither withdrawn nor held
+        back.
     """
     is_still_claimed = sa.and_(occurrences.c.release == release.number, OPEN)
     with ledger.write(step="releasing") as connection:
@@ -102,7 +103,7 @@ def commit(
         notices.add(connection, ledger.watch, {one.id: one.outcome for one in withdrawn}, is_still_claimed)
         end_unstarted(connection, withdrawn, now_ns, is_still_claimed)
         queued = {**_QUEUED, "buffered_ns": sa.func.coalesce(occurrences.c.buffered_ns, now_ns)}
-        for is_one in id_filters(list(held)):
+        for is_one in id_filters(list(held_back)):
             connection.execute(occurrences.update().where(is_one, is_still_claimed).values(queued))
         if release.has_retries:
             connection.execute(occurrences.update().where(is_still_claimed).values(next_attempt_ns=None))

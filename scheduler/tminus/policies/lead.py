@@ -37,12 +37,12 @@ class ArmingCosts:
     What arming has cost on this machine.
 
     Attributes:
-        slowest_ns: The fixed part, for a batch of any size.
+        per_batch_ns: For a batch, whatever its size.
         per_job_ns: For a job that gets no process of its own.
         per_fork_ns: For a job that gets one.
     """
 
-    slowest_ns: int = 0
+    per_batch_ns: int = 0
     per_job_ns: int = FIRST_GUESS_NS
     per_fork_ns: int = FIRST_GUESS_FORK_NS
 
@@ -81,19 +81,19 @@ class Lead:
         if self.fixed_ns is not None:
             return self.fixed_ns
         costs = self.costs
-        arming_ns = costs.slowest_ns + costs.per_job_ns * (jobs - forks) + costs.per_fork_ns * forks
+        arming_ns = costs.per_batch_ns + costs.per_job_ns * (jobs - forks) + costs.per_fork_ns * forks
         return min(max(2 * arming_ns + COMMIT_NS, SHORTEST_NS), LONGEST_NS)
 
     def learn(self, *, jobs: int, forks: int = 0, claim_and_arm_ns: int) -> None:
         """
-        Learn from the time of claiming and arming a batch. A small batch gives the fixed part. A large one
-        gives the cost per job, or per process if at least half of its jobs have one.
+        Learn from the time of claiming and arming a batch. A small batch gives the cost per batch. A large
+        one gives the cost per job, or per process if at least half of its jobs have one.
         """
         costs = self.costs
         if jobs < 50:
-            self.costs = replace(costs, slowest_ns=max(claim_and_arm_ns, costs.slowest_ns * 9 // 10))
+            self.costs = replace(costs, per_batch_ns=max(claim_and_arm_ns, costs.per_batch_ns * 9 // 10))
             return
-        left_ns = claim_and_arm_ns - costs.slowest_ns
+        left_ns = claim_and_arm_ns - costs.per_batch_ns
         if 2 * forks >= jobs:
             forks_ns = max(left_ns - costs.per_job_ns * (jobs - forks), 0)
             self.costs = replace(costs, per_fork_ns=max(-(-forks_ns // forks), costs.per_fork_ns * 4 // 5))

@@ -91,6 +91,7 @@ def test_what_was_learned_is_known_after_a_restart(
         '{"per_job_ns": "1"}',
         '{"per_job_ns": -1}',
         '{"of_a_later_version_ns": 1}',
+        '{"slowest_ns": 1, "per_job_ns": 1}',  # of an earlier version
     ],
 )
 def test_costs_that_cannot_be_read_are_the_first_guess(text: str | None) -> None:

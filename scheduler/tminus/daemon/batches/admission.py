@@ -98,7 +98,7 @@ class Admission:
         only what runs then counts.
         """
         decided: list[UnstartedResult] = []
-        held: list[HeldBack] = []
+        held_back: list[HeldBack] = []
         for due in outstanding:
             if reason := self._results.cancelled.get(due.id):
                 decided.append(due.ends(Outcome.CANCELLED, reason))
@@ -106,13 +106,13 @@ class Admission:
             with self._results.guard("admission", due):
                 match admit(self._runtime, due):
                     case HeldBack() as waits:
-                        held.append(waits)
+                        held_back.append(waits)
                     case UnstartedResult() as result:
                         decided.append(result)
-        return decided, held
+        return decided, held_back
 
     def commit(
-        self, claim: BatchClaim, decided: Sequence[UnstartedResult], held: Sequence[HeldBack]
+        self, claim: BatchClaim, decided: Sequence[UnstartedResult], held_back: Sequence[HeldBack]
     ) -> frozenset[OccurrenceId] | None:
         """
         Write the commit, with the occurrences that were decided not to start, and those that wait for room.
@@ -122,7 +122,7 @@ class Admission:
             process ends.
         """
         try:
-            return self._retry(lambda: self._commit(claim, decided, held))
+            return self._retry(lambda: self._commit(claim, decided, held_back))
         except Exception:
             if not decided:
                 raise
@@ -131,7 +131,7 @@ class Admission:
                 planned_at=rfc3339(self._planned_at_ns),
             )
             self._results.not_committed(decided)
-            return self._retry(lambda: self._commit(claim, (), held))
+            return self._retry(lambda: self._commit(claim, (), held_back))
 
     def put_back(self, claim: BatchClaim, due_occurrences: Sequence[DueOccurrence]) -> None:
         """
@@ -162,10 +162,10 @@ class Admission:
         return claimed
 
     def _commit(
-        self, claim: BatchClaim, decided: Sequence[UnstartedResult], held: Sequence[HeldBack]
+        self, claim: BatchClaim, decided: Sequence[UnstartedResult], held_back: Sequence[HeldBack]
     ) -> frozenset[OccurrenceId]:
-        ids, now_ns = [one.due.id for one in held], self._clock.wall_ns()
-        return claims.commit(self._runtime.ledger, claim, withdrawn=decided, held=ids, now_ns=now_ns)
+        ids, now_ns = [one.due.id for one in held_back], self._clock.wall_ns()
+        return claims.commit(self._runtime.ledger, claim, withdrawn=decided, held_back=ids, now_ns=now_ns)
 
     def _retry(self, action: Callable[[], Result]) -> Result | None:
         try:

@@ -28,7 +28,7 @@ class Agenda:
 
     Args:
         definitions: The definitions in force.
-        after: For each scheduled job, the fire time up to which all are decided.
+        decided_until: For each scheduled job, the fire time up to which all are decided.
         undecided: Shared with the claims and the recorder, which make rows durable.
         due_occurrences: Due occurrences that an earlier process has left.
 
@@ -42,13 +42,13 @@ class Agenda:
     def __init__(
         self,
         definitions: Definitions,
-        after: Mapping[str, int],
+        decided_until: Mapping[str, int],
         *,
         undecided: Undecided,
         due_occurrences: Iterable[DueOccurrence] = (),
     ) -> None:
         self.definitions = definitions
-        self.collected = dict(after)
+        self.collected = dict(decided_until)
         self.waiting: defaultdict[int, list[DueOccurrence]] = defaultdict(list)
         self.touched: set[int] = set()
         self.backlog: list[DueOccurrence] = []
@@ -138,7 +138,7 @@ class Agenda:
         return [failed]
 
     def replan(
-        self, definitions: Definitions, after: Mapping[str, int], *, now_ns: int
+        self, definitions: Definitions, decided_until: Mapping[str, int], *, now_ns: int
     ) -> Sequence[UnstartedResult]:
         """
         Take new definitions.
@@ -149,7 +149,7 @@ class Agenda:
         Returns:
             The fire times of ended schedules that were due by now and do not run.
         """
-        kept = {name for name in after if self._has_schedule(name, definitions)}
+        kept = {name for name in decided_until if self._has_schedule(name, definitions)}
         decided = [
             result
             for name in self.collected.keys() - kept
@@ -171,7 +171,8 @@ class Agenda:
                     self._undecided.discard([due.id])
         self.definitions = definitions
         self.collected = {
-            name: self.collected[name] if name in kept else after_ns for name, after_ns in after.items()
+            name: self.collected[name] if name in kept else until_ns
+            for name, until_ns in decided_until.items()
         }
         return decided
 

@@ -276,15 +276,15 @@ class Countdown:
             self._miss_all(TOO_LATE)
             return False
         self._note_cancels()
-        decided, held = self._admission.decide(self._outstanding)
-        may_start = self._admission.commit(claim, decided, held)
+        decided, held_back = self._admission.decide(self._outstanding)
+        may_start = self._admission.commit(claim, decided, held_back)
         if may_start is None:
             self._miss_all("its start could not be written to the ledger in time")
             return False
         self._runtime.gate.shut_around(self, self.planned_at_ns)
         self._drop_ended()
-        held_ids = {one.due.id for one in held}
-        for identity in self._withdraw_all_but(may_start) - held_ids:
+        held_back_ids = {one.due.id for one in held_back}
+        for identity in self._withdraw_all_but(may_start) - held_back_ids:
             self._runtime.in_flight.end(identity)
         for dispatch in self._all_dispatches:
             if dispatch.is_armed:
@@ -292,9 +292,9 @@ class Countdown:
         crash_points.passed("permitted")
         self._results.withdrawn(decided)
         self._results.keep(may_start)
-        if held:
-            self._runtime.on_held([one.due for one in held])
-        for waits in held:
+        if held_back:
+            self._runtime.on_held_back([one.due for one in held_back])
+        for waits in held_back:
             for other in waits.cancels:
                 why = f"{overlap.REASON}{waits.due.id} starts instead (cancel_other)"
                 self._runtime.cancel(other.id, why)

@@ -75,7 +75,7 @@ class Planner:
     def start(
         self,
         definitions: Definitions,
-        after: Mapping[str, int],
+        decided_until: Mapping[str, int],
         due_occurrences: Iterable[DueOccurrence] = (),
     ) -> None:
         """
@@ -83,27 +83,30 @@ class Planner:
 
         Args:
             definitions: The definitions in force.
-            after: For each scheduled job, the fire time up to which all are decided.
+            decided_until: For each scheduled job, the fire time up to which all are decided.
             due_occurrences: Due occurrences that an earlier process has left.
         """
-        self._agenda = Agenda(definitions, after, undecided=self._undecided, due_occurrences=due_occurrences)
+        self._agenda = Agenda(
+            definitions, decided_until, undecided=self._undecided, due_occurrences=due_occurrences
+        )
         self._plan(self._agenda)
         self._closer.start()
 
-    def replan(self, definitions: Definitions, after: Mapping[str, int], *, now_ns: int) -> None:
+    def replan(self, definitions: Definitions, decided_until: Mapping[str, int], *, now_ns: int) -> None:
         """
         Take new definitions between two batches. Closed batches keep their own definitions.
 
         Args:
             definitions: The new definitions.
-            after: As for `start`. If a job keeps its schedule, the planner uses its own value instead.
+            decided_until: As for `start`. If a job keeps its schedule, the planner uses its own value
+                instead.
             now_ns: When the other schedules ended.
         """
         agenda = self._current_agenda
         if self._wake_ups is not None:
             self._wake_ups.end()
         with self._changed:
-            decided = agenda.replan(definitions, after, now_ns=now_ns)
+            decided = agenda.replan(definitions, decided_until, now_ns=now_ns)
         self._hand_on(agenda, decided)
         self._plan(agenda)
 

@@ -93,7 +93,7 @@ def test_an_occurrence_that_is_cancelled_on_its_way_to_its_countdown_starts_noth
         monkeypatch.setattr(*step, cancels)
         claims.put_off(ledger, [due])
         service.runtime.in_flight.add_waiting(due)
-        service.runtime.on_held([due])
+        service.runtime.on_held_back([due])
         eventually(lambda: outcomes(ledger)["pay"], what="it has an outcome")
         eventually(lambda: service.is_idle, what="it is idle")
         assert not service.cancel(due.id, "too late")
