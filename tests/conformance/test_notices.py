@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from tests.support.ledgers import T, claim, commit, count, dues_of, let_go, prune_all
 from tests.support.values import an_attempt, an_ending
 from tminus.instants import MS, SECOND
-from tminus.ledger import notices, notifications, outcomes, overdue, submissions
+from tminus.ledger import late_finishes, notices, notifications, outcomes, submissions
 from tminus.ledger.engine import Ledger
 from tminus.ledger.tables import notices as notices_table
 from tminus.ledger.tables import notifications as notifications_table
@@ -47,28 +47,28 @@ def due(ledger: Ledger, now_ns: int = T) -> list[Notification]:
     return notifications.find_due(ledger, now_ns=now_ns)
 
 
-def test_an_occurrence_that_is_overdue_is_noted_once_and_not_after_its_end(ledger: Ledger) -> None:
+def test_a_late_finish_is_noted_once_and_not_after_its_end(ledger: Ledger) -> None:
     pay, pack = let_go(ledger, "pay", "pack")
     outcomes.record(ledger, [an_ending(pack)])
     for _ in range(2):
-        overdue.note(ledger, {one.id: T + SECOND for one in (pay, pack)})
+        late_finishes.note(ledger, {one.id: T + SECOND for one in (pay, pack)})
     found = notices.read(ledger)
-    (one,) = found.overdue
+    (one,) = found.late_finishes
     assert (one.id, one.planned_at_ns, one.finish_by_ns) == (pay.id, T, T + SECOND)
     assert (found.batches[T].jobs, found.batches[T].unfinished) == (2, 1)
 
 
-def test_an_overdue_occurrence_is_decided_with_its_messages_and_stays_decided(ledger: Ledger) -> None:
+def test_a_late_finish_is_decided_with_its_messages_and_stays_decided(ledger: Ledger) -> None:
     (pay,) = let_go(ledger, "pay")
-    overdue.note(ledger, {pay.id: T + SECOND})
-    (one,) = notices.read(ledger).overdue
+    late_finishes.note(ledger, {pay.id: T + SECOND})
+    (one,) = notices.read(ledger).late_finishes
     outcomes.record(ledger, [an_ending(pay)])  # that it was late is told all the same
-    assert len(notices.read(ledger).overdue) == 1
-    message = a_message(kind=NotificationKind.OVERDUE)
-    notices.decide(ledger, decided=(), messages=[message], changed={}, overdue_decided=[one.number])
-    assert [one.kind for one in due(ledger)] == [NotificationKind.OVERDUE]
-    overdue.note(ledger, {pay.id: T + SECOND})
-    assert notices.read(ledger).overdue == []
+    assert len(notices.read(ledger).late_finishes) == 1
+    message = a_message(kind=NotificationKind.LATE_FINISH)
+    notices.decide(ledger, decided=(), messages=[message], changed={}, late_finishes_decided=[one.number])
+    assert [one.kind for one in due(ledger)] == [NotificationKind.LATE_FINISH]
+    late_finishes.note(ledger, {pay.id: T + SECOND})
+    assert notices.read(ledger).late_finishes == []
 
 
 def test_outcomes_are_noted_if_they_are_watched(ledger: Ledger) -> None:
@@ -217,9 +217,9 @@ def test_one_that_was_given_up_is_a_problem_for_a_while(ledger: Ledger) -> None:
 def test_those_of_a_channel_that_is_gone_are_dropped(ledger: Ledger) -> None:
     alert = Alert(since_ns=T, untold=1)
     notices.decide(ledger, decided=(), messages=[a_message()], changed={("ops", "pay"): alert})
-    assert notifications.drop_of_unknown(ledger, known=["ops"]) == 0
+    assert notifications.drop_unknown_channels(ledger, known=["ops"]) == 0
     assert notices.read(ledger).alerts == {("ops", "pay"): alert}
-    assert notifications.drop_of_unknown(ledger, known=["other"]) == 1
+    assert notifications.drop_unknown_channels(ledger, known=["other"]) == 1
     assert (due(ledger), notices.read(ledger).alerts) == ([], {})
 
 

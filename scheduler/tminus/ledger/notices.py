@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from tminus.ledger import overdue
+from tminus.ledger import late_finishes
 from tminus.ledger.engine import Ledger
-from tminus.ledger.overdue import NotedOverdue
+from tminus.ledger.late_finishes import LateFinish
 from tminus.ledger.rows import CHUNK, IN_A_BATCH, id_filters, storable
 from tminus.ledger.statements import insert_or_skip, insert_or_update
 from tminus.ledger.tables import alerts, notices, notifications, occurrences
@@ -54,21 +54,21 @@ class BatchSize:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Undecided:
+class DecisionInput:
     """
     All that a decision about notifications depends on.
 
     Attributes:
         noted: The occurrences with a notice, in the order in which they were written.
-        batches: The size of each batch of `noted` and `overdue`, by its T.
+        batches: The size of each batch of `noted` and `late_finishes`, by its T.
         alerts: The alerts of the jobs of `noted`, and all others that may have to be told or deleted.
-        overdue: The occurrences that had not finished by their `finish_by`, and are not decided.
+        late_finishes: The occurrences that had not finished by their `finish_by`, and are not decided.
     """
 
     noted: Sequence[NotedOutcome]
     batches: Mapping[int, BatchSize]
     alerts: Mapping[AlertKey, Alert]
-    overdue: Sequence[NotedOverdue] = ()
+    late_finishes: Sequence[LateFinish] = ()
 
 
 def add(
@@ -96,7 +96,7 @@ def add(
         _insert(connection, list(ended), sa.and_(ends, offset > watch.start_within_ns))
 
 
-def read(ledger: Ledger) -> Undecided:
+def read(ledger: Ledger) -> DecisionInput:
     """Return what there is to decide, with one consistent view."""
     chosen = [
         occurrences.c[name]
@@ -108,14 +108,14 @@ def read(ledger: Ledger) -> Undecided:
     query = sa.select(notices.c.occurrence, *chosen).join(occurrences).order_by(notices.c.occurrence)
     with ledger.read() as connection:
         noted = [_noted_outcome(row) for row in connection.execute(query.limit(_MOST)).mappings()]
-        late = overdue.find_undecided(connection)
+        late = late_finishes.find_undecided(connection)
         planned = {one.planned_at_ns for one in noted} | {one.planned_at_ns for one in late}
         batches = _sizes(connection, planned)
-        return Undecided(
+        return DecisionInput(
             noted=noted,
             batches=batches,
             alerts=_alerts(connection, {one.id.job for one in noted}),
-            overdue=late,
+            late_finishes=late,
         )
 
 
@@ -125,7 +125,7 @@ def decide(
     decided: Sequence[int],
     messages: Iterable[Notification],
     changed: Mapping[AlertKey, Alert | None],
-    overdue_decided: Sequence[int] = (),
+    late_finishes_decided: Sequence[int] = (),
 ) -> None:
     """
     Write the notifications of some notices, and delete the notices, in one transaction.
@@ -136,14 +136,14 @@ def decide(
         messages: The notifications. One that exists already is left out. A ping replaces those of the same
             channel and job that are not delivered.
         changed: The alerts as they are now; None for one that is over.
-        overdue_decided: The row numbers of the overdue occurrences that are decided.
+        late_finishes_decided: The row numbers of the late finishes that are decided.
     """
     with ledger.write(step="notices") as connection:
         for start in range(0, len(decided), CHUNK):
             connection.execute(
                 notices.delete().where(notices.c.occurrence.in_(decided[start : start + CHUNK]))
             )
-        overdue.set_decided(connection, overdue_decided)
+        late_finishes.set_decided(connection, late_finishes_decided)
         rows = []
         for one in messages:
             rows.append(_row(one))

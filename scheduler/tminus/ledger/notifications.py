@@ -83,7 +83,7 @@ def record_failure(
     _update(ledger, one, tries=one.tries + 1, error=storable(error), **again)
 
 
-def drop_of_unknown(ledger: Ledger, *, known: Sequence[str]) -> int:
+def drop_unknown_channels(ledger: Ledger, *, known: Sequence[str]) -> int:
     """
     Delete the alerts and the undelivered notifications of all channels except the known ones. Return the
     number of the notifications.

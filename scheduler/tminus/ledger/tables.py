@@ -289,8 +289,9 @@ notices = Table(
     ),
 )
 
-#: Occurrences that had not finished by their `finish_by`, and whether notifications about them are decided.
-overdue = Table(
+#: Late finishes: occurrences that had not finished by their `finish_by`, and whether notifications about them
+#: are decided.
+late_finishes = Table(
     "overdue",
     metadata,
     Column(
@@ -303,7 +304,7 @@ overdue = Table(
     Column("finish_by_ns", BigInteger, nullable=False),
     Column("is_decided", Boolean, nullable=False),
 )
-Index("overdue_not_decided", overdue.c.occurrence)  # partial: the condition is in its migration
+Index("overdue_not_decided", late_finishes.c.occurrence)  # partial: the condition is in its migration
 
 #: What each channel knows of the jobs that have failed, see `policies.notify.Alert`.
 alerts = Table(

@@ -87,7 +87,7 @@ class NotificationKind(StrEnum):
     FAILED = "failed"  #: occurrences with one of the channel's outcomes
     RECOVERED = "recovered"  #: jobs that have succeeded after failures
     SUCCEEDED = "succeeded"  #: occurrences that have succeeded, if the channel asks for them
-    OVERDUE = "overdue"  #: occurrences that have not finished by their `finish_by`
+    LATE_FINISH = "overdue"  #: occurrences that have not finished by their `finish_by`
     LATE_START = "late_start"  #: a batch that has started later than `start_slo`
     TEST = "test"
     PING_START = "start"

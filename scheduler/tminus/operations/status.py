@@ -115,7 +115,7 @@ def status(
     recent = history.count_outcomes(ledger, since_ns=now_ns - _DAY_NS)
     unresolved = resolutions.count_unresolved(ledger, UNRESOLVED, since_ns=now_ns - _DAY_NS)
     unfinished = history.unfinished(ledger, queued=False, unreadable=unreadable)
-    overdue = _overdue(unfinished, definitions, now_ns) if alive else []
+    past_timeout = _find_past_timeout(unfinished, definitions, now_ns) if alive else []
     return Status(
         daemon=daemon,
         is_alive=alive is not None,
@@ -127,7 +127,7 @@ def status(
         outcomes=recent,
         problems=(
             *_problems(alive, definitions, unresolved),
-            *overdue,
+            *past_timeout,
             *(stuck_jobs(ledger, unfinished, now_ns=now_ns) if alive else ()),
             *(_of_jobs(ledger, definitions, withheld, now_ns, unreadable) if definitions else ()),
             *nearly_full_disk(ledger),
@@ -157,8 +157,10 @@ def _problems(
     return problems
 
 
-def _overdue(unfinished: Iterable[Occurrence], definitions: Definitions | None, now_ns: int) -> list[str]:
-    """Return the problem of occurrences whose outcome is overdue, because nothing runs them."""
+def _find_past_timeout(
+    unfinished: Iterable[Occurrence], definitions: Definitions | None, now_ns: int
+) -> list[str]:
+    """Return the problem of occurrences without outcome after their time-outs, because nothing runs them."""
     late = [
         one
         for one in unfinished

@@ -6,9 +6,10 @@ def is_past(*, deadline_ns: int | None, now_ns: int) -> bool:
     return deadline_ns is not None and now_ns > deadline_ns
 
 
-def is_overdue(*, finish_by_ns: int | None, finished_at_ns: int | None, now_ns: int) -> bool:
+def is_finish_late(*, finish_by_ns: int | None, finished_at_ns: int | None, now_ns: int) -> bool:
     """
-    Return whether an occurrence is overdue: its `finish_by` has passed, and it had not finished by then.
+    Return whether the finish of an occurrence is late: its `finish_by` has passed, and it had not finished by
+    then.
 
     Args:
         finish_by_ns: The deadline; None for no deadline.

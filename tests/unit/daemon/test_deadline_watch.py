@@ -70,11 +70,11 @@ def test_what_has_not_finished_in_time_is_noted_once_also_over_restarts(runtime:
     claim(runtime.ledger, [due, silent])
     pass_by(runtime, 63 * SECOND)
     DeadlineWatch(runtime).problems()
-    (one,) = notices.read(runtime.ledger).overdue
+    (one,) = notices.read(runtime.ledger).late_finishes
     assert (one.id, one.finish_by_ns) == (due.id, T + 60 * SECOND)
-    notices.decide(runtime.ledger, decided=(), messages=(), changed={}, overdue_decided=[one.number])
+    notices.decide(runtime.ledger, decided=(), messages=(), changed={}, late_finishes_decided=[one.number])
     DeadlineWatch(runtime).problems()
-    assert notices.read(runtime.ledger).overdue == []
+    assert notices.read(runtime.ledger).late_finishes == []
 
 
 def test_what_nobody_has_scheduled_or_limited_is_no_problem(runtime: Runtime) -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.support.values import a_job
 from tminus.daemon.notifications.decisions import Decisions, decide, watch_of
 from tminus.instants import MS, SECOND
-from tminus.ledger.notices import AlertKey, BatchSize, NotedOutcome, Undecided
-from tminus.ledger.overdue import NotedOverdue
+from tminus.ledger.late_finishes import LateFinish
+from tminus.ledger.notices import AlertKey, BatchSize, DecisionInput, NotedOutcome
 from tminus.model.definitions import Definitions
 from tminus.model.notification import FAILURES, Channel, ChannelType, NotificationKind, StartSlo
 from tminus.model.occurrence import OccurrenceId
@@ -59,26 +59,24 @@ def decided(
     sizes: Mapping[int, tuple[int, int]] | None = None,
     alerts: Mapping[AlertKey, Alert] | None = None,
     now_ns: int = NOW,
-    running: Sequence[int] = (),
-    overdue: Sequence[NotedOverdue] = (),
+    told_in_part: Sequence[int] = (),
+    late_finishes: Sequence[LateFinish] = (),
 ) -> Decisions:
-    planned = {one.planned_at_ns for one in ones} | {one.planned_at_ns for one in overdue}
+    planned = {one.planned_at_ns for one in ones} | {one.planned_at_ns for one in late_finishes}
     counts = dict.fromkeys(planned, (len(ones), 0)) | dict(sizes or {})
-    undecided = Undecided(
+    given = DecisionInput(
         noted=ones,
         batches={at: BatchSize(*size) for at, size in counts.items()},
         alerts=alerts or {},
-        overdue=overdue,
+        late_finishes=late_finishes,
     )
-    return decide(undecided, found, now_ns=now_ns, host="here", running=running)
+    return decide(given, found, now_ns=now_ns, host="here", told_in_part=told_in_part)
 
 
-def late(job: str, *, planned_at_ns: int = T) -> NotedOverdue:
+def late(job: str, *, planned_at_ns: int = T) -> LateFinish:
     """An occurrence that has not finished a second after its T."""
     identity = OccurrenceId(job=job, fire_time_ns=planned_at_ns)
-    return NotedOverdue(
-        number=7, id=identity, planned_at_ns=planned_at_ns, finish_by_ns=planned_at_ns + SECOND
-    )
+    return LateFinish(number=7, id=identity, planned_at_ns=planned_at_ns, finish_by_ns=planned_at_ns + SECOND)
 
 
 def titles(decisions: Decisions) -> list[str]:
@@ -118,13 +116,13 @@ def test_a_batch_that_still_runs_is_waited_for_a_moment() -> None:
     told = decided(ones, known, sizes={T: (3, 2)}, now_ns=T + 3 * SECOND)
     assert titles(told) == ["1 of 3 failed: pay"]
     assert "2 not ended yet" in told.messages[0].text
-    assert told.running == {T}
+    assert told.told_in_part == {T}
 
 
 def test_what_fails_later_in_a_batch_waits_for_its_end() -> None:
     ones, known = [noted("pay", finished_at_ns=T + 30 * SECOND)], definitions("pay")
     for now_s, left, is_told in ((40, 1, False), (40, 0, True), (90, 1, True)):
-        found = decided(ones, known, sizes={T: (3, left)}, now_ns=T + now_s * SECOND, running=[T])
+        found = decided(ones, known, sizes={T: (3, left)}, now_ns=T + now_s * SECOND, told_in_part=[T])
         assert bool(found.messages) == is_told
 
 
@@ -281,26 +279,28 @@ def test_a_batch_that_starts_late_is_told_of_once() -> None:
 
 
 def test_what_has_not_finished_in_time_is_told_with_its_finish_by() -> None:
-    found = decided([], definitions("pay"), overdue=[late("pay")], sizes={T: (1, 1)})
+    found = decided([], definitions("pay"), late_finishes=[late("pay")], sizes={T: (1, 1)})
     assert titles(found) == ["pay has not finished in time"]
     assert found.messages[0].text.splitlines() == [
         "planned at 2025-11-20T12:30:00+01:00, on here",
         "pay@2025-11-20T11:30:00Z has not finished by 2025-11-20T12:30:01+01:00 (finish_by)",
     ]
-    assert found.overdue_decided == [7]
+    assert found.late_finishes_decided == [7]
 
 
 def test_what_of_a_batch_has_not_finished_in_time_is_one_message() -> None:
-    found = decided([], definitions("pay", "pack"), overdue=[late("pay"), late("pack")], sizes={T: (100, 40)})
+    found = decided(
+        [], definitions("pay", "pack"), late_finishes=[late("pay"), late("pack")], sizes={T: (100, 40)}
+    )
     assert titles(found) == ["2 of 100 have not finished in time"]
 
 
 def test_further_runs_that_do_not_finish_in_time_are_counted_and_summed_up() -> None:
-    found = decided([], definitions("pay"), overdue=[late("pay")])
+    found = decided([], definitions("pay"), late_finishes=[late("pay")])
     for number in (1, 2):
         alerts = {key: alert for key, alert in found.changed.items() if alert}
         more = [late("pay", planned_at_ns=T + number * SECOND)]
-        found = decided([], definitions("pay"), overdue=more, alerts=alerts)
+        found = decided([], definitions("pay"), late_finishes=more, alerts=alerts)
         assert titles(found) == []
     alerts = {key: alert for key, alert in found.changed.items() if alert}
     summed = decided([], definitions("pay"), alerts=alerts, now_ns=NOW + 700 * SECOND)
@@ -309,15 +309,15 @@ def test_further_runs_that_do_not_finish_in_time_are_counted_and_summed_up() -> 
 
 
 def test_a_run_that_has_not_finished_in_time_is_no_failure_to_recover_from() -> None:
-    found = decided([], definitions("pay"), overdue=[late("pay")])
+    found = decided([], definitions("pay"), late_finishes=[late("pay")])
     alerts = {key: alert for key, alert in found.changed.items() if alert}
     succeeded = noted("pay", Outcome.SUCCEEDED)
     assert titles(decided([succeeded], definitions("pay"), alerts=alerts)) == []
 
 
 def test_a_check_is_not_told_of_what_has_not_finished_in_time() -> None:
-    found = decided([], definitions("pay", notify=("beat",)), overdue=[late("pay")])
-    assert (found.messages, found.overdue_decided) == ([], [7])
+    found = decided([], definitions("pay", notify=("beat",)), late_finishes=[late("pay")])
+    assert (found.messages, found.late_finishes_decided) == ([], [7])
 
 
 def test_an_alert_of_a_channel_that_is_gone_is_forgotten() -> None:

@@ -9,9 +9,9 @@ import structlog
 
 from tminus.daemon.runtime import Runtime
 from tminus.instants import SECOND, rfc3339
-from tminus.ledger import history, overdue
+from tminus.ledger import history, late_finishes
 from tminus.model.occurrence import Occurrence, OccurrenceId
-from tminus.policies.deadline import is_overdue
+from tminus.policies.deadline import is_finish_late
 from tminus.schedule.times_of_day import deadline_ns
 
 log = structlog.get_logger()
@@ -22,17 +22,16 @@ _MOST_NAMED = 5
 
 
 class DeadlineWatch:
-    """Occurrences that are late by their `finish_by`. Belongs to the thread that asks for the problems."""
+    """The watch for late finishes. Belongs to the thread that asks for the problems."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._next_look_ns = 0
-        self._overdue: dict[OccurrenceId, str] = {}
+        self._late_finishes: dict[OccurrenceId, str] = {}
 
     def problems(self) -> list[str]:
         """
-        Return the problem of each overdue occurrence, for `status`. Log a warning for each new one, and note
-        it.
+        Return the problem of each late finish, for `status`. Log a warning for each new one, and note it.
 
         Raises:
             LedgerError: the ledger does not work.
@@ -41,12 +40,12 @@ class DeadlineWatch:
         if now_ns >= self._next_look_ns:
             self._next_look_ns = now_ns + _LOOK_NS
             self._look()
-        named, rest = list(self._overdue.values())[:_MOST_NAMED], len(self._overdue) - _MOST_NAMED
+        named, rest = list(self._late_finishes.values())[:_MOST_NAMED], len(self._late_finishes) - _MOST_NAMED
         return named + ([f"{rest} more have not finished in time"] if rest > 0 else [])
 
     def _look(self) -> None:
-        found = {row.id: (row, by_ns) for row, by_ns in self._find_overdue()}
-        new = {identity: one for identity, one in found.items() if identity not in self._overdue}
+        found = {row.id: (row, by_ns) for row, by_ns in self._find_late_finishes()}
+        new = {identity: one for identity, one in found.items() if identity not in self._late_finishes}
         jobs = self._runtime.definitions.jobs  # a reload may have deleted a job meanwhile
         told = {
             identity: by_ns
@@ -54,7 +53,7 @@ class DeadlineWatch:
             if (job := jobs.get(identity.job)) and job.notify
         }
         if told:
-            overdue.note(self._runtime.ledger, told)
+            late_finishes.note(self._runtime.ledger, told)
         for row, finish_by_ns in new.values():
             log.warning(
                 "not finished in time",
@@ -62,13 +61,13 @@ class DeadlineWatch:
                 state=row.state.value,
                 finish_by=rfc3339(finish_by_ns),
             )
-        self._overdue = {
+        self._late_finishes = {
             identity: f"{identity} has not finished by {rfc3339(by_ns)} (finish_by)"
             for identity, (_, by_ns) in found.items()
         }
 
-    def _find_overdue(self) -> Iterator[tuple[Occurrence, int]]:
-        """Yield each occurrence that is late, with its `finish_by`."""
+    def _find_late_finishes(self) -> Iterator[tuple[Occurrence, int]]:
+        """Yield the occurrence of each late finish, with its `finish_by`."""
         jobs, now_ns = self._runtime.definitions.jobs, self._runtime.clock.wall_ns()
         if not any(job.finish_by for job in jobs.values()):
             return
@@ -79,5 +78,5 @@ class DeadlineWatch:
             finish_by_ns = deadline_ns(job.finish_by, row.id.fire_time_ns)
             if finish_by_ns is None:
                 continue
-            if is_overdue(finish_by_ns=finish_by_ns, finished_at_ns=row.finished_at_ns, now_ns=now_ns):
+            if is_finish_late(finish_by_ns=finish_by_ns, finished_at_ns=row.finished_at_ns, now_ns=now_ns):
                 yield row, finish_by_ns

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from tminus.daemon.notifications.messages import Writer, failure_line
-from tminus.ledger.notices import AlertKey, BatchSize, NotedOutcome, Undecided
-from tminus.ledger.overdue import NotedOverdue
+from tminus.ledger.late_finishes import LateFinish
+from tminus.ledger.notices import AlertKey, BatchSize, DecisionInput, NotedOutcome
 from tminus.model.definitions import Definitions
 from tminus.model.notification import Channel, ChannelType, Notification, NotificationKind, OutcomeWatch
 from tminus.outcome import Outcome
@@ -22,10 +22,9 @@ from tminus.policies.notify import (
 )
 
 #: In the key of an alert, in place of a job: for the batches that start late.
-_LATE = ""
-#: In the key of an alert, after the name of a job: for its occurrences that have not finished in time. No
-#: name has a space.
-_OVERDUE = " finish_by"
+_LATE_START = ""
+#: In the key of an alert, after the name of a job: for its late finishes. No name has a space.
+_LATE_FINISH = " finish_by"
 #: Batches of one round whose failures are told one by one.
 _MOST_BATCHES = 3
 
@@ -52,19 +51,24 @@ class Decisions:
         decided: The row numbers of the occurrences whose notices are decided.
         messages: The notifications.
         changed: The alerts that have changed; None for one that is over.
-        running: The T of batches that are told of in part, and have not ended.
-        overdue_decided: The row numbers of the overdue occurrences that are decided.
+        told_in_part: The T of batches that are told of in part, and have not ended.
+        late_finishes_decided: The row numbers of the late finishes that are decided.
     """
 
     decided: list[int] = field(default_factory=list)
     messages: list[Notification] = field(default_factory=list)
     changed: dict[AlertKey, Alert | None] = field(default_factory=dict)
-    running: set[int] = field(default_factory=set)
-    overdue_decided: list[int] = field(default_factory=list)
+    told_in_part: set[int] = field(default_factory=set)
+    late_finishes_decided: list[int] = field(default_factory=list)
 
 
 def decide(
-    found: Undecided, definitions: Definitions, *, now_ns: int, host: str, running: Collection[int] = ()
+    found: DecisionInput,
+    definitions: Definitions,
+    *,
+    now_ns: int,
+    host: str,
+    told_in_part: Collection[int] = (),
 ) -> Decisions:
     """
     Decide what each channel is told.
@@ -74,21 +78,21 @@ def decide(
         definitions: The definitions in force.
         now_ns: Wall clock.
         host: The name of this machine.
-        running: `Decisions.running` of the last round.
+        told_in_part: `Decisions.told_in_part` of earlier rounds, without the batches that have ended since.
     """
     writer = Writer(now_ns=now_ns, zone=ZoneInfo(definitions.zone), host=host)
-    return _Round(found, definitions, writer, running).decide()
+    return _Round(found, definitions, writer, told_in_part).decide()
 
 
 class _Round:
     def __init__(
-        self, found: Undecided, definitions: Definitions, writer: Writer, running: Collection[int]
+        self, found: DecisionInput, definitions: Definitions, writer: Writer, told_in_part: Collection[int]
     ) -> None:
         self._found = found
         self._definitions = definitions
         self._writer = writer
         self._now_ns = writer.now_ns
-        self._told_in_part = running
+        self._told_in_part = told_in_part
         self._alerts: dict[AlertKey, Alert | None] = dict(found.alerts)
         self._waiting_jobs: set[str] = set()
         self._decisions = Decisions()
@@ -100,7 +104,7 @@ class _Round:
         for planned_at_ns, ones in batches.items():
             self._decide_batch(planned_at_ns, ones)
         self._merge_failures()
-        self._tell_overdue()
+        self._tell_late_finishes()
         self._look_at_alerts()
         self._decisions.changed = {
             key: alert for key, alert in self._alerts.items() if alert != self._found.alerts.get(key)
@@ -126,7 +130,7 @@ class _Round:
             self._tell(gathered, size)
             self._tell_late_start(planned_at_ns, gathered, size, is_later=is_later)
         if (is_later or (gathered and is_due)) and not is_complete:
-            self._decisions.running.add(planned_at_ns)
+            self._decisions.told_in_part.add(planned_at_ns)
         self._ping(ones)
         self._decisions.decided += (one.number for one in ones)
 
@@ -213,7 +217,7 @@ class _Round:
         if slo is None or not late or is_later:
             return
         for name in slo.notify:
-            channel, key = self._definitions.channels[name], (name, _LATE)
+            channel, key = self._definitions.channels[name], (name, _LATE_START)
             alert = self._alerts.get(key)
             message = self._writer.late_start(name, planned_at_ns, late, limit_ns=slo.last_ns, jobs=size.jobs)
             is_told = may_tell(alert, now_ns=self._now_ns, throttle_ns=channel.throttle_ns)
@@ -223,26 +227,28 @@ class _Round:
                 alert = after_message(alert, now_ns=self._now_ns)
             self._alerts[key] = alert
 
-    def _tell_overdue(self) -> None:
+    def _tell_late_finishes(self) -> None:
         """Tell of occurrences that have not finished by their `finish_by`: one message for a batch."""
-        by_batch: defaultdict[tuple[str, int], list[NotedOverdue]] = defaultdict(list)
-        for one in self._found.overdue:
+        by_batch: defaultdict[tuple[str, int], list[LateFinish]] = defaultdict(list)
+        for one in self._found.late_finishes:
             for channel in self._told_channels_of(one.id.job):
                 by_batch[channel.name, one.planned_at_ns].append(one)
         for (name, planned_at_ns), ones in by_batch.items():
-            self._tell_overdue_of(self._definitions.channels[name], ones, self._found.batches[planned_at_ns])
-        self._decisions.overdue_decided += (one.number for one in self._found.overdue)
+            self._tell_late_finishes_of(
+                self._definitions.channels[name], ones, self._found.batches[planned_at_ns]
+            )
+        self._decisions.late_finishes_decided += (one.number for one in self._found.late_finishes)
 
-    def _tell_overdue_of(self, channel: Channel, ones: Sequence[NotedOverdue], size: BatchSize) -> None:
+    def _tell_late_finishes_of(self, channel: Channel, ones: Sequence[LateFinish], size: BatchSize) -> None:
         is_told, name = False, channel.name
         for one in ones:
-            key = name, one.id.job + _OVERDUE
+            key = name, one.id.job + _LATE_FINISH
             alert = self._alerts.get(key)
             is_told |= may_tell(alert, now_ns=self._now_ns, throttle_ns=channel.throttle_ns)
             self._alerts[key] = _after_event(alert, planned_at_ns=one.planned_at_ns, last=str(one.id))
         if is_told:
-            self._decisions.messages.append(self._writer.overdue(name, ones, size))
-            self._after_message((name, one.id.job + _OVERDUE) for one in ones)
+            self._decisions.messages.append(self._writer.late_finishes(name, ones, size))
+            self._after_message((name, one.id.job + _LATE_FINISH) for one in ones)
 
     def _after_message(self, keys: Iterable[AlertKey]) -> None:
         for key in keys:
@@ -277,10 +283,10 @@ class _Round:
             if is_over(alert, now_ns=self._now_ns, throttle_ns=channel.throttle_ns):
                 self._alerts[key] = None
         for name, alerts in further.items():
-            keys = [key for key in alerts if key.endswith(_OVERDUE)]
-            if overdue := {key.removesuffix(_OVERDUE): alerts.pop(key) for key in keys}:
-                self._decisions.messages.append(self._writer.further_overdue(name, overdue))
-            if late := alerts.pop(_LATE, None):
+            keys = [key for key in alerts if key.endswith(_LATE_FINISH)]
+            if late_finishes := {key.removesuffix(_LATE_FINISH): alerts.pop(key) for key in keys}:
+                self._decisions.messages.append(self._writer.further_late_finishes(name, late_finishes))
+            if late := alerts.pop(_LATE_START, None):
                 self._decisions.messages.append(self._writer.further_late_batches(name, late))
             if alerts:
                 self._decisions.messages.append(self._writer.further_failures(name, alerts))

@@ -7,8 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tminus.instants import format_duration, rfc3339
+from tminus.ledger.late_finishes import LateFinish
 from tminus.ledger.notices import BatchSize, NotedOutcome
-from tminus.ledger.overdue import NotedOverdue
 from tminus.model.notification import Notification, NotificationKind
 from tminus.outcome import Outcome
 from tminus.policies.notify import Alert
@@ -114,7 +114,7 @@ class Writer:
             data={"count": alert.untold},
         )
 
-    def overdue(self, channel: str, ones: Sequence[NotedOverdue], size: BatchSize) -> Notification:
+    def late_finishes(self, channel: str, ones: Sequence[LateFinish], size: BatchSize) -> Notification:
         """
         Return the message about occurrences of a batch that have not finished by their `finish_by`.
 
@@ -127,7 +127,7 @@ class Writer:
         who = ones[0].id.job if len(ones) == 1 else f"{len(ones)} of {size.jobs}"
         lines = [f"{one.id} has not finished by {self._time(one.finish_by_ns)} (finish_by)" for one in ones]
         return self._message(
-            NotificationKind.OVERDUE,
+            NotificationKind.LATE_FINISH,
             channel,
             f"{planned_at_ns} {ones[0].number}",
             title=f"{who} ha{'s' if len(ones) == 1 else 've'} not finished in time",
@@ -149,12 +149,12 @@ class Writer:
             },
         )
 
-    def further_overdue(self, channel: str, alerts: Mapping[str, Alert]) -> Notification:
-        """Return the message that sums up overdue occurrences that were only counted, by their jobs."""
+    def further_late_finishes(self, channel: str, alerts: Mapping[str, Alert]) -> Notification:
+        """Return the message that sums up late finishes that were only counted, by their jobs."""
         lines = [f"{job}: {alert.untold} more; the last one: {alert.last}" for job, alert in alerts.items()]
         total = _untold(alerts)
         what = f"{_more(total, 'run')} that {'has' if total == 1 else 'have'} not finished in time"
-        return self._further(NotificationKind.OVERDUE, channel, alerts, what, lines)
+        return self._further(NotificationKind.LATE_FINISH, channel, alerts, what, lines)
 
     def _further(
         self,

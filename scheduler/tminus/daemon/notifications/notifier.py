@@ -83,7 +83,9 @@ class Notifier:
             self._thread.stopping.wait(_WAIT_S)
 
     def _adopt(self, definitions: Definitions) -> None:
-        if dropped := notifications.drop_of_unknown(self._runtime.ledger, known=list(definitions.channels)):
+        if dropped := notifications.drop_unknown_channels(
+            self._runtime.ledger, known=list(definitions.channels)
+        ):
             log.warning("notifications are dropped: their channel is gone", notifications=dropped)
         self._checks = running_checks(definitions)
         self._adopted = definitions
@@ -109,22 +111,22 @@ class Notifier:
 
     def _decide(self, definitions: Definitions) -> None:
         found = notices.read(self._runtime.ledger)
-        if not (found.noted or found.alerts or found.overdue):
+        if not (found.noted or found.alerts or found.late_finishes):
             return
         now_ns = self._clock.wall_ns()
-        made = decide(found, definitions, now_ns=now_ns, host=self._host, running=self._told_in_part)
-        if made.decided or made.overdue_decided or made.messages or made.changed:
+        made = decide(found, definitions, now_ns=now_ns, host=self._host, told_in_part=self._told_in_part)
+        if made.decided or made.late_finishes_decided or made.messages or made.changed:
             notices.decide(
                 self._runtime.ledger,
                 decided=made.decided,
                 messages=made.messages,
                 changed=made.changed,
-                overdue_decided=made.overdue_decided,
+                late_finishes_decided=made.late_finishes_decided,
             )
         ended = {planned_at_ns for planned_at_ns, size in found.batches.items() if not size.unfinished}
-        self._told_in_part = (self._told_in_part | made.running) - ended
+        self._told_in_part = (self._told_in_part | made.told_in_part) - ended
         if len(self._told_in_part) > _MOST_TOLD_IN_PART:
-            self._told_in_part = made.running
+            self._told_in_part = made.told_in_part
 
     def _deliver(self, definitions: Definitions) -> None:
         now_ns, busy = self._clock.wall_ns(), self._deliveries.busy

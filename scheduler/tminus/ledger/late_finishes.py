@@ -1,5 +1,6 @@
 """
-Occurrences that had not finished by their `finish_by`, until the notifications about them are decided.
+Late finishes: occurrences that had not finished by their `finish_by`, until the notifications about them are
+decided.
 
 Each occurrence has at most one row. The row stays after the decision, so no notification is sent twice, even
 after a crash.
@@ -14,7 +15,7 @@ from sqlalchemy.engine import Connection
 from tminus.ledger.engine import Ledger
 from tminus.ledger.rows import CHUNK, KEY, OPEN, id_filters
 from tminus.ledger.statements import insert_or_skip
-from tminus.ledger.tables import occurrences, overdue
+from tminus.ledger.tables import late_finishes, occurrences
 from tminus.model.occurrence import OccurrenceId
 
 #: Rows that are read at once.
@@ -22,7 +23,7 @@ _MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotedOverdue:
+class LateFinish:
     """An occurrence that had not finished by its `finish_by`, with its row number."""
 
     number: int
@@ -47,17 +48,17 @@ def note(ledger: Ledger, found: Mapping[OccurrenceId, int]) -> None:
             for number, *key in connection.execute(sa.select(occurrences.c.id, *KEY).where(is_one, OPEN))
         ]
         if rows:
-            connection.execute(insert_or_skip(connection, overdue), rows)
+            connection.execute(insert_or_skip(connection, late_finishes), rows)
 
 
-def find_undecided(connection: Connection) -> Sequence[NotedOverdue]:
-    """Return the overdue occurrences whose notifications are not decided, in the order of their rows."""
-    columns = overdue.c.occurrence, overdue.c.finish_by_ns, occurrences.c.planned_at_ns, *KEY
-    query = sa.select(*columns).join(occurrences).where(sa.not_(overdue.c.is_decided))
+def find_undecided(connection: Connection) -> Sequence[LateFinish]:
+    """Return the late finishes whose notifications are not decided, in the order of their rows."""
+    columns = late_finishes.c.occurrence, late_finishes.c.finish_by_ns, occurrences.c.planned_at_ns, *KEY
+    query = sa.select(*columns).join(occurrences).where(sa.not_(late_finishes.c.is_decided))
     return [
-        NotedOverdue(number=number, id=_identity(*key), planned_at_ns=planned_at_ns, finish_by_ns=by_ns)
+        LateFinish(number=number, id=_identity(*key), planned_at_ns=planned_at_ns, finish_by_ns=by_ns)
         for number, by_ns, planned_at_ns, *key in connection.execute(
-            query.order_by(overdue.c.occurrence).limit(_MOST)
+            query.order_by(late_finishes.c.occurrence).limit(_MOST)
         )
     ]
 
@@ -65,8 +66,8 @@ def find_undecided(connection: Connection) -> Sequence[NotedOverdue]:
 def set_decided(connection: Connection, numbers: Sequence[int]) -> None:
     """Note in the caller's transaction that the notifications about these are decided."""
     for start in range(0, len(numbers), CHUNK):
-        is_one = overdue.c.occurrence.in_(numbers[start : start + CHUNK])
-        connection.execute(overdue.update().where(is_one).values(is_decided=True))
+        is_one = late_finishes.c.occurrence.in_(numbers[start : start + CHUNK])
+        connection.execute(late_finishes.update().where(is_one).values(is_decided=True))
 
 
 def _identity(job: str, fire_time_ns: int, run: int) -> OccurrenceId:
