@@ -23,7 +23,7 @@ def cancel(ledger: Ledger, due: DueOccurrence) -> None:
         ledger,
         request,
         instance=an_instance(ledger),
-        answer=lambda to: cancelling.accept(to, request, watch=ledger.watch, now_ns=T + 1).answer,
+        execute=lambda to: cancelling.accept(to, request, watch=ledger.watch, now_ns=T + 1).answer,
     )
 
 

@@ -51,7 +51,7 @@ def asked(ledger: Ledger) -> Sequence[RequestRow]:
 def take(ledger: Ledger, request: RequestRow) -> None:
     """Do what the daemon's inbox does with a request to pause."""
     requests.take(
-        ledger, request, instance=an_instance(ledger), answer=lambda to: pausing.accept(to, request, FILE)
+        ledger, request, instance=an_instance(ledger), execute=lambda to: pausing.accept(to, request, FILE)
     )
 
 
@@ -59,7 +59,7 @@ def resume(ledger: Ledger, job: str, *, now_ns: int) -> None:
     body = resuming.to_body((job,))
     request = requests.add_request(ledger, RequestKind.RESUME, body, now_ns=now_ns, by="bob@desk")
     requests.take(
-        ledger, request, instance=an_instance(ledger), answer=lambda to: resuming.accept(to, request, FILE)
+        ledger, request, instance=an_instance(ledger), execute=lambda to: resuming.accept(to, request, FILE)
     )
 
 

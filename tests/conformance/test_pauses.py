@@ -27,7 +27,7 @@ def pause(
     (stored,) = requests.pending(ledger)
     assert stored == request
     requests.take(
-        ledger, stored, instance=an_instance(ledger), answer=lambda to: pausing.accept(to, stored, TWO)
+        ledger, stored, instance=an_instance(ledger), execute=lambda to: pausing.accept(to, stored, TWO)
     )
 
 
@@ -36,7 +36,7 @@ def resume(ledger: Ledger, *jobs: str, at_ns: int) -> list[str]:
         ledger, RequestKind.RESUME, resuming.to_body(jobs), now_ns=at_ns, by="bob@desk"
     )
     answer = requests.take(
-        ledger, request, instance=an_instance(ledger), answer=lambda to: resuming.accept(to, request, TWO)
+        ledger, request, instance=an_instance(ledger), execute=lambda to: resuming.accept(to, request, TWO)
     )
     assert answer is not None
     return list(answer["resumed"])

@@ -31,7 +31,7 @@ def take(
     ledger: Ledger, request: RequestRow, *, answer: Mapping[str, Any] | None = None
 ) -> Mapping[str, Any] | None:
     return requests.take(
-        ledger, request, instance=an_instance(ledger), answer=lambda _: answer or {"ok": True}
+        ledger, request, instance=an_instance(ledger), execute=lambda _: answer or {"ok": True}
     )
 
 
@@ -116,7 +116,7 @@ def test_a_commit_that_raises_and_is_durable_is_no_error(ledger: Ledger) -> None
     assert not requests.withdraw(ledger, request, now_ns=T)
     request, instance = ask(ledger), an_instance(ledger)
     with one_commit_raises(ledger):
-        assert requests.take(ledger, request, instance=instance, answer=lambda _: {"ok": True}) == {
+        assert requests.take(ledger, request, instance=instance, execute=lambda _: {"ok": True}) == {
             "ok": True
         }
     with one_commit_raises(ledger):
@@ -128,11 +128,11 @@ def test_a_commit_that_raises_and_is_durable_is_no_error(ledger: Ledger) -> None
 def test_a_commit_that_raises_and_is_not_durable_is_an_error(ledger: Ledger) -> None:
     request, instance = ask(ledger), an_instance(ledger)
     with one_commit_raises(ledger, is_durable=False), pytest.raises(LedgerError):
-        requests.take(ledger, request, instance=instance, answer=lambda _: {"ok": True})
+        requests.take(ledger, request, instance=instance, execute=lambda _: {"ok": True})
     assert requests.pending(ledger) == [request]
 
 
-def test_an_answer_that_breaks_leaves_the_request_for_another_try(ledger: Ledger) -> None:
+def test_a_request_whose_execution_breaks_is_left_for_another_try(ledger: Ledger) -> None:
     request = ask(ledger)
 
     def breaks(connection: Connection) -> Mapping[str, Any]:
@@ -140,7 +140,7 @@ def test_an_answer_that_breaks_leaves_the_request_for_another_try(ledger: Ledger
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        requests.take(ledger, request, instance=an_instance(ledger), answer=breaks)
+        requests.take(ledger, request, instance=an_instance(ledger), execute=breaks)
     assert requests.pending(ledger) == [request]
     assert history.find(ledger) == []
 
@@ -148,10 +148,10 @@ def test_an_answer_that_breaks_leaves_the_request_for_another_try(ledger: Ledger
 def test_what_a_request_makes_is_there_when_it_is_taken_and_not_before(ledger: Ledger) -> None:
     request = ask(ledger)
 
-    def answer(connection: Connection) -> Mapping[str, Any]:
+    def execute(connection: Connection) -> Mapping[str, Any]:
         return {"queued": claims.queue(connection, dues_of("pay"), request=request.id)}
 
-    assert requests.take(ledger, request, instance=an_instance(ledger), answer=answer) == {"queued": True}
+    assert requests.take(ledger, request, instance=an_instance(ledger), execute=execute) == {"queued": True}
     assert [one.id for one in history.unfinished(ledger)] == [due.id for due in dues_of("pay")]
 
 

@@ -17,7 +17,7 @@ def resolve(ledger: Ledger, one: Occurrence, word: str, *, at_ns: int = T + 7, b
     body = {"occurrence": str(one.id), "resolved": word}
     request = requests.add_request(ledger, RequestKind.RESOLVE, body, now_ns=at_ns, by=by)
     requests.take(
-        ledger, request, instance=an_instance(ledger), answer=lambda to: resolving.accept(to, request)
+        ledger, request, instance=an_instance(ledger), execute=lambda to: resolving.accept(to, request)
     )
 
 

@@ -24,12 +24,12 @@ def retry(ledger: Ledger, identity: OccurrenceId) -> DueOccurrence:
     request = requests.add_request(ledger, RequestKind.RETRY, retrying.to_body(identity), now_ns=T)
     accepted = list[AcceptedRun]()
 
-    def answer(connection: object) -> dict[str, object]:
+    def execute(connection: object) -> dict[str, object]:
         more = {"now_ns": T + 60 * SECOND, "lead_ns": lambda jobs: len(jobs) * SECOND}
         accepted.append(retrying.accept(connection, request, ONE, **more))  # type: ignore[arg-type]
         return dict(accepted[0].answer)
 
-    requests.take(ledger, request, instance=an_instance(ledger), answer=answer)
+    requests.take(ledger, request, instance=an_instance(ledger), execute=execute)
     (due,) = accepted[0].due_occurrences
     return due
 

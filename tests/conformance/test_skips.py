@@ -23,7 +23,7 @@ def skip(ledger: Ledger, at_ns: int, *, by: str = "ann@desk") -> None:
     body = {"jobs": ["pay"], "fire_time_ns": at_ns}
     request = requests.add_request(ledger, RequestKind.SKIP, body, now_ns=T, by=by)
     requests.take(
-        ledger, request, instance=an_instance(ledger), answer=lambda to: skipping.accept(to, request, ONE)
+        ledger, request, instance=an_instance(ledger), execute=lambda to: skipping.accept(to, request, ONE)
     )
 
 

@@ -82,7 +82,7 @@ def test_resume_ends_no_suspension_and_the_file_ends_no_pause(runtime: Runtime) 
     body = resuming.to_body(("pay",))
     request = requests.add_request(ledger, RequestKind.RESUME, body, now_ns=T + SECOND, by="bob@desk")
     answer = requests.take(
-        ledger, request, instance=runtime.instance, answer=lambda to: resuming.accept(to, request, ON)
+        ledger, request, instance=runtime.instance, execute=lambda to: resuming.accept(to, request, ON)
     )
     assert answer is not None
     assert answer["resumed"] == []

@@ -162,7 +162,7 @@ def taken(ledger: Ledger, *names: str) -> RequestRow:
         ledger,
         request,
         instance=an_instance(ledger),
-        answer=lambda connection: {"queued": queue(connection, dues_of(*names), request=request.id)},
+        execute=lambda connection: {"queued": queue(connection, dues_of(*names), request=request.id)},
     )
     return request
 

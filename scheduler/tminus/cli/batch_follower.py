@@ -66,13 +66,13 @@ class _View:
             left_ns = self._batch.planned_at_ns - now_ns
             self._draw(f"T{'-' if left_ns > 0 else '+'}{_format_countdown(abs(left_ns))}  {text}")
         elif phase != self._shown:
-            self._output.say(text)
+            self._output.say_unless_quiet(text)
         self._shown = phase
 
     def close(self) -> None:
         """Leave the line."""
         if self._is_live:
-            self._output.message("")
+            self._output.say_always("")
 
     def _phase(self, counts: BatchCounts, now_ns: int) -> tuple[str, str]:
         """Return the phase of the batch, and its line."""
@@ -86,7 +86,7 @@ class _View:
         return "due", f"{jobs} due"
 
     def _draw(self, text: str) -> None:
-        self._output.message(text.ljust(self._width), end="\r")
+        self._output.say_always(text.ljust(self._width), end="\r")
         self._width = len(text)
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from tminus.cli.main import INTERRUPTED, Commands, common_options
+from tminus.cli.main import INTERRUPTED, LazyCommands, common_options
 from tminus.cli.streams import close_output, open_standard_streams
 from tminus.clock import SystemClock
 
 
-class _Group(Commands):
+class _Group(LazyCommands):
     names = ("jobs", "next", "run-now")
 
     def make_context(self, *arguments: Any, **more: Any) -> click.Context:

@@ -126,7 +126,7 @@ class Invocation:
             return InForce(loaded=loaded, definitions=self.definitions(loaded), is_stored=False)
         first, more = loaded.errors[0], len(loaded.errors) - 1
         others = f"; {more} more error{'' if more == 1 else 's'}" if more else ""
-        self.output.say(
+        self.output.say_unless_quiet(
             f"warning: the jobs file is not valid: {first}{others}\n"
             f"  the configuration in force is used: {stored.definitions.version}"
         )
@@ -262,7 +262,9 @@ class Invocation:
         for name, answer in answers.items():
             if answer.error:
                 which = "those that it had last" if any(job.app == name for job in known) else "not known"
-                self.output.say(f"warning: the jobs in the code of {name} are {which}: {answer.error}")
+                self.output.say_unless_quiet(
+                    f"warning: the jobs in the code of {name} are {which}: {answer.error}"
+                )
         return merge_code_jobs(
             known, {name: answer.code_jobs for name, answer in answers.items() if not answer.error}
         )

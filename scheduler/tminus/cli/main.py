@@ -137,8 +137,8 @@ class CommandGroup(_Parser, click.Group):
     """A command with commands of its own."""
 
 
-class Commands(_Parser, click.Group):
-    """A group of commands. Only the module of the called command is imported."""
+class LazyCommands(_Parser, click.Group):
+    """A group of commands whose modules are imported on demand: only that of the called command."""
 
     names: Collection[str]
 
@@ -166,7 +166,7 @@ class Commands(_Parser, click.Group):
         return command
 
 
-class _Program(Commands):
+class _Program(LazyCommands):
     names = _COMMANDS
 
     def resolve_command(

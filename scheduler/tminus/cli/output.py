@@ -88,12 +88,12 @@ class CommandOutput:
         """Whether stderr shows colour."""
         return self.color and sys.stderr.isatty()
 
-    def say(self, text: str) -> None:
-        """Print a message to stderr."""
+    def say_unless_quiet(self, text: str) -> None:
+        """Print a message to stderr, unless `--quiet` is given."""
         if not self.quiet:
-            self.message(text)
+            self.say_always(text)
 
-    def message(self, text: str, end: str = "\n") -> None:
+    def say_always(self, text: str, end: str = "\n") -> None:
         """Print a message to stderr, even with `--quiet`."""
         text = _harmless(text, styled=self.has_color_in_messages, keep="\n\t")
         print(text if _is_unicode(sys.stderr) else _ascii(text), end=end, file=sys.stderr, flush=True)
@@ -102,7 +102,7 @@ class CommandOutput:
         """Warn, once, that occurrences are left out because this version does not understand their rows."""
         if not self._has_left_out:
             self._has_left_out = True
-            self.say(
+            self.say_unless_quiet(
                 "warning: rows of the ledger that this tminus does not understand are left out; the first "
                 f"is row {row} of occurrences"
             )
@@ -110,13 +110,13 @@ class CommandOutput:
     def detail(self, text: str) -> None:
         """Print a message to stderr with `--verbose`."""
         if self.verbose:
-            self.say(text)
+            self.say_unless_quiet(text)
 
     def error(self, error: TminusError) -> None:
         """Print an error and its hint."""
-        self.message(f"error: {error.message}")
+        self.say_always(f"error: {error.message}")
         if error.hint:
-            self.message(f"  hint: {error.hint}")
+            self.say_always(f"  hint: {error.hint}")
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()

@@ -22,7 +22,7 @@ def print_problems(output: CommandOutput, problems: Sequence[Problem]) -> None:
         text = "".join(
             _colored(part, role) if output.has_color_in_messages else part for role, part in render(problem)
         )
-        output.message(text)
+        output.say_always(text)
 
 
 def summary(errors: Sequence[Problem], warnings: Sequence[Problem]) -> str:

@@ -24,8 +24,8 @@ _START_ONE = "tminus daemon starts one"
 class Refused(TminusError):
     """The error with which the daemon has answered a request. Message and exit code are the daemon's."""
 
-    def __init__(self, answer: RequestRow) -> None:
-        body = answer.answer or {}
+    def __init__(self, answered: RequestRow) -> None:
+        body = answered.answer or {}
         super().__init__(str(body["error"]), hint=body.get("hint"))
         self.exit_code = int(body["exit_code"])
 
@@ -46,8 +46,8 @@ def ask_operator(
     """
     if other_daemon := find_other_daemon(invocation):
         raise other_daemon
-    answer = send(invocation, invocation.open_ledger(create=True), kind, body)
-    return None if answer is None else answer.answer or {}
+    answered = send(invocation, invocation.open_ledger(create=True), kind, body)
+    return None if answered is None else answered.answer or {}
 
 
 def send(
@@ -65,24 +65,26 @@ def send(
     holder = instances.latest(ledger)
     is_running = holder is not None and not holder.is_stopping(clock.wall_ns())
     if holder is None or not is_running or holder.kind != "daemon" or not is_held(ledger):
-        invocation.output.say("no daemon runs on this ledger: the request waits until one starts")
+        invocation.output.say_unless_quiet(
+            "no daemon runs on this ledger: the request waits until one starts"
+        )
         return None
-    answer = await_answer(invocation, ledger, request, withdraw=False)
-    if answer is None and is_silent(invocation, ledger, holder):
+    answered = await_answer(invocation, ledger, request, withdraw=False)
+    if answered is None and is_silent(invocation, ledger, holder):
         if requests.withdraw(ledger, request, now_ns=clock.wall_ns()):
-            raise silent(str(holder))
-        answer = await_answer(invocation, ledger, request)
-    if answer is None:
-        invocation.output.say(f"{holder} has not taken the request yet; it waits in the ledger")
-    return answer
+            raise silent_error(str(holder))
+        answered = await_answer(invocation, ledger, request)
+    if answered is None:
+        invocation.output.say_unless_quiet(f"{holder} has not taken the request yet; it waits in the ledger")
+    return answered
 
 
 def await_answer(
     invocation: Invocation, ledger: Ledger, request: RequestRow, *, withdraw: bool = True
 ) -> RequestRow | None:
     """
-    Wait for the daemon's answer; return None if the request was not taken in time, and withdraw it if
-    `withdraw`.
+    Wait for the daemon's answer; return the request with it. If the request was not taken in time, return
+    None, and withdraw it if `withdraw`.
 
     Raises:
         Refused: the daemon refuses.
@@ -111,7 +113,7 @@ def is_silent(invocation: Invocation, ledger: Ledger, holder: Instance) -> bool:
     )
 
 
-def silent(who: str) -> DaemonNeeded:
+def silent_error(who: str) -> DaemonNeeded:
     """Return the error of a holder of the ledger that does not answer."""
     return DaemonNeeded(
         f"{who} holds the ledger and does not answer", hint="is it stopped, or stuck? see `tminus status`"
@@ -163,5 +165,5 @@ def find_other_daemon(invocation: Invocation) -> DaemonNeeded | None:
             )
         if one.is_trusted:
             return error
-        invocation.output.say(f"warning: a process of another user says: {error.message}")
+        invocation.output.say_unless_quiet(f"warning: a process of another user says: {error.message}")
     return None

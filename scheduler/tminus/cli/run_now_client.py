@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tminus.cli.invocation import InForce, Invocation
 from tminus.cli.output import duration, offset
-from tminus.cli.request_client import LOOK_NS, await_answer, find_other_daemon, is_silent, send, silent
+from tminus.cli.request_client import LOOK_NS, await_answer, find_other_daemon, is_silent, send, silent_error
 from tminus.errors import DaemonNeeded, NoLedger
 from tminus.instants import SECOND
 from tminus.ledger import history, instances, requests
@@ -40,12 +40,12 @@ def run_now(invocation: Invocation, in_force: InForce, run_request: RunNowReques
         raise
     if not wait:
         if other_daemon is not None:
-            output.say(f"warning: {other_daemon.message}")
+            output.say_unless_quiet(f"warning: {other_daemon.message}")
         return _leave_request(invocation, ledger, run_request)
     follower, lock = _Follower(invocation, ledger), lock_of(ledger)
     try:
-        answer = _answer_or_lock(invocation, ledger, run_request, lock)
-        if answer is None:
+        answered = _answer_or_lock(invocation, ledger, run_request, lock)
+        if answered is None:
             if other_daemon is not None:
                 raise other_daemon
             if in_force.is_stored:
@@ -57,13 +57,13 @@ def run_now(invocation: Invocation, in_force: InForce, run_request: RunNowReques
             return follower.report()
     finally:
         lock.release()
-    body = answer.answer or {}
+    body = answered.answer or {}
     try:
         follower.follow(
             [OccurrenceId.parse(text) for text in body["occurrences"]], int(body["planned_at_ns"])
         )
     except KeyboardInterrupt:
-        invocation.output.say("the jobs go on in the daemon; tminus history shows them")
+        invocation.output.say_unless_quiet("the jobs go on in the daemon; tminus history shows them")
         raise
     return follower.report()
 
@@ -72,9 +72,9 @@ def _say_what_runs_anyway(invocation: Invocation, definitions: Definitions, jobs
     pauses = invocation.find_withheld().pauses
     for name in jobs:
         if definitions.jobs[name].suspended:
-            invocation.output.say(f"{name} is suspended; it runs anyway")
+            invocation.output.say_unless_quiet(f"{name} is suspended; it runs anyway")
         if name in pauses:
-            invocation.output.say(f"{name} is {pauses[name]}; it runs anyway")
+            invocation.output.say_unless_quiet(f"{name} is {pauses[name]}; it runs anyway")
 
 
 def _answer_or_lock(
@@ -84,7 +84,7 @@ def _answer_or_lock(
     Wait in turn until this process has the lock or a daemon has it, and ask the daemon.
 
     Returns:
-        The daemon's answer; None if this process has the lock.
+        The answered request; None if this process has the lock.
 
     Raises:
         DaemonNeeded: the holder gives no sign of life.
@@ -100,16 +100,16 @@ def _answer_or_lock(
             # A process that has just taken the lock has no row yet.
             who = "another process"
             if clock.monotonic_ns() - known_ns > instances.STALE_NS:
-                raise silent(who)
+                raise silent_error(who)
         else:
             who = f"the {holder}"
-            if holder.kind == "daemon" and (answer := _ask(invocation, ledger, run_request)):
-                return answer
+            if holder.kind == "daemon" and (answered := _ask(invocation, ledger, run_request)):
+                return answered
             if holder.kind == "daemon" and is_silent(invocation, ledger, holder):
-                raise silent(str(holder))
+                raise silent_error(str(holder))
             known_ns = clock.monotonic_ns()
         if waits_for != who:
-            output.say(f"waiting for {who}, which holds the ledger")
+            output.say_unless_quiet(f"waiting for {who}, which holds the ledger")
             waits_for = who
     return None
 
@@ -129,9 +129,10 @@ def _ask(invocation: Invocation, ledger: Ledger, run_request: RunNowRequest) -> 
 
 
 def _leave_request(invocation: Invocation, ledger: Ledger, run_request: RunNowRequest) -> int:
-    answer, found = send(invocation, ledger, RequestKind.RUN_NOW, run_request.as_body()), list[Occurrence]()
-    if answer is not None:
-        ids = [OccurrenceId.parse(text) for text in (answer.answer or {})["occurrences"]]
+    answered = send(invocation, ledger, RequestKind.RUN_NOW, run_request.as_body())
+    found = list[Occurrence]()
+    if answered is not None:
+        ids = [OccurrenceId.parse(text) for text in (answered.answer or {})["occurrences"]]
         found = history.find_by_ids(ledger, ids)
     if invocation.output.as_json:
         invocation.output.json([one.as_json() for one in found])
@@ -153,7 +154,7 @@ def _run_here(
     from tminus.daemon.log import log_output
 
     log_output.set_up(quiet=not invocation.output.verbose, color=invocation.output.color)
-    invocation.output.say("no daemon runs on this ledger: this command runs the jobs")
+    invocation.output.say_unless_quiet("no daemon runs on this ledger: this command runs the jobs")
     bring_up_to_date(ledger)
     ledger.guard = lock.check
     run_here(ledger, definitions, run_request, clock=invocation.clock, follow=follower.follow)
@@ -173,7 +174,7 @@ class _Follower:
         """Wait until all these occurrences have an outcome and their chains have ended."""
         self._ids = ids
         jobs = f"{len(ids)} job{'' if len(ids) == 1 else 's'}"
-        self._output.say(f"T {local(planned_at_ns, self._invocation.zone)}, {jobs}")
+        self._output.say_unless_quiet(f"T {local(planned_at_ns, self._invocation.zone)}, {jobs}")
         with self._output.progress(len(ids)) as advance:
             held_ns = self._invocation.clock.monotonic_ns()
             while len(self._ended) < len(ids):
@@ -213,7 +214,7 @@ class _Follower:
             right=("OFFSET", "DURATION"),
         )
         if bad:
-            self._output.say(
+            self._output.say_unless_quiet(
                 f"{len(bad)} of {len(newest)} did not succeed; what came back: tminus logs {bad[0].id}"
             )
         return 1 if bad else 0

@@ -172,7 +172,7 @@ def _accept(
     """Store the occurrences. The list has them before they are durable, so that an interrupt finds them."""
     ledger, clock = runtime.ledger, runtime.clock
 
-    def answer(connection: Connection) -> Mapping[str, Any]:
+    def execute(connection: Connection) -> Mapping[str, Any]:
         accepted = accept(connection, request, runtime.definitions, now_ns=clock.wall_ns(), lead_ns=lead_ns)
         due_occurrences[:] = accepted.due_occurrences
         return accepted.answer
@@ -180,4 +180,4 @@ def _accept(
     request = requests.add_request(
         ledger, RequestKind.RUN_NOW, run_request.as_body(), now_ns=clock.wall_ns(), by=current_user()
     )
-    requests.take(ledger, request, instance=runtime.instance, answer=answer)
+    requests.take(ledger, request, instance=runtime.instance, execute=execute)

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 _PAUSE_S = 1.0
 
-#: Does what a request asks for on the given connection, and returns the response.
+#: Does what a request asks for on the given connection, and returns the answer.
 Handler = Callable[[Connection, RequestRow], Mapping[str, Any]]
 
 
@@ -27,8 +27,8 @@ class Inbox(ServiceThread):
 
     Args:
         handler: Called in the transaction in which the request is taken; a `TminusError` becomes the
-            response.
-        on_taken: Called after that transaction with the request, unless its response is an error.
+            answer.
+        on_taken: Called after that transaction with the request, unless its answer is an error.
         on_change: Called when the ledger may have changed.
     """
 
@@ -70,17 +70,17 @@ class Inbox(ServiceThread):
                 wait(self.stopping)
 
     def _take(self, request: RequestRow) -> None:
-        def respond(connection: Connection) -> Mapping[str, Any]:
-            return self._respond(connection, request)
+        def execute(connection: Connection) -> Mapping[str, Any]:
+            return self._answer_to(request, connection)
 
         try:
-            response = requests.take(self._ledger, request, instance=self._instance, answer=respond)
+            answer = requests.take(self._ledger, request, instance=self._instance, execute=execute)
         except LedgerError:
             self._unclear.append(request)
             raise
-        self._act_on(request, response)
+        self._act_on(request, answer)
 
-    def _respond(self, connection: Connection, request: RequestRow) -> Mapping[str, Any]:
+    def _answer_to(self, request: RequestRow, connection: Connection) -> Mapping[str, Any]:
         try:
             if request.fault:
                 is_known = request.kind in set(requests.RequestKind)
@@ -112,8 +112,8 @@ class Inbox(ServiceThread):
                     self._act_on(request, now.answer)
             del self._unclear[0]
 
-    def _act_on(self, request: RequestRow, response: Mapping[str, Any] | None) -> None:
-        if response is not None and "error" not in response:
+    def _act_on(self, request: RequestRow, answer: Mapping[str, Any] | None) -> None:
+        if answer is not None and "error" not in answer:
             try:
                 self._on_taken(request)
             except Exception:

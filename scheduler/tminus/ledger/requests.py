@@ -65,6 +65,7 @@ class RequestRow:
         kind: A `RequestKind`, unless there is a fault.
         by: Who asks, `user@host`, or `tminus`; empty if unknown.
         taken_by: The id of the instance that took it.
+        answer: What that instance has answered; an error has the key `error`.
         fault: Why this program does not understand the request.
     """
 
@@ -118,7 +119,7 @@ def pending(ledger: Ledger, kinds: Iterable[RequestKind] | None = None) -> Seque
 
 
 def take(
-    ledger: Ledger, request: RequestRow, *, instance: str, answer: Callable[[Connection], Mapping[str, Any]]
+    ledger: Ledger, request: RequestRow, *, instance: str, execute: Callable[[Connection], Mapping[str, Any]]
 ) -> Mapping[str, Any] | None:
     """
     Take a request and execute it, in one transaction.
@@ -127,7 +128,7 @@ def take(
         ledger: The open ledger.
         request: From `pending`.
         instance: The id of this process.
-        answer: Executes the request on the given connection, and returns the answer.
+        execute: Executes the request on the given connection, and returns the answer.
 
     Returns:
         The answer; None if the request was taken or withdrawn meanwhile.
@@ -138,11 +139,11 @@ def take(
     ) as connection:
         if connection.execute(this_row.values(taken_by=instance)).rowcount == 0:
             return None
-        answered = answer(connection)
+        answer = execute(connection)
         connection.execute(
-            requests.update().where(requests.c.id == request.id).values(answer=json.dumps(answered))
+            requests.update().where(requests.c.id == request.id).values(answer=json.dumps(answer))
         )
-        return answered
+        return answer
 
 
 def runs_to_cancel(ledger: Ledger) -> set[int]:

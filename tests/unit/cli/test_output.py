@@ -64,7 +64,7 @@ def test_nothing_that_is_printed_commands_the_terminal(monkeypatch: pytest.Monke
     terminal, printed = a_terminal(monkeypatch), output()
     printed.line(text)
     printed.table(("A", "B"), [(text, "b")])
-    printed.message(text)
+    printed.say_always(text)
     printed.error(JobNotFound(text, []))
     assert text not in terminal.written
     assert terminal.written.count(COMMANDS[text]) >= 3
@@ -87,7 +87,7 @@ def test_nothing_in_a_pipe_has_colour(capsys: pytest.CaptureFixture[str]) -> Non
     red = "\x1b[31mred\x1b[0m"
     printed = output()
     printed.line(red)
-    printed.message(red)
+    printed.say_always(red)
     printed.table(("A",), [(red,)])
     captured = capsys.readouterr()
     assert "\x1b" not in captured.out + captured.err
@@ -101,7 +101,7 @@ def test_a_table_in_a_pipe_has_a_header_and_tabs_and_nothing_is_cut(
 
 
 def test_messages_and_errors_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    output().say("waiting")
+    output().say_unless_quiet("waiting")
     output().error(JobNotFound("pai", ["pay"]))
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -112,7 +112,7 @@ def test_messages_and_errors_go_to_stderr(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_quiet_says_only_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    output(quiet=True).say("waiting")
+    output(quiet=True).say_unless_quiet("waiting")
     assert capsys.readouterr().err == ""
 
 

@@ -73,7 +73,7 @@ def test_several_jobs_become_one_batch_that_waits_for_its_t(ledger: Ledger) -> N
         ledger,
         request,
         instance=instance,
-        answer=lambda connection: (
+        execute=lambda connection: (
             accept(connection, request, TWO, now_ns=NOW + 5, lead_ns=lambda jobs: len(jobs) * SECOND).answer
         ),
     )
@@ -96,7 +96,7 @@ def test_of_two_requests_in_one_nanosecond_the_second_takes_the_next(ledger: Led
             ledger,
             request,
             instance=instance,
-            answer=lambda connection, request=request: (
+            execute=lambda connection, request=request: (
                 accept(  # type: ignore[misc]
                     connection, request, TWO, now_ns=NOW, lead_ns=lambda _: SECOND
                 ).answer

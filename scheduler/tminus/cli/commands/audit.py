@@ -35,7 +35,7 @@ def audit(invocation: Invocation, since: str | None, until: str | None) -> int:
     found = compare(invocation.open_ledger(), since_ns=since_ns, until_ns=until_ns, now_ns=now_ns)
     if count := len(found.shortened):
         jobs = "1 job" if count == 1 else f"{count} jobs"
-        output.say(f"older history of {jobs} was deleted (daemon.history), and is left out")
+        output.say_unless_quiet(f"older history of {jobs} was deleted (daemon.history), and is left out")
     if output.as_json:
         output.json(found.as_json())
     else:
@@ -50,12 +50,12 @@ def _print(invocation: Invocation, found: Audit) -> None:
     if rows:
         output.table(("FINDING", "OCCURRENCE", "DETAIL"), rows[:_MOST])
     if len(rows) > _MOST:
-        output.say(f"{len(rows) - _MOST} more: tminus audit --json")
+        output.say_unless_quiet(f"{len(rows) - _MOST} more: tminus audit --json")
     if found.pauses:
         withheld = [(trace.job, *_pause_cells(trace, invocation.zone)) for trace in found.pauses]
         output.table(("JOB", "FROM", "UNTIL", "BY", "REASON"), withheld[:_MOST])
     if len(found.pauses) > _MOST:
-        output.say(f"{len(found.pauses) - _MOST} more pauses: tminus audit --json")
+        output.say_unless_quiet(f"{len(found.pauses) - _MOST} more pauses: tminus audit --json")
 
 
 def _pause_cells(trace: PauseTrace, zone: ZoneInfo) -> tuple[str, str, str, str]:

@@ -30,5 +30,5 @@ def cancel(invocation: Invocation, occurrence: str) -> int:
         what = "is cancelled" if answer["cancelled"] else "is asked to stop"
         output.line(f"{answer['occurrence']} {what}")
         if not answer["cancelled"]:
-            output.say(f"what becomes of it: tminus logs {answer['occurrence']}")
+            output.say_unless_quiet(f"what becomes of it: tminus logs {answer['occurrence']}")
     return 0

@@ -32,7 +32,7 @@ def daemon(invocation: Invocation) -> int:
     definitions, warnings = invocation.definitions(loaded), loaded.warnings
     print_problems(output, warnings[:_MOST_WARNINGS])
     if len(warnings) > _MOST_WARNINGS:
-        output.message(f"{len(warnings) - _MOST_WARNINGS} more warnings: `tminus validate` shows them")
+        output.say_always(f"{len(warnings) - _MOST_WARNINGS} more warnings: `tminus validate` shows them")
     open_ledger = partial(invocation.open_ledger, create=True)
     running = Daemon(
         invocation.file, definitions, open_ledger, clock=invocation.clock, since_ns=invocation.started_ns

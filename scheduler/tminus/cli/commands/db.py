@@ -56,7 +56,7 @@ def check(invocation: Invocation) -> int:
     for fault in faults if not invocation.output.as_json else ():
         invocation.output.line(fault)
     if faults:
-        invocation.output.say(
+        invocation.output.say_unless_quiet(
             "hint: stop the daemon, move the damaged ledger away and keep it, and put a backup in its place"
         )
     return 1 if faults else 0

@@ -54,13 +54,13 @@ def demo(invocation: Invocation, file: Path | None, serve: bool) -> int:
     with Demo(invocation.clock) as running:
         batch = running.start()
         due = local(batch.planned_at_ns, invocation.zone)
-        output.say(
+        output.say_unless_quiet(
             f"{HTTP_JOBS} HTTP jobs and {FLASK_JOBS} Flask jobs are due at {due}; each takes "
             f"{RESPONSE_AFTER_S:g} s"
         )
         follow_batch(batch, counts=running.counts, clock=invocation.clock, output=output, check=running.check)
         skew, occurrences = running.report()
-        output.say(f"and now the same {HTTP_JOBS} requests one after another …")
+        output.say_unless_quiet(f"and now the same {HTTP_JOBS} requests one after another …")
         one_by_one = []
         with output.progress(HTTP_JOBS) as advance:
             for offset_ns in running.one_by_one():

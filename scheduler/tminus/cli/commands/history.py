@@ -96,7 +96,7 @@ def history(
         columns, [_row(invocation, occurrence) for occurrence in found], right=("OFFSET", "DURATION")
     )
     if len(found) == limit:
-        output.say(f"the newest {limit}; --limit shows more")
+        output.say_unless_quiet(f"the newest {limit}; --limit shows more")
     return 0
 
 
@@ -186,7 +186,7 @@ def write_picture(invocation: Invocation, file: Path, picture: str) -> None:
         file.write_text(picture, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from None
-    invocation.output.say(f"wrote {file}")
+    invocation.output.say_unless_quiet(f"wrote {file}")
 
 
 def _zone_name(invocation: Invocation, found: Sequence[Occurrence]) -> str:

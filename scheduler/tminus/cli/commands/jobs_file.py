@@ -118,7 +118,9 @@ def next_(invocation: Invocation, jobs: Sequence[str], most: int, from_: str, to
         right=("IN",),
     )
     if not found:
-        output.say("no upcoming fire times: there are no jobs, or they are manual, suspended, paused or over")
+        output.say_unless_quiet(
+            "no upcoming fire times: there are no jobs, or they are manual, suspended, paused or over"
+        )
     return 0
 
 

@@ -31,5 +31,5 @@ def retry(invocation: Invocation, occurrence: str) -> int:
         output.json([one.as_json() for one in found])
     for identity in ids if not output.as_json else ():
         output.line(str(identity))
-        output.say(f"what becomes of it: tminus logs {identity}")
+        output.say_unless_quiet(f"what becomes of it: tminus logs {identity}")
     return 0

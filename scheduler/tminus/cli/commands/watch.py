@@ -40,7 +40,7 @@ def watch(invocation: Invocation, time: str | None) -> int:
             now_ns=clock.wall_ns(),
         )
         jobs = f"{batch.jobs} job{'' if batch.jobs == 1 else 's'}"
-        output.say(f"T {local(batch.planned_at_ns, invocation.zone)}, {jobs}")
+        output.say_unless_quiet(f"T {local(batch.planned_at_ns, invocation.zone)}, {jobs}")
         with closing(BatchWatch(ledger, batch)) as running:
             follow_batch(
                 batch,
