@@ -138,8 +138,8 @@ class AdvisoryLock:
         self._close()
         with translate_db_errors(self._ledger.url):
             session = self._open()
-            # One row is this process's own. Another holder without a committed row has done nothing, so
-            # nothing has changed.
+            # One row is this process's own. Another holder without a committed row has run nothing, and has
+            # written nothing except perhaps a migration.
             if (
                 not session.execute(_TRY).scalar_one()
                 or session.execute(_HOLDERS).scalar_one() > self._holders + 1

@@ -34,7 +34,7 @@ class QueuedRun:
     A background run as the ledger has it.
 
     Attributes:
-        work: The submission; without options and input if the row cannot be read.
+        work: The submission. If the row cannot be read, its options and input are meaningless.
         attempt: The number of the next attempt.
         deaths: The deaths of its process.
         unreadable: Why the row cannot be read; empty if it can.

@@ -143,8 +143,8 @@ def open_ledger(
         create: Whether to create a missing one.
         upgrade: Whether to migrate an older one; not if an older daemon may still use it, or Alembic may be
             missing.
-        upgrade_later: Whether the caller migrates it, with `bring_up_to_date`, as soon as it has the ledger's
-            lock.
+        upgrade_later: With `upgrade=False`: open an older one nevertheless, because the caller migrates it,
+            with `bring_up_to_date`, as soon as it has the ledger's lock.
 
     Raises:
         UsageError: this is not a URL, or the database is not supported.

@@ -128,7 +128,8 @@ class Journal:
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """
-        Append records, which are durable when this returns. If it raises, none of them counts.
+        Append records, which are durable when this returns. If it raises, they are to be appended again: the
+        file may have some of them, but the next call overwrites those.
 
         Raises:
             OSError: they cannot be written now, or the journal would become too large.

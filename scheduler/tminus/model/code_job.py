@@ -18,7 +18,7 @@ class CodeJob:
         file: Relative to the application's directory if it is below that, otherwise absolute.
         keys: The keys of the job, as in the jobs file.
         error: Why it cannot be a job; empty if it can.
-        is_said: Whether the application has reported it to this process. Otherwise it is from the ledger.
+        is_reported: Whether the application has reported it to this process. Otherwise it is from the ledger.
     """
 
     name: str
@@ -27,7 +27,7 @@ class CodeJob:
     line: int
     keys: Mapping[str, Any]
     error: str = ""
-    is_said: bool = field(default=True, compare=False)
+    is_reported: bool = field(default=True, compare=False)
 
 
 def parse_code_jobs(reported: Iterable[Mapping[str, Any]], *, app: str, directory: str) -> list[CodeJob]:

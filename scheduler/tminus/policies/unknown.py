@@ -1,4 +1,7 @@
-"""Unknown results: what happens if a process died between the start of an attempt and its result."""
+"""
+Unknown results: what happens if a process, or a connection, died between the start of an attempt and its
+result.
+"""
 
 from enum import StrEnum
 

@@ -226,7 +226,7 @@ def test_a_job_of_the_code_known_from_the_ledger_alone_is_never_a_request(
     tmp_path: Path,
 ) -> None:
     unproven = CodeJob(
-        name="pay", app="shop", file="shop.py", line=1, keys={"call": {"ref": "shop:pay"}}, is_said=False
+        name="pay", app="shop", file="shop.py", line=1, keys={"call": {"ref": "shop:pay"}}, is_reported=False
     )
     said: list[CodeJob] = []
     renderer = Renderer(References(str(tmp_path), {}), keep_body=100, is_reported=said.__contains__)

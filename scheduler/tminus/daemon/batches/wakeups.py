@@ -129,9 +129,9 @@ class WakeUps:
             trigger = _Trigger(
                 schedule, lead_ns=LEAD_NS, after_ns=self._collected(name), name=name, unsure=self._unsure
             )
-            # `coalesce` would pass on only one of several fire times, and a grace time would silently drop
-            # late ones.
-            made.add_job(_never_called, trigger, id=name, coalesce=False, misfire_grace_time=None)
+            # APScheduler's `coalesce` and grace time have no effect: only the last run time counts, and the
+            # plug-in passes it on however late it is.
+            made.add_job(_never_called, trigger, id=name)
         return made
 
     def _pass_on(self, name: str, run_times: Sequence[datetime]) -> None:

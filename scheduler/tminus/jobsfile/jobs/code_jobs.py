@@ -24,7 +24,7 @@ class CodeDocument(Document):
         text = json.dumps({"jobs": {job.name: job.keys}}, ensure_ascii=False)
         super().__init__(job.file, text.encode(errors="backslashreplace"))
         self.app = job.app
-        self.unproven = None if job.is_said else job
+        self.unproven = None if job.is_reported else job
         self.problems = []  # those of the JSON text, which is in no file
         self._at = job.line
 
@@ -49,14 +49,13 @@ def stored_code_jobs(text: str) -> tuple[CodeJob, ...]:
     except (ValueError, RecursionError):
         return ()
     jobs = stored.get("code") if isinstance(stored, dict) else None
-    return (
-        tuple(CodeJob(**job, is_said=False) for job in jobs if _is_job(job)) if isinstance(jobs, list) else ()
-    )
+    found = jobs if isinstance(jobs, list) else []
+    return tuple(CodeJob(**job, is_reported=False) for job in found if _is_job(job))
 
 
 def code_job_to_dict(job: CodeJob) -> dict[str, Any]:
     """Convert a job for `Definitions.text`."""
-    return {name: value for name, value in asdict(job).items() if name not in ("error", "is_said")}
+    return {name: value for name, value in asdict(job).items() if name not in ("error", "is_reported")}
 
 
 def _is_job(stored: Any) -> bool:

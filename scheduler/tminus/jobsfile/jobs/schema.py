@@ -17,7 +17,7 @@ from tminus.jobsfile.types.crons import CRON
 from tminus.jobsfile.types.dst_types import DstSpec
 from tminus.jobsfile.types.http_types import HEADER_NAME, HEADER_VALUE, METHOD, PATH, STATUS, VERSION
 from tminus.jobsfile.types.maps import key, list_of, map_of, short, table_of, unchecked
-from tminus.jobsfile.types.python_types import APP, APPLICATION, REF
+from tminus.jobsfile.types.python_types import APP_OR_NAME, APPLICATION, REF
 from tminus.jobsfile.types.retry_types import RETRY_REASON, RetryReason
 from tminus.jobsfile.types.setting_types import FILE_VERSION, GROUP, LEAD, LEDGER, PARAM_NAME
 from tminus.jobsfile.types.urls import URL
@@ -122,7 +122,7 @@ class HttpSpec(MessageSpec):
 class FlaskSpec(MessageSpec):
     """A view of a Flask application, called through its whole WSGI stack."""
 
-    app: str | None = key(APP, "A name under apps, module:app or module:create_app().")
+    app: str | None = key(APP_OR_NAME, "A name under apps, module:app or module:create_app().")
     endpoint: str | None = key(TEXT, "The view, as Flask names it.")
     args: dict[str, Any] | None = key(table_of(ANYTHING), "The arguments of the endpoint.")
     url: str | None = key(PATH, "Path and query, instead of an endpoint.")
@@ -145,7 +145,7 @@ class CallSpec:
     ref: str | None = key(REF, "module:function.")
     args: list[Any] | None = key(list_of(ANYTHING), "Its positional arguments.")
     kwargs: dict[str, Any] | None = key(table_of(ANYTHING), "Its arguments by name.")
-    app: str | None = key(APP, "The Flask application in whose contexts it runs.")
+    app: str | None = key(APP_OR_NAME, "The Flask application in whose contexts it runs.")
     request: ContextRequestSpec | None = key(
         map_of(ContextRequestSpec), "The request in whose context it runs."
     )
@@ -170,7 +170,7 @@ class HandlerSpec:
 
     call: str | None = key(REF, "module:function; it gets the value.")
     kwargs: dict[str, Any] | None = key(table_of(ANYTHING), "Its arguments by name.")
-    app: str | None = key(APP, "The application it runs in. Built in: the job's.")
+    app: str | None = key(APP_OR_NAME, "The application it runs in. Built in: the job's.")
     run: str | None = key(ID, "A job to start.")
 
 
@@ -315,7 +315,9 @@ class JobSpec:
     dst: DstSpec | None = key(map_of(DstSpec), "A fixed time that a change of the clocks skips or repeats.")
     suspend: bool | None = key(BOOLEAN, "Not due until this is taken away. Built in: false.")
     notify: list[str] | None = key(CHANNEL_NAMES, "Channels that are told how it ends; under notify.")
-    app: str | None = key(APP, "The application for prepare, and for then, flask and call if they name none.")
+    app: str | None = key(
+        APP_OR_NAME, "The application for prepare, and for then, flask and call if they name none."
+    )
     prepare: str | None = key(REF, "module:function that may change the HTTP request before T.")
     then: list[LinkSpec] | None = key(
         short(list_of(map_of(LinkSpec)), short_forms.several, map_of(LinkSpec)),

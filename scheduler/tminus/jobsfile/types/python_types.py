@@ -31,7 +31,7 @@ def _application(value: Any) -> str:
     return value
 
 
-def _app(value: Any) -> str:
+def _app_or_name(value: Any) -> str:
     if isinstance(value, str) and (_APP_NAME.fullmatch(value) or _APPLICATION.fullmatch(value)):
         return value
     raise _not_an_application(value, hint=f"a name under apps:, or {_APPLICATION_HINT}")
@@ -43,4 +43,4 @@ def _not_an_application(value: Any, *, hint: str) -> InvalidValue:
 
 REF = ValueType(_ref, {"type": "string", "pattern": f"^{_REF.pattern}$"})
 APPLICATION = ValueType(_application, {"type": "string", "pattern": f"^{_APPLICATION.pattern}$"})
-APP = ValueType(_app, {"type": "string"})
+APP_OR_NAME = ValueType(_app_or_name, {"type": "string"})
