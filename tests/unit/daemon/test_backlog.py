@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.daemon import eventually
 from tests.support.fake_clock import FakeClock
 from tests.support.ledgers import T, an_instance
@@ -18,10 +20,12 @@ from tminus.daemon.batches.backlog import MOST_AT_ONCE, Backlog
 from tminus.daemon.processes.executors import Executors
 from tminus.daemon.processes.job_requests import JobRequestHandler
 from tminus.daemon.runtime import Runtime
+from tminus.errors import LedgerError
 from tminus.instants import SECOND
-from tminus.ledger import history
+from tminus.ledger import claims, history
 from tminus.model.batch import DueOccurrence
 from tminus.model.job import Cron, Every, Job
+from tminus.model.occurrence import OccurrenceId
 from tminus.outcome import OccurrenceState, Origin, Outcome
 from tminus.policies.overlap import Overlap, OverlapDecision
 from tminus.release.gate import Gate
@@ -214,6 +218,28 @@ def test_what_has_waited_past_its_not_after_is_missed(tmp_path: Path) -> None:
             return any(row.outcome is Outcome.MISSED for row in history.find(found.ledger))
 
         eventually(has_ended, what="it is missed")
+
+
+def test_what_has_ended_is_not_decided_again_if_the_ledger_refuses_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = a_job("late", schedule=SCHEDULE, not_after=Cron("0 0 0 * * *", "UTC"))
+    job = a_job(schedule=SCHEDULE)
+    renew, errors, ended = claims.renew, [LedgerError("it is locked")], list[OccurrenceId]()
+
+    def refuses_once(*arguments: Any, **more: Any) -> None:
+        if errors:
+            raise errors.pop()
+        renew(*arguments, **more)
+
+    monkeypatch.setattr(claims, "renew", refuses_once)
+    with running(tmp_path, late, job) as found:
+        monkeypatch.setattr(found.runtime.recorder, "put", lambda item: ended.append(item.id))
+        waiting = [a_catch_up(late, 1), a_catch_up(job, 2)]
+        found.backlog.add(waiting)
+        found.backlog.start()
+        assert found.next().id == waiting[1].id
+    assert (ended, errors) == ([waiting[0].id], [])
 
 
 def test_what_is_taken_out_does_not_start(tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ class Backlog:
     def _begin(self, taken: Sequence[DueOccurrence]) -> None:
         """Launch these by the definitions in force. If that fails, they wait again."""
         definitions, t_ns = self._runtime.definitions, self._runtime.clock.wall_ns() + _LEAD_NS
+        left = {due.id: due for due in taken}
         try:
             launched: list[DueOccurrence] = []
             for due in taken:
@@ -176,10 +177,11 @@ class Backlog:
                 else:
                     self._runtime.recorder.put(result)
                     self._runtime.in_flight.end(due.id)
+                    del left[due.id]
             claims.renew(self._runtime.ledger, [due.id for due in launched], version=definitions.version)
             self._on_due(launched)
         except Exception:
-            self.hold(taken)
+            self.hold(left.values())
             raise
 
 
