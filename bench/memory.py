@@ -3,14 +3,20 @@
 import re
 from pathlib import Path
 
-_PSS = re.compile(rb"^Pss:\s+(\d+) kB", re.MULTILINE)
+_ALL = re.compile(rb"^Pss:\s+(\d+) kB", re.MULTILINE)
+#: Other programs of the machine share pages of files, such as those of Python, but no others.
+_WITHOUT_FILES = re.compile(rb"^Pss_(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
 
 
-def pss_mb(pid: int) -> float:
+def pss_mb(pid: int, *, with_files: bool = True) -> float:
     """
     Return megabytes (10^6 bytes) of a process and its descendants. A process that ends meanwhile counts 0.
+
+    Args:
+        with_files: Whether pages of files count. Without them, no other program has an influence.
     """
-    return sum(_of_one(each) for each in family(pid)) * 1024 / 1e6
+    fields = _ALL if with_files else _WITHOUT_FILES
+    return sum(_of_one(each, fields) for each in family(pid)) * 1024 / 1e6
 
 
 def family(pid: int) -> list[int]:
@@ -25,9 +31,8 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def _of_one(pid: int) -> int:
+def _of_one(pid: int, fields: re.Pattern[bytes]) -> int:
     try:
-        found = _PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_bytes())
+        return sum(map(int, fields.findall(Path(f"/proc/{pid}/smaps_rollup").read_bytes())))
     except OSError:
         return 0
-    return int(found[1]) if found else 0

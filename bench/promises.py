@@ -201,7 +201,7 @@ PROMISES = (
         "P16",
         "Memory, files and threads do not grow, and the ledger grows by a known number of bytes",
         (
-            Judged("jobs", "PSS of daemon and executors"),
+            Judged("jobs", "memory of daemon and executors"),
             Judged("growth", "per occurrence"),
             ByTest("integration/executors/test_process.py::test_sixty_shards_leave_nothing_behind"),
         ),
@@ -286,7 +286,7 @@ def figure(source: Source, results: Sequence[Result]) -> str:
     else:
         # A value that was not measured is the worst.
         worst = max(found, key=lambda one: (not one.ok, one.value is None, one.value or 0))
-        text = worst.words.splitlines()[0].removeprefix(source.what).lstrip()
+        text = worst.words.splitlines()[0].removeprefix(source.what).lstrip(": ")
     return text if all(verdict.ok for verdict in found) else f"**{text}**"
 
 

@@ -83,8 +83,12 @@ def at_most(what: str, value: float, most: float, *, unit: str = "", of: str = "
     """Judge an upper bound. A value that was not measured does not reach it."""
     if math.isnan(value):
         return Verdict(False, f"{what} not measured, target: at most {most:g}{unit}{of}")
-    words = f"{what} {value:.3g}{unit}{of}, target: at most {most:.3g}{unit}"
+    words = f"{what} {_short(value)}{unit}{of}, target: at most {_short(most)}{unit}"
     return Verdict(value <= most, words, value=value)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -94,7 +94,7 @@ def measure(seed: int, count: int = JOBS) -> list[Verdict]:
     )
     return [
         *judge(evidence),
-        at_most("catch-ups at once", _most_at_once(arrived), MOST_CONNECTIONS, of=" of max_connections"),
+        at_most("catch-ups at once", _most_at_once(arrived), MOST_CONNECTIONS),
     ]
 
 

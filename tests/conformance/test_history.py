@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.ledgers import T, claim, dues_of, let_go, run_batch
-from tests.support.values import a_due, a_job
+from tests.support.values import a_due, a_job, an_attempt, an_ending
 from tminus.instants import MS, SECOND
 from tminus.ledger import chains, claims, history, outcomes, submissions, upkeep
 from tminus.ledger.engine import Ledger, open_ledger
@@ -105,6 +105,18 @@ def test_the_last_batch_is_one_of_which_something_has_started(ledger: Ledger) ->
     three_batches(ledger)
     claim(ledger, dues_of("pay", fire_time_ns=T + 9 * SECOND))
     assert history.last_batch(ledger) == T + 3 * SECOND
+
+
+def test_background_runs_belong_to_no_batch(ledger: Ledger) -> None:
+    three_batches(ledger)
+    work = Submission(app="shop", ref="shop:pay", planned_at_ns=T + 3 * SECOND)
+    receipt = submissions.submit(ledger, work, now_ns=T + 9 * SECOND)
+    (run,) = dues_of("shop.pay", fire_time_ns=receipt.occurrence.fire_time_ns)
+    outcomes.record(
+        ledger, [an_ending(run, attempts=(an_attempt(at_ns=T + 9 * SECOND),), is_background=True)]
+    )
+    assert history.last_batch(ledger) == T + 3 * SECOND
+    assert names(history.find_batch(ledger, T + 3 * SECOND)) == ["job_0", "job_1"]
 
 
 def test_what_is_not_there_is_left_out(ledger: Ledger) -> None:

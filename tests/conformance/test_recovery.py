@@ -105,7 +105,7 @@ def test_what_was_due_when_a_schedule_was_changed_is_said_and_not_run(ledger: Le
     assert found.due_occurrences == []
     said = {one.id.job: (one.outcome, one.reason) for one in history.find(ledger)}
     assert said == {
-        "changed": (Outcome.MISSED, "not started in time: the schedule was changed before"),
+        "changed": (Outcome.MISSED, "not started in time, before the schedule was changed"),
         "deleted": (Outcome.CANCELLED, "the job was deleted from the jobs file"),
         "by_hand": (Outcome.CANCELLED, "the job has no schedule any more"),
     }

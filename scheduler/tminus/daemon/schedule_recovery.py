@@ -49,7 +49,7 @@ def decide_account(
 
     Args:
         account: The schedule, and the rows that its fire times have.
-        claimed: Its overdue occurrences that an earlier process has left, and that may still run.
+        claimed: Its overdue occurrences that an earlier process never released, and that are not too late.
         definitions: The definitions in force.
         now_ns: Wall clock.
     """
@@ -96,7 +96,7 @@ def _close_schedule(account: Account, until_ns: int, definitions: Definitions) -
     elif not job.schedule:
         outcome, reason = Outcome.CANCELLED, NOT_SCHEDULED
     else:
-        outcome, reason = Outcome.MISSED, "not started in time: the schedule was changed before"
+        outcome, reason = Outcome.MISSED, "not started in time, before the schedule was changed"
     for stretch in overdue.missed:
         yield UnstartedResult(
             id=OccurrenceId(job=account.job, fire_time_ns=stretch.first_ns),

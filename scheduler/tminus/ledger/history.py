@@ -125,7 +125,7 @@ def find_batch(
 ) -> list[Occurrence]:
     """Return all occurrences with this T, in the order in which they were written."""
     is_its_own = occurrences.c.planned_at_ns == planned_at_ns
-    return _read(ledger, _occurrences().where(is_its_own).order_by(occurrences.c.id), unreadable)
+    return _read(ledger, _occurrences().where(IN_A_BATCH, is_its_own).order_by(occurrences.c.id), unreadable)
 
 
 def count_batch(ledger: Ledger, planned_at_ns: int) -> BatchCounts:
@@ -168,8 +168,8 @@ def find_at(
     ledger: Ledger, job: str, at_ns: int, *, unreadable: Unreadable | None = None
 ) -> list[Occurrence]:
     """
-    Return the occurrences of a job that were due or planned at an instant, and the row with a count that
-    covers it. A whole second, as `history` prints it, means any instant in it.
+    Return the occurrences of a job that were due or planned at an instant, and the row that stands for
+    several fire times, this one among them. A whole second, as `history` prints it, means any instant in it.
     """
     until_ns = at_ns if at_ns % SECOND else at_ns + SECOND - 1
     name, fire_time_ns = occurrences.c.job, occurrences.c.fire_time_ns
@@ -194,8 +194,11 @@ def find_one(connection: Connection, identity: OccurrenceId) -> Occurrence | Non
     return next(iter(_load(connection, _occurrences().where(is_it), None)[1]), None)
 
 
-def last_run(connection: Connection, identity: OccurrenceId) -> int:
-    """Return the highest run of the fire time of an occurrence, as the caller's transaction has it."""
+def highest_run(connection: Connection, identity: OccurrenceId) -> int:
+    """
+    Return the highest number after `~` of this fire time, as the caller's transaction has it; 0 if there is
+    none.
+    """
     is_its_time = sa.and_(
         occurrences.c.job == identity.job, occurrences.c.fire_time_ns == identity.fire_time_ns
     )
@@ -273,9 +276,8 @@ def count_outcomes(ledger: Ledger, *, since_ns: int) -> dict[Outcome, int]:
 
 def last_batch(ledger: Ledger) -> int | None:
     """Return the T of the last batch of which at least one occurrence has started."""
-    query = sa.select(sa.func.max(occurrences.c.planned_at_ns)).where(
-        occurrences.c.started_at_ns.is_not(None)
-    )
+    has_started = occurrences.c.started_at_ns.is_not(None)
+    query = sa.select(sa.func.max(occurrences.c.planned_at_ns)).where(IN_A_BATCH, has_started)
     with ledger.read() as connection:
         return connection.execute(query).scalar()
 

@@ -79,8 +79,9 @@ schedules = Table(
     PrimaryKeyConstraint("job", "since_ns"),
 )
 
-#: One row per claim of a batch. `releasing_ns` is set before T. Afterwards its occurrences may have been
-#: sent. If the commit of a claim raised, the claim finds its own row by `token`.
+#: One row per claim of a batch, and per start of background runs. Once `releasing_ns` is set, before T, its
+#: occurrences may have been sent. If a claim's transaction raised at its end, the claim finds its own row by
+#: `token`.
 releases = Table(
     "releases",
     metadata,

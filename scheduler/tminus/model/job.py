@@ -110,7 +110,7 @@ class HttpTarget(Message):
     """
     One HTTP request. If `body_file` is set, there is no other body.
 
-    A lane sends it. Its Python functions run in the runner of `app`.
+    A lane sends it. Its `prepare` runs in the runner of `app`.
     """
 
     url: str

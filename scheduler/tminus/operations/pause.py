@@ -21,7 +21,7 @@ def to_body(jobs: tuple[str, ...], *, until_ns: int | None, reason: str) -> dict
     Args:
         jobs: The names of the jobs.
         until_ns: The first planned start that is not paused any more; None for no end.
-        reason: Shown wherever the pause is; may be empty.
+        reason: Shown wherever the pause is shown; may be empty.
 
     Raises:
         UsageError: the reason is too long.

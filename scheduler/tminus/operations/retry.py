@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 
 from tminus.errors import JobNotFound, NotPossible
 from tminus.ledger.claims import queue
-from tminus.ledger.history import last_run
+from tminus.ledger.history import highest_run
 from tminus.ledger.requests import RequestRow
 from tminus.model.batch import DueOccurrence
 from tminus.model.definitions import Definitions
@@ -63,7 +63,7 @@ def accept(
     job = definitions.jobs.get(found.id.job)
     if job is None:
         raise JobNotFound(found.id.job, definitions.jobs)
-    run, fire_time_ns = last_run(connection, found.id) + 1, found.id.fire_time_ns
+    run, fire_time_ns = highest_run(connection, found.id) + 1, found.id.fire_time_ns
     due = DueOccurrence(
         id=OccurrenceId(job=job.name, fire_time_ns=fire_time_ns, run=run),
         job=job,

@@ -126,7 +126,7 @@ def test_a_runner_with_a_thread_that_does_not_stop_ends_once_nothing_else_runs(t
 
 
 @pytest.mark.parametrize(("function", "status"), [("dies", 3), ("crashes", -11)])
-def test_of_a_runner_that_dies_the_board_tells_what_had_been_entered(
+def test_of_a_runner_that_dies_the_start_table_tells_what_had_been_entered(
     tmp_path: Path, function: str, status: int
 ) -> None:
     with runner(tmp_path, _SHOP) as process:

@@ -45,13 +45,13 @@ def test_a_job_that_cannot_be_collected_keeps_the_mark_back_until_it_can() -> No
     )
     (failed,) = agenda.collect("tick", until_ns=T + 20 * SECOND, now_ns=T + 10 * SECOND)
     assert (failed.id.fire_time_ns, failed.outcome) == (T + SECOND, Outcome.FAILED)
-    assert agenda.behind_ns() == T + SECOND
+    assert agenda.collected_until_ns() == T + SECOND
 
     agenda.replan(
         definitions_of(a_job("tick", schedule=(Every(SECOND),))), {"tick": T}, now_ns=T + 10 * SECOND
     )
     agenda.collect("tick", until_ns=T + 20 * SECOND, now_ns=T + 10 * SECOND)
-    assert agenda.behind_ns() is None
+    assert agenda.collected_until_ns() is None
     assert min(agenda.waiting) == T + 10 * SECOND
 
 

@@ -72,7 +72,7 @@ def test_a_job_is_written_off_as_late_unless_it_has_begun(*, has_begun: bool) ->
         thread.start()
         assert entered.wait(PATIENCE_S)
     clock.pass_by(1)
-    assert job.job.write_off_late() is not has_begun
+    assert job.job.give_up() is not has_begun
     assert [one.late for one in reports] == ([] if has_begun else [True])
     ends.set()
     if has_begun:

@@ -38,7 +38,7 @@ ANYTHING = st.recursive(
 TYPES = {
     "url": urls.URL, "cron": crons.CRON, "at": at_times.AT, "zone": zones.ZONE, "method": METHOD, "status": STATUS, "http": VERSION,
     "header value": HEADER_VALUE, "lead": LEAD, "ledger": LEDGER, "version": FILE_VERSION,
-    "duration": duration("0.1s", "24h", "30s"), "size": size("1GiB", "16MiB"), "integer": integer(1, 5), "word": WORD,
+    "duration": duration("0.1s", "24h", example="30s"), "size": size("1GiB", example="16MiB"), "integer": integer(1, 5), "word": WORD,
     "auto": or_auto(integer(1, 5), "1–5"),
 }  # fmt: skip
 

@@ -263,9 +263,10 @@ def _print_occurrence(invocation: Invocation, occurrence: Occurrence) -> None:
 
 
 def _print_attempt(output: CommandOutput, attempt: Attempt, occurrence: Occurrence) -> None:
-    armed = "armed" if attempt.armed else "not armed"
+    armed = ", armed" if attempt.armed else ", not armed"
+    armed = "" if occurrence.origin is Origin.BACKGROUND else armed  # it has no T
     took = f" in {duration(attempt.duration_ns)}" if attempt.duration_ns else ""
-    output.line(f"attempt {attempt.attempt}: {output.mark(attempt.outcome.value)}{took}, {armed}")
+    output.line(f"attempt {attempt.attempt}: {output.mark(attempt.outcome.value)}{took}{armed}")
     if attempt.reason:
         output.line(f"  {attempt.reason}")
     if phases := attempt.phases.offsets_ns:

@@ -84,7 +84,7 @@ class Agenda:
         self._behind.discard(name)
         return decided
 
-    def behind_ns(self) -> int | None:
+    def collected_until_ns(self) -> int | None:
         """
         Return the fire time up to which the jobs are collected whose last collection raised; None if there is
         no such job.

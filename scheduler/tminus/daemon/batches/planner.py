@@ -1,6 +1,6 @@
 """
-The planner: jobs that are due at the same T become one batch. It is closed its own lead before T, or at once
-if that is past.
+The planner: jobs that are due at the same T become one batch. It is closed one lead before T, or at once if
+that is past. Each batch has its own lead.
 
 The wake-ups say which jobs are due. The agenda has their fire times.
 """
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 _LOOK_S = 0.25
 #: Pause after a batch that could not begin.
 _AGAIN_S = 0.05
-#: A pass of the wake-ups that takes longer than this no longer holds back its batches.
+#: A pass of the wake-ups holds back a batch for at most this long after its first addition to it.
 _PASS_NS = 2 * SECOND
 #: The planner hangs if it has not looked at the clock for this long.
 _HANGS_NS = 5 * SECOND
@@ -100,7 +100,7 @@ class Planner:
             definitions: The new definitions.
             decided_until: As for `start`. If a job keeps its schedule, the planner uses its own value
                 instead.
-            now_ns: When the other schedules ended.
+            now_ns: When the schedules that no job keeps ended.
         """
         agenda = self._current_agenda
         if self._wake_ups is not None:
@@ -170,8 +170,8 @@ class Planner:
             return None
         undecided_ns = self._undecided.first()
         with self._changed:
-            behind_ns = self._current_agenda.behind_ns()
-        others = [behind_ns, None if undecided_ns is None else undecided_ns - 1]
+            collected_ns = self._current_agenda.collected_until_ns()
+        others = [collected_ns, None if undecided_ns is None else undecided_ns - 1]
         return min([now_ns, first_ns - 1, *(at for at in others if at is not None)])
 
     def stop(self) -> None:
@@ -242,8 +242,8 @@ class Planner:
 
     def _launch_or_wait(self, planned_at_ns: int, due_occurrences: Sequence[DueOccurrence]) -> None:
         """
-        Launch a batch. If that fails, for example for lack of a thread, launch the others first, and then try
-        again.
+        Launch a batch. If that fails, for example for lack of a thread, put it back: it is tried again after
+        the others.
         """
         try:
             self._launch(planned_at_ns, due_occurrences)
@@ -259,17 +259,22 @@ class Planner:
         return [
             at
             for at, due_occurrences in self._current_agenda.waiting.items()
-            if at - self._lead_of(due_occurrences) <= now_ns
-            if at not in self._touched or monotonic_ns - self._touched[at] >= _PASS_NS
+            if at - self._lead_of(due_occurrences) <= now_ns and not self._held_back_ns(at, monotonic_ns)
         ]
+
+    def _held_back_ns(self, at_ns: int, monotonic_ns: int) -> int:
+        """Return how long the present pass may still hold back a batch."""
+        if at_ns not in self._touched:
+            return 0
+        return max(self._touched[at_ns] + _PASS_NS - monotonic_ns, 0)
 
     def _lead_of(self, due_occurrences: Sequence[DueOccurrence]) -> int:
         return self._lead.for_batch(len(due_occurrences), _forks(due.job for due in due_occurrences))
 
     def _until_next_s(self) -> float:
-        now_ns = self._clock.wall_ns()
+        now_ns, monotonic_ns = self._clock.wall_ns(), self._clock.monotonic_ns()
         waits = (
-            at - self._lead_of(due_occurrences) - now_ns
+            max(at - self._lead_of(due_occurrences) - now_ns, self._held_back_ns(at, monotonic_ns))
             for at, due_occurrences in self._current_agenda.waiting.items()
         )
         return min(max(min(waits, default=SECOND) / SECOND, 0.001), _LOOK_S)

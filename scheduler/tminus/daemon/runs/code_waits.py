@@ -68,8 +68,8 @@ class CodeWaits:
 
     def try_again(self, app: str, *, limit: int) -> bool:
         """
-        Queue some runs of an application that were not tried since the last reload, at most `limit`. Return
-        False if there was none.
+        Make some runs of an application due that were not tried since the last reload, at most `limit`.
+        Return False if there was none.
 
         Raises:
             LedgerError: the ledger does not work.

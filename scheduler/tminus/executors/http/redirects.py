@@ -1,5 +1,5 @@
 """
-Redirects of requests that carry a credential in a header of their own.
+Redirects of requests that carry a credential in a header other than Authorization and Cookie.
 
 On a redirect to another server, libcurl removes Authorization and Cookie, and sends all other headers there.
 """

@@ -189,9 +189,7 @@ class Executor:
             shard.is_armed = True
             took_ns = self._clock.monotonic_ns() - began_ns
             self._report(
-                Armed(
-                    shard=number, armed=sum(party.job.is_prepared for party in jobs.values()), took_ns=took_ns
-                )
+                Armed(shard=number, armed=sum(party.job.is_armed for party in jobs.values()), took_ns=took_ns)
             )
 
         def out() -> None:
@@ -355,7 +353,7 @@ class Executor:
     def _write_off_if_over(self, job: JobRun, left: Left | None, now_ns: int) -> None:
         """Write off a job that was released, if it is too late or its time is over. It may never return."""
         is_past = is_misfire(now_ns=self._clock.wall_ns(), latest_start_ns=job.work.latest_ns)
-        is_late = is_past and not job.has_begun and job.write_off_late()
+        is_late = is_past and not job.has_begun and job.give_up()
         is_over = job.ends_at_ns is not None and now_ns > job.ends_at_ns
         if is_late or is_over:
             self._stopping.add(job, now_ns, left)

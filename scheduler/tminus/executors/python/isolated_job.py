@@ -75,7 +75,7 @@ class IsolatedJob:
         self._client.open(self._send_request)
         daemon_client.current = self._client
         job.arm(arm.deadline_ns)
-        self._send({"armed": run.is_prepared})
+        self._send({"armed": run.is_armed})
         left_ns = max(arm.give_up_ns - clock.wall_ns(), 0) + LONGEST_NS  # the wall clock may be set back
         permit = select.poll()  # select(2) takes no descriptor beyond 1023
         permit.register(self._commands, select.POLLIN)

@@ -50,6 +50,7 @@ class JobParty(Party):
         """Do nothing, because a prepared job stays as it is."""
 
     def release(self, released_at_ns: int) -> None:
+        self.job.note_release(released_at_ns)
         is_late = is_misfire(now_ns=released_at_ns, latest_start_ns=self.job.work.latest_ns)
         self._may_start = not self.withdrawn and not is_late
 

@@ -66,10 +66,11 @@ class JobRun:
         report: Takes its results, from any thread. The first one counts.
         progress: Takes its progress, from any thread.
         on_begun: Called when it is entered.
-        all_out: Lets it wait until all jobs of its shard have started; None for a call.
+        all_out: Lets it wait until all jobs of its shard have started; None if it is not to wait, as in a
+            `Call`.
 
     Attributes:
-        is_prepared: Whether it is or was ready to be entered.
+        is_armed: Whether it was ready to be entered before its start.
         is_over: Whether its thread has nothing left to do for it.
     """
 
@@ -85,7 +86,7 @@ class JobRun:
         all_out: AllOut | None = None,
     ) -> None:
         self.work = work
-        self.is_prepared = self.is_over = False
+        self.is_armed = self.is_over = False
         self._services = services
         self._clock = services.clock
         self._slot = slot
@@ -143,13 +144,17 @@ class JobRun:
         except BaseException:
             self._mark(0)
             raise
-        self.is_prepared = True
         self._phases = {Phase.ARMED: self._clock.wall_ns()}
         return prepared
 
     def rest(self) -> None:
-        """Note that it is prepared and waits for its start."""
+        """Note that it is armed: it is prepared, and waits for its start."""
+        self.is_armed = True
         self._mark(0)
+
+    def note_release(self, released_at_ns: int) -> None:
+        """Note when it was released, wall clock: one that was ready only later was not armed."""
+        self.is_armed = self.is_armed and self._phases[Phase.ARMED] <= released_at_ns
 
     def call(self) -> None:
         """Run it now, from its import to its report, on the calling thread."""
@@ -192,7 +197,7 @@ class JobRun:
         if self._cancelled_ns is None:
             self._cancelled_ns = self._clock.monotonic_ns()
         self._running.request_stop()
-        return not self.write_off_late()
+        return not self.give_up()
 
     def request_stop(self) -> None:
         """Ask it to stop, and write it off, because its time is over."""
@@ -204,10 +209,8 @@ class JobRun:
         )
         self._finish(cause=Cause.TIMEOUT, detail=words, still_runs=True)
 
-    def write_off_late(self) -> bool:
-        """
-        Write it off before it is entered, because it is late or cancelled. Return False if it was entered.
-        """
+    def give_up(self) -> bool:
+        """Give it up before it is entered: it is late or cancelled. Return False if it was entered."""
         with self._beginning:
             if self._began_ns:
                 return False
@@ -252,7 +255,7 @@ class JobRun:
         finally:
             self._tear_down(error)
             if self._began_ns and not self._is_written_off:
-                self._mark(-self._started_ns)
+                self._mark(-self._started_ns)  # its slot may be another work's once it is written off
         self._finish(
             encoded,
             cause=cause,
@@ -329,7 +332,7 @@ class JobRun:
                 started_ns=self._started_ns,
                 finished_ns=self._clock.wall_ns(),
                 duration_ns=ended_ns - self._began_ns - self._waited_ns if self._began_ns else 0,
-                armed=self.is_prepared,
+                armed=self.is_armed,
                 status=encoded.status,
                 cause=cause,
                 detail=texts.bounded(detail),

@@ -43,7 +43,7 @@ class StartTable:
         Raises:
             OSError: there is no memory, or no descriptor, left.
         """
-        descriptor = os.memfd_create("tminus-board", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        descriptor = os.memfd_create("tminus-starts", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.posix_fallocate(descriptor, 0, SLOTS * _SLOT.size)
             fcntl.fcntl(
@@ -67,7 +67,7 @@ class StartTable:
         return 0 if instant_ns in (LOADING, ACCEPTED) else instant_ns
 
     def is_accepted(self, slot: int) -> bool:
-        """Return whether a runner has the work."""
+        """Return whether a runner has the work of a call."""
         return self._mark(slot) != 0
 
     def is_loading(self, slot: int) -> bool:

@@ -18,7 +18,7 @@ _NAMES = ("callback", "errback", "both")
 
 def build_links(job: schema.JobSpec, app: str | None) -> tuple[Link, ...]:
     """
-    Return the chain of a job without faults.
+    Return the chain of a job, which must have no faults.
 
     Args:
         job: The model of the job.
@@ -60,8 +60,8 @@ def chain_faults(found: Validated[schema.JobSpec], jobs: Collection[str]) -> Ite
         if not present and not found.is_faulty(*where):
             yield Fault(message="an empty link", path=where, hint="write callback:, errback: or both:")
         elif "both" in present and len(present) > 1:
-            message = f"both is callback and errback: give both or {present[0]}"
-            yield key_fault((*where, "both"), message, hint="keep one of them")
+            message = "both: stands for callback: and errback:"
+            yield key_fault((*where, "both"), message, hint="take both: away, or the others")
         for name in present:
             if not found.is_faulty(*where, name):
                 yield from (fault.under(*where, name) for fault in _handler_faults(getattr(link, name), jobs))
@@ -81,7 +81,7 @@ def _handler_faults(handler: schema.HandlerSpec, jobs: Collection[str]) -> Itera
 
 
 def find_cycles(jobs: Mapping[str, Job]) -> Iterator[tuple[str, Fault]]:
-    """Yield each cycle of jobs that start each other, once, with the job whose link closes it."""
+    """Yield a cycle of jobs that start each other for each link that closes one, with the job of the link."""
     starts = {name: _started_by(job) for name, job in jobs.items() if job.then}
     done: set[str] = set()
     for first in starts:

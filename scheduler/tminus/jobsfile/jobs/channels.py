@@ -29,7 +29,7 @@ class ChannelSpec:
         short(list_of(_OUTCOME), several, _OUTCOME), "Built in: [failed, timed_out, missed, unknown]."
     )
     throttle: int | None = key(
-        duration("0s", "7d", "10m"),
+        duration("0s", "7d", example="10m"),
         "The least time between two messages about failures of a job. Built in: 10m.",
     )
     recovered: bool | None = key(BOOLEAN, "Also tell of the first success after failures. Built in: false.")
@@ -39,7 +39,9 @@ class ChannelSpec:
 class StartSloSpec:
     """The limit for the last start of a batch."""
 
-    last: int | None = key(duration("1ms", "1h", "50ms"), "The channels get a message about a later start.")
+    last: int | None = key(
+        duration("1ms", "1h", example="50ms"), "The channels get a message about a later start."
+    )
     notify: list[str] | None = key(CHANNEL_NAMES, "The channels, by name.")
 
 

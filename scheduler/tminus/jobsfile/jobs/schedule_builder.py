@@ -16,7 +16,7 @@ from tminus.policies.dst import Dst
 from tminus.schedule.limits import merged
 
 _KINDS = ("cron", "every", "at", "manual")
-_SEVERAL = "for any of several, write a list of schedules"
+_SEVERAL = "to be due by several, write a list of schedules"
 
 
 @dataclass(frozen=True, slots=True)

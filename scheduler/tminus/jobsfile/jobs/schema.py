@@ -73,8 +73,8 @@ BUILT_IN: Mapping[str, Any] = {
     "suspend": False,
 }
 
-_TIMEOUT = duration("0.1s", "24h", "30s")
-_INTERVAL = duration("0s", "24h", "2s")
+_TIMEOUT = duration("0.1s", "24h", example="30s")
+_INTERVAL = duration("0s", "24h", example="2s")
 _LIMIT = or_auto(integer(1, 1_000_000), "1–1000000")
 _WORDS = table_of(WORD)
 
@@ -114,7 +114,9 @@ class HttpSpec(MessageSpec):
     body_file: str | None = key(TEXT, "A file that is the body; relative to the jobs file.")
     redirects: RedirectsSpec | None = key(map_of(RedirectsSpec), "What is done about a redirect.")
     http_version: str | None = key(VERSION, "Built in: 1.1.")
-    max_body: int | None = key(size("1GiB", "16MiB"), "How much of a response is read. Built in: 16MiB.")
+    max_body: int | None = key(
+        size("1GiB", example="16MiB"), "How much of a response is read. Built in: 16MiB."
+    )
     tls: TlsSpec | None = key(map_of(TlsSpec), "How the server's certificate is checked.")
 
 
@@ -224,14 +226,14 @@ class TimesSpec:
     """When a job is due: one of cron, every, at and manual."""
 
     cron: str | None = key(CRON, "5 fields, or 6 with seconds first.")
-    every: int | None = key(duration("1s", "366d", "5m"), "Counted from 1970-01-01T00:00Z.")
+    every: int | None = key(duration("1s", "366d", example="5m"), "Counted from 1970-01-01T00:00Z.")
     at: tuple[TimeOfDay | LocalTime, ...] | None = key(
         AT, '"HH:MM[:SS]" for every day, a date and time for once, or a list of them.'
     )
     manual: bool | None = key(BOOLEAN, "Only by hand.")
     timezone: str | None = key(ZONE, "IANA name. Built in: the file's.")
     jitter: int | None = key(
-        duration("0s", "24h", "30s"),
+        duration("0s", "24h", example="30s"),
         "Each start is delayed by a part of this duration, chosen by job and fire time.",
     )
     between: tuple[tuple[int, int], ...] | None = key(
@@ -285,13 +287,14 @@ class JobSpec:
         "How long each part of an attempt may take; a duration alone is total.",
     )
     misfire_grace_time: int | None = key(
-        duration("0s", "366d", "30s"), "A later start is a misfire: the occurrence is missed. Built in: 30s."
+        duration("0s", "366d", example="30s"),
+        "A later start is a misfire: the occurrence is missed. Built in: 30s.",
     )
     coalesce: Coalesce | None = key(
         one_of(Coalesce), "Which of several late fire times runs. Built in: latest."
     )
     catchup_window: int | None = key(
-        duration("0s", "366d", "20h"), "After downtime: run fire times this far back. Built in: 0s."
+        duration("0s", "366d", example="20h"), "After downtime: run fire times this far back. Built in: 0s."
     )
     max_catchup: int | None = key(
         integer(1, 10_000), "With coalesce: all, this many late fire times run at most. Built in: 100."
@@ -329,12 +332,12 @@ class JobSpec:
 class HistorySpec:
     """What the ledger keeps."""
 
-    keep: int | None = key(duration("1h", "3650d", "90d"), "How long. Built in: 90d.")
+    keep: int | None = key(duration("1h", "3650d", example="90d"), "How long. Built in: 90d.")
     keep_last: int | None = key(
         integer(10, 1_000_000), "At most this many occurrences of each job. Built in: no limit."
     )
     body: KeepBody | None = key(one_of(KeepBody), "Which bodies are kept. Built in: on_failure.")
-    max_body: int | None = key(size("16MiB", "64KiB"), "How much of each. Built in: 64KiB.")
+    max_body: int | None = key(size("16MiB", example="64KiB"), "How much of each. Built in: 64KiB.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,7 +348,7 @@ class DaemonSpec:
     lanes: int | None = key(_LIMIT, "Threads that send. Built in: auto.")
     priority: Priority | None = key(one_of(Priority), "auto: real-time around T where allowed.")
     max_connections: int | None = key(_LIMIT, "Built in: auto, from the descriptor limit.")
-    shutdown_grace: int | None = key(duration("0s", "24h", "30s"), "Built in: 30s.")
+    shutdown_grace: int | None = key(duration("0s", "24h", example="30s"), "Built in: 30s.")
     ledger_group: str | None = key(GROUP, "The group that may open a SQLite ledger, too.")
     reload: Reload | None = key(one_of(Reload), "watch, or sighup only. Built in: watch.")
     history: HistorySpec | None = key(map_of(HistorySpec), "What the ledger keeps.")

@@ -19,8 +19,8 @@ _BODIES = ("json", "form", "body", "body_file")
 
 def build_target(job: schema.JobSpec, external: ExternalReferences) -> Target:
     """
-    Return the target of a job without faults. A missing key has the value that the target's class has for
-    it.
+    Return the target of a job, which must have no faults. A missing key has the value that the target's class
+    has for it.
     """
     if job.flask is not None:
         return FlaskTarget(

@@ -13,7 +13,7 @@ _LEDGER = re.compile(r"sqlite(\+pysqlite)?:///|postgresql(\+psycopg)?://|\$\{")
 _LEDGER_HINT = "sqlite:////var/lib/tminus/ledger.db, or postgresql+psycopg://host/database"
 _PARAM = re.compile("[A-Za-z_][A-Za-z0-9_-]*")
 _LONGEST_LEAD = f"{lead.LONGEST_NS // SECOND}s"
-_AUTO_OR_LEAD = or_auto(duration("0.1s", _LONGEST_LEAD, "3s"), f"0.1s–{_LONGEST_LEAD}, e.g. 3s")
+_AUTO_OR_LEAD = or_auto(duration("0.1s", _LONGEST_LEAD, example="3s"), f"0.1s–{_LONGEST_LEAD}, e.g. 3s")
 
 
 def _version(value: Any) -> int:

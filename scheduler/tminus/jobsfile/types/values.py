@@ -46,7 +46,7 @@ def size_bytes(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def duration(lowest: str, highest: str, example: str) -> ValueType[int]:
+def duration(lowest: str, highest: str, *, example: str) -> ValueType[int]:
     """Return the type of a duration within bounds, in nanoseconds."""
     hint = "a number and ms, s, m, h or d; a number alone is seconds"
     written = {"type": "string", "pattern": f"^{DURATION}$", "examples": [example]}
@@ -54,7 +54,7 @@ def duration(lowest: str, highest: str, example: str) -> ValueType[int]:
     return ValueType(parse, {"anyOf": [written, {"type": "number"}]})
 
 
-def size(highest: str, example: str) -> ValueType[int]:
+def size(highest: str, *, example: str) -> ValueType[int]:
     """Return the type of a number of bytes up to a limit."""
     hint = "a number and B, KiB, MiB or GiB; a number alone is bytes"
     written = {"type": "string", "pattern": f"^{SIZE}$", "examples": [example]}
