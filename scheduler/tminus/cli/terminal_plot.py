@@ -18,7 +18,7 @@ CAPTION = "time after T, logarithmic; a higher block is more jobs"
 
 
 def draw(found: Skew, occurrences: Sequence[Occurrence], *, unicode: bool) -> Iterator[str]:
-    """Yield the lines of the plot: the caption, the jobs that succeeded, those that did not, and the axis."""
+    """Yield the lines of the plot: the caption, the jobs without a failure, the failed ones, and the axis."""
     failed = {str(one.id) for one in occurrences if one.outcome not in (Outcome.SUCCEEDED, None)}
     scale = Scale.over(offset.offset_ns for offset in found.offsets)
     good = [offset.offset_ns for offset in found.offsets if offset.id not in failed]

@@ -81,16 +81,16 @@ def recover(
     requeued = _call_again(ledger, now_ns=now_ns)
     unfinished = history.unfinished(ledger, background=False, unreadable=unreadable)
     released = [row for row in unfinished if row.is_attempted]
-    decisions, claimed = RecoveryDecisions(), defaultdict[str, list[DueOccurrence]](list)
-    decisions.due_occurrences.extend(_end_released(ledger, definitions, released, now_ns=now_ns))
+    again = _end_released(ledger, definitions, released, now_ns=now_ns)
+    decisions, left = RecoveryDecisions(list(again)), defaultdict[str, list[DueOccurrence]](list)
     for occurrence in unfinished:
         if not occurrence.is_attempted:
             with _guard(occurrence):
                 due = due_by(definitions, occurrence, previous=_previous(ledger, occurrence))
-                _decide_unreleased(occurrence, due, definitions, decisions, claimed, now_ns=now_ns)
+                _decide_unreleased(occurrence, due, definitions, decisions, left, now_ns=now_ns)
     decided_until = schedules.replace_schedules(ledger, active_schedules(definitions), now_ns=since_ns)
-    for account in schedules.accounts(ledger):
-        found = decide_account(account, claimed[account.job], definitions, now_ns=now_ns)
+    for account in schedules.accounts(ledger):  # of each schedule, also of one that has ended
+        found = decide_account(account, left[account.job], definitions, now_ns=now_ns)
         decisions.due_occurrences.extend(found.due_occurrences)
         decisions.unstarted.extend(found.unstarted)
     claims.renew(
@@ -100,7 +100,7 @@ def recover(
     for start in range(0, len(decisions.unstarted), _CHUNK):
         _write(ledger, decisions.unstarted[start : start + _CHUNK], now_ns=now_ns)
         on_progress()
-    _log_summary(len(released), decisions)
+    _log_summary(len(released) - len(again), decisions)
     if requeued:
         log.warning("killed while they ran, called again", background_runs=requeued)
     return Recovered(
@@ -132,7 +132,7 @@ def _decide_unreleased(
     due: DueOccurrence | None,
     definitions: Definitions,
     decisions: RecoveryDecisions,
-    claimed: defaultdict[str, list[DueOccurrence]],
+    left: defaultdict[str, list[DueOccurrence]],
     *,
     now_ns: int,
 ) -> None:
@@ -141,6 +141,7 @@ def _decide_unreleased(
 
     Args:
         due: What is due for it; None if its job was deleted.
+        left: Gets those of schedules that are overdue and not too late.
     """
     if due is None:
         decisions.unstarted.append(_cancelled(occurrence, DELETED))
@@ -155,7 +156,7 @@ def _decide_unreleased(
     elif _is_missed(due, now_ns=now_ns):
         decisions.unstarted.append(missed(due))
     elif due.origin.is_by_schedule:
-        claimed[due.job.name].append(due)
+        left[due.job.name].append(due)
     else:
         decisions.due_occurrences.append(due)
 
@@ -226,7 +227,7 @@ def _end_released(
                 functions.append(ended)
     if functions:
         outcomes.record(ledger, functions)
-    # The rest are requests, or their job is unknown.
+    # The rest are requests, or their job was deleted, or its step raised.
     outcomes.unknown_after_crash(
         ledger, now_ns=now_ns, reason=f"executor: {_KILLED}; whether the request arrived is not known"
     )

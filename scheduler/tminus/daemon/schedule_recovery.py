@@ -42,28 +42,28 @@ def active_schedules(definitions: Definitions) -> dict[str, str]:
 
 
 def decide_account(
-    account: Account, claimed: Sequence[DueOccurrence], definitions: Definitions, *, now_ns: int
+    account: Account, left: Sequence[DueOccurrence], definitions: Definitions, *, now_ns: int
 ) -> RecoveryDecisions:
     """
     Decide the fire times of one schedule that have passed.
 
     Args:
         account: The schedule, and the rows that its fire times have.
-        claimed: Its overdue occurrences that an earlier process never released, and that are not too late.
+        left: Its overdue occurrences that an earlier process never released, and that are not too late.
         definitions: The definitions in force.
         now_ns: Wall clock.
     """
     try:
         if account.until_ns is not None:
             return RecoveryDecisions(unstarted=list(_close_schedule(account, account.until_ns, definitions)))
-        return _decide_in_force(account, claimed, definitions, now_ns=now_ns)
+        return _decide_in_force(account, left, definitions, now_ns=now_ns)
     except Exception:
         log.exception("the fire times of a schedule cannot be decided", job=account.job)
-        return RecoveryDecisions(list(claimed) if account.until_ns is None else [])
+        return RecoveryDecisions(list(left) if account.until_ns is None else [])
 
 
 def _decide_in_force(
-    account: Account, claimed: Sequence[DueOccurrence], definitions: Definitions, *, now_ns: int
+    account: Account, left: Sequence[DueOccurrence], definitions: Definitions, *, now_ns: int
 ) -> RecoveryDecisions:
     """
     Decide the overdue fire times of a job, those that an earlier process has written and those without a row.
@@ -74,7 +74,7 @@ def _decide_in_force(
         now_ns=now_ns,
         version=definitions.version,
         covered=account.covered,
-        left=claimed,
+        left=left,
     )
     return RecoveryDecisions(list(overdue.runs), list(overdue.decided))
 

@@ -215,8 +215,8 @@ def background(
 
     The function runs in the runner of its application. If the process dies during a run, the result of the
     run is unknown, and the function is called again. It is called at most ten times in all, and not after
-    three deaths of its process. Deaths of processes that it shared with other runs count only once it has
-    also ended one alone. The function must return JSON.
+    three deaths of its process. Deaths of processes that it shared with other runs count only after it has
+    ended one alone, and then all of them. The function must return JSON.
 
     Args:
         timeout: After this time the run is asked to stop, and ends as `timed_out` even if its function still

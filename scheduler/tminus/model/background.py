@@ -72,8 +72,8 @@ class Deaths:
 
     Attributes:
         alone: Deaths that count against the run.
-        shared: Deaths while others ran in the process, too. They count only once the run has ended a process
-            alone.
+        shared: Deaths while others ran in the process, too. They count only after the run has ended a process
+            alone, and then all of them.
     """
 
     alone: int = 0

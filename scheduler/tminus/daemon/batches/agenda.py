@@ -86,7 +86,7 @@ class Agenda:
 
     def collected_until_ns(self) -> int | None:
         """
-        Return the fire time up to which the jobs are collected whose last collection raised; None if there is
+        Return the fire time up to which all jobs whose last collection raised are collected; None if there is
         no such job.
         """
         return min((self.collected[name] for name in self._behind & self.collected.keys()), default=None)
@@ -156,17 +156,17 @@ class Agenda:
             for result in self.collect(name, until_ns=now_ns, now_ns=now_ns)
         ]
         waiting, self.waiting = self.waiting, defaultdict(list)
-        for planned_at_ns, due_occurrences in waiting.items():
+        for release_at_ns, due_occurrences in waiting.items():
             for due in due_occurrences:
                 name = due.id.job
                 if due.origin is not Origin.SCHEDULE or due.is_written:
-                    self.waiting[planned_at_ns].append(due)
+                    self.waiting[release_at_ns].append(due)
                 elif name in kept:
                     job = definitions.jobs[name]
                     anew = scheduled(job, due.id.fire_time_ns, version=definitions.version)
-                    self.waiting[planned_at_ns].append(replace(anew, planned_at_ns=due.planned_at_ns))
-                elif due.id.fire_time_ns <= now_ns:  # also by a schedule that has ended before
-                    self.waiting[planned_at_ns].append(due)
+                    self.waiting[release_at_ns].append(replace(anew, planned_at_ns=due.planned_at_ns))
+                elif due.id.fire_time_ns <= now_ns:  # also by a schedule that an earlier reload has ended
+                    self.waiting[release_at_ns].append(due)
                 else:
                     self._undecided.discard([due.id])
         self.definitions = definitions

@@ -41,8 +41,8 @@ class CallResult:
         cannot: Why it was not called: its application does not work at the moment, or it was asked to stop.
         failed: Why it was not called, and never can be.
         lost: Why its result is unknown.
-        doubted: Why it was not called: before its function was entered, its process died, or did not report
-            in time.
+        doubted: Why it was not called, perhaps by its own fault: its process died before its function was
+            entered, or did not report in time.
         died: How its process died, for people; empty if it did not.
         is_alone: Whether nothing else ran in its process.
         started_ns: When a lost call was entered, wall clock; 0 if that is unknown.

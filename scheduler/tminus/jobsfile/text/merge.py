@@ -82,8 +82,8 @@ def _without_replaced(
         if not (isinstance(lower, dict) and isinstance(upper, dict)):
             return below
         return {**below, key: _without_replaced(lower, upper, path[1:], replaced_by)}
-    given = [names for name, names in replaced_by.items() if above.get(name) is not None]
-    replaced = frozenset().union(*given) - above.keys()
+    dropped = [others for name, others in replaced_by.items() if above.get(name) is not None]
+    replaced = frozenset().union(*dropped) - above.keys()
     return {name: item for name, item in below.items() if name not in replaced} if replaced else below
 
 
