@@ -5,7 +5,9 @@ Many jobs, a long history, a long stop, a file with many faults: CPU and wall ti
 import contextlib
 import os
 import resource
+import tempfile
 import time
+import uuid
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +22,11 @@ from bench.table import Table, Verdict, at_most, none_of
 from bench.tminus_run import Daemon, DaemonFailed, daemon
 from bench.torture.judge import Evidence, cover
 from bench.waiting import SECOND, eventually
+from tminus.daemon.batches.overdue_occurrences import scheduled
+from tminus.jobsfile.load import load
+from tminus.ledger.claims import claim
 from tminus.ledger.engine import open_ledger
+from tminus.ledger.instances import register
 from tminus.ledger.tables import instances, occurrences, schedules
 
 MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
@@ -33,6 +39,8 @@ _HISTORY_PERIOD = 12 * MINUTE
 _WORKED = (0, 1)
 #: Time from ready until late occurrences have been claimed.
 _CLAIM_S = 10.0
+#: Claims that are measured, the occurrences of each, and how long one may take.
+_MEASURED_CLAIMS, _CLAIM_SIZE, _CLAIM_TAKES_S = 21, 1000, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +116,13 @@ def _many_jobs(sizes: Sizes, repeat: int) -> Iterator[Cost | Verdict]:
 def _long_history(sizes: Sizes, repeat: int) -> Iterator[Cost | Verdict]:
     with daemon(_jobs(_BATCH, lambda _: "{every: 12m}")) as one:
         _fill(one.ledger, sizes.rows)
+        what = f"{sizes.rows} occurrences in the ledger"
+        yield _claims(one.ledger, what=what)
         one.start()
         for word in ("history", "status", "skew"):
-            yield _command(
-                one, word, repeat=repeat, what=f"{sizes.rows} occurrences in the ledger", most_s=0.4
-            )
+            yield _command(one, word, repeat=repeat, what=what, most_s=0.4)
+        _move_schedules_back(one.ledger, 30 * DAY)
+        yield _command(one, "audit", "--since", "30d", repeat=1, what=what, most_s=30)
 
 
 def _shipped_file(_: Sizes, repeat: int) -> Iterator[Cost | Verdict]:
@@ -167,10 +177,38 @@ def _jobs(count: int, schedule: Callable[[int], str], grace: Callable[[int], str
     return "\n".join([*lines, ""])
 
 
+def _claims(url: str, *, what: str) -> Cost:
+    """Measure the claim of a thousand occurrences, at other times of the history each time."""
+    with tempfile.TemporaryDirectory(prefix="tminus-bench-") as folder:
+        file = Path(folder) / "jobs.yaml"
+        file.write_text(_jobs(_CLAIM_SIZE, lambda _: "{every: 1m}"))
+        definitions = load(file).definitions
+    if definitions is None:
+        raise DaemonFailed("the jobs file of the bench is not valid")
+    cpu: list[float] = []
+    wall: list[float] = []
+    with contextlib.closing(open_ledger(url)) as ledger:
+        now_ns = time.time_ns()
+        instance = register(ledger, kind="daemon", config_version=definitions.version, now_ns=now_ns)
+        for number in range(_MEASURED_CLAIMS):
+            at_ns = now_ns // MINUTE * MINUTE - number * DAY
+            due = [scheduled(job, at_ns, version=definitions.version) for job in definitions.jobs.values()]
+            cpu_before, begun = time.process_time(), time.monotonic()
+            made = claim(ledger, due, planned_at_ns=at_ns, instance=instance, token=uuid.uuid4().hex)
+            wall.append(time.monotonic() - begun)
+            cpu.append(time.process_time() - cpu_before)
+            if len(made.claimed) != _CLAIM_SIZE:
+                raise DaemonFailed(f"{len(made.claimed)} of {_CLAIM_SIZE} were claimed")
+        with ledger.write() as connection:
+            connection.execute(occurrences.delete().where(occurrences.c.outcome.is_(None)))
+    return Cost(
+        what=f"{what}: claim of {_CLAIM_SIZE}", cpu_s=median(cpu), wall_s=median(wall), most_s=_CLAIM_TAKES_S
+    )
+
+
 def _command(
     one: Daemon,
-    word: str,
-    *,
+    *words: str,
     repeat: int,
     what: str,
     most_s: float,
@@ -181,13 +219,18 @@ def _command(
     wall: list[float] = []
     for _ in range(repeat):
         cpu_before, begun = _children_cpu_s(), time.monotonic()
-        done = one.run(word)
+        done = one.run(*words)
         wall.append(time.monotonic() - begun)
         cpu.append(_children_cpu_s() - cpu_before)
         if done.returncode not in statuses:
-            raise DaemonFailed(f"tminus {word} ended with {done.returncode}: {done.stderr[-500:]}")
+            command = " ".join(words)
+            raise DaemonFailed(f"tminus {command} ended with {done.returncode}: {done.stderr[-500:]}")
     return Cost(
-        what=f"{what}: {word}", cpu_s=median(cpu), wall_s=median(wall), most_s=most_s, judges_cpu=judges_cpu
+        what=f"{what}: {words[0]}",
+        cpu_s=median(cpu),
+        wall_s=median(wall),
+        most_s=most_s,
+        judges_cpu=judges_cpu,
     )
 
 
@@ -260,6 +303,12 @@ def _set_back(url: str, by_ns: int) -> int:
         earlier = schedules.c.since_ns - by_ns
         connection.execute(schedules.update().values(since_ns=earlier, decided_until_ns=earlier))
         return int(connection.execute(sa.select(sa.func.max(schedules.c.decided_until_ns))).scalar_one())
+
+
+def _move_schedules_back(url: str, by_ns: int) -> None:
+    """Let the schedules have begun earlier, so that `audit` looks at their fire times since then."""
+    with contextlib.closing(open_ledger(url)) as ledger, ledger.write() as connection:
+        connection.execute(schedules.update().values(since_ns=schedules.c.since_ns - by_ns))
 
 
 def _covered(one: Daemon, jobs: int, since_ns: int, until_ns: int) -> tuple[int, list[str], list[str]]:

@@ -89,7 +89,7 @@ def test_a_quick_run_measures_many_jobs_a_long_history_and_a_long_stop(tmp_path:
     (table,) = json.loads((tmp_path / "out" / "latest.json").read_text())["tables"]
     assert [cost["what"].rpartition(": ")[2] for cost in table["raw"]] == [
         *("validate", "next", "daemon ready"),
-        *("history", "status", "skew"),
+        *("claim of 1000", "history", "status", "skew", "audit"),
         *("next", "status"),
         "daemon ready",
         "validate",

@@ -93,7 +93,14 @@ def test_fire_times_that_a_stop_has_missed_are_told(tmp_path: Path, target: Targ
             running.kill()
             wait_until(last + 4 * SECOND)
             running.start()
-            (first, *_) = eventually(lambda: receiver.arrivals, what="the message")
-    document = json.loads(first.body)
-    assert {one["outcome"] for one in document["data"]["occurrences"]} == {"missed"}
-    assert document["type"] == "failed"
+
+            def reported() -> set[tuple[str, str]]:
+                documents = [json.loads(message.body) for message in receiver.arrivals]
+                return {
+                    (document["type"], one["outcome"])
+                    for document in documents
+                    for one in document["data"]["occurrences"]
+                }
+
+            eventually(lambda: ("failed", "missed") in reported(), what="the message")
+    assert reported() <= {("failed", "missed"), ("failed", "unknown")}  # one may have run during the kill
