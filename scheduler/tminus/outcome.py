@@ -112,7 +112,7 @@ class Origin(StrEnum):
 
     @property
     def is_of_past_fire_time(self) -> bool:
-        """Whether its fire time was past when it was decided that it runs, as soon as there is room."""
+        """Whether it runs a fire time that had already passed. It then waits until there is room."""
         return self in (Origin.CATCH_UP, Origin.BACKFILL)
 
 

@@ -7,6 +7,8 @@ import json
 import os
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.daemon import DaemonProcess, daemon, eventually, patched
@@ -56,6 +58,7 @@ if "daemon" in sys.orig_argv:
         return keep(*args, **given)
     upkeep.keep_config = breaks
 """
+_LOCKED = "the ledger did not take the reload, trying again: it is locked"
 
 
 def _jobs(*names: str) -> str:
@@ -67,6 +70,23 @@ def _jobs(*names: str) -> str:
         "apps": {"shop": {"app": "shop:app"}},
     }
     return json.dumps({**top, "jobs": dict.fromkeys(names, job)})
+
+
+@contextmanager
+def _shop(folder: Path, patch: str) -> Iterator[tuple[DaemonProcess, Path]]:
+    """A daemon with this patch, and the file that makes it fail while it exists."""
+    fault = folder / "fault"
+    (folder / "shop.py").write_text(_SHOP)
+    with daemon(folder, _jobs("first"), env=patched(folder, patch.format(path=str(fault)))) as running:
+        yield running, fault
+        assert running.stop() == 0
+
+
+def _is_reported_until_the_ledger_takes_it(running: DaemonProcess, locked: Path) -> None:
+    eventually(lambda: _LOCKED in running.json("status")["problems"], what="the status says so")
+    locked.unlink()
+    running.wait_until_said("reloaded")
+    eventually(lambda: running.json("status")["problems"] == [], what="the status says nothing more")
 
 
 def _runner(running: DaemonProcess) -> int:
@@ -85,9 +105,8 @@ def _fails(running: DaemonProcess, problem: str) -> None:
 
 
 def test_a_reload_that_fails_keeps_the_old_configuration_and_runners(tmp_path: Path) -> None:
-    shop, bug = tmp_path / "shop.py", tmp_path / "bug"
-    shop.write_text(_SHOP)
-    with daemon(tmp_path, _jobs("first"), env=patched(tmp_path, _BREAKS.format(path=str(bug)))) as running:
+    shop = tmp_path / "shop.py"
+    with _shop(tmp_path, _BREAKS) as (running, bug):
         assert running.process
         before = _runner(running)
         running.write(_jobs("first", "second"))
@@ -116,58 +135,34 @@ def test_a_reload_that_fails_keeps_the_old_configuration_and_runners(tmp_path: P
 
         running.reload(_jobs("first", "second"))
         assert _runner(running) != before
-        assert running.stop() == 0
 
 
 def test_a_reload_that_the_ledger_did_not_take_is_made_again_once_it_does(tmp_path: Path) -> None:
-    bug = tmp_path / "bug"
-    (tmp_path / "shop.py").write_text(_SHOP)
-    with daemon(
-        tmp_path, _jobs("first"), env=patched(tmp_path, _LEDGER_BREAKS.format(path=str(bug)))
-    ) as running:
+    with _shop(tmp_path, _LEDGER_BREAKS) as (running, bug):
         bug.touch()
         running.write(_jobs("first", "second"))
         running.signal(signal.SIGHUP)
         running.wait_until_said("reloaded")
         assert not bug.exists()
         assert running.tminus("run-now", "second").returncode == 0
-        assert running.stop() == 0
 
 
 def test_a_reload_that_the_ledger_did_not_take_is_reported_until_the_ledger_takes_it(tmp_path: Path) -> None:
-    locked = tmp_path / "locked"
-    (tmp_path / "shop.py").write_text(_SHOP)
-    with daemon(
-        tmp_path, _jobs("first"), env=patched(tmp_path, _LEDGER_LOCKED.format(path=str(locked)))
-    ) as running:
+    with _shop(tmp_path, _LEDGER_LOCKED) as (running, locked):
         before = running.said("ready")[0]["config_version"]
-        problem = "the ledger did not take the reload, trying again: it is locked"
         locked.touch()
         running.write(_jobs("first", "second"))
         done = running.tminus("reload")
-        assert (done.returncode, done.stderr) == (1, f"error: {problem}\n")
+        assert (done.returncode, done.stderr) == (1, f"error: {_LOCKED}\n")
         assert done.stdout == f"no job changes\nin force: {before}\n"
-        eventually(lambda: problem in running.json("status")["problems"], what="the status says so")
-        locked.unlink()
-        running.wait_until_said("reloaded")
-        eventually(lambda: running.json("status")["problems"] == [], what="the status says nothing more")
-        assert running.stop() == 0
+        _is_reported_until_the_ledger_takes_it(running, locked)
 
 
 def test_new_jobs_in_code_that_the_ledger_did_not_take_are_reported_and_tried_again(tmp_path: Path) -> None:
-    locked = tmp_path / "locked"
-    (tmp_path / "shop.py").write_text(_SHOP)
-    with daemon(
-        tmp_path, _jobs("first"), env=patched(tmp_path, _LEDGER_LOCKED.format(path=str(locked)))
-    ) as running:
+    with _shop(tmp_path, _LEDGER_LOCKED) as (running, locked):
         runner = _runner(running)
         locked.touch()
         (tmp_path / "shop.py").write_text(_SHOP + _CODE_JOB)
         os.kill(runner, signal.SIGKILL)  # the next one has the new code
-        problem = "the ledger did not take the reload, trying again: it is locked"
-        eventually(lambda: problem in running.json("status")["problems"], what="the status says so")
-        locked.unlink()
-        running.wait_until_said("reloaded")
-        eventually(lambda: running.json("status")["problems"] == [], what="the status says nothing more")
+        _is_reported_until_the_ledger_takes_it(running, locked)
         assert running.tminus("run-now", "in_code").returncode == 0
-        assert running.stop() == 0

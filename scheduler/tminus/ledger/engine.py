@@ -52,8 +52,8 @@ class Ledger:
         self._file = files.identity(self._named)
         self._reader = engine
         self._writer = engine.execution_options(tminus_writes=True)
-        # On PostgreSQL, a wait for a lock or a NOTIFY takes no connection from the pool: it would hold up
-        # transactions.
+        # On PostgreSQL, waits for a lock or a NOTIFY have connections of their own. From the pool, they would
+        # hold up transactions.
         self._own = engine if path is not None else engine_of(engine.url, has_pool=False)
         if path is not None:
             # A connection to a file that replaces the ledger must not get into the pool: it would still write

@@ -29,7 +29,7 @@ class ConfigChanges:
         return changes if self.are_known else {**changes, "changes_known": False}
 
 
-UNKNOWN = ConfigChanges(added=(), removed=(), changed={}, are_known=False)
+UNKNOWN_CHANGES = ConfigChanges(added=(), removed=(), changed={}, are_known=False)
 
 
 def compare(before: str, after: str) -> ConfigChanges:

@@ -15,7 +15,7 @@ from tminus.instants import SECOND
 from tminus.ledger import history, requests
 from tminus.ledger.engine import Ledger
 from tminus.ledger.requests import RequestKind, RequestRow
-from tminus.operations.config_changes import UNKNOWN, ConfigChanges, compare
+from tminus.operations.config_changes import UNKNOWN_CHANGES, ConfigChanges, compare
 
 #: A reload starts new runners, which import their applications.
 _LONGEST_NS = 120 * SECOND
@@ -73,7 +73,7 @@ def _answer(ledger: Ledger, request: RequestRow) -> Mapping[str, Any]:
 
 def _changes(ledger: Ledger, old_version: str, new_text: str) -> ConfigChanges:
     old_text = history.config_text(ledger, old_version)
-    return UNKNOWN if old_text is None else compare(old_text, new_text)
+    return UNKNOWN_CHANGES if old_text is None else compare(old_text, new_text)
 
 
 def _print(output: CommandOutput, changes: ConfigChanges, answer: Mapping[str, Any]) -> None:

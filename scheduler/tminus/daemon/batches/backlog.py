@@ -187,8 +187,8 @@ class Backlog:
 
 def _renewed(due: DueOccurrence, definitions: Definitions, t_ns: int) -> DueOccurrence:
     """
-    Return an occurrence by the definitions in force, as it starts at this T. Only one of a past
-    fire time gets this T as its planned start.
+    Return an occurrence by the definitions in force, as it starts at this T. For a catch-up or a backfill,
+    this T is also the planned start.
     """
     job = definitions.jobs[due.id.job]
     return replace(

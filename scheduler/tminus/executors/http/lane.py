@@ -82,7 +82,7 @@ class Lane(Party):
 
     @property
     def connections(self) -> int:
-        """The most connections that the lane may have at once from now on, with those of ended transfers."""
+        """The most connections that the lane may have at once from now on. Those of ended transfers count."""
         left = len(self._open) + len(self._waiting) if self._release_flag.released else len(self.requests)
         return min(self._max_connections, left) + sum(group.pooled for group in list(self._groups))
 

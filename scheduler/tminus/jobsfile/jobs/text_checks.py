@@ -97,8 +97,9 @@ def _texts(job: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
         inner = _map(job)
         for step in where:
             inner = _map(inner.get(step))
-        for key in [key for key in keys if key in inner] if inner else ():  # quickly, for many jobs
-            yield from _leaves((*where, key), inner[key])
+        for key in keys:
+            if key in inner:
+                yield from _leaves((*where, key), inner[key])
     for path, value in _leaves(("then",), job.get("then")):
         if "kwargs" in path[:-1]:
             yield path, value

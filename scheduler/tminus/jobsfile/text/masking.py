@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -82,18 +82,16 @@ def mask_line(line: str) -> str:
     """
     line = _USERINFO.sub(lambda found: found[0] if has_parts(found[0]) else "*" * len(found[0]), line)
     part_starts = [found.start() for found in _PART.finditer(line)]
-    bracket = _OPEN_BRACKET.search(line)
-    flow_from = bracket.start() if bracket else len(line)
+    flow_from = _flow_from(line)
     pieces: list[str] = []
     masked_to = 0
-    for key in _KEY.finditer(line):
-        if is_secret_key(key["quoted"] or key["plain"]):
-            start = max(key.end(), masked_to)
-            end = _end_of_value(line, key.end(), flow_from)
-            has_part = bisect_left(part_starts, start) < bisect_left(part_starts, end - 1)
-            if start < end and not has_part:
-                pieces += (line[masked_to:start], _stars(line[start:end]))
-                masked_to = end
+    for key in _secret_keys(line):
+        start = max(key.end(), masked_to)
+        end = _end_of_value(line, key.end(), flow_from)
+        has_part = bisect_left(part_starts, start) < bisect_left(part_starts, end - 1)
+        if start < end and not has_part:
+            pieces += (line[masked_to:start], _stars(line[start:end]))
+            masked_to = end
     return "".join((*pieces, line[masked_to:]))
 
 
@@ -105,6 +103,16 @@ def mask_part(line: str, column: int, length: int) -> str:
 
 def _stars(text: str) -> str:
     return re.sub(r"[^\s\"']", "*", text)
+
+
+def _secret_keys(line: str) -> Iterator[re.Match[str]]:
+    return (key for key in _KEY.finditer(line) if is_secret_key(key["quoted"] or key["plain"]))
+
+
+def _flow_from(line: str) -> int:
+    """Return the place of the first opening bracket, or the end of the line if there is none."""
+    bracket = _OPEN_BRACKET.search(line)
+    return bracket.start() if bracket else len(line)
 
 
 def _end_of_value(line: str, start: int, flow_from: int) -> int:
@@ -146,10 +154,9 @@ class _ContinuedSecrets:
         for index, line in enumerate(self._lines[:-1]):
             if line.lstrip().startswith("#"):
                 continue
-            bracket = _OPEN_BRACKET.search(line)
-            flow_from = bracket.start() if bracket else len(line)
-            for key in _KEY.finditer(line):
-                if self._starts[index] + key.start() >= end and is_secret_key(key["quoted"] or key["plain"]):
+            flow_from = _flow_from(line)
+            for key in _secret_keys(line):
+                if self._starts[index] + key.start() >= end:
                     end = self._end_of_value(index, key, is_in_flow=flow_from < key.start())
                     found.update(range(index + 1, self._line_at(end - 1) + 1))
         return found
