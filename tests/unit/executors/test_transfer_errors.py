@@ -30,7 +30,12 @@ def judge(
     method: str = "GET",
 ) -> TransferFailure:
     request = a_request(
-        f"https://shop.example.com/{A_SECRET}?{A_SECRET}", method=method, headers=[f"X: {A_SECRET}"], follow=2
+        f"https://shop.example.com/{A_SECRET}?{A_SECRET}",
+        method=method,
+        headers=[f"X: {A_SECRET}"],
+        follow=2,
+        connect_ms=3_000,
+        total_ms=20_000,
     )
     return classify_failure(request, code, words, os_errno=os_errno, sent=sent, answered=answered)
 
